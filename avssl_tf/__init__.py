@@ -1,0 +1,1 @@
+"""Audio-visual self-supervised learning in TensorFlow and Keras."""

@@ -1,0 +1,106 @@
+"""`dataset_info.json`: what a folder of records holds and how it was built."""
+
+import dataclasses
+import json
+import os
+from typing import Any, Dict, List, Sequence
+
+FILE_NAME = "dataset_info.json"
+
+
+@dataclasses.dataclass
+class Shard:
+  """One record file.
+
+  Attributes:
+    file: name relative to the data set's folder.
+    offsets: byte offset of each record in the file; its length is the number
+      of records. Offsets make records addressable, which is what sampling
+      without a shuffle buffer and resuming at any step rest on.
+  """
+
+  file: str
+  offsets: List[int]
+
+
+@dataclasses.dataclass
+class DatasetInfo:
+  """Contents of `dataset_info.json`.
+
+  Attributes:
+    name: name of the data set.
+    splits: shards of each split, e.g. `{"train": [Shard, ...], "test": [...]}`.
+    frame_rate_hz: rate of the stored frames.
+    frame_size: nominal `[height, width]` of stored frames; `[0, 0]` where
+      sizes vary from clip to clip.
+    sample_rate_hz: rate of the stored sound.
+    num_channels: number of sound channels.
+    clip_duration_sec: nominal duration of a clip.
+    label_names: names of the classes in order of their index; empty where the
+      data has no labels.
+    spectrogram_statistics: per-bin `{"mean": [...], "std": [...]}` of the
+      training split, by the id of the spectrogram (`Spectrogram.id`).
+    build: how the data set was built (source, flags, versions).
+  """
+
+  name: str
+  splits: Dict[str, List[Shard]]
+  frame_rate_hz: float
+  frame_size: List[int]
+  sample_rate_hz: int
+  num_channels: int
+  clip_duration_sec: float
+  label_names: List[str] = dataclasses.field(default_factory=list)
+  spectrogram_statistics: Dict[str, Dict[str, List[float]]] = dataclasses.field(default_factory=dict)
+  build: Dict[str, Any] = dataclasses.field(default_factory=dict)
+
+  def num_clips(self, split: str) -> int:
+    """Number of records in `split`.
+
+    Raises:
+      ValueError: the data set has no such split.
+    """
+    return sum(len(shard.offsets) for shard in self.shards(split))
+
+  def shards(self, split: str) -> Sequence[Shard]:
+    """Shards of `split`, in order.
+
+    Raises:
+      ValueError: the data set has no such split.
+    """
+    if split not in self.splits:
+      raise ValueError(f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}.")
+    return self.splits[split]
+
+  def save(self, data_dir: str) -> None:
+    """Writes `dataset_info.json` into `data_dir`, atomically."""
+    path = os.path.join(data_dir, FILE_NAME)
+    temporary = f"{path}.tmp"
+    with open(temporary, "w", encoding="utf-8") as f:
+      json.dump(dataclasses.asdict(self), f, indent=1, sort_keys=True)
+      f.write("\n")
+    os.replace(temporary, path)
+
+  @classmethod
+  def load(cls, data_dir: str) -> "DatasetInfo":
+    """Reads `dataset_info.json` from `data_dir`.
+
+    Raises:
+      FileNotFoundError: no finished data set in `data_dir`.
+      ValueError: the file is not what this version writes.
+    """
+    path = os.path.join(data_dir, FILE_NAME)
+    if not os.path.exists(path):
+      raise FileNotFoundError(
+        f"No {FILE_NAME} in {data_dir!r}: there is no (finished) data set. Build one with "
+        "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
+      )
+    with open(path, encoding="utf-8") as f:
+      content = json.load(f)
+    try:
+      content["splits"] = {
+        name: [Shard(**shard) for shard in shards] for name, shards in content["splits"].items()
+      }
+      return cls(**content)
+    except (KeyError, TypeError, AttributeError) as error:
+      raise ValueError(f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again.") from error

@@ -1,0 +1,59 @@
+"""Feature keys of the records and the specification that parses them.
+
+A record is a MediaSequence `tf.train.SequenceExample` that holds one whole
+clip (about 10 s). DMVR and Scenic read the same keys, so a data set built here
+can be read there and the other way round.
+"""
+
+from typing import Dict
+
+import tensorflow as tf
+
+# Feature lists.
+IMAGE_ENCODED = "image/encoded"  # JPEG bytes, one step a frame
+IMAGE_TIMESTAMP = "image/timestamp"  # int64 microseconds, one step a frame
+WAVEFORM = "WAVEFORM/feature/floats"  # the whole signal in ONE step, channels interleaved
+BBOX_YMIN = "region/bbox/ymin"  # float, 0..1, one step a frame
+BBOX_XMIN = "region/bbox/xmin"
+BBOX_YMAX = "region/bbox/ymax"
+BBOX_XMAX = "region/bbox/xmax"
+BBOX_KEYS = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
+
+# Context.
+IMAGE_FORMAT = "image/format"  # b"JPEG"
+IMAGE_HEIGHT = "image/height"
+IMAGE_WIDTH = "image/width"
+IMAGE_FRAME_RATE = "image/frame_rate"  # float, Hz
+SAMPLE_RATE = "WAVEFORM/feature/sample_rate"  # float, Hz
+NUM_CHANNELS = "WAVEFORM/feature/num_channels"
+NUM_SAMPLES = "WAVEFORM/feature/num_samples"  # per channel
+LABEL_INDEX = "clip/label/index"  # int64 list, empty where unknown
+LABEL_STRING = "clip/label/string"  # MediaSequence's name of the label
+LABEL_TEXT = "clip/label/text"  # DMVR's name of the same thing
+CLIP_START = "clip/start/timestamp"  # microseconds in the source file
+CLIP_END = "clip/end/timestamp"
+CLIP_DATA_PATH = "clip/data_path"
+CLIP_MEDIA_ID = "clip/media_id"
+EXAMPLE_ID = "example/id"
+DATASET_NAME = "example/dataset_name"
+CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
+
+
+def context_spec() -> Dict[str, tf.io.FixedLenFeature]:
+  """The context features that the pipeline reads from a record."""
+  return {
+    IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32),
+    SAMPLE_RATE: tf.io.FixedLenFeature([], tf.float32),
+    NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64),
+    LABEL_INDEX: tf.io.VarLenFeature(tf.int64),
+    EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string),
+    CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
+  }
+
+
+def sequence_spec() -> Dict[str, tf.io.FixedLenSequenceFeature]:
+  """The feature lists that the pipeline reads from a record."""
+  return {
+    IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string),
+    WAVEFORM: tf.io.VarLenFeature(tf.float32),
+  }

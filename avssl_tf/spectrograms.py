@@ -1,0 +1,1 @@
+"""Log spectrograms of waveforms, in graph."""

@@ -1,0 +1,29 @@
+"""Type aliases and the keys of a batch.
+
+A batch is a plain dict. Every producer (`avssl_tf.data`) and every consumer
+(`avssl_tf.tasks`, `avssl_tf.evaluation`, `avssl_tf.export`) spells its keys
+with the constants below.
+
+| key | dtype, shape | meaning |
+|---|---|---|
+| `VIDEO` | uint8 `[B, T, H, W, 3]` | RGB frames |
+| `AUDIO` | float32 `[B, samples, channels]` | waveform in -1..1 |
+| `INDEX` | int64 `[B]` | row of the video in the memory banks, dense in 0..N-1 |
+| `LABEL` | int64 `[B]` | class, -1 where unknown |
+| `KEY` | string `[B]` | id of the example, for reports |
+"""
+
+from typing import Dict
+
+import tensorflow as tf
+
+Tensor = tf.Tensor
+Batch = Dict[str, tf.Tensor]
+
+VIDEO = "video"
+AUDIO = "audio"
+INDEX = "index"
+LABEL = "label"
+KEY = "key"
+
+MODALITIES = (VIDEO, AUDIO)
