@@ -1,1 +1,150 @@
-"""Log spectrograms of waveforms, in graph."""
+"""Log spectrograms of waveforms, in graph.
+
+`log_power` is the feature of AVID-CMA (Morgado, Vasconcelos, Misra, "Audio-Visual
+Instance Discrimination with Cross-Modal Agreement", CVPR 2021): a power spectrogram whose
+bins above the first are averaged in groups. `log_mel` is the feature of "Learning
+Representations from Audio-Visual Spatial Alignment" (Morgado, Li, Vasconcelos, NeurIPS
+2020): a mel spectrogram with Slaney's scale and normalisation.
+
+Levels are in dB re 1, so a waveform in -1..1 gives values of about -100..50, and a change
+of volume shifts a whole spectrogram by a constant (down to the floor).
+"""
+
+import dataclasses
+from typing import Optional
+
+import gin
+import librosa
+import numpy as np
+import tensorflow as tf
+
+KINDS = ("log_power", "log_mel")
+
+# Power below which a bin counts as silent: -100 dB.
+_MIN_POWER = 1e-10
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class Spectrogram:
+  """A log spectrogram: what it is, and the function that computes it.
+
+  Attributes:
+    kind: `"log_power"` (bin 0 kept, the others averaged in groups of equal size) or
+      `"log_mel"`.
+    sample_rate_hz: rate of the waveforms. `log_power` does not depend on it.
+    fft_length: samples in a Hann window, which is also the length of the transform; even.
+    hop_length: samples from one frame to the next.
+    num_bins: `log_power`: 1 + a divisor of `fft_length / 2`; `log_mel`: number of bands.
+    power: exponent of the magnitude before bins are averaged: 2 for power, 1 for magnitude.
+    top_db: depth of the dynamic range: values more than `top_db` below the largest value of
+      a clip, over all its channels, are raised to that level.
+  """
+
+  kind: str = "log_power"
+  sample_rate_hz: int = 24000
+  fft_length: int = 1024
+  hop_length: int = 240
+  num_bins: int = 257
+  power: float = 2.0
+  top_db: float = 100.0
+
+  def __post_init__(self):
+    if self.kind not in KINDS:
+      raise ValueError(f"Spectrogram.kind is {self.kind!r}; expected one of {KINDS}.")
+    for name in ("sample_rate_hz", "fft_length", "hop_length", "num_bins", "power", "top_db"):
+      if getattr(self, name) <= 0:
+        raise ValueError(f"Spectrogram.{name} is {getattr(self, name)}; expected more than 0.")
+    if self.fft_length % 2:
+      raise ValueError(f"Spectrogram.fft_length is {self.fft_length}; expected an even number.")
+    half = self.fft_length // 2
+    if self.kind == "log_power" and (self.num_bins < 2 or half % (self.num_bins - 1)):
+      raise ValueError(
+        f"Spectrogram.num_bins is {self.num_bins}; expected 1 + a divisor of fft_length / 2 = "
+        f"{half}, for example {half + 1} or {half // 2 + 1}."
+      )
+
+  @property
+  def id(self) -> str:
+    """Text of all fields: the key of this spectrogram's statistics in `dataset_info.json`."""
+    fields = dataclasses.asdict(self)
+    # 2 and 2.0 are the same setting, and gin files hold both.
+    return ",".join(f"{k}={v:g}" if not isinstance(v, str) else v for k, v in fields.items())
+
+  def num_frames(self, num_samples: int) -> int:
+    """Number of frames of a waveform of `num_samples`: the incomplete last hop is dropped."""
+    return num_samples // self.hop_length
+
+  def num_samples(self, num_frames: int) -> int:
+    """Smallest number of samples that gives `num_frames` frames."""
+    return num_frames * self.hop_length
+
+  def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
+    """Computes the spectrogram of a batch of waveforms.
+
+    Args:
+      waveform: float `[B, samples, channels]` in -1..1; at least `hop_length` samples.
+
+    Returns:
+      float32 `[B, num_frames(samples), num_bins, channels]` in dB, before normalisation.
+
+    Raises:
+      ValueError: the waveform's shape is not as above, as far as it is known statically.
+    """
+    waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
+    if waveform.shape.rank != 3:
+      raise ValueError(f"The waveform's shape is {waveform.shape}; expected [B, samples, channels].")
+    num_samples: Optional[int] = waveform.shape[1]
+    if num_samples is not None and num_samples < self.hop_length:
+      raise ValueError(
+        f"The waveform has {num_samples} samples; expected at least hop_length = {self.hop_length}."
+      )
+    spectrum = self._magnitude(waveform)
+    bins = self._to_bins(spectrum)
+    return tf.transpose(_to_db(bins, self.top_db), [0, 2, 3, 1])
+
+  def _magnitude(self, waveform: tf.Tensor) -> tf.Tensor:
+    """`[B, samples, C]` -> |STFT|^power, `[B, C, frames, fft_length / 2 + 1]`.
+
+    Frame t is centred on sample t * hop_length; the signal is silent outside of its span.
+    """
+    half = self.fft_length // 2
+    num_frames = self.num_frames(tf.shape(waveform)[1])
+    padded = tf.pad(tf.transpose(waveform, [0, 2, 1]), [[0, 0], [0, 0], [half, half]])
+    # A frame more than needed comes out where the last hop is complete.
+    stft = tf.signal.stft(padded, self.fft_length, self.hop_length, self.fft_length)
+    stft = stft[:, :, :num_frames]
+    if waveform.shape[1] is not None:
+      stft.set_shape([None, None, self.num_frames(waveform.shape[1]), half + 1])
+    if self.power == 2:
+      return tf.math.square(tf.math.real(stft)) + tf.math.square(tf.math.imag(stft))
+    return tf.math.pow(tf.math.abs(stft), self.power)
+
+  def _to_bins(self, spectrum: tf.Tensor) -> tf.Tensor:
+    """`[..., fft_length / 2 + 1]` -> `[..., num_bins]`."""
+    if self.kind == "log_mel":
+      return tf.tensordot(spectrum, tf.constant(self.mel_matrix()), axes=1)
+    group = (self.fft_length // 2) // (self.num_bins - 1)
+    if group == 1:
+      return spectrum
+    shape = tf.concat([tf.shape(spectrum)[:-1], [self.num_bins - 1, group]], axis=0)
+    grouped = tf.reduce_mean(tf.reshape(spectrum[..., 1:], shape), axis=-1)
+    grouped = tf.ensure_shape(grouped, spectrum.shape[:-1] + [self.num_bins - 1])
+    return tf.concat([spectrum[..., :1], grouped], axis=-1)
+
+  def mel_matrix(self) -> np.ndarray:
+    """Mel filter bank with Slaney's scale and area normalisation.
+
+    Returns:
+      float32 `[fft_length / 2 + 1, num_bins]`.
+    """
+    return librosa.filters.mel(
+      sr=self.sample_rate_hz, n_fft=self.fft_length, n_mels=self.num_bins, dtype=np.float32
+    ).T
+
+
+def _to_db(power: tf.Tensor, top_db: float) -> tf.Tensor:
+  """Level of `power` `[B, ...]` in dB re 1, limited to `top_db` below each clip's maximum."""
+  level = tf.math.log(tf.maximum(power, _MIN_POWER)) * np.float32(10 / np.log(10))
+  peak = tf.reduce_max(level, axis=list(range(1, level.shape.rank)), keepdims=True)
+  return tf.maximum(level, peak - top_db)
