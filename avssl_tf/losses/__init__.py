@@ -1,0 +1,1 @@
+"""Losses: the mathematics as pure functions, what they remember in small classes."""

@@ -1,0 +1,130 @@
+"""A memory of one embedding per video, and the draw of negatives from it."""
+
+import tensorflow as tf
+
+from avssl_tf.types import Tensor
+
+
+def updated_rows(rows: Tensor, embeddings: Tensor, momentum: float) -> Tensor:
+  """Moves rows towards new embeddings: normalise(m row + (1 - m) e).
+
+  AVID-CMA (Morgado, Vasconcelos, Misra, CVPR 2021), section 3.1.
+
+  Args:
+    rows: float32 `[B, D]`, L2-normalised.
+    embeddings: float32 `[B, D]`, L2-normalised.
+    momentum: share m of the old row, in 0..1.
+
+  Returns:
+    float32 `[B, D]`, L2-normalised.
+  """
+  return tf.math.l2_normalize(momentum * rows + (1.0 - momentum) * embeddings, axis=-1)
+
+
+def merge_duplicates(indices: Tensor, embeddings: Tensor) -> Tensor:
+  """Gives the samples of one video in a batch the same, mean embedding.
+
+  A batch drawn with replacement can hold a video twice. Scattering different
+  values to one row would leave the result to chance on a GPU; equal values do
+  not.
+
+  Args:
+    indices: int64 `[B]`.
+    embeddings: float32 `[B, D]`, L2-normalised.
+
+  Returns:
+    float32 `[B, D]`, L2-normalised; rows that occur once are unchanged.
+  """
+  same = tf.cast(indices[:, tf.newaxis] == indices[tf.newaxis, :], embeddings.dtype)
+  merged = tf.math.l2_normalize(tf.linalg.matmul(same, embeddings), axis=-1)
+  occurs_once = tf.reduce_sum(same, axis=1, keepdims=True) < 1.5
+  return tf.where(occurs_once, embeddings, merged)
+
+
+def draw_negatives(indices: Tensor, num_rows: int, num_negatives: int, seed: Tensor) -> Tensor:
+  """Draws rows uniformly, with replacement, without the sample's own row.
+
+  Args:
+    indices: int64 `[B]`, the samples' own rows.
+    num_rows: rows of the bank, at least 2.
+    num_negatives: negatives per sample, K.
+    seed: int32 `[2]`; the draw is a pure function of it.
+
+  Returns:
+    int64 `[B, K]` in 0..num_rows-1.
+  """
+  drawn = tf.random.stateless_uniform(
+    [tf.shape(indices)[0], num_negatives], seed, maxval=num_rows - 1, dtype=tf.int64
+  )
+  # Rows from the sample's own upwards move up by one: uniform over the others.
+  return drawn + tf.cast(drawn >= indices[:, tf.newaxis], tf.int64)
+
+
+class MemoryBank(tf.keras.layers.Layer):
+  """L2-normalised rows, one per video, under any distribution strategy.
+
+  The rows start at random and are then moved by `update` alone. They are a
+  non-trainable variable: checkpointed, mirrored over the replicas, and never
+  exported.
+
+  Attributes:
+    rows: float32 variable `[num_rows, dim]`.
+  """
+
+  def __init__(self, num_rows: int, dim: int, momentum: float = 0.5, seed: int = 0, **kwargs):
+    """Creates the bank.
+
+    Args:
+      num_rows: number of videos, at least 2.
+      dim: size of an embedding.
+      momentum: share of the old row that an update keeps, in 0..1.
+      seed: seed of the random start.
+      **kwargs: of the Keras layer.
+
+    Raises:
+      ValueError: fewer than 2 rows, or a momentum outside 0..1.
+    """
+    super().__init__(dtype="float32", **kwargs)
+    if num_rows < 2:
+      raise ValueError(f"A memory bank needs at least 2 videos to tell apart, got {num_rows}.")
+    if not 0.0 <= momentum <= 1.0:
+      raise ValueError(f"momentum must lie in 0..1, got {momentum}.")
+    self.momentum = momentum
+    start = tf.random.stateless_normal([num_rows, dim], seed=[seed, 0])
+    # Every replica computes the same update from the gathered embeddings, so
+    # that the first one's stands for all: each copy is updated in place. Other
+    # aggregations would reduce whole banks, or refuse to scatter.
+    self.rows = self.add_weight(
+      name="rows",
+      shape=[num_rows, dim],
+      initializer=lambda shape, dtype=None: tf.math.l2_normalize(start, axis=-1),
+      trainable=False,
+      aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+  @property
+  def num_rows(self) -> int:
+    """Number of videos."""
+    return self.rows.shape[0]
+
+  def gather(self, indices: Tensor) -> Tensor:
+    """Rows at `indices` (any shape `[...]`): float32 `[..., dim]`."""
+    return tf.gather(self.rows, indices)
+
+  def update(self, indices: Tensor, embeddings: Tensor) -> None:
+    """Moves the rows of the samples of all replicas towards their embeddings.
+
+    Args:
+      indices: int64 `[B]`, of all replicas, the same on each.
+      embeddings: float32 `[B, dim]`, L2-normalised, of all replicas.
+    """
+    self._write(indices, embeddings, self.momentum)
+
+  def overwrite(self, indices: Tensor, embeddings: Tensor) -> None:
+    """Replaces the rows of the samples of all replicas; arguments of `update`."""
+    self._write(indices, embeddings, 0.0)
+
+  def _write(self, indices: Tensor, embeddings: Tensor, momentum: float) -> None:
+    embeddings = merge_duplicates(indices, embeddings)
+    rows = updated_rows(self.gather(indices), embeddings, momentum)
+    self.rows.scatter_update(tf.IndexedSlices(rows, indices))

@@ -1,0 +1,43 @@
+"""Exchange of values between the replicas of a distribution strategy."""
+
+import tensorflow as tf
+
+from avssl_tf.types import Tensor
+
+
+def all_gather(value: Tensor) -> Tensor:
+  """Concatenates `value` of all replicas along the first axis, on each of them.
+
+  Made of an all-reduce over one slot per replica:
+  `tf.distribute.ReplicaContext.all_gather` fails under
+  `MultiWorkerMirroredStrategy` inside Keras `fit`.
+
+  Args:
+    value: `[B, ...]`, the same shape on every replica.
+
+  Returns:
+    `[replicas * B, ...]` in the order of the replicas; no gradient flows back.
+  """
+  context = tf.distribute.get_replica_context()
+  num_replicas = context.num_replicas_in_sync
+  value = tf.stop_gradient(value)
+  if num_replicas == 1:
+    return value
+  slot = tf.one_hot(context.replica_id_in_sync_group, num_replicas, dtype=value.dtype)
+  slots = tf.reshape(slot, [num_replicas] + [1] * value.shape.rank) * value[tf.newaxis]
+  gathered = context.all_reduce(tf.distribute.ReduceOp.SUM, slots)
+  return tf.reshape(gathered, tf.concat([[-1], tf.shape(value)[1:]], axis=0))
+
+
+def mean(value: Tensor) -> Tensor:
+  """Mean of `value` over all replicas, on each of them; no gradient flows back."""
+  context = tf.distribute.get_replica_context()
+  value = tf.stop_gradient(value)
+  if context.num_replicas_in_sync == 1:
+    return value
+  return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+def replica_id() -> Tensor:
+  """int32 number of this replica among all of them."""
+  return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
