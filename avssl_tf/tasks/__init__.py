@@ -1,0 +1,1 @@
+"""What is trained: Keras models that join networks and an objective in a train step."""

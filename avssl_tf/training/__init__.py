@@ -1,0 +1,1 @@
+"""The one training loop: strategy, optimisers, schedules, callbacks, run directory."""
