@@ -93,7 +93,7 @@ class Spectrogram:
     """
     waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
     if waveform.shape.rank != 3:
-      raise ValueError(f"The waveform's shape is {waveform.shape}; expected [B, samples, channels].")
+      raise ValueError(f"The waveform's shape is {waveform.shape}; expected [B, samples, C].")
     num_samples: Optional[int] = waveform.shape[1]
     if num_samples is not None and num_samples < self.hop_length:
       raise ValueError(

@@ -1,0 +1,1 @@
+"""Encoders, projection heads and in-graph front ends, as Keras layers."""

@@ -1,0 +1,71 @@
+"""The audio-visual model: two towers from raw input to unit-length embeddings."""
+
+
+import gin
+import tensorflow as tf
+
+from avssl_tf import types
+
+
+@gin.register
+class AudioVisualModel(tf.keras.Model):
+  """A video tower and an audio tower, each of front end, network and projection head.
+
+  A network is a layer that returns a dict with `"pooled"`, float32 `[B, D]`; a head maps
+  that to `[B, E]`.
+  """
+
+  def __init__(
+    self,
+    video_front_end: tf.keras.layers.Layer,
+    video_net: tf.keras.layers.Layer,
+    video_head: tf.keras.layers.Layer,
+    audio_front_end: tf.keras.layers.Layer,
+    audio_net: tf.keras.layers.Layer,
+    audio_head: tf.keras.layers.Layer,
+    name: str = "audio_visual_model",
+  ):
+    # Mixed precision would round the waveforms before they reach the front end.
+    super().__init__(name=name, autocast=False)
+    self.video_front_end = video_front_end
+    self.video_net = video_net
+    self.video_head = video_head
+    self.audio_front_end = audio_front_end
+    self.audio_net = audio_net
+    self.audio_head = audio_head
+
+  def embed_video(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    """Embeds uint8 frames `[B, T, H, W, 3]`.
+
+    Returns:
+      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, of unit length.
+    """
+    features = self.video_net(self.video_front_end(frames), training=training)["pooled"]
+    return _outputs(features, self.video_head(features, training=training))
+
+  def embed_audio(self, waveform: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    """Embeds waveforms, float32 `[B, samples, C]` in -1..1.
+
+    Returns:
+      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, of unit length.
+    """
+    features = self.audio_net(self.audio_front_end(waveform), training=training)["pooled"]
+    return _outputs(features, self.audio_head(features, training=training))
+
+  def call(self, batch: types.Batch, training: bool = False) -> dict[str, dict[str, tf.Tensor]]:
+    """Embeds a batch that has `types.VIDEO` and `types.AUDIO`.
+
+    Returns:
+      `{"video": embed_video(...), "audio": embed_audio(...)}`.
+    """
+    return {
+      types.VIDEO: self.embed_video(batch[types.VIDEO], training=training),
+      types.AUDIO: self.embed_audio(batch[types.AUDIO], training=training),
+    }
+
+
+def _outputs(features: tf.Tensor, embedding: tf.Tensor) -> dict[str, tf.Tensor]:
+  return {
+    "features": tf.cast(features, tf.float32),
+    "embedding": tf.math.l2_normalize(tf.cast(embedding, tf.float32), axis=-1),
+  }

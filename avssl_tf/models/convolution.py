@@ -1,0 +1,92 @@
+"""Convolutions with symmetric padding, batch normalisation and global pooling."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+# The published networks count momentum the other way round (0.1 is the weight of the new
+# value there, 0.9 the weight of the old one here).
+_BN_MOMENTUM = 0.9
+_BN_EPSILON = 1e-5
+
+
+def symmetric_padding(kernel_size: Sequence[int]) -> tuple[tuple[int, int], ...]:
+  """Padding of `(k - 1) / 2` at both ends of every spatial dimension, for `tf.pad`.
+
+  Args:
+    kernel_size: odd sizes, one a dimension.
+
+  Returns:
+    `(before, after)` of the batch, spatial and channel dimensions.
+
+  Raises:
+    ValueError: a size is even.
+  """
+  if any(k % 2 == 0 for k in kernel_size):
+    raise ValueError(f"The kernel size is {tuple(kernel_size)}; expected odd numbers.")
+  return ((0, 0), *(((k - 1) // 2, (k - 1) // 2) for k in kernel_size), (0, 0))
+
+
+def _conv_arguments(kernel_size, strides):
+  """Keras arguments of a bias-free convolution with symmetric padding."""
+  # With stride 1, SAME pads odd kernels symmetrically, inside of the operation. With a larger
+  # stride it pads the end more than the start wherever the size is even: not what we want.
+  same = all(s == 1 for s in strides)
+  return dict(
+    kernel_size=kernel_size,
+    strides=strides,
+    padding="same" if same else "valid",
+    use_bias=False,
+    kernel_initializer="he_normal",
+  )
+
+
+class Conv2D(tf.keras.layers.Conv2D):
+  """Bias-free 2-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
+
+  Maps `[B, H, W, C]` to `[B, ceil(H / sh), ceil(W / sw), filters]`.
+  """
+
+  def __init__(self, filters: int, kernel_size: Sequence[int], strides=(1, 1), name=None):
+    super().__init__(filters, name=name, **_conv_arguments(kernel_size, strides))
+    self._pads = symmetric_padding(kernel_size)
+
+  def call(self, inputs):
+    return super().call(_pad_if_needed(inputs, self))
+
+
+class Conv3D(tf.keras.layers.Conv3D):
+  """Bias-free 3-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
+
+  Maps `[B, T, H, W, C]` to `[B, ceil(T / st), ceil(H / sh), ceil(W / sw), filters]`.
+  """
+
+  def __init__(self, filters: int, kernel_size: Sequence[int], strides=(1, 1, 1), name=None):
+    super().__init__(filters, name=name, **_conv_arguments(kernel_size, strides))
+    self._pads = symmetric_padding(kernel_size)
+
+  def call(self, inputs):
+    return super().call(_pad_if_needed(inputs, self))
+
+
+def _pad_if_needed(inputs, layer):
+  if layer.padding == "same" or not any(before for before, _ in layer._pads):
+    return inputs
+  return tf.pad(inputs, layer._pads)
+
+
+def batch_norm(name: str, dtype=None) -> tf.keras.layers.BatchNormalization:
+  """Batch normalisation over the last axis, as in the published networks."""
+  return tf.keras.layers.BatchNormalization(
+    momentum=_BN_MOMENTUM, epsilon=_BN_EPSILON, name=name, dtype=dtype
+  )
+
+
+def scaled_width(width: int, multiplier: float) -> int:
+  """Number of channels `width * multiplier`, rounded, at least 1."""
+  return max(1, round(width * multiplier))
+
+
+def global_max_pool(x: tf.Tensor) -> tf.Tensor:
+  """Maximum over all positions of `[B, ..., C]`: float32 `[B, C]`."""
+  return tf.cast(tf.reduce_max(x, axis=list(range(1, x.shape.rank - 1))), tf.float32)

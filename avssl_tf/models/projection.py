@@ -1,0 +1,57 @@
+"""Projection heads."""
+
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.models import convolution
+
+
+@gin.register
+class MLPHead(tf.keras.layers.Layer):
+  """Multi-layer perceptron with ReLU between its layers and none after the last.
+
+  Computes in float32 under every mixed-precision policy: it costs nothing beside the
+  encoders, and the contrastive loss divides its output by a small temperature.
+  """
+
+  def __init__(
+    self,
+    widths: Sequence[int] = (512, 512, 128),
+    batch_norm: bool = False,
+    name: str = "mlp_head",
+  ):
+    """Creates the head.
+
+    Args:
+      widths: units of each layer; the last is the dimension of the embedding.
+      batch_norm: whether batch normalisation precedes each ReLU.
+      name: name of the layer.
+
+    Raises:
+      ValueError: no layers.
+    """
+    super().__init__(name=name, dtype="float32")
+    if not widths:
+      raise ValueError("MLPHead.widths is empty; expected at least one layer.")
+    self.dense = [
+      tf.keras.layers.Dense(
+        width, kernel_initializer="he_normal", dtype="float32", name=f"dense_{i}"
+      )
+      for i, width in enumerate(widths)
+    ]
+    self.norms = [
+      convolution.batch_norm(f"bn_{i}", dtype="float32")
+      for i in range(len(widths) - 1 if batch_norm else 0)
+    ]
+
+  def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Maps `[B, D]` to float32 `[B, widths[-1]]`."""
+    for i, dense in enumerate(self.dense):
+      x = dense(x)
+      if i < len(self.dense) - 1:
+        if self.norms:
+          x = self.norms[i](x, training=training)
+        x = tf.nn.relu(x)
+    return x
