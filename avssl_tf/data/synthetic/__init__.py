@@ -1,0 +1,1 @@
+"""Seeded procedural worlds with ground truth, rendered to frames and sound."""
