@@ -1,0 +1,1 @@
+"""Protocols that measure frozen representations: kNN, linear probe, retrieval."""
