@@ -10,7 +10,7 @@ the class. The truth (class, boxes, whose sound it is) comes with each clip.
 
 import dataclasses
 import functools
-from typing import ClassVar, List, Tuple
+from typing import ClassVar
 
 import gin
 import numpy as np
@@ -84,7 +84,7 @@ class PlanarWorld:
       raise ValueError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
 
   @property
-  def label_names(self) -> List[str]:
+  def label_names(self) -> list[str]:
     """Names of the 16 classes in the order of their labels, e.g. "disc_orbit"."""
     return [f"{shape}_{motion}" for shape in planar_scene.SHAPES for motion in planar_scene.MOTIONS]
 
@@ -131,7 +131,7 @@ class PlanarWorld:
   def _generator(self, split: str, index: int, stream: int) -> np.random.Generator:
     return _generator(self.seed, _SPLIT_NUMBER[split], stream, index)
 
-  def _table(self, split: str) -> Tuple[np.ndarray, np.ndarray]:
+  def _table(self, split: str) -> tuple[np.ndarray, np.ndarray]:
     return _table(
       self.seed, _SPLIT_NUMBER[split], self.num_clips(split), self.faulty_positive_rate
     )
@@ -144,7 +144,7 @@ def _generator(*key: int) -> np.random.Generator:
 @functools.lru_cache(maxsize=8)
 def _table(
   seed: int, split_number: int, num_clips: int, faulty_positive_rate: float
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
   """Label of each clip and the index of the clip that its sound comes from, int64 `[num_clips]`.
 
   Classes are equally frequent (within one clip) and in an order of their own.

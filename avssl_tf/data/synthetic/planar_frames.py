@@ -3,13 +3,12 @@
 Coordinates are in pixels, x to the right and y downwards, the origin in the
 middle of the frame. Shapes are signed distances (negative inside), turned into
 pixel coverage by a ramp one pixel wide, which is what smooths their edges.
-Everything is computed in float64 for all frames at once and rounded to uint8
-at the end.
+Everything is computed in float64 for all frames at once, channels first (long
+rows are quicker than rows of three), and rounded to uint8 at the end.
 """
 
 import colorsys
 import dataclasses
-from typing import Tuple
 
 import numpy as np
 
@@ -49,7 +48,7 @@ class Track:
   opacity: np.ndarray
 
 
-def render(scene: planar_scene.Scene, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
+def render(scene: planar_scene.Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
   """Draws the frames of `scene`.
 
   Args:
@@ -70,8 +69,8 @@ def render(scene: planar_scene.Scene, rng: np.random.Generator) -> Tuple[np.ndar
     _paint(image, _distractor(time_sec, rng), _bright_colour(rng) * rng.uniform(0.4, 0.9))
   _paint(image, coverage * track.opacity[:, None, None], _bright_colour(rng))
   image += _NOISE_STD * _noise(image.shape, rng)
-  frames = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-  return frames, _boxes(coverage)
+  pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+  return np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)), _boxes(coverage)
 
 
 def _draw_track(
@@ -144,20 +143,21 @@ def _coverage(shape: str, track: Track) -> np.ndarray:
 
 
 def _background(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """A dark colour with two drifting gratings, float64 `[12, 40, 40, 3]` in 0..1."""
+  """A dark colour with two drifting gratings, float64 `[3, 12, 40, 40]` in 0..1."""
   grid = _pixel_grid()
-  colour = rng.uniform(0.02, 0.45, size=3)
+  colour = rng.uniform(0.02, 0.45, size=(3, 1, 1, 1))
   texture = np.zeros((NUM_FRAMES, FRAME_SIZE, FRAME_SIZE))
   for _ in range(2):
     period = rng.uniform(4.0, 16.0)
     angle, phase = rng.uniform(0.0, 2 * np.pi, size=2)
     drift = rng.uniform(-6.0, 6.0)  # rad/s
-    rows = 2 * np.pi / period * np.sin(angle) * grid
-    columns = 2 * np.pi / period * np.cos(angle) * grid
-    wave = columns + rows[:, None] + (drift * time_sec + phase)[:, None, None]
-    texture += rng.uniform(0.0, 0.2) * np.sin(wave)
-  tint = rng.uniform(0.2, 1.0, size=3) * colour
-  return colour + texture[..., None] * tint
+    across = (2 * np.pi / period * np.cos(angle) * grid)[None, None, :]
+    along = 2 * np.pi / period * np.sin(angle) * grid + (drift * time_sec + phase)[:, None]
+    along = rng.uniform(0.0, 0.2) * np.exp(1j * along)[:, :, None]
+    # The sine of a sum, with far fewer sines than pixels.
+    texture += along.imag * np.cos(across) + along.real * np.sin(across)
+  tint = rng.uniform(0.2, 1.0, size=(3, 1, 1, 1)) * colour
+  return colour + texture * tint
 
 
 def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -172,16 +172,17 @@ def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _bright_colour(rng: np.random.Generator) -> np.ndarray:
-  """A colour of full value and any hue, float64 `[3]` in 0..1."""
-  return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, 0.75), 1.0))
+  """A colour of full value and any hue, float64 `[3, 1, 1, 1]` in 0..1."""
+  colour = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, 0.75), 1.0)
+  return np.array(colour).reshape(3, 1, 1, 1)
 
 
 def _paint(image: np.ndarray, opacity: np.ndarray, colour: np.ndarray) -> None:
-  """Blends `colour` into `image` `[12, 40, 40, 3]`, in place, by `opacity` `[12, 40, 40]`."""
-  image += opacity[..., None] * (colour - image)
+  """Blends `colour` into `image` `[3, 12, 40, 40]`, in place, by `opacity` `[12, 40, 40]`."""
+  image += opacity * (colour - image)
 
 
-def _noise(shape: Tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
   """Nearly normal noise of unit variance from sums of four bytes.
 
   Whole numbers, unlike a normal sampler's logarithms, are the same everywhere.

@@ -4,8 +4,6 @@ Everything is computed in float64 and rounded to 16-bit steps at the end, so
 that the last bits in which one machine's sine differs from another's vanish.
 """
 
-from typing import Tuple
-
 import numpy as np
 
 from avssl_tf.data.synthetic import planar_scene
@@ -35,6 +33,8 @@ _NUM_DISTRACTORS = 2
 _DISTRACTOR_RANGE_DB = (-22.0, -6.0)  # against the object
 _MAX_PARTIAL_HZ = 3600.0
 _INT16_STEPS = 32768.0
+# The phases of noise are drawn from 256 steps: a byte and a look-up each.
+_UNIT_CIRCLE = np.exp(2j * np.pi * np.arange(256) / 256)
 
 
 def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarray:
@@ -61,7 +61,7 @@ def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarra
 
 def _modulation(
   scene: planar_scene.Scene, time_sec: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
   """Pitch in semitones against the middle and amplitude in 0..1, both `[12000]`."""
   motion = planar_scene.MOTIONS[scene.motion]
   cycles = scene.cycles(time_sec)
@@ -100,15 +100,14 @@ def _fade_in(since_onset_sec: np.ndarray) -> np.ndarray:
   return np.clip(since_onset_sec / _FADE_SEC, 0.0, 1.0)
 
 
-def _gain(range_db: Tuple[float, float], rng: np.random.Generator) -> float:
+def _gain(range_db: tuple[float, float], rng: np.random.Generator) -> float:
   return 10.0 ** (rng.uniform(*range_db) / 20)
 
 
 def _shaped_noise(magnitudes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   """Noise with the given magnitude spectrum `[6001]` and random phases, `[12000]`, RMS 1."""
-  # The phases of the noise are drawn from 256 steps: bytes are cheap and exact.
-  phases = np.frombuffer(rng.bytes(magnitudes.size), np.uint8) * (2 * np.pi / 256)
-  noise = np.fft.irfft(magnitudes * np.exp(1j * phases), NUM_SAMPLES)
+  phases = np.frombuffer(rng.bytes(magnitudes.size), np.uint8)
+  noise = np.fft.irfft(magnitudes * _UNIT_CIRCLE[phases], NUM_SAMPLES)
   return noise / np.sqrt(np.mean(noise * noise))
 
 
