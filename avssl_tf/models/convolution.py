@@ -27,52 +27,52 @@ def symmetric_padding(kernel_size: Sequence[int]) -> tuple[tuple[int, int], ...]
   return ((0, 0), *(((k - 1) // 2, (k - 1) // 2) for k in kernel_size), (0, 0))
 
 
-def _conv_arguments(kernel_size, strides):
-  """Keras arguments of a bias-free convolution with symmetric padding."""
-  # With stride 1, SAME pads odd kernels symmetrically, inside of the operation. With a larger
-  # stride it pads the end more than the start wherever the size is even: not what we want.
-  same = all(s == 1 for s in strides)
-  return dict(
-    kernel_size=kernel_size,
-    strides=strides,
-    padding="same" if same else "valid",
-    use_bias=False,
-    kernel_initializer="he_normal",
-  )
+class _SymmetricPadding:
+  """Convolution, bias-free and He-initialised, that pads symmetrically whatever the stride.
+
+  To Keras the padding is "same", which is right about shapes. With stride 1 it is also right
+  about where odd kernels lie, and pads inside of the operation. With a larger stride it pads the
+  end more than the start wherever the size is even, which shifts the kernels.
+  """
+
+  def __init__(self, filters: int, kernel_size: Sequence[int], strides: Sequence[int], name: str):
+    super().__init__(
+      filters,
+      kernel_size,
+      strides,
+      padding="same",
+      use_bias=False,
+      kernel_initializer="he_normal",
+      name=name,
+    )
+    self._pads = symmetric_padding(kernel_size)
+
+  def convolution_op(self, inputs, kernel):
+    if all(stride == 1 for stride in self.strides):
+      return super().convolution_op(inputs, kernel)
+    if any(before for before, _ in self._pads):
+      inputs = tf.pad(inputs, self._pads)
+    return tf.nn.convolution(inputs, kernel, self.strides, padding="VALID", name=self.name)
 
 
-class Conv2D(tf.keras.layers.Conv2D):
+class Conv2D(_SymmetricPadding, tf.keras.layers.Conv2D):
   """Bias-free 2-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
 
   Maps `[B, H, W, C]` to `[B, ceil(H / sh), ceil(W / sw), filters]`.
   """
 
   def __init__(self, filters: int, kernel_size: Sequence[int], strides=(1, 1), name=None):
-    super().__init__(filters, name=name, **_conv_arguments(kernel_size, strides))
-    self._pads = symmetric_padding(kernel_size)
-
-  def call(self, inputs):
-    return super().call(_pad_if_needed(inputs, self))
+    super().__init__(filters, kernel_size, strides, name)
 
 
-class Conv3D(tf.keras.layers.Conv3D):
+class Conv3D(_SymmetricPadding, tf.keras.layers.Conv3D):
   """Bias-free 3-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
 
   Maps `[B, T, H, W, C]` to `[B, ceil(T / st), ceil(H / sh), ceil(W / sw), filters]`.
   """
 
   def __init__(self, filters: int, kernel_size: Sequence[int], strides=(1, 1, 1), name=None):
-    super().__init__(filters, name=name, **_conv_arguments(kernel_size, strides))
-    self._pads = symmetric_padding(kernel_size)
-
-  def call(self, inputs):
-    return super().call(_pad_if_needed(inputs, self))
-
-
-def _pad_if_needed(inputs, layer):
-  if layer.padding == "same" or not any(before for before, _ in layer._pads):
-    return inputs
-  return tf.pad(inputs, layer._pads)
+    super().__init__(filters, kernel_size, strides, name)
 
 
 def batch_norm(name: str, dtype=None) -> tf.keras.layers.BatchNormalization:
