@@ -1,0 +1,50 @@
+# make demo   train, probe and export AVID on the embedded demo data
+# make test   lint and every test
+# make lint   ruff alone
+# make env    the environment alone (.venv), with what the tests need
+#
+# Each makes the environment that it needs first. Variables:
+#   PYTHON   interpreter to make .venv with (default: the first of Python 3.11, 3.10, 3.9 that runs)
+#   RUN_DIR  folder of the demo's run (default: runs/avid)
+#   ARGS     further flags for the command: make demo ARGS="--gin_param=seed=1",
+#            make test ARGS="tests/losses -k memory_bank"
+
+PYTHON ?=
+RUN_DIR ?= runs/avid
+ARGS ?=
+
+VENV := .venv
+DEMO_DATA := data/demo
+
+# Stamps carry a checksum of the pins, so the environment is brought up to date when these change.
+checksum = $(shell cat $(1) tools/bootstrap_env.sh | cksum | cut -d " " -f 1)
+RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
+TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-dev.txt)
+
+export PYTHON
+# Without the notices of TensorFlow's runtime about instructions and absent GPUs.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test lint env
+.DELETE_ON_ERROR:
+
+demo: $(RUN_ENV) $(DEMO_DATA)/dataset_info.json
+	$(VENV)/bin/python -m avssl_tf.train --gin_file=gin/avid.gin --model_dir=$(RUN_DIR) $(ARGS)
+
+# Written last by the builder, which goes on where an interrupted build stopped.
+$(DEMO_DATA)/dataset_info.json: | $(RUN_ENV)
+	$(VENV)/bin/python tools/make_tfrecords.py --source=demo --output_dir=$(DEMO_DATA)
+
+test: lint
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+
+lint: $(TEST_ENV)
+	$(VENV)/bin/ruff check .
+
+env: $(TEST_ENV)
+
+$(RUN_ENV):
+	@tools/bootstrap_env.sh requirements.txt $@
+
+$(TEST_ENV):
+	@tools/bootstrap_env.sh requirements-dev.txt $@
