@@ -1,0 +1,102 @@
+"""Tests that dependencies point one way, and a few other rules of the tree."""
+
+import ast
+import subprocess
+import sys
+import unittest
+
+from tests import source_tree
+
+# Groups of modules, lowest first. A group may import itself and the groups of lower rows; groups
+# of one row know nothing of each other.
+LAYERS = (
+  {"base": {"__init__", "addons", "spectrograms", "types"}},
+  {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
+  {"tasks": {"tasks"}},
+  {
+    "training": {"training"},
+    "evaluation": {"evaluation"},
+    "report": {"report"},
+    "serving": {"serving"},
+  },
+  {"commands": {"apply", "evaluate", "export", "train"}},
+)
+GROUP_AND_RANK = {
+  part: (group, rank)
+  for rank, layer in enumerate(LAYERS)
+  for group, parts in layer.items()
+  for part in parts
+}
+
+
+def _part(path: str) -> str:
+  """`avssl_tf/data/media.py` -> "data", `avssl_tf/types.py` -> "types"."""
+  return path.split("/")[1].removesuffix(".py")
+
+
+class LayeringTest(unittest.TestCase):
+
+  def test_every_module_has_its_layer(self):
+    parts = {_part(path) for path in source_tree.python_files("avssl_tf")}
+    self.assertEqual(parts - set(GROUP_AND_RANK), set(), "Give these a place in LAYERS.")
+
+  def test_dependencies_point_down(self):
+    wrong = []
+    for path in source_tree.python_files("avssl_tf"):
+      group, rank = GROUP_AND_RANK[_part(path)]
+      for imported in sorted(source_tree.imported_files(path)):
+        if not imported.startswith("avssl_tf/"):
+          wrong.append(f"{path} imports {imported}: the package imports nothing outside itself")
+          continue
+        other_group, other_rank = GROUP_AND_RANK[_part(imported)]
+        if group != other_group and other_rank >= rank:
+          wrong.append(f"{path} ({group}) imports {imported} ({other_group})")
+    self.assertEqual(wrong, [])
+
+  def test_tools_import_the_package_alone(self):
+    for path in source_tree.python_files("tools"):
+      for imported in source_tree.imported_files(path):
+        self.assertTrue(imported.startswith("avssl_tf/"), f"{path} imports {imported}")
+
+  def test_packages_hold_a_docstring_alone(self):
+    for path in source_tree.python_files("avssl_tf"):
+      folder, _, name = path.rpartition("/")
+      if name == "__init__.py":
+        body = source_tree.parse(path).body
+        self.assertEqual(len(body), 1, path)
+        self.assertIsNotNone(ast.get_docstring(source_tree.parse(path)), path)
+      else:
+        self.assertTrue((source_tree.ROOT / folder / "__init__.py").exists(), folder)
+
+  def test_no_module_is_a_drawer_for_everything(self):
+    names = {path.rpartition("/")[2] for path in source_tree.python_files()}
+    self.assertEqual(names & {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}, set())
+
+  def test_folder_of_configurations_does_not_shadow_gin(self):
+    self.assertEqual(list((source_tree.ROOT / "gin").rglob("*.py")), [])
+
+
+class AddonsTest(unittest.TestCase):
+  """tensorflow-addons is at its end of life: one module reaches it, and keeps its notice quiet."""
+
+  def test_one_module_imports_it(self):
+    users = [
+      path
+      for path in source_tree.python_files("avssl_tf", "tools")
+      if "tensorflow_addons" in source_tree.imported_packages(path)
+    ]
+    self.assertEqual(users, ["avssl_tf/addons.py"])
+
+  def test_its_notice_stays_off_the_screen(self):
+    result = subprocess.run(
+      [sys.executable, "-c", "import avssl_tf.addons"],
+      cwd=source_tree.ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    self.assertNotRegex(result.stdout + result.stderr, "(?i)tensorflow addons")
+
+
+if __name__ == "__main__":
+  unittest.main()
