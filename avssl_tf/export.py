@@ -1,0 +1,44 @@
+"""Exports a run as a SavedModel that takes raw frames and waveforms.
+
+  python -m avssl_tf.export --model_dir=runs/demo --output_dir=runs/demo/saved_model
+
+Try the result without any code:
+
+  saved_model_cli show --dir=runs/demo/saved_model --all
+"""
+
+from absl import app, flags, logging
+
+from avssl_tf import serving
+from avssl_tf.training import run
+
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
+_OUTPUT_DIR = flags.DEFINE_string(
+  "output_dir", None, "Folder to write the SavedModel to.", required=True
+)
+_ANY_SIZE = flags.DEFINE_bool(
+  "any_size",
+  False,
+  "Accept frames of other numbers and sizes, and sounds of other lengths, than in training.",
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel at --output_dir.")
+
+
+def main(argv: list[str]) -> None:
+  """Loads the run and exports its model."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
+  loaded = run.load(_MODEL_DIR.value)
+  input_spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+  serving.export(
+    loaded.model,
+    input_spec,
+    _OUTPUT_DIR.value,
+    any_size=_ANY_SIZE.value,
+    overwrite=_OVERWRITE.value,
+  )
+  logging.info("Wrote the SavedModel %s.", _OUTPUT_DIR.value)
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,207 @@
+"""A trained model as a SavedModel that takes raw frames and waveforms."""
+
+import dataclasses
+import json
+import os
+import shutil
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from avssl_tf import types
+from avssl_tf.data import pipeline
+from avssl_tf.models import av_model
+
+_EXTRA_DIR = "assets.extra"
+# The name that TensorFlow Serving looks for.
+_WARMUP_FILE = "tf_serving_warmup_requests"
+INPUT_SPEC_FILE = "input_spec.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSpec:
+  """The input that an exported model expects; `assets.extra/input_spec.json` holds these fields.
+
+  Attributes:
+    num_frames: frames of a clip.
+    frame_rate_hz: rate of the frames.
+    frame_size: height and width of a frame.
+    num_samples: length of a waveform.
+    sample_rate_hz: rate of the waveform.
+    num_channels: channels of the waveform.
+  """
+
+  num_frames: int
+  frame_rate_hz: float
+  frame_size: int
+  num_samples: int
+  sample_rate_hz: int
+  num_channels: int
+
+  @classmethod
+  def create(cls, clip: pipeline.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
+    """The input that a model was trained on."""
+    return cls(
+      num_frames=clip.num_frames,
+      frame_rate_hz=clip.frame_rate_hz,
+      frame_size=clip.frame_size,
+      num_samples=round(clip.audio_sec * sample_rate_hz),
+      sample_rate_hz=sample_rate_hz,
+      num_channels=num_channels,
+    )
+
+  def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
+    """Specification of the inputs `video` and `audio`, of any batch size."""
+    video = [self.num_frames, self.frame_size, self.frame_size]
+    audio = [self.num_samples]
+    if any_size:
+      video, audio = [None] * len(video), [None] * len(audio)
+    return {
+      types.VIDEO: tf.TensorSpec([None, *video, 3], tf.uint8, types.VIDEO),
+      types.AUDIO: tf.TensorSpec([None, *audio, self.num_channels], tf.float32, types.AUDIO),
+    }
+
+
+def export(
+  model: av_model.AudioVisualModel,
+  input_spec: InputSpec,
+  output_dir: str,
+  any_size: bool = False,
+  overwrite: bool = False,
+) -> None:
+  """Writes a SavedModel with the signatures of `signatures`, and what serving needs beside it.
+
+  The SavedModel holds the variables that the signatures read and nothing else: no
+  optimiser and nothing of the objective. Beside it, in `assets.extra`, lie one
+  warm-up request for each signature and `input_spec.json`. Everything is written
+  to a temporary folder that is renamed at the end.
+
+  Args:
+    model: the model, with its variables built. With several machines every
+      worker has to call this function, each with a folder of its own: it reads
+      the average of per-replica statistics.
+    input_spec: the input that the model was trained on.
+    output_dir: folder to write.
+    any_size: whether frames of other numbers and sizes, and waveforms of other
+      lengths, are accepted. The networks pool over space and time and so can
+      take them, but the features are those of inputs that the model never saw
+      in training: a wrong frame rate or size would go unnoticed.
+    overwrite: whether to replace a SavedModel at `output_dir`.
+
+  Raises:
+    FileExistsError: there is something at `output_dir`, and `overwrite` is off or
+      it is not a SavedModel.
+  """
+  output_dir = os.path.normpath(output_dir)
+  _check_destination(output_dir, overwrite)
+  temporary = f"{output_dir}.tmp"
+  shutil.rmtree(temporary, ignore_errors=True)
+  specs = input_spec.tensor_specs(any_size)
+  functions = signatures(model, specs)
+  module = tf.Module()
+  # The model itself stays outside: tracked, Keras would trace and save each of its layers.
+  module.weights = _captured_variables(functions)
+  module.functions = functions
+  try:
+    tf.saved_model.save(module, temporary, signatures=functions)
+    extra_dir = os.path.join(temporary, _EXTRA_DIR)
+    os.makedirs(extra_dir)
+    _write_warmup_requests(os.path.join(extra_dir, _WARMUP_FILE), input_spec, functions)
+    with open(os.path.join(extra_dir, INPUT_SPEC_FILE), "w", encoding="utf-8") as f:
+      json.dump(dataclasses.asdict(input_spec), f, indent=1)
+      f.write("\n")
+    _move_into_place(temporary, output_dir)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def signatures(
+  model: av_model.AudioVisualModel, specs: dict[str, tf.TensorSpec]
+) -> "dict[str, tf.types.experimental.ConcreteFunction]":
+  """The functions that a SavedModel offers.
+
+  Args:
+    model: the model, with its variables built.
+    specs: specification of the inputs `video` (uint8 [B, T, H, W, 3]) and `audio`
+      (float32 [B, samples, channels], -1..1).
+
+  Returns:
+    `embed_video`: `video` -> `video_features` float32 [B, D] and
+    `video_embedding` float32 [B, E] of unit length; `embed_audio`: the same of
+    `audio`; `serving_default`: both inputs -> all four outputs.
+  """
+
+  def embed_video(video):
+    outputs = model.embed_video(video, training=False)
+    return {"video_features": outputs["features"], "video_embedding": outputs["embedding"]}
+
+  def embed_audio(audio):
+    outputs = model.embed_audio(audio, training=False)
+    return {"audio_features": outputs["features"], "audio_embedding": outputs["embedding"]}
+
+  def embed_both(video, audio):
+    return {**embed_video(video), **embed_audio(audio)}
+
+  video, audio = specs[types.VIDEO], specs[types.AUDIO]
+  return {
+    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: (
+      tf.function(embed_both).get_concrete_function(video, audio)
+    ),
+    "embed_video": tf.function(embed_video).get_concrete_function(video),
+    "embed_audio": tf.function(embed_audio).get_concrete_function(audio),
+  }
+
+
+def _captured_variables(functions: "dict[str, tf.types.experimental.ConcreteFunction]"):
+  """The variables that the functions read, each once."""
+  variables = {}
+  for function in functions.values():
+    variables.update({id(variable): variable for variable in function.graph.variables})
+  return list(variables.values())
+
+
+def _check_destination(output_dir: str, overwrite: bool) -> None:
+  if not os.path.exists(output_dir) or (os.path.isdir(output_dir) and not os.listdir(output_dir)):
+    return
+  if not tf.saved_model.contains_saved_model(output_dir):
+    raise FileExistsError(
+      f"{output_dir!r} exists and is not a SavedModel: it is left alone. "
+      "Choose another folder to export to."
+    )
+  if not overwrite:
+    raise FileExistsError(
+      f"{output_dir!r} already holds a SavedModel. Choose another folder, or pass --overwrite to "
+      "replace it."
+    )
+
+
+def _move_into_place(source: str, destination: str) -> None:
+  """Renames the folder `source` to `destination`, whose present content goes last."""
+  replaced = f"{destination}.old"
+  shutil.rmtree(replaced, ignore_errors=True)
+  if os.path.exists(destination):
+    os.rename(destination, replaced)
+  os.rename(source, destination)
+  shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
+  """Writes one request of silence and black frames for each signature.
+
+  TensorFlow Serving answers them when it loads the model, so that the first
+  request of a user does not wait for lazy initialisation.
+  """
+  shapes = {
+    types.VIDEO: (1, input_spec.num_frames, input_spec.frame_size, input_spec.frame_size, 3),
+    types.AUDIO: (1, input_spec.num_samples, input_spec.num_channels),
+  }
+  with tf.io.TFRecordWriter(path) as writer:
+    for name, function in functions.items():
+      log = prediction_log_pb2.PredictionLog()
+      request = log.predict_log.request
+      request.model_spec.signature_name = name
+      for spec in function.structured_input_signature[0]:
+        zeros = np.zeros(shapes[spec.name], spec.dtype.as_numpy_dtype)
+        request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(zeros))
+      writer.write(log.SerializeToString())

@@ -1,0 +1,193 @@
+"""Tests of the exported SavedModel, in this process and in a fresh one."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from avssl_tf import serving, spectrograms
+from avssl_tf.data import pipeline
+from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
+from tests import test_base
+
+_SIGNATURES = ("embed_audio", "embed_video", "serving_default")
+_RELOAD = """
+import os, sys
+import numpy as np, tensorflow as tf
+export_dir, folder = sys.argv[1:]
+inputs = np.load(os.path.join(folder, "inputs.npz"))
+outputs = tf.saved_model.load(export_dir).signatures["serving_default"](
+  **{name: tf.constant(inputs[name]) for name in inputs.files}
+)
+np.savez(os.path.join(folder, "outputs.npz"), **{k: v.numpy() for k, v in outputs.items()})
+"""
+_OUTPUTS = ("video_features", "video_embedding", "audio_features", "audio_embedding")
+
+
+def _tiny_model():
+  spectrogram = spectrograms.Spectrogram(
+    sample_rate_hz=4000, fft_length=64, hop_length=40, num_bins=17
+  )
+  model = av_model.AudioVisualModel(
+    front_end.VideoFrontEnd(),
+    r2plus1d.R2Plus1D(depth=6, width_multiplier=1 / 16),
+    projection.MLPHead((8, 6), batch_norm=True),
+    front_end.AudioFrontEnd(spectrogram),
+    audio_net.AudioNet(width_multiplier=1 / 16),
+    projection.MLPHead((8, 6)),
+  )
+  model.embed_video(tf.zeros([1, 4, 16, 16, 3], tf.uint8))
+  model.embed_audio(tf.zeros([1, 2000, 1]))
+  return model
+
+
+def _input_spec():
+  clip = pipeline.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
+  return serving.InputSpec.create(clip, sample_rate_hz=4000, num_channels=1)
+
+
+class ServingTest(test_base.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.rng = np.random.default_rng(0)
+    cls.model = _tiny_model()
+    for variable in cls.model.non_trainable_variables:  # statistics as training would leave them
+      variable.assign(cls.rng.uniform(0.5, 1.5, size=variable.shape))
+    cls.video = cls.rng.integers(0, 256, size=(3, 4, 16, 16, 3), dtype=np.uint8)
+    cls.audio = cls.rng.normal(size=(3, 2000, 1)).astype(np.float32)
+    video, audio = cls.model.embed_video(cls.video), cls.model.embed_audio(cls.audio)
+    cls.expected = {
+      "video_features": video["features"].numpy(),
+      "video_embedding": video["embedding"].numpy(),
+      "audio_features": audio["features"].numpy(),
+      "audio_embedding": audio["embedding"].numpy(),
+    }
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.export_dir = os.path.join(folder.name, "saved_model")
+    task = tf.keras.Model()  # as in training, variables that are not to be served lie beside
+    task.network = cls.model
+    task.bank = tf.Variable(tf.zeros([100, 6]), trainable=False)
+    serving.export(task.network, _input_spec(), cls.export_dir)
+
+  def test_reloaded_in_a_fresh_process_it_gives_the_same_numbers(self):
+    folder = self.get_temp_dir()
+    np.savez(os.path.join(folder, "inputs.npz"), video=self.video, audio=self.audio)
+    subprocess.run([sys.executable, "-c", _RELOAD, self.export_dir, folder], check=True, cwd=folder)
+    outputs = np.load(os.path.join(folder, "outputs.npz"))
+    self.assertCountEqual(outputs.files, _OUTPUTS)
+    for name in _OUTPUTS:
+      self.assert_shape(outputs[name], self.expected[name].shape, np.float32)
+      self.assertAllClose(outputs[name], self.expected[name], rtol=1e-5, atol=1e-5)
+
+  def test_saved_model_cli_runs_it(self):
+    folder = self.get_temp_dir()
+    inputs = os.path.join(folder, "inputs.npz")
+    np.savez(inputs, video=self.video, audio=self.audio)
+    command = [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run"]
+    command += [f"--dir={self.export_dir}", "--tag_set=serve", "--signature_def=serving_default"]
+    command += [f"--inputs=video={inputs}[video];audio={inputs}[audio]", f"--outdir={folder}"]
+    subprocess.run(command, check=True)
+    for name in _OUTPUTS:
+      output = np.load(os.path.join(folder, f"{name}.npy"))
+      self.assertAllClose(output, self.expected[name], rtol=1e-5, atol=1e-5)
+
+  def test_signatures(self):
+    loaded = tf.saved_model.load(self.export_dir)
+    self.assertCountEqual(loaded.signatures, _SIGNATURES)
+    video = loaded.signatures["embed_video"]
+    audio = loaded.signatures["embed_audio"]
+    self.assertEqual(
+      video.structured_input_signature[1],
+      {"video": tf.TensorSpec([None, 4, 16, 16, 3], tf.uint8, "video")},
+    )
+    self.assertEqual(
+      audio.structured_input_signature[1],
+      {"audio": tf.TensorSpec([None, 2000, 1], tf.float32, "audio")},
+    )
+    outputs = {**video(video=self.video[:1]), **audio(audio=self.audio)}
+    self.assertAllClose(outputs["video_embedding"], self.expected["video_embedding"][:1])
+    self.assertAllClose(outputs["audio_features"], self.expected["audio_features"], rtol=1e-5)
+    self.assertAllClose(tf.norm(outputs["audio_embedding"], axis=-1), [1, 1, 1], rtol=1e-5)
+
+  def test_holds_the_variables_of_the_networks_only(self):
+    variables = tf.train.list_variables(os.path.join(self.export_dir, "variables", "variables"))
+    held = [shape for name, shape in variables if "VARIABLE_VALUE" in name]
+    expected = [v.shape.as_list() for v in self.model.variables]
+    self.assertCountEqual(held, expected)
+    loaded = tf.saved_model.load(self.export_dir)
+    self.assertCountEqual([v.name for v in loaded.weights], [v.name for v in self.model.variables])
+
+  def test_warmup_requests_can_be_answered(self):
+    loaded = tf.saved_model.load(self.export_dir)
+    path = os.path.join(self.export_dir, "assets.extra", "tf_serving_warmup_requests")
+    names = []
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+      request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+      names.append(request.model_spec.signature_name)
+      inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+      for output in loaded.signatures[names[-1]](**inputs).values():
+        self.assertAllEqual(tf.math.is_finite(output), tf.ones_like(output, tf.bool))
+    self.assertCountEqual(names, _SIGNATURES)
+
+  def test_input_spec_lies_beside_the_model(self):
+    path = os.path.join(self.export_dir, "assets.extra", serving.INPUT_SPEC_FILE)
+    with open(path, encoding="utf-8") as f:
+      self.assertEqual(serving.InputSpec(**json.load(f)), _input_spec())
+
+  def test_any_size(self):
+    output_dir = self.get_temp_dir()  # an empty folder is no obstacle
+    serving.export(self.model, _input_spec(), output_dir, any_size=True)
+    signatures = tf.saved_model.load(output_dir).signatures
+    video = self.rng.integers(0, 256, size=(2, 6, 24, 20, 3), dtype=np.uint8)
+    audio = self.rng.normal(size=(1, 3100, 1)).astype(np.float32)
+    self.assertAllClose(
+      signatures["embed_video"](video=video)["video_features"],
+      self.model.embed_video(video)["features"],
+      rtol=1e-5,
+      atol=1e-5,
+    )
+    self.assertAllClose(
+      signatures["embed_audio"](audio=audio)["audio_features"],
+      self.model.embed_audio(audio)["features"],
+      rtol=1e-5,
+      atol=1e-5,
+    )
+
+  def test_does_not_overwrite_unasked(self):
+    output_dir = os.path.join(self.get_temp_dir(), "saved_model")
+    shutil.copytree(self.export_dir, output_dir)
+    os.remove(os.path.join(output_dir, "assets.extra", serving.INPUT_SPEC_FILE))
+    with self.assertRaisesRegex(FileExistsError, "--overwrite"):
+      serving.export(self.model, _input_spec(), output_dir)
+    serving.export(self.model, _input_spec(), output_dir, overwrite=True)
+    self.assertIn(serving.INPUT_SPEC_FILE, os.listdir(os.path.join(output_dir, "assets.extra")))
+    self.assertEqual(os.listdir(os.path.dirname(output_dir)), ["saved_model"])
+
+  def test_never_replaces_what_is_not_a_saved_model(self):
+    output_dir = os.path.join(self.get_temp_dir(), "thesis")
+    os.makedirs(output_dir)
+    with open(os.path.join(output_dir, "thesis.tex"), "w", encoding="utf-8") as f:
+      f.write("dear to somebody")
+    with self.assertRaisesRegex(FileExistsError, "not a SavedModel"):
+      serving.export(self.model, _input_spec(), output_dir, overwrite=True)
+    self.assertEqual(os.listdir(output_dir), ["thesis.tex"])
+
+  def test_failed_export_leaves_nothing(self):
+    folder = self.get_temp_dir()
+    with mock.patch.object(serving, "_write_warmup_requests", side_effect=OSError("disk full")):
+      with self.assertRaisesRegex(OSError, "disk full"):
+        serving.export(self.model, _input_spec(), os.path.join(folder, "saved_model"))
+    self.assertEmpty(os.listdir(folder))
+
+
+if __name__ == "__main__":
+  tf.test.main()
