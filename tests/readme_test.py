@@ -1,0 +1,96 @@
+"""Tests that the README's commands are right: they are parsed, and none trains anything."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import unittest
+from concurrent import futures
+
+from tests import source_tree
+
+README = (source_tree.ROOT / "README.md").read_text(encoding="utf-8")
+# Programs that the packages of requirements.txt install, beside python.
+INSTALLED_PROGRAMS = {"saved_model_cli", "tensorboard"}
+
+
+def _blocks(language: str) -> list[str]:
+  """Contents of the fenced blocks in `language`; "" for blocks in none."""
+  blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+  return [content for name, content in blocks if name == language]
+
+
+def _commands() -> list[list[str]]:
+  """The README's shell commands, continuation lines joined, split into words."""
+  lines = "".join(_blocks("bash")).replace("\\\n", " ").splitlines()
+  return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
+
+
+def _python_commands() -> list[list[str]]:
+  """Arguments of Python, of each command that starts one of ours."""
+  return [
+    words[1:]
+    for words in _commands()
+    if words[0] == ".venv/bin/python" and words[1:3] != ["-m", "pip"]
+  ]
+
+
+def _parse_flags(arguments: list[str]) -> subprocess.CompletedProcess:
+  """Runs a command up to the point where its flags are read and found valid."""
+  return subprocess.run(
+    [sys.executable, *arguments, "--only_check_args"],
+    cwd=source_tree.ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+class ReadmeTest(unittest.TestCase):
+
+  def test_names_the_two_commands(self):
+    self.assertEqual(_commands()[:2], [["make", "demo"], ["make", "test"]])
+
+  def test_every_program_is_known(self):
+    for words in _commands():
+      program = words[0].removeprefix(".venv/bin/")
+      self.assertIn(program, INSTALLED_PROGRAMS | {"make", "python"}, words)
+
+  def test_make_knows_its_targets(self):
+    for words in _commands():
+      if words[0] == "make":
+        result = subprocess.run(
+          [*words, "--dry-run"], cwd=source_tree.ROOT, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+  def test_python_commands_accept_their_flags(self):
+    commands = _python_commands()
+    self.assertNotEqual(commands, [])
+    with futures.ThreadPoolExecutor(max_workers=2) as pool:
+      for arguments, result in zip(commands, pool.map(_parse_flags, commands)):
+        self.assertEqual(result.returncode, 0, f"{arguments}\n{result.stdout}{result.stderr}")
+
+  def test_files_exist(self):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    named = re.findall(r"\b(?:avssl_tf|gin|tests|tools)/[\w/]+\.\w+", README)
+    self.assertNotEqual(named, [])
+    for path in links + named:
+      self.assertTrue((source_tree.ROOT / path).exists(), path)
+
+  def test_layout_is_that_of_the_package(self):
+    layout = next(block for block in _blocks("") if block.startswith("avssl_tf/"))
+    listed = set(re.findall(r"\b\w+(?:\.py|/)", layout)) - {"avssl_tf/", "gin/", "tools/", "tests/"}
+    package = source_tree.ROOT / "avssl_tf"
+    existing = {path.split("/")[1] for path in source_tree.python_files("avssl_tf")}
+    existing = {name + "/" * (package / name).is_dir() for name in existing} - {"__init__.py"}
+    self.assertEqual(listed, existing)
+
+  def test_python_examples_parse(self):
+    for block in _blocks("python"):
+      ast.parse(block)
+
+
+if __name__ == "__main__":
+  unittest.main()
