@@ -1,0 +1,219 @@
+"""Reads clips (pictures and sound) from video files with PyAV.
+
+All times count from the start of the common span of both streams: the moment
+from which there is both a picture and a sound. Where the streams start apart,
+as they often do by some milliseconds, picture and sound of a clip are taken at
+the same instants of the container's time line, so that they stay in step.
+"""
+
+import dataclasses
+from typing import NamedTuple, Optional
+
+import av
+import numpy as np
+
+from avssl_tf.data import media_extent, media_pictures, media_sound, media_streams
+from avssl_tf.data.media_streams import MediaError
+
+# Peak (-80 dB of full scale) up to which sound counts as silence: three steps of 16-bit samples.
+_SILENCE_PEAK = 1e-4
+# How long before the clip to aim a seek, in turn. The second is for files whose index is coarse.
+_PREROLLS_SEC = (0.25, 10.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+  """What a file holds.
+
+  Attributes:
+    duration_sec: duration of the common span of picture and sound.
+    width: of the upright picture with square pixels.
+    height: of the upright picture.
+    frame_rate_hz: mean frame rate.
+    sample_rate_hz: of the decoded sound.
+    num_channels: of the sound.
+  """
+
+  duration_sec: float
+  width: int
+  height: int
+  frame_rate_hz: float
+  sample_rate_hz: int
+  num_channels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaClip:
+  """A span of a file.
+
+  Attributes:
+    frames: uint8 RGB `[T, height, width, 3]`.
+    timestamps_us: int64 `[T]`, from the clip's start.
+    waveform: float32 `[samples, channels]` in -1..1.
+  """
+
+  frames: np.ndarray
+  timestamps_us: np.ndarray
+  waveform: np.ndarray
+
+
+class _FirstFrames(NamedTuple):
+  picture: av.VideoFrame
+  sound: av.AudioFrame
+
+  @property
+  def start_sec(self) -> float:
+    """Start of the common span on the container's time line."""
+    return max(media_streams.frame_time_sec(frame) for frame in self)
+
+
+class _FirstFrame:
+  """Consumer that takes the first frame of a stream."""
+
+  def __init__(self):
+    self.done = False
+    self.late = False
+    self.frame = None
+
+  def needs(self, packet: av.Packet) -> bool:
+    del packet
+    return True
+
+  def add(self, frame: media_streams.Frame) -> None:
+    if self.frame is None:
+      self.frame, self.done = frame, True
+
+
+def _first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
+  picture, sound = _FirstFrame(), _FirstFrame()
+  media_streams.feed(media, picture, sound)
+  for first, stream in ((picture, media.video), (sound, media.audio)):
+    if first.frame is None:
+      raise MediaError(f"truncated or damaged: the {stream.type} stream holds nothing to decode")
+  return _FirstFrames(picture.frame, sound.frame)
+
+
+def probe(path: str) -> MediaInfo:
+  """Finds out what a file holds; decodes the first frames only.
+
+  Raises:
+    MediaError: not a video, a stream is missing, truncated, or picture and
+      sound do not overlap.
+  """
+  with media_streams.open_streams(path) as media:
+    first = _first_frames(media)
+    height, width = media_pictures.display_size(first.picture, media.video)
+    duration_sec = min(media_extent.measured_ends_sec(path, media)) - first.start_sec
+    if duration_sec <= 0:
+      raise MediaError("picture and sound do not overlap in time")
+    return MediaInfo(
+      duration_sec=duration_sec,
+      width=width,
+      height=height,
+      frame_rate_hz=1.0 / media_streams.picture_duration_sec(media.video),
+      sample_rate_hz=first.sound.sample_rate,
+      num_channels=len(first.sound.layout.channels),
+    )
+
+
+class _Span(NamedTuple):
+  """What to read, in times of the container."""
+
+  start_sec: float
+  end_sec: float
+  times_sec: np.ndarray  # Of the pictures.
+  short_side: int
+
+
+def _read_span(
+  media: media_streams.MediaStreams, span: _Span, begin_by_sec: Optional[float]
+) -> Optional[tuple[np.ndarray, media_sound.SoundCollector]]:
+  """Pictures and sound from the current position; None where that is too late in the file."""
+  picker = media_pictures.FramePicker(media.video, span.times_sec, span.short_side)
+  sound = media_sound.SoundCollector(span.start_sec, span.end_sec, begin_by_sec)
+  media_streams.feed(media, picker, sound)
+  if picker.late or sound.late:
+    return None
+  frames = picker.finish(media_extent.END_TOLERANCE_SEC)
+  media_extent.check_reached(media, media.video, picker.done, picker.end_sec, span.end_sec)
+  media_extent.check_reached(media, media.audio, sound.done, sound.end_sec, span.end_sec)
+  return frames, sound
+
+
+def _seek_and_read(
+  path: str, span: _Span, origin_sec: float, num_threads: int
+) -> tuple[np.ndarray, media_sound.SoundCollector]:
+  """Reads a span from as near before it as the file allows."""
+  for preroll_sec in _PREROLLS_SEC:
+    # Near the start, seeking saves nothing and loses the priming samples of the sound.
+    if span.start_sec - origin_sec < 1.0 + preroll_sec:
+      break
+    with media_streams.open_streams(path, num_threads) as media:
+      if media_streams.seek(media, span.start_sec - preroll_sec):
+        result = _read_span(media, span, span.start_sec - media_sound.WARM_UP_SEC)
+        if result is not None:
+          return result
+  with media_streams.open_streams(path, num_threads) as media:
+    result = _read_span(media, span, None)
+  if result is None:
+    raise MediaError("the pictures do not follow each other in time")
+  return result
+
+
+def read_clip(
+  path: str,
+  start_sec: float,
+  end_sec: float,
+  frame_rate_hz: float = 16,
+  short_side: int = 256,
+  sample_rate_hz: int = 24000,
+  num_channels: Optional[int] = 1,
+  allow_silence: bool = False,
+  num_threads: int = 1,
+) -> MediaClip:
+  """Reads a span of a file.
+
+  Seeks to it, so that a clip deep within a long file is cheap.
+
+  Args:
+    path: file to read.
+    start_sec: start, from the start of the common span of picture and sound.
+    end_sec: end, likewise.
+    frame_rate_hz: rate of the pictures; each is the one on screen at its time.
+    short_side: pixels of the shorter side, whichever it is once upright.
+    sample_rate_hz: rate of the sound.
+    num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
+      unmixed and in the file's order, as ambisonics need it.
+    allow_silence: accept a clip that is silent throughout.
+    num_threads: decoder threads; one, where many processes read side by side.
+
+  Returns:
+    Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames and
+    `round((end_sec - start_sec) * sample_rate_hz)` samples.
+
+  Raises:
+    MediaError: the file cannot give that clip; the message says why.
+    ValueError: the span asked for is empty or starts before 0.
+  """
+  duration_sec = end_sec - start_sec
+  num_frames = round(duration_sec * frame_rate_hz)
+  num_samples = round(duration_sec * sample_rate_hz)
+  if start_sec < 0 or num_frames < 1 or num_samples < 1:
+    raise ValueError(
+      f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
+      f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
+    )
+  with media_streams.open_streams(path, num_threads) as media:
+    origin_sec = _first_frames(media).start_sec
+  offsets_sec = np.arange(num_frames) / frame_rate_hz
+  first_sec = origin_sec + start_sec
+  span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side)
+  frames, sound = _seek_and_read(path, span, origin_sec, num_threads)
+  waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
+  if not allow_silence and np.abs(waveform).max() <= _SILENCE_PEAK:
+    raise MediaError("all-silent sound")
+  return MediaClip(
+    frames=frames,
+    timestamps_us=np.round(offsets_sec * 1e6).astype(np.int64),
+    waveform=waveform,
+  )

@@ -1,0 +1,191 @@
+"""Opening media files, seeking and decoding, with every failure told as a `MediaError`.
+
+Presentation times here are seconds on the container's own time line, which its
+streams share. Edit lists and encoder delay (the priming samples of AAC, MP3
+and Opus) are applied by libavformat and libavcodec: a frame that comes out of
+the decoder carries the time at which it is to be presented.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import Optional, Protocol, Union
+
+import av
+
+Frame = Union[av.VideoFrame, av.AudioFrame]
+
+
+class MediaError(ValueError):
+  """A file cannot be used; the message is the reason, e.g. "no audio stream"."""
+
+
+class Consumer(Protocol):
+  """Takes the decoded frames of one stream until it has what it wants.
+
+  Attributes:
+    done: nothing more is wanted.
+    late: decoding began too late in the file to get what is wanted.
+  """
+
+  done: bool
+  late: bool
+
+  def add(self, frame: Frame) -> None: ...
+
+  def needs(self, packet: av.Packet) -> bool:
+    """Whether damage of this packet would show in what is wanted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaStreams:
+  """An open file and the two streams that matter."""
+
+  container: av.container.InputContainer
+  video: av.VideoStream
+  audio: av.AudioStream
+
+  @property
+  def streams(self) -> Sequence[av.stream.Stream]:
+    return (self.video, self.audio)
+
+
+@contextlib.contextmanager
+def open_streams(path: str, num_threads: int = 1) -> Iterator[MediaStreams]:
+  """Opens a file with its first picture and its first sound stream.
+
+  Args:
+    path: file to read.
+    num_threads: decoder threads for each stream. One, because files are best
+      read by many processes side by side.
+
+  Raises:
+    MediaError: no such file, not a media file, or a stream is missing.
+  """
+  try:
+    # Titles and comments in unknown encodings must not make a file unreadable.
+    container = av.open(os.fspath(path), metadata_errors="replace")
+  except av.error.FFmpegError as error:
+    raise MediaError(_why_not_opened(path, error)) from error
+  with container:
+    # Cover art is listed as a video stream, too.
+    videos = [s for s in container.streams.video if not _is_attached_picture(s)]
+    if not videos:
+      raise MediaError("no video stream")
+    if not container.streams.audio:
+      raise MediaError("no audio stream")
+    streams = MediaStreams(container, videos[0], container.streams.audio[0])
+    for stream in streams.streams:
+      if stream.codec_context is None:
+        raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
+      stream.codec_context.thread_count = num_threads
+    yield streams
+
+
+def _is_attached_picture(stream: av.VideoStream) -> bool:
+  return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _why_not_opened(path: str, error: av.error.FFmpegError) -> str:
+  if not os.path.isfile(path):
+    return f"cannot be opened: {error.strerror}"
+  with open(path, "rb") as f:
+    head = f.read(12)
+  if not head:
+    return "empty file"
+  if head[4:8] == b"ftyp":
+    # The box that opens every MP4 and QuickTime file is there, its index is not.
+    return f"truncated or damaged: an MP4 without a usable index ({error.strerror})"
+  return f"not a video, or of an unknown kind ({error.strerror})"
+
+
+def frame_time_sec(frame: Frame) -> float:
+  """Presentation time of a decoded frame.
+
+  Raises:
+    MediaError: the container gives no times (raw streams, for example).
+  """
+  timestamp = frame.dts if frame.pts is None else frame.pts
+  if timestamp is None or frame.time_base is None:
+    raise MediaError("frames without presentation times")
+  return float(timestamp * frame.time_base)
+
+
+def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional[list[float]]:
+  """Start and end of a packet, or None where the container does not say."""
+  timestamp = packet.dts if packet.pts is None else packet.pts
+  if timestamp is None:
+    return None
+  start_sec = float(timestamp * packet.time_base)
+  duration_sec = float((packet.duration or 0) * packet.time_base) or default_duration_sec
+  return [start_sec, start_sec + duration_sec]
+
+
+def picture_duration_sec(video: av.VideoStream) -> float:
+  """Nominal time between two pictures."""
+  rate_hz = video.average_rate or video.guessed_rate or video.base_rate
+  return 1.0 / float(rate_hz) if rate_hz else 0.04
+
+
+def seek(media: MediaStreams, time_sec: float) -> bool:
+  """Goes to the last key picture at or before `time_sec`; False where the file cannot be sought."""
+  try:
+    media.container.seek(int(time_sec / media.video.time_base), stream=media.video, backward=True)
+  except av.error.FFmpegError:
+    return False  # Nothing is lost: the caller reads from the start instead.
+  return True
+
+
+def demux(media: MediaStreams) -> Iterator[av.Packet]:
+  """Packets of the two streams from the current position, then one empty packet for each.
+
+  Raises:
+    MediaError: the container is damaged.
+  """
+  packets = media.container.demux(*media.streams)
+  while True:
+    try:
+      packet = next(packets)
+    except StopIteration:
+      return
+    except av.error.FFmpegError as error:
+      raise MediaError(
+        f"truncated or damaged: the container breaks off ({error.strerror})"
+      ) from error
+    yield packet
+
+
+def feed(media: MediaStreams, video: Consumer, audio: Consumer) -> None:
+  """Decodes from the current position until both consumers have what they want.
+
+  Stops early at the end of the file, and where one of them finds that it comes too late.
+
+  Raises:
+    MediaError: what is wanted cannot be decoded.
+  """
+  consumers = {media.video.index: video, media.audio.index: audio}
+  for packet in demux(media):
+    consumer = consumers[packet.stream.index]
+    if consumer.done:
+      continue
+    for frame in _decode(packet, consumer):
+      consumer.add(frame)
+    if video.late or audio.late or (video.done and audio.done):
+      return
+
+
+def _decode(packet: av.Packet, consumer: Consumer) -> list[Frame]:
+  try:
+    return packet.decode()
+  except av.error.EOFError:
+    return []  # An empty packet after the decoder was drained already.
+  except av.error.FFmpegError as error:
+    if not consumer.needs(packet):
+      # After a seek the first packets may lean on ones that were skipped (MP3's bit reservoir).
+      return []
+    times = packet_times_sec(packet, 0.0)
+    where = "at its end" if times is None else f"at {times[0]:.2f} s"
+    raise MediaError(
+      f"damaged: the {packet.stream.type} stream cannot be decoded {where} ({error.strerror})"
+    ) from error
