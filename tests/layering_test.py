@@ -13,12 +13,8 @@ LAYERS = (
   {"base": {"__init__", "addons", "spectrograms", "types"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
-  {
-    "training": {"training"},
-    "evaluation": {"evaluation"},
-    "report": {"report"},
-    "serving": {"serving"},
-  },
+  {"evaluation": {"evaluation"}, "serving": {"serving"}},
+  {"training": {"training"}, "report": {"report"}},  # Training measures as it goes.
   {"commands": {"apply", "evaluate", "export", "train"}},
 )
 GROUP_AND_RANK = {
