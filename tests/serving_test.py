@@ -38,10 +38,10 @@ def _tiny_model():
   model = av_model.AudioVisualModel(
     front_end.VideoFrontEnd(),
     r2plus1d.R2Plus1D(depth=6, width_multiplier=1 / 16),
-    projection.MLPHead((8, 6), batch_norm=True),
+    projection.MLPHead((32, 6), batch_norm=True),
     front_end.AudioFrontEnd(spectrogram),
     audio_net.AudioNet(width_multiplier=1 / 16),
-    projection.MLPHead((8, 6)),
+    projection.MLPHead((32, 6)),
   )
   model.embed_video(tf.zeros([1, 4, 16, 16, 3], tf.uint8))
   model.embed_audio(tf.zeros([1, 2000, 1]))
@@ -57,6 +57,7 @@ class ServingTest(test_base.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
+    tf.keras.utils.set_random_seed(0)
     cls.rng = np.random.default_rng(0)
     cls.model = _tiny_model()
     for variable in cls.model.non_trainable_variables:  # statistics as training would leave them
@@ -99,6 +100,10 @@ class ServingTest(test_base.TestCase):
     for name in _OUTPUTS:
       output = np.load(os.path.join(folder, f"{name}.npy"))
       self.assertAllClose(output, self.expected[name], rtol=1e-5, atol=1e-5)
+
+  def test_expected_numbers_tell_inputs_apart(self):
+    for name in _OUTPUTS:
+      self.assertNotAllClose(self.expected[name][0], self.expected[name][1], rtol=1e-3, atol=1e-3)
 
   def test_signatures(self):
     loaded = tf.saved_model.load(self.export_dir)

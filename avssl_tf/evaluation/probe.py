@@ -135,8 +135,8 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
   """Lays out the results of several models side by side, in percent.
 
   >>> print(table({"untrained": {"probe/knn_video": 0.1}, "trained": {"probe/knn_video": 0.78}}))
-  %            untrained    trained
-  knn_video         10.0       78.0
+  %          untrained  trained
+  knn_video       10.0     78.0
 
   Args:
     columns: by the name of a column, results as `Probe` returns them. A value
