@@ -21,9 +21,9 @@ class ConvBlock(tf.keras.layers.Layer):
   def __init__(self, filters: int, strides: Sequence[int] = (1, 1), name=None):
     super().__init__(name=name)
     self.conv1 = convolution.Conv2D(filters, (3, 3), strides, name="conv1")
-    self.bn1 = convolution.batch_norm("bn1")
+    self.bn1 = convolution.BatchNorm("bn1")
     self.conv2 = convolution.Conv2D(filters, (3, 3), name="conv2")
-    self.bn2 = convolution.batch_norm("bn2")
+    self.bn2 = convolution.BatchNorm("bn2")
 
   def call(self, x, training=False):
     x = tf.nn.relu(self.bn1(self.conv1(x), training=training))
@@ -70,7 +70,7 @@ class AudioNet(tf.keras.layers.Layer):
     widths = [convolution.scaled_width(w, width_multiplier) for w in stage_widths]
     strides = [(s, s) if isinstance(s, int) else tuple(s) for s in stage_strides]
     self.conv1 = convolution.Conv2D(widths[0], stem_kernel, stem_strides, name="conv1")
-    self.bn1 = convolution.batch_norm("bn1")
+    self.bn1 = convolution.BatchNorm("bn1")
     self.conv2x = ConvBlock(widths[0], strides[0], name="conv2x")
     self.conv3x = ConvBlock(widths[1], strides[1], name="conv3x")
     self.conv4x = ConvBlock(widths[2], strides[2], name="conv4x")

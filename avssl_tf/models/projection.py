@@ -42,7 +42,7 @@ class MLPHead(tf.keras.layers.Layer):
       for i, width in enumerate(widths)
     ]
     self.norms = [
-      convolution.batch_norm(f"bn_{i}", dtype="float32")
+      convolution.BatchNorm(f"bn_{i}", dtype="float32")
       for i in range(len(widths) - 1 if batch_norm else 0)
     ]
 

@@ -36,7 +36,7 @@ class SpatialTemporalConv(tf.keras.layers.Layer):
     self.spatial_conv = convolution.Conv3D(
       filters, (1, 3, 3), (1, height, width), name="spatial_conv"
     )
-    self.spatial_bn = convolution.batch_norm("spatial_bn")
+    self.spatial_bn = convolution.BatchNorm("spatial_bn")
     self.temporal_conv = convolution.Conv3D(
       filters, (3, 1, 1), (temporal, 1, 1), name="temporal_conv"
     )
@@ -63,7 +63,7 @@ class ResidualBlock(tf.keras.layers.Layer):
       SpatialTemporalConv(filters, strides if i == 0 else (1, 1, 1), name=f"pair_{i}")
       for i in range(num_pairs)
     ]
-    self.norms = [convolution.batch_norm(f"bn_{i}") for i in range(num_pairs)]
+    self.norms = [convolution.BatchNorm(f"bn_{i}") for i in range(num_pairs)]
     self.shortcut = None
 
   def build(self, input_shape):
@@ -132,7 +132,7 @@ class R2Plus1D(tf.keras.layers.Layer):
     widths = [convolution.scaled_width(w, width_multiplier) for w in stage_widths]
     self._pool_stem = stem == "avid"
     self.conv1 = convolution.Conv3D(widths[0], stem_kernel, stem_strides, name="conv1")
-    self.bn1 = convolution.batch_norm("bn1")
+    self.bn1 = convolution.BatchNorm("bn1")
 
     def stage(i: int) -> list:
       return [
