@@ -12,7 +12,7 @@ class AudioVisualModel(tf.keras.Model):
   """A video tower and an audio tower, each of front end, network and projection head.
 
   A network is a layer that returns a dict with `"pooled"`, float32 `[B, D]`; a head maps
-  that to `[B, E]`.
+  that to `[B, E]` and knows E as its `embedding_dim`.
   """
 
   def __init__(
@@ -25,6 +25,11 @@ class AudioVisualModel(tf.keras.Model):
     audio_head: tf.keras.layers.Layer,
     name: str = "audio_visual_model",
   ):
+    if video_head.embedding_dim != audio_head.embedding_dim:
+      raise ValueError(
+        f"The video head gives {video_head.embedding_dim} dimensions, the audio head "
+        f"{audio_head.embedding_dim}; expected the same, since the two are compared."
+      )
     # Mixed precision would round the waveforms before they reach the front end.
     super().__init__(name=name, autocast=False)
     self.video_front_end = video_front_end
@@ -33,6 +38,11 @@ class AudioVisualModel(tf.keras.Model):
     self.audio_front_end = audio_front_end
     self.audio_net = audio_net
     self.audio_head = audio_head
+
+  @property
+  def embedding_dim(self) -> int:
+    """Dimension E of the embeddings, the same for video and audio."""
+    return self.video_head.embedding_dim
 
   def embed_video(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
     """Embeds uint8 frames `[B, T, H, W, 3]`.

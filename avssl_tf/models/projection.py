@@ -14,6 +14,9 @@ class MLPHead(tf.keras.layers.Layer):
 
   Computes in float32 under every mixed-precision policy: it costs nothing beside the
   encoders, and the contrastive loss divides its output by a small temperature.
+
+  Attributes:
+    embedding_dim: dimension of the output.
   """
 
   def __init__(
@@ -35,6 +38,7 @@ class MLPHead(tf.keras.layers.Layer):
     super().__init__(name=name, dtype="float32")
     if not widths:
       raise ValueError("MLPHead.widths is empty; expected at least one layer.")
+    self.embedding_dim = widths[-1]
     self.dense = [
       tf.keras.layers.Dense(
         width, kernel_initializer="he_normal", dtype="float32", name=f"dense_{i}"
