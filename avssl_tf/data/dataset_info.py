@@ -3,9 +3,34 @@
 import dataclasses
 import json
 import os
-from typing import Any, Dict, List, Sequence
+import re
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
 
 FILE_NAME = "dataset_info.json"
+
+_SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
+
+
+def parse_split(split: str) -> Tuple[str, int, Optional[int]]:
+  """Takes a split such as `"train"`, `"train[:3584]"` or `"train[3584:]"` apart.
+
+  Returns:
+    The name of the whole split, the number of the first record and that after the last one
+    (None: the end of the split).
+
+  Raises:
+    ValueError: `split` is not of this form.
+  """
+  match = _SPLIT_PATTERN.fullmatch(split)
+  if match is None:
+    raise ValueError(
+      f"Split {split!r} is not understood: expected a name, or a name and a range of records "
+      'such as "train[:3584]" or "train[3584:]".'
+    )
+  stop = match["stop"]
+  return match["name"], int(match["start"] or 0), int(stop) if stop else None
 
 
 @dataclasses.dataclass
@@ -21,6 +46,23 @@ class Shard:
 
   file: str
   offsets: List[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordTable:
+  """Where the records of a split, or of a slice of it, are.
+
+  Attributes:
+    first: number, within the whole split, of the first record.
+    files: names of the files relative to the data set's folder.
+    file_numbers: int64 `[N]`, the file of each record, as a position in `files`.
+    offsets: int64 `[N]`, byte offset of each record in its file.
+  """
+
+  first: int
+  files: List[str]
+  file_numbers: np.ndarray
+  offsets: np.ndarray
 
 
 @dataclasses.dataclass
@@ -55,15 +97,37 @@ class DatasetInfo:
   build: Dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def num_clips(self, split: str) -> int:
-    """Number of records in `split`.
+    """Number of records in `split`, which may be a slice such as `"train[:3584]"`.
 
     Raises:
-      ValueError: the data set has no such split.
+      ValueError: as `records`.
     """
-    return sum(len(shard.offsets) for shard in self.shards(split))
+    return len(self.records(split).offsets)
+
+  def records(self, split: str) -> RecordTable:
+    """Where the records of `split` are, which may be a slice such as `"train[:3584]"`.
+
+    Raises:
+      ValueError: the data set has no such split, or the split does not have the records of
+        the slice.
+    """
+    name, start, stop = parse_split(split)
+    shards = self.shards(name)
+    counts = [len(shard.offsets) for shard in shards]
+    total = sum(counts)
+    if start > total or (stop is not None and not start <= stop <= total):
+      raise ValueError(
+        f"Split {split!r} of data set {self.name!r} asks for records {start} to "
+        f"{'the end' if stop is None else stop}, but {name!r} has {total}."
+      )
+    file_numbers = np.repeat(np.arange(len(shards), dtype=np.int64), counts)
+    offsets = np.concatenate([np.zeros(0, np.int64)] + [np.int64(s.offsets) for s in shards])
+    return RecordTable(
+      start, [shard.file for shard in shards], file_numbers[start:stop], offsets[start:stop]
+    )
 
   def shards(self, split: str) -> Sequence[Shard]:
-    """Shards of `split`, in order.
+    """Shards of the whole split `split`, in order.
 
     Raises:
       ValueError: the data set has no such split.
