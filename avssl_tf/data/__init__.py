@@ -1,0 +1,1 @@
+"""Data: sources of clips, media decoding, records, synthetic worlds and the input pipeline."""

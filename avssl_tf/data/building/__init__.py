@@ -1,0 +1,1 @@
+"""Builds data sets of records: see `build.py`."""

@@ -1,0 +1,236 @@
+"""Builds a data set of records: in parallel, resumable, the same bytes every time.
+
+A build goes through five steps, each of which leaves what it did in files, so that a build
+that was killed at any moment goes on where it was when it is started again:
+
+1. probe the files asked for (a journal);
+2. cut them into clips and these into shards (a pure function of the probes);
+3. encode each shard (`shards.build_shard`, in worker processes);
+4. number the records of each shard and write its final file, now that the clips that failed
+   are known: `clip/index` is dense;
+5. write `dataset_info.json`, last of all: a folder without it holds no data set.
+
+The bytes of all files depend on what is asked for alone, not on the number of processes, the
+time, or what was interrupted. `retry_failed` gives the data set that would have come out if
+the clips that now succeed had never failed.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from typing import Optional
+
+from avssl_tf.data.building import finish, plan, shards, workers
+from avssl_tf.data.building.plan import PlannedShard
+from avssl_tf.data.building.probes import Probe, ProbeJournal
+from avssl_tf.data.building.progress import ProgressBar
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.shards import ShardState
+from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
+from avssl_tf.data.clips import Failure
+from avssl_tf.data.dataset_info import DatasetInfo
+
+TRAINING_SPLIT = "train"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """What a build made.
+
+  Attributes:
+    info: the contents of `dataset_info.json`.
+    failures: what is missing, and why.
+    duration_sec: total duration of the clips of each split.
+    labels: number of clips of each class, over all splits.
+    was_complete: whether there was nothing left to do.
+  """
+
+  info: DatasetInfo
+  failures: list[Failure]
+  duration_sec: dict[str, float]
+  labels: dict[str, int]
+  was_complete: bool
+
+
+def build(
+  recipe: Recipe,
+  output_dir: str,
+  num_workers: int = 1,
+  max_failure_rate: float = 0.1,
+  retry_failed: bool = False,
+  overwrite: bool = False,
+) -> Result:
+  """Builds a data set, or goes on with it.
+
+  Args:
+    recipe: what it holds.
+    output_dir: its folder.
+    num_workers: number of worker processes; 0 does all in this one.
+    max_failure_rate: share of the clips asked for that may fail; in 0..1.
+    retry_failed: tries what failed in an earlier build again.
+    overwrite: deletes what is in the folder first.
+
+  Raises:
+    BuildError: nothing asked for, too much failed, the folder holds something else, inputs
+      have changed, or another build is at work there.
+    WorkerError: no worker process can be kept alive.
+  """
+  if not recipe.requests:
+    raise BuildError("Nothing is asked for: the source names no file at all.")
+  os.makedirs(output_dir, exist_ok=True)
+  with WorkFolder(output_dir) as folder:
+    folder.sweep()
+    if overwrite:
+      folder.clear()
+    folder.check_recipe(recipe.settings())
+    return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
+
+
+def describe_failures(failures: Sequence[Failure]) -> str:
+  """The number of failures of each kind, the most frequent first, each with an example."""
+  kinds: dict[str, list[Failure]] = collections.defaultdict(list)
+  for failure in failures:
+    kinds[failure.reason.split(":")[0]].append(failure)
+  ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
+  return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path}" for kind, some in ordered)
+
+
+class _Build:
+  """One run of a build in a folder that is known to fit."""
+
+  def __init__(
+    self, recipe: Recipe, folder: WorkFolder, num_workers: int, max_failure_rate: float
+  ):
+    self._recipe = recipe
+    self._folder = folder
+    self._num_workers = num_workers
+    self._max_failure_rate = max_failure_rate
+    self._journal = ProbeJournal(folder.probes_path)
+
+  def run(self, retry_failed: bool) -> Result:
+    """Does what is missing."""
+    recipe = self._recipe
+    generations = self._folder.generations() or [self._folder.add_generation()]
+    if retry_failed:
+      failed = self._failed_paths(generations)
+      if failed and len(generations) == 1:
+        generations.append(self._folder.add_generation())
+      self._journal.forget(failed)
+    probes = self._probe(generations)
+    num_channels = recipe.reader.num_channels
+    if num_channels is None:
+      num_channels = plan.common_num_channels(probes or {})
+    clips, failures = plan.plan_clips(recipe.requests, probes, recipe.cutting)
+    num_asked = len(clips) + len(failures)
+    self._check_failures(failures, num_asked)
+    planned = plan.plan_shards(clips, recipe.num_shards)
+    states, was_complete = self._encode(planned, generations, failures, num_asked)
+    failures = failures + _failures(states)
+    self._check_failures(failures, num_asked)
+    total = sum(len(state.kept) for state in states)
+    with ProgressBar("Writing", "clip", total) as bar:
+      splits = finish.write_final_shards(
+        self._folder, generations[-1], planned, states, bar.reach
+      )
+    info = finish.dataset_info(recipe, splits, states, num_channels)
+    info.save(self._folder.output_dir)
+    durations, labels = collections.Counter(), collections.Counter()
+    for shard, state in zip(planned, states):
+      durations[shard.split] += state.duration_us / 1e6
+      labels.update(state.labels)
+    return Result(info, failures, dict(durations), dict(labels), was_complete)
+
+  def _failed_paths(self, generations: Sequence[int]) -> list[str]:
+    """Files with failures, in the probes or in the shards known so far."""
+    failed = [p.path for p in self._journal.probes.values() if p.reason is not None]
+    for generation in generations:
+      failed.extend(f.path for f in _failures(self._folder.states(generation).values()))
+    return failed
+
+  def _probe(self, generations: Sequence[int]) -> Optional[dict[str, Probe]]:
+    """Probes of all paths; those known from earlier must still be the same files."""
+    if not self._recipe.reader.needs_probe:
+      return None
+    paths = list(dict.fromkeys(request.path for request in self._recipe.requests))
+    # A file that failed may be repaired at any time; it counts when it is tried again.
+    unsettled = set(self._failed_paths(generations)) | (set(paths) - set(self._journal.probes))
+    changed = self._journal.changed([path for path in paths if path not in unsettled])
+    if changed:
+      raise BuildError(
+        f"{len(changed)} input file(s) changed or vanished since the build began, the first is "
+        f"{changed[0]!r}. Put them back, choose another --output_dir, or pass --overwrite to "
+        "start anew."
+      )
+    missing = sum(path not in self._journal.probes for path in paths)
+    with ProgressBar("Probing", "file", len(paths), len(paths) - missing) as bar:
+      self._journal.probe_missing(paths, self._recipe.reader, self._num_workers, bar.reach)
+    return {path: self._journal.probes[path] for path in paths}
+
+  def _encode(
+    self,
+    planned: Sequence[PlannedShard],
+    generations: Sequence[int],
+    failures: list[Failure],
+    num_asked: int,
+  ) -> tuple[list[ShardState], bool]:
+    """Encodes the shards that are missing; returns all states and whether none was missing."""
+    states = [self._folder.state(generations[-1], shard.name, shard.clips) for shard in planned]
+    missing = [number for number, state in enumerate(states) if state is None]
+    if missing:
+      # It may describe files that are about to be replaced.
+      self._folder.withdraw()
+      donors = self._folder.donors(generations[0]) if len(generations) > 1 else {}
+      tasks = [self._task(planned[number], generations[-1], donors) for number in missing]
+      total = sum(len(shard.clips) for shard in planned)
+      done = total - sum(len(task.clips) for task in tasks)
+      with ProgressBar("Encoding", "clip", total, done) as bar:
+        finished = workers.run(shards.build_shard, tasks, self._num_workers, bar.reach)
+        for position, state in finished:
+          states[missing[position]] = state
+          # Too many failures are too many as soon as they are, not hours later.
+          self._check_failures(failures + _failures(states), num_asked)
+    for old in generations[:-1]:
+      self._folder.drop_generation(old)
+    return states, not missing and len(generations) == 1
+
+  def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:
+    recipe = self._recipe
+    return shards.ShardTask(
+      clips=shard.clips,
+      reader=recipe.reader,
+      encoding=shards.Encoding(
+        recipe.name,
+        tuple(recipe.label_names),
+        recipe.jpeg,
+        recipe.spectrogram if shard.split == TRAINING_SPLIT else None,
+      ),
+      data_path=self._folder.work_path(generation, shard.name),
+      state_path=self._folder.state_path(generation, shard.name),
+      donors={clip.key: donors[clip.key] for clip in shard.clips if clip.key in donors},
+    )
+
+  def _check_failures(self, failures: Sequence[Failure], num_asked: int) -> None:
+    """Writes `failures.jsonl`, and gives up where there are too many."""
+    path = os.path.join(self._folder.output_dir, FAILURES_FILE)
+    with shards.whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+      f.writelines(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
+    if len(failures) == num_asked:
+      remedy = "None can be used: repair the files and pass --retry_failed."
+    elif len(failures) > self._max_failure_rate * num_asked:
+      remedy = (
+        f"That is more than --max_failure_rate={self._max_failure_rate:g} allows. Repair the "
+        "files and pass --retry_failed, or go on without them with a larger rate: what is done "
+        "is kept."
+      )
+    else:
+      return
+    raise BuildError(
+      f"{len(failures)} of {num_asked} clips asked for failed:\n{describe_failures(failures)}\n"
+      f"Each is listed in {path}. {remedy}"
+    )
+
+
+def _failures(states) -> list[Failure]:
+  return [failure for state in states if state is not None for failure in state.failures]

@@ -1,0 +1,94 @@
+"""The last steps of a build: numbered records in their final files, and `dataset_info.json`."""
+
+import collections
+import os
+from collections.abc import Sequence
+from typing import Callable
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import spectrogram_statistics
+from avssl_tf.data.building import shards
+from avssl_tf.data.building.plan import PlannedShard
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.shards import ShardState
+from avssl_tf.data.building.work_folder import WorkFolder
+from avssl_tf.data.dataset_info import DatasetInfo, Shard
+
+
+def write_final_shards(
+  folder: WorkFolder,
+  generation: int,
+  planned: Sequence[PlannedShard],
+  states: Sequence[ShardState],
+  on_progress: Callable[[int], None],
+) -> dict[str, list[Shard]]:
+  """Writes the final shards, with `clip/index` counting up through each split.
+
+  Encoded shards are deleted as soon as their records are final.
+
+  Args:
+    folder: where they are.
+    generation: that of the encoded shards.
+    planned: all shards of the data set, in order.
+    states: what became of each.
+    on_progress: called with the number of records written so far.
+
+  Returns:
+    The shards of each split.
+  """
+  splits: dict[str, list[Shard]] = collections.defaultdict(list)
+  next_index: dict[str, int] = collections.Counter()
+  for shard, state in zip(planned, states):
+    source = folder.data_path(generation, shard.name)
+    final = folder.final_path(shard.name)
+    first = next_index[shard.split]
+    offsets = shards.finish_shard(source, final, first, len(state.kept))
+    if source != final:
+      os.remove(source)
+    splits[shard.split].append(Shard(shard.name, offsets))
+    next_index[shard.split] += len(offsets)
+    on_progress(sum(next_index.values()))
+  # An earlier plan, when other files could be read, may have had other shards.
+  for path in set(folder.final_shards()) - {folder.final_path(s.name) for s in planned}:
+    os.remove(path)
+  return dict(splits)
+
+
+def dataset_info(
+  recipe: Recipe,
+  splits: dict[str, list[Shard]],
+  states: Sequence[ShardState],
+  num_channels: int,
+) -> DatasetInfo:
+  """Describes the data set. The same bytes for the same data: there is no time in it."""
+  sizes = {size for state in states for size in state.frame_sizes}
+  size = [int(side) for side in sizes.pop().split("x")] if len(sizes) == 1 else [0, 0]
+  statistics = {}
+  sums = [state.sums for state in states if state.sums is not None]
+  if recipe.spectrogram is not None and sums:
+    statistics[recipe.spectrogram.id] = spectrogram_statistics.combine(
+      sums, recipe.spectrogram.num_bins
+    )
+  settings = recipe.settings()
+  versions = {
+    "numpy": np.__version__, "opencv": cv2.__version__, "tensorflow": tf.__version__
+  }
+  return DatasetInfo(
+    name=recipe.name,
+    splits=splits,
+    frame_rate_hz=float(recipe.reader.frame_rate_hz),
+    frame_size=size,
+    sample_rate_hz=int(recipe.reader.sample_rate_hz),
+    num_channels=num_channels,
+    clip_duration_sec=float(recipe.cutting.clip_duration_sec),
+    label_names=list(recipe.label_names),
+    spectrogram_statistics=statistics,
+    build={
+      **recipe.origin,
+      **{key: settings[key] for key in ("reader", "cutting", "jpeg", "num_shards")},
+      "versions": versions,
+    },
+  )

@@ -1,0 +1,123 @@
+"""What is known of input files before they are decoded.
+
+A probe costs little, but not nothing, and there may be a million files: what is learned is
+appended to a journal, so that a build started again probes only what it has not seen.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+from avssl_tf.data.building import workers
+from avssl_tf.data.clips import Reader
+from avssl_tf.data.media import MediaError
+
+_PROBES_PER_TASK = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+  """What is known of a file.
+
+  Attributes:
+    path: the file.
+    size: bytes.
+    mtime_ns: time of its last change.
+    duration_sec: common span of picture and sound.
+    num_channels: of the sound.
+    reason: why the file cannot be used; the two fields above mean nothing then.
+  """
+
+  path: str
+  size: int = 0
+  mtime_ns: int = 0
+  duration_sec: float = 0.0
+  num_channels: int = 0
+  reason: Optional[str] = None
+
+
+class ProbeJournal:
+  """The probes of a build, kept in a file of one JSON object a line; the last one counts."""
+
+  def __init__(self, path: str):
+    self._path = path
+    self.probes: dict[str, Probe] = {}
+    if os.path.exists(path):
+      self._load()
+
+  def forget(self, paths: Sequence[str]) -> None:
+    """Forgets what is known of `paths`, until they are probed again."""
+    for path in paths:
+      self.probes.pop(path, None)
+
+  def probe_missing(
+    self,
+    paths: Sequence[str],
+    reader: Reader,
+    num_workers: int,
+    on_progress: Callable[[int], None],
+  ) -> None:
+    """Probes those of `paths` that are not known yet.
+
+    Args:
+      paths: files.
+      reader: what probes them.
+      num_workers: number of processes.
+      on_progress: called with the number of files begun.
+    """
+    missing = [path for path in paths if path not in self.probes]
+    tasks = [
+      (reader, missing[i : i + _PROBES_PER_TASK])
+      for i in range(0, len(missing), _PROBES_PER_TASK)
+    ]
+    with open(self._path, "a", encoding="utf-8") as f:
+      for _, probes in workers.run(_probe_files, tasks, num_workers, on_progress):
+        for probe in probes:
+          f.write(json.dumps(dataclasses.asdict(probe)) + "\n")
+          self.probes[probe.path] = probe
+        f.flush()
+
+  def changed(self, paths: Sequence[str]) -> list[str]:
+    """Those of `paths` that are no longer the files that were probed."""
+    return [p for p in paths if _stat(p) != (self.probes[p].size, self.probes[p].mtime_ns)]
+
+  def _load(self) -> None:
+    with open(self._path, encoding="utf-8") as f:
+      lines = f.readlines()
+    # A build that was killed may have left half a line at the end.
+    whole = [line for line in lines if line.endswith("\n")]
+    for line in whole:
+      probe = Probe(**json.loads(line))
+      self.probes[probe.path] = probe
+    if len(whole) < len(lines):
+      temporary = f"{self._path}.tmp-{os.getpid()}"
+      with open(temporary, "w", encoding="utf-8") as f:
+        f.writelines(whole)
+      os.replace(temporary, self._path)
+
+
+def _probe_files(task: tuple[Reader, list[str]], monitor: workers.Monitor) -> list[Probe]:
+  reader, paths = task
+  return [_probe_file(reader, path, item, monitor) for item, path in enumerate(paths)]
+
+
+def _probe_file(reader: Reader, path: str, item: int, monitor: workers.Monitor) -> Probe:
+  if item in monitor.skip:
+    return Probe(path, *_stat(path), reason=monitor.skip[item])
+  monitor.begin(item)
+  size, mtime_ns = _stat(path)
+  try:
+    duration_sec, num_channels = reader.probe(path)
+  except (MediaError, OSError) as error:
+    return Probe(path, size, mtime_ns, reason=str(error))
+  return Probe(path, size, mtime_ns, duration_sec, num_channels)
+
+
+def _stat(path: str) -> tuple[int, int]:
+  try:
+    status = os.stat(path)
+  except OSError:
+    return 0, 0
+  return status.st_size, status.st_mtime_ns

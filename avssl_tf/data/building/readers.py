@@ -1,0 +1,82 @@
+"""Where the content of clips comes from: media files, or a synthetic world."""
+
+import dataclasses
+import os
+from typing import ClassVar, Optional
+
+import numpy as np
+
+from avssl_tf.data import media
+from avssl_tf.data.clips import Content, PlannedClip
+from avssl_tf.data.synthetic.planar import PlanarWorld
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaReader:
+  """Reads clips of video files.
+
+  Attributes:
+    frame_rate_hz: rate that frames are taken at.
+    short_side: their shorter side, in pixels.
+    sample_rate_hz: rate that the sound is resampled to.
+    num_channels: what the sound is mixed to; `None` keeps its channels.
+  """
+
+  frame_rate_hz: float = 16.0
+  short_side: int = 256
+  sample_rate_hz: int = 24000
+  num_channels: Optional[int] = 1
+  needs_probe: ClassVar[bool] = True
+
+  def probe(self, path: str) -> tuple[float, int]:
+    """Duration in seconds and number of sound channels; raises `MediaError`."""
+    info = media.probe(path)
+    return info.duration_sec, info.num_channels
+
+  def read(self, clip: PlannedClip) -> Content:
+    """Decodes a clip; raises `MediaError`."""
+    read = media.read_clip(
+      clip.path,
+      clip.start_us / 1e6,
+      clip.end_us / 1e6,
+      frame_rate_hz=self.frame_rate_hz,
+      short_side=self.short_side,
+      sample_rate_hz=self.sample_rate_hz,
+      num_channels=self.num_channels,
+    )
+    return Content(read.frames, read.timestamps_us, read.waveform)
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldReader:
+  """Renders the clips of a planar world, whose paths end in the number of the clip."""
+
+  world: PlanarWorld
+  num_channels: ClassVar[int] = 1
+  needs_probe: ClassVar[bool] = False
+
+  @property
+  def frame_rate_hz(self) -> float:
+    """Rate of the world's frames."""
+    return self.world.frame_rate_hz
+
+  @property
+  def sample_rate_hz(self) -> int:
+    """Rate of the world's sound."""
+    return self.world.sample_rate_hz
+
+  def probe(self, path: str) -> tuple[float, int]:
+    """Not needed: all clips of a world are alike."""
+    raise NotImplementedError(f"Clips of a world are not probed: {path!r}.")
+
+  def read(self, clip: PlannedClip) -> Content:
+    """Renders a clip, with the boxes of what sounds."""
+    rendered = self.world.clip(clip.split, int(os.path.basename(clip.path)))
+    timestamps = np.arange(len(rendered.frames)) * (1e6 / self.frame_rate_hz)
+    return Content(
+      rendered.frames,
+      np.round(timestamps).astype(np.int64),
+      rendered.waveform[:, np.newaxis],
+      boxes=rendered.boxes,
+      label=self.world.label_names[rendered.label],
+    )

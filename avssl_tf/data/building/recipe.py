@@ -1,0 +1,54 @@
+"""All that decides what a data set of records holds."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.clips import Reader
+from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.spectrograms import Spectrogram
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """All that decides what a data set holds.
+
+  Attributes:
+    name: name of the data set.
+    requests: the files or parts of files asked for, in order.
+    label_names: names of the classes in order of their index.
+    reader: gets the content of clips.
+    cutting: how long clips are.
+    jpeg: how frames are compressed.
+    num_shards: number of record files of a split, if it has as many clips.
+    spectrogram: measured on the training split; `None` measures nothing.
+    origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
+  """
+
+  name: str
+  requests: Sequence[ClipRequest]
+  label_names: Sequence[str]
+  reader: Reader
+  cutting: Cutting = Cutting()
+  jpeg: JpegSettings = JpegSettings()
+  num_shards: int = 16
+  spectrogram: Optional[Spectrogram] = None
+  origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+  def settings(self) -> dict[str, Any]:
+    """The recipe as plain values, the requests as a number and a fingerprint."""
+    requests = "\n".join(repr(dataclasses.astuple(request)) for request in self.requests)
+    return {
+      "name": self.name,
+      "label_names": list(self.label_names),
+      "reader": {"kind": type(self.reader).__name__, **dataclasses.asdict(self.reader)},
+      "cutting": dataclasses.asdict(self.cutting),
+      "jpeg": dataclasses.asdict(self.jpeg),
+      "num_shards": self.num_shards,
+      "spectrogram": self.spectrogram and self.spectrogram.id,
+      "num_requests": len(self.requests),
+      "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
+    }

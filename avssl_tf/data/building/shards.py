@@ -1,0 +1,237 @@
+"""Builds one shard: decodes and encodes its clips in one go, or numbers finished records.
+
+A shard passes two stages. First its clips are encoded into a file of the work folder, and,
+last of all, a state file vouches for it. Once all shards are there it is known which clips
+failed, and the records get their numbers on the way into the final file. Every file is
+written under a temporary name and renamed when it is whole.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from avssl_tf.data import records, schema, spectrogram_statistics
+from avssl_tf.data.building.workers import Monitor
+from avssl_tf.data.clips import Failure, PlannedClip, Reader
+from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.media import MediaError
+from avssl_tf.data.spectrogram_statistics import Sums
+from avssl_tf.spectrograms import Spectrogram
+
+ClipKey = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+  """What every shard of a data set is encoded with.
+
+  Attributes:
+    dataset_name: name of the data set.
+    label_names: names of the classes in order of their index.
+    jpeg: how frames are compressed.
+    spectrogram: what is measured on the training split; `None` measures nothing.
+  """
+
+  dataset_name: str
+  label_names: tuple[str, ...]
+  jpeg: JpegSettings
+  spectrogram: Optional[Spectrogram]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+  """One shard to be encoded.
+
+  Attributes:
+    clips: in order.
+    reader: where their content comes from.
+    encoding: how they are stored.
+    data_path: the file of records to be written.
+    state_path: the file that vouches for it.
+    donors: `(file, offset)` of clips that have been encoded before, by key.
+  """
+
+  clips: Sequence[PlannedClip]
+  reader: Reader
+  encoding: Encoding
+  data_path: str
+  state_path: str
+  donors: dict[ClipKey, tuple[str, int]]
+
+
+@dataclasses.dataclass
+class ShardState:
+  """What became of the clips of a shard.
+
+  Attributes:
+    digest: of the clips that were planned (`digest_of`).
+    kept: keys of the clips in the file, in order.
+    failures: the others.
+    duration_us: total duration of the clips kept.
+    frame_sizes: number of clips by `"HxW"`.
+    labels: number of clips by class name.
+    sums: of the spectrograms; `None` where they are not measured.
+  """
+
+  digest: str
+  kept: list[ClipKey] = dataclasses.field(default_factory=list)
+  failures: list[Failure] = dataclasses.field(default_factory=list)
+  duration_us: int = 0
+  frame_sizes: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
+  labels: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
+  sums: Optional[Sums] = None
+
+  def save(self, path: str) -> None:
+    """Writes the state as JSON."""
+    content = dict(vars(self))
+    content["failures"] = [dataclasses.asdict(failure) for failure in self.failures]
+    content["sums"] = self.sums and self.sums.to_json()
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+      json.dump(content, f, sort_keys=True)
+
+  @classmethod
+  def load(cls, path: str) -> "ShardState":
+    """Reads what `save` wrote."""
+    with open(path, encoding="utf-8") as f:
+      content: dict[str, Any] = json.load(f)
+    content["kept"] = [tuple(key) for key in content["kept"]]
+    content["failures"] = [Failure(**failure) for failure in content["failures"]]
+    content["sums"] = content["sums"] and Sums.from_json(content["sums"])
+    return cls(**content)
+
+
+def digest_of(clips: Sequence[PlannedClip]) -> str:
+  """Fingerprint of a list of clips."""
+  return hashlib.sha256(repr([dataclasses.astuple(clip) for clip in clips]).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[str]:
+  """A temporary name that becomes `path` when all went well, on the disk for sure."""
+  # The process number keeps apart a worker whose parent was killed and its successor.
+  temporary = f"{path}.tmp-{os.getpid()}"
+  try:
+    yield temporary
+    with open(temporary, "rb+") as f:
+      os.fsync(f.fileno())
+    os.replace(temporary, path)
+  finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(temporary)
+
+
+def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
+  """Encodes the clips of a shard into its work file.
+
+  What cannot be read becomes a failure of the state.
+
+  Raises:
+    RuntimeError: anything else went wrong; the message names the clip.
+  """
+  spectrogram = task.encoding.spectrogram
+  state = ShardState(digest_of(task.clips))
+  state.sums = spectrogram and Sums.zero(spectrogram.num_bins)
+  with whole_file(task.data_path) as temporary:
+    with tf.io.TFRecordWriter(temporary) as writer:
+      for item, clip in enumerate(task.clips):
+        try:
+          record = _record(task, item, monitor)
+        except (MediaError, OSError) as error:
+          state.failures.append(
+            Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, _reason(error))
+          )
+          continue
+        writer.write(record)
+        _count(state, clip, record, spectrogram)
+    # Between the two renames a kill must not leave a state that vouches for older data.
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(task.state_path)
+  state.save(task.state_path)
+  return state
+
+
+def finish_shard(source: str, path: str, first_index: int, num_records: int) -> list[int]:
+  """Writes the final file of a shard, its records numbered from `first_index`.
+
+  Args:
+    source: file of the records in order; may be `path` itself.
+    path: the final file.
+    first_index: `clip/index` of the first record.
+    num_records: number of records expected.
+
+  Returns:
+    The byte offset of each record.
+
+  Raises:
+    ValueError: `source` holds another number of records.
+  """
+  if len(records.scan_offsets(source)) != num_records:
+    raise ValueError(
+      f"{source} holds {len(records.scan_offsets(source))} records, not the {num_records} that "
+      "were written: it was changed since. Delete it and start the build again."
+    )
+  if source != path or not _is_numbered(path, first_index):
+    with whole_file(path) as temporary:
+      with tf.io.TFRecordWriter(temporary) as writer:
+        for number, record in enumerate(records.read_file(source)):
+          writer.write(records.with_index(record, first_index + number))
+  return records.scan_offsets(path)
+
+
+def _is_numbered(path: str, first_index: int) -> bool:
+  first = next(iter(records.read_file(path)), None)
+  return first is None or records.read_index(first) == first_index
+
+
+def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
+  """The record of one clip: an earlier one if there is, without regard to its number."""
+  clip = task.clips[item]
+  if item in monitor.skip:
+    raise MediaError(monitor.skip[item])
+  monitor.begin(item)
+  if clip.key in task.donors:
+    return records.read_record(*task.donors[clip.key])
+  try:
+    return records.encode_example(
+      clip,
+      task.reader.read(clip),
+      task.encoding.dataset_name,
+      task.reader.frame_rate_hz,
+      task.reader.sample_rate_hz,
+      task.encoding.label_names,
+      task.encoding.jpeg,
+    )
+  except (MediaError, OSError):
+    raise
+  except Exception as error:
+    raise RuntimeError(f"{clip.path}, {clip.start_us / 1e6:g} s: {error!r}") from error
+
+
+def _reason(error: Exception) -> str:
+  if isinstance(error, MediaError):
+    return str(error)
+  return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _count(
+  state: ShardState, clip: PlannedClip, record: bytes, spectrogram: Optional[Spectrogram]
+) -> None:
+  context = tf.train.SequenceExample.FromString(record).context.feature
+  height, width = (
+    context[key].int64_list.value[0] for key in (schema.IMAGE_HEIGHT, schema.IMAGE_WIDTH)
+  )
+  state.kept.append(clip.key)
+  state.duration_us += clip.end_us - clip.start_us
+  state.frame_sizes[f"{height}x{width}"] += 1
+  for label in context[schema.LABEL_TEXT].bytes_list.value:
+    state.labels[os.fsdecode(label)] += 1
+  if spectrogram is not None:
+    # From the record rather than from the reader: copied clips count the same.
+    state.sums += spectrogram_statistics.measure(spectrogram, records.read_waveform(record))

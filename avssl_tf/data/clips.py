@@ -1,0 +1,98 @@
+"""A clip on its way into a data set: what is planned, what was read, what failed."""
+
+import dataclasses
+from typing import Optional, Protocol
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedClip:
+  """One clip to be built.
+
+  Attributes:
+    request: number of the request that it belongs to.
+    split: "train", "test", ...
+    path: the source file.
+    media_id: stable name of the source.
+    label: class name; `None` where unknown so far.
+    start_us: start in the source, in microseconds.
+    end_us: end in the source.
+  """
+
+  request: int
+  split: str
+  path: str
+  media_id: str
+  label: Optional[str]
+  start_us: int
+  end_us: int
+
+  @property
+  def key(self) -> tuple[int, int, int]:
+    """Names the clip among all of a build."""
+    return (self.request, self.start_us, self.end_us)
+
+  @property
+  def example_id(self) -> str:
+    """Stable name of the clip for readers: the source and the start in seconds."""
+    return f"{self.media_id}@{self.start_us / 1e6:.3f}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+  """What is seen and heard in a clip.
+
+  Attributes:
+    frames: uint8 `[T, H, W, 3]`, RGB.
+    timestamps_us: int64 `[T]`, from the clip's start, strictly increasing.
+    waveform: float32 `[samples, channels]` in -1..1.
+    boxes: float32 `[T, 4]` (ymin, xmin, ymax, xmax in 0..1) of what sounds; `None` where
+      unknown.
+    label: class name, where only reading tells it.
+  """
+
+  frames: np.ndarray
+  timestamps_us: np.ndarray
+  waveform: np.ndarray
+  boxes: Optional[np.ndarray] = None
+  label: Optional[str] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+  """Something asked for that is not in the data set, and why.
+
+  Attributes:
+    path: the source file.
+    start_sec: start of what was asked for; `None`: that of the file.
+    end_sec: its end, likewise.
+    reason: the kind of failure, then a colon and what is special to this one, if anything.
+  """
+
+  path: str
+  start_sec: Optional[float]
+  end_sec: Optional[float]
+  reason: str
+
+
+class Reader(Protocol):
+  """Gets clips out of files, or out of nothing. Pickled for each worker process.
+
+  Attributes:
+    frame_rate_hz: of the frames that `read` returns.
+    sample_rate_hz: of the sound.
+    num_channels: of the sound; `None`: as many as the file has.
+    needs_probe: whether a path must be probed before clips of it are planned.
+  """
+
+  frame_rate_hz: float
+  sample_rate_hz: int
+  num_channels: Optional[int]
+  needs_probe: bool
+
+  def probe(self, path: str) -> tuple[float, int]:
+    """Duration in seconds and number of sound channels; raises `MediaError`."""
+
+  def read(self, clip: PlannedClip) -> Content:
+    """The content of a clip; raises `MediaError`."""

@@ -1,0 +1,233 @@
+"""One record: writing a clip as a MediaSequence `SequenceExample`, and reading files of them.
+
+The keys are those of `schema.py`. Serialisation is deterministic: the same clip gives the
+same bytes. TFRecord files are framed as `length (8 bytes) | crc (4) | record | crc (4)`, and
+the offset of a record is that of its length.
+"""
+
+import functools
+import os
+import struct
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import schema
+from avssl_tf.data.clips import Content, PlannedClip
+from avssl_tf.data.jpeg import JpegSettings, encode_frames
+
+_LENGTH = struct.Struct("<Q")
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+
+
+def encode_example(
+  clip: PlannedClip,
+  content: Content,
+  dataset_name: str,
+  frame_rate_hz: float,
+  sample_rate_hz: int,
+  label_names: Sequence[str],
+  jpeg: JpegSettings,
+) -> bytes:
+  """Serialises one clip, without its `clip/index`, which `with_index` adds.
+
+  Args:
+    clip: where it comes from.
+    content: what is seen and heard.
+    dataset_name: name of the data set.
+    frame_rate_hz: rate of the frames.
+    sample_rate_hz: rate of the waveform.
+    label_names: names of the classes in order of their index.
+    jpeg: how frames are compressed.
+
+  Returns:
+    A serialised `tf.train.SequenceExample` from which a reader that does as DMVR gets the
+    very samples of `content.waveform`: this is checked.
+
+  Raises:
+    ValueError: the content is not of the shapes and ranges of `Content`, or what was
+      written does not read back.
+  """
+  _check_content(content)
+  num_samples, num_channels = content.waveform.shape
+  height, width = content.frames.shape[1:3]
+  label = content.label if clip.label is None else clip.label
+  label_text = [] if label is None else [os.fsencode(label)]
+  context = {
+    schema.IMAGE_FORMAT: _bytes([b"JPEG"]),
+    schema.IMAGE_HEIGHT: _ints([height]),
+    schema.IMAGE_WIDTH: _ints([width]),
+    schema.IMAGE_FRAME_RATE: _floats([frame_rate_hz]),
+    schema.SAMPLE_RATE: _floats([sample_rate_hz]),
+    schema.NUM_CHANNELS: _ints([num_channels]),
+    schema.NUM_SAMPLES: _ints([num_samples]),
+    schema.LABEL_INDEX: _ints([label_names.index(label)] if label in label_names else []),
+    schema.LABEL_STRING: _bytes(label_text),
+    schema.LABEL_TEXT: _bytes(label_text),
+    schema.CLIP_START: _ints([clip.start_us]),
+    schema.CLIP_END: _ints([clip.end_us]),
+    schema.CLIP_DATA_PATH: _bytes([os.fsencode(clip.path)]),
+    schema.CLIP_MEDIA_ID: _bytes([os.fsencode(clip.media_id)]),
+    schema.EXAMPLE_ID: _bytes([os.fsencode(clip.example_id)]),
+    schema.DATASET_NAME: _bytes([os.fsencode(dataset_name)]),
+  }
+  lists = {
+    schema.IMAGE_ENCODED: [
+      _bytes([frame]) for frame in encode_frames(content.frames, frame_rate_hz, jpeg)
+    ],
+    schema.IMAGE_TIMESTAMP: [_ints([time]) for time in content.timestamps_us.tolist()],
+    schema.WAVEFORM: [_floats(content.waveform.ravel().tolist())],
+  }
+  if content.boxes is not None:
+    for key, side in zip(schema.BBOX_KEYS, content.boxes.T.tolist()):
+      lists[key] = [_floats([value]) for value in side]
+  example = tf.train.SequenceExample(
+    context=tf.train.Features(feature=context),
+    feature_lists=tf.train.FeatureLists(
+      feature_list={key: tf.train.FeatureList(feature=steps) for key, steps in lists.items()}
+    ),
+  )
+  serialized = example.SerializeToString(deterministic=True)
+  _check_sound(serialized, content.waveform)
+  return serialized
+
+
+def with_index(serialized: bytes, index: int) -> bytes:
+  """The record with `clip/index` set to `index`: the clip's row in the memory banks."""
+  example = tf.train.SequenceExample.FromString(serialized)
+  example.context.feature[schema.CLIP_INDEX].int64_list.value[:] = [index]
+  return example.SerializeToString(deterministic=True)
+
+
+def read_index(serialized: bytes) -> int:
+  """`clip/index` of a record.
+
+  Raises:
+    ValueError: it has none.
+  """
+  example = tf.train.SequenceExample.FromString(serialized)
+  value = example.context.feature[schema.CLIP_INDEX].int64_list.value
+  if len(value) != 1:
+    raise ValueError(f"A record holds {len(value)} values of {schema.CLIP_INDEX}; expected 1.")
+  return value[0]
+
+
+def read_waveform(serialized: bytes) -> np.ndarray:
+  """The sound of a record, read the way DMVR does: float32 `[samples, channels]`."""
+  samples, num_channels = _parse_sound(tf.constant(serialized))
+  return samples.numpy().reshape(-1, int(num_channels))
+
+
+def read_file(path: str) -> Iterator[bytes]:
+  """Yields the records of a file, in order; checksums are verified."""
+  return tf.data.TFRecordDataset(path).as_numpy_iterator()
+
+
+def read_record(path: str, offset: int) -> bytes:
+  """The record of a file that begins at `offset`, as `scan_offsets` returns it."""
+  with open(path, "rb") as f:
+    f.seek(offset)
+    (length,) = _LENGTH.unpack(f.read(_HEADER_BYTES)[: _LENGTH.size])
+    return f.read(length + _FOOTER_BYTES)[:length]
+
+
+def scan_offsets(path: str) -> list[int]:
+  """Byte offset of each record of a TFRecord file, from the lengths alone.
+
+  Raises:
+    ValueError: the file ends in the middle of a record.
+  """
+  size = os.path.getsize(path)
+  offsets, position = [], 0
+  with open(path, "rb") as f:
+    while position < size:
+      f.seek(position)
+      header = f.read(_HEADER_BYTES)
+      length = _LENGTH.unpack(header[: _LENGTH.size])[0] if len(header) == _HEADER_BYTES else size
+      offsets.append(position)
+      position += _HEADER_BYTES + length + _FOOTER_BYTES
+  if position != size:
+    raise ValueError(
+      f"{path} has {size} bytes, and its record {len(offsets) - 1} ends beyond them: the file "
+      "is damaged. Delete it and build the data set again."
+    )
+  return offsets
+
+
+@functools.lru_cache(maxsize=1)
+def _parser():
+  # Made at the first call: a tf.function cannot be made before the process has set up its
+  # devices and threads.
+  @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+  def parse(serialized):
+    context, lists = tf.io.parse_single_sequence_example(
+      serialized,
+      context_features={schema.NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64)},
+      sequence_features={schema.WAVEFORM: tf.io.VarLenFeature(tf.float32)},
+    )
+    return tf.sparse.to_dense(lists[schema.WAVEFORM])[0], context[schema.NUM_CHANNELS]
+
+  return parse
+
+
+def _parse_sound(serialized: tf.Tensor):
+  return _parser()(serialized)
+
+
+def _check_content(content: Content) -> None:
+  frames, waveform = content.frames, content.waveform
+  if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
+    raise ValueError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, W, 3].")
+  if len(content.timestamps_us) != len(frames) or np.any(np.diff(content.timestamps_us) <= 0):
+    raise ValueError(
+      f"{len(frames)} frames come with {len(content.timestamps_us)} timestamps; expected one "
+      "a frame, strictly increasing."
+    )
+  if waveform.dtype != np.float32 or waveform.ndim != 2 or not waveform.size:
+    raise ValueError(
+      f"The waveform is {waveform.dtype} {waveform.shape}; expected float32 [samples, channels]."
+    )
+  if not np.all(np.isfinite(waveform)):
+    raise ValueError("The waveform holds values that are not finite.")
+  if np.max(np.abs(waveform)) > 1:
+    raise ValueError(f"The waveform's peak is {np.max(np.abs(waveform)):g}; expected at most 1.")
+  if content.boxes is not None and content.boxes.shape != (len(frames), 4):
+    raise ValueError(
+      f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one a frame."
+    )
+
+
+def _check_sound(serialized: bytes, waveform: np.ndarray) -> None:
+  """Compares peak and RMS of what a reader gets with what was meant.
+
+  Sound written in a wrong type or layout still parses, and reads as noise: the only way to
+  know is to read it as others do.
+  """
+  read = read_waveform(serialized)
+  found, expected = _peak_and_rms(read), _peak_and_rms(waveform)
+  if read.shape != waveform.shape or found != expected:
+    raise ValueError(
+      f"The sound reads back as {read.shape} samples, peak and RMS {found}; written were "
+      f"{waveform.shape} with {expected}."
+    )
+
+
+def _peak_and_rms(waveform: np.ndarray):
+  return (
+    float(np.max(np.abs(waveform))),
+    float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))),
+  )
+
+
+def _bytes(values) -> tf.train.Feature:
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def _ints(values) -> tf.train.Feature:
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _floats(values) -> tf.train.Feature:
+  return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Builds a data set of records from videos or from the demo world.
+
+  python tools/make_tfrecords.py --source=demo
+  python tools/make_tfrecords.py --source=folder --input_dir=videos --output_dir=data/mine
+  python tools/make_tfrecords.py --source=csv --input_csv=clips.csv --output_dir=data/mine
+
+The same command goes on with a build that was interrupted.
+"""
+
+import os
+import sys
+import time
+from typing import Optional
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Nothing here is for a GPU, which may be training.
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+import gin
+from absl import app, flags
+
+from avssl_tf.data.building.build import BuildError, Result, build, describe_failures
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.building.readers import MediaReader, WorldReader
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.workers import WorkerError
+from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.sources.folder import clips_of_folder
+from avssl_tf.data.sources.manifest import clips_of_manifest
+from avssl_tf.data.sources.world import clips_of_world
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.spectrograms import Spectrogram
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_enum("source", None, ["folder", "csv", "demo"], "Where the clips come from.")
+flags.DEFINE_string(
+  "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
+  "relative to, by default the manifest's folder."
+)
+flags.DEFINE_string("input_csv", None, "csv: manifest: path[, start_sec, end_sec, label, split].")
+flags.DEFINE_string("output_dir", None, "Folder of the data set. demo: data/demo by default.")
+flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
+flags.DEFINE_integer(
+  "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0
+)
+flags.DEFINE_float(
+  "max_failure_rate", 0.1, "Share of the clips that may fail.", lower_bound=0, upper_bound=1
+)
+flags.DEFINE_boolean("retry_failed", False, "Try again what failed in an earlier build.")
+flags.DEFINE_boolean("overwrite", False, "Delete the data set in --output_dir first.")
+flags.DEFINE_float("frame_rate_hz", 16.0, "Rate of the frames.", lower_bound=0.1)
+flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
+flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
+flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
+flags.DEFINE_float("clip_duration_sec", 10.0, "Long videos are cut into clips this long.")
+flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
+flags.DEFINE_integer("jpeg_quality", 85, "Quality of clips whose detail permits it.")
+flags.mark_flag_as_required("source")
+
+_MEDIA_FLAGS = (
+  "input_dir", "input_csv", "frame_rate_hz", "short_side", "sample_rate_hz", "num_channels",
+  "clip_duration_sec", "min_duration_sec", "jpeg_quality",
+)  # fmt: skip
+_DEMO_GIN_FILE = "gin/base/demo.gin"
+_DEMO_OUTPUT_DIR = "data/demo"
+
+
+class UsageError(ValueError):
+  """Flags that do not go together; the message says which and what to do."""
+
+
+def media_recipe() -> Recipe:
+  """The recipe of `--source=folder` and `--source=csv`.
+
+  Raises:
+    ValueError, FileNotFoundError: the input is not what the flags say.
+  """
+  if FLAGS.source == "folder":
+    if not FLAGS.input_dir or FLAGS.input_csv:
+      raise UsageError("--source=folder needs --input_dir=<folder of videos>, no --input_csv.")
+    name = os.path.basename(os.path.abspath(FLAGS.input_dir))
+    requests, label_names = clips_of_folder(FLAGS.input_dir)
+  else:
+    if not FLAGS.input_csv:
+      raise UsageError("--source=csv needs --input_csv=<manifest>.")
+    name = os.path.splitext(os.path.basename(FLAGS.input_csv))[0]
+    requests, label_names = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
+  return Recipe(
+    name=name,
+    requests=requests,
+    label_names=label_names,
+    reader=MediaReader(
+      frame_rate_hz=FLAGS.frame_rate_hz,
+      short_side=FLAGS.short_side,
+      sample_rate_hz=FLAGS.sample_rate_hz,
+      num_channels=None if FLAGS.num_channels in ("0", "all") else int(FLAGS.num_channels),
+    ),
+    cutting=Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
+    jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
+    num_shards=FLAGS.num_shards,
+    spectrogram=spectrogram_at(FLAGS.sample_rate_hz),
+    origin={"source": FLAGS.source, "input": FLAGS.input_csv or FLAGS.input_dir},
+  )
+
+
+def demo_recipe() -> Recipe:
+  """The recipe of `--source=demo`: a world decides rates and sizes itself.
+
+  Raises:
+    UsageError: a flag is given that means nothing here.
+  """
+  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present]
+  if vain:
+    raise UsageError(
+      f"{', '.join(vain)}: no such choice with --source=demo, whose world has rates and sizes of "
+      "its own. Its knobs are gin parameters: --gin_param=PlanarWorld.num_train=512."
+    )
+  world = gin.get_configurable(PlanarWorld)()
+  requests, label_names = clips_of_world(world)
+  return Recipe(
+    name="planar",
+    requests=requests,
+    label_names=label_names,
+    reader=WorldReader(world),
+    cutting=Cutting(world.clip_duration_sec, world.clip_duration_sec),
+    # Tiny frames of thin, coloured shapes: colour at full resolution, and bytes are no matter.
+    jpeg=JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4"),
+    num_shards=FLAGS.num_shards,
+    spectrogram=spectrogram_at(world.sample_rate_hz),
+    origin={"source": "demo"},
+  )
+
+
+def spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
+  """The configured spectrogram if it suits `sample_rate_hz`; the published one by default.
+
+  The hop of the default is scaled to the rate, which keeps the frames per second.
+  """
+  spectrogram = gin.get_configurable(Spectrogram)()
+  hop = spectrogram.hop_length * sample_rate_hz / spectrogram.sample_rate_hz
+  if spectrogram.sample_rate_hz == sample_rate_hz:
+    return spectrogram
+  if FLAGS.gin_file or FLAGS.gin_param or hop != int(hop):
+    print(
+      f"Note: the spectrogram is made for {spectrogram.sample_rate_hz} Hz and the sound has "
+      f"{sample_rate_hz} Hz: its statistics are not measured. Configure it with "
+      f"--gin_param=Spectrogram.sample_rate_hz={sample_rate_hz} and a hop_length that suits."
+    )
+    return None
+  return Spectrogram(sample_rate_hz=sample_rate_hz, hop_length=int(hop))
+
+
+def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
+  """Tells what was built and what to do next."""
+  info = result.info
+  print(f"\n{'Up to date' if result.was_complete else 'Built'}: {output_dir} ({info.name})")
+  for split in info.splits:
+    hours = result.duration_sec.get(split, 0.0) / 3600
+    files = len(info.shards(split))
+    print(f"  {split:10s} {info.num_clips(split):8d} clips, {hours:.2f} h, in {files} files")
+  if result.labels:
+    counts = sorted(result.labels.values())
+    print(f"  labels     {len(info.label_names):8d} classes of {counts[0]} to {counts[-1]} clips")
+  size = sum(
+    os.path.getsize(os.path.join(output_dir, shard.file))
+    for shards in info.splits.values() for shard in shards
+  )
+  print(f"  size       {size / 1e6:8.1f} MB")
+  print(f"  failures   {len(result.failures):8d}")
+  if result.failures:
+    print(describe_failures(result.failures))
+    print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed tries again)")
+  print(f"  time       {elapsed_sec:8.1f} s")
+  data_dir = "" if output_dir == _DEMO_OUTPUT_DIR else f" --gin_param=\"data_dir='{output_dir}'\""
+  print(
+    f"Look at it: python tools/inspect_records.py --data_dir={output_dir} --output=contact.png\n"
+    f"Train:      python -m avssl_tf.train --gin_file=gin/avid.gin{data_dir} --model_dir=runs/avid"
+  )
+
+
+def main(argv) -> None:
+  """Builds what the flags ask for."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  # Not at the top of the file, which each worker process imports: they need none of it.
+  from avssl_tf.training import configuration
+
+  started = time.monotonic()
+  demo = FLAGS.source == "demo"
+  output_dir = FLAGS.output_dir or (_DEMO_OUTPUT_DIR if demo else None)
+  try:
+    if output_dir is None:
+      raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
+    configuration.parse(([_DEMO_GIN_FILE] if demo else []) + FLAGS.gin_file, FLAGS.gin_param)
+    result = build(
+      demo_recipe() if demo else media_recipe(),
+      output_dir,
+      FLAGS.num_workers,
+      FLAGS.max_failure_rate,
+      FLAGS.retry_failed,
+      FLAGS.overwrite,
+    )
+  except (BuildError, WorkerError, ValueError, FileNotFoundError) as error:
+    sys.exit(f"Error: {error}")
+  except KeyboardInterrupt:
+    sys.exit("\nStopped. The same command goes on where this one was.")
+  print_summary(result, output_dir, time.monotonic() - started)
+
+
+if __name__ == "__main__":
+  from avssl_tf.training import configuration
+
+  configuration.define_flags()
+  app.run(main)
