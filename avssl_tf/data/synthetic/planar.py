@@ -132,9 +132,8 @@ class PlanarWorld:
     return _generator(self.seed, _SPLIT_NUMBER[split], stream, index)
 
   def _table(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-    return _table(
-      self.seed, _SPLIT_NUMBER[split], self.num_clips(split), self.faulty_positive_rate
-    )
+    num_clips = self.num_clips(split)
+    return _table(self.seed, _SPLIT_NUMBER[split], num_clips, self.faulty_positive_rate)
 
 
 def _generator(*key: int) -> np.random.Generator:

@@ -18,7 +18,8 @@ _TIMBRES = {
   "cross": ((1.0, 2.0, 3.0, 4.0, 5.0, 6.0), (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)),
   "ring": ((1.0, 1.42, 2.37, 3.61, 5.27), (1.0, 0.9, 0.8, 0.7, 0.6)),
 }
-_PITCH_RANGE_HZ = (250.0, 620.0)  # of the largest and of the smallest object
+_PARTIAL_SPREAD_DB = 6.0  # to either side of the typical amplitude
+_PITCH_RANGE_HZ = (220.0, 700.0)  # of the largest and of the smallest object
 _VIBRATO_SEMITONES = 3.0  # to either side
 _GLIDE_SEMITONES = 8.0  # from the start of a cycle to its end
 _TREMOLO_FLOOR = 0.03
@@ -30,7 +31,7 @@ _FADE_SEC = 0.02
 _RMS_RANGE_DB = (-30.0, -16.0)  # against full scale
 _NOISE_RANGE_DB = (-24.0, -8.0)  # against the object
 _NUM_DISTRACTORS = 2
-_DISTRACTOR_RANGE_DB = (-22.0, -6.0)  # against the object
+_DISTRACTOR_RANGE_DB = (-16.0, -2.0)  # against the object
 _MAX_PARTIAL_HZ = 3600.0
 _INT16_STEPS = 32768.0
 # The phases of noise are drawn from 256 steps: a byte and a look-up each.
@@ -86,7 +87,8 @@ def _partials(
   low, high = _PITCH_RANGE_HZ
   frequency_hz = high * (low / high) ** scene.size * 2.0 ** (semitones / 12)
   phase = 2 * np.pi / SAMPLE_RATE_HZ * np.cumsum(frequency_hz)
-  amplitudes = np.array(amplitudes) * 10.0 ** (rng.uniform(-5.0, 5.0, len(ratios)) / 20)
+  spread_db = rng.uniform(-_PARTIAL_SPREAD_DB, _PARTIAL_SPREAD_DB, len(ratios))
+  amplitudes = np.array(amplitudes) * 10.0 ** (spread_db / 20)
   amplitudes *= np.sqrt(2 / np.sum(amplitudes**2))
   tone = np.zeros_like(phase)
   for ratio, amplitude in zip(ratios, amplitudes):
