@@ -1,12 +1,15 @@
 """Instance discrimination: two networks, an objective, and a train step."""
 
-from typing import Dict
+from typing import Callable, Dict
 
+import gin
 import tensorflow as tf
 
+from avssl_tf.losses import replicas
 from avssl_tf.types import AUDIO, INDEX, VIDEO, Batch, Tensor
 
 
+@gin.register
 class InstanceDiscrimination(tf.keras.Model):
   """Trains an audio-visual network on a contrastive objective.
 
@@ -17,11 +20,29 @@ class InstanceDiscrimination(tf.keras.Model):
       `{"video", "audio", "index"}`, and keeps its memory to itself.
   """
 
-  def __init__(self, network: tf.keras.Model, objective: tf.keras.layers.Layer, **kwargs):
-    """Joins `network` and `objective`; `kwargs` are of the Keras model."""
+  def __init__(
+    self,
+    network: tf.keras.Model,
+    objective: Callable[..., tf.keras.layers.Layer],
+    num_videos: int,
+    num_classes: int = 0,
+    seed: int = 0,
+    **kwargs,
+  ):
+    """Makes the objective for `network` and joins the two.
+
+    Args:
+      network: the audio-visual network.
+      objective: makes the objective; called with `num_rows`, `dim`, `seed`.
+      num_videos: number of training videos, each of them an instance.
+      num_classes: not used: no labels are.
+      seed: of everything random in the objective.
+      **kwargs: of the Keras model.
+    """
     super().__init__(**kwargs)
+    del num_classes
     self.network = network
-    self.objective = objective
+    self.objective = objective(num_rows=num_videos, dim=network.embedding_dim, seed=seed)
 
   def call(self, batch: Batch, training: bool = False) -> Dict[str, Dict[str, Tensor]]:
     """Features and embeddings of a batch."""
@@ -42,7 +63,7 @@ class InstanceDiscrimination(tf.keras.Model):
       # Gradients are summed over the replicas, losses are means over a batch.
       loss = losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
     self.optimizer.minimize(loss, self.network.trainable_variables, tape=tape)
-    return losses
+    return {name: replicas.mean(value) for name, value in losses.items()}
 
   def fill_step(self, batch: Batch) -> None:
     """Writes a replica's batch into the objective's memory; no training.

@@ -1,0 +1,87 @@
+"""Supervised classification: what the same networks learn when they are told the classes."""
+
+from typing import Dict
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.losses import replicas
+from avssl_tf.types import LABEL, MODALITIES, Batch, Tensor
+
+
+@gin.register
+class Classification(tf.keras.Model):
+  """Trains each tower with a linear classifier on its pooled features.
+
+  The upper bound beside self-supervised results: the towers share nothing, the
+  labels come from the records, and the projection heads stay as they are.
+
+  Attributes:
+    network: gives `{modality: {"features": [B, D], ...}}` for a batch.
+  """
+
+  def __init__(
+    self, network: tf.keras.Model, num_videos: int, num_classes: int, seed: int = 0, **kwargs
+  ):
+    """Puts classifiers on `network`.
+
+    Args:
+      network: the audio-visual network.
+      num_videos: not used: nothing is remembered of single videos.
+      num_classes: number of classes of the labels.
+      seed: not used: what is random here is the classifiers' start, which
+        follows the global seed.
+      **kwargs: of the Keras model.
+
+    Raises:
+      ValueError: the data has fewer than 2 classes.
+    """
+    super().__init__(**kwargs)
+    del num_videos, seed
+    if num_classes < 2:
+      raise ValueError(
+        f"Supervised training needs records with at least 2 labels, the data has {num_classes}. "
+        "Build them from class folders or from a CSV with a label column."
+      )
+    self.network = network
+    self.classifiers = {
+      modality: tf.keras.layers.Dense(num_classes, dtype="float32", name=f"{modality}_classifier")
+      for modality in MODALITIES
+    }
+
+  def call(self, batch: Batch, training: bool = False) -> Dict[str, Tensor]:
+    """Logits by modality, float32 `[B, num_classes]`."""
+    outputs = self.network(batch, training=training)
+    return {m: self.classifiers[m](outputs[m]["features"]) for m in MODALITIES}
+
+  def train_step(self, batch: Batch) -> Dict[str, Tensor]:
+    """One step on a replica's batch; returns losses and accuracies."""
+    labels = batch[LABEL]
+    with tf.GradientTape() as tape:
+      logits = self(batch, training=True)
+      # A label of -1 is unknown: such clips have no part in the loss.
+      known = tf.cast(labels >= 0, tf.float32)
+      count = tf.maximum(tf.reduce_sum(known), 1.0)
+      losses = {
+        m: tf.reduce_sum(
+          known
+          * tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits[m])
+        )
+        / count
+        for m in MODALITIES
+      }
+      loss = tf.add_n(list(losses.values()))
+      scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
+    # The projection heads have no part in this.
+    trained = [
+      v
+      for part in (self.network.video_net, self.network.audio_net, *self.classifiers.values())
+      for v in part.trainable_variables
+    ]
+    self.optimizer.minimize(scaled, trained, tape=tape)
+    results = {"loss": loss}
+    for m in MODALITIES:
+      right = tf.cast(tf.argmax(logits[m], axis=1) == labels, tf.float32)
+      results[f"loss/{m}"] = losses[m]
+      results[f"accuracy/{m}"] = tf.reduce_sum(right) / count
+    return {name: replicas.mean(value) for name, value in results.items()}
