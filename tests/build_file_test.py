@@ -1,6 +1,7 @@
 """Tests that BUILD names every Python file once, and the dependencies that the files have."""
 
 import collections
+import re
 import shutil
 import subprocess
 import tempfile
@@ -45,7 +46,7 @@ def _expected_rule(path: str) -> str:
   if path.endswith("_test.py"):
     return "py_test"
   text = (source_tree.ROOT / path).read_text(encoding="utf-8")
-  is_command = path.count("/") == 1 and 'if __name__ == "__main__":' in text
+  is_command = path.count("/") == 1 and re.search('^if __name__ == "__main__":', text, re.MULTILINE)
   return "py_binary" if is_command else "py_library"
 
 
