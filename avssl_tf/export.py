@@ -7,10 +7,12 @@ Try the result without any code:
   saved_model_cli show --dir=runs/demo/saved_model --all
 """
 
+import sys
+
 from absl import app, flags, logging
 
 from avssl_tf import serving
-from avssl_tf.training import run
+from avssl_tf.training import configuration, run
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -28,16 +30,20 @@ def main(argv: list[str]) -> None:
   """Loads the run and exports its model."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
-  loaded = run.load(_MODEL_DIR.value)
-  input_spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-  serving.export(
-    loaded.model,
-    input_spec,
-    _OUTPUT_DIR.value,
-    any_size=_ANY_SIZE.value,
-    overwrite=_OVERWRITE.value,
-  )
-  logging.info("Wrote the SavedModel %s.", _OUTPUT_DIR.value)
+  try:
+    loaded = run.load(_MODEL_DIR.value)
+    serving.export(
+      loaded.model,
+      serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels),
+      _OUTPUT_DIR.value,
+      any_size=_ANY_SIZE.value,
+      overwrite=_OVERWRITE.value,
+    )
+  except (configuration.ConfigurationError, FileNotFoundError, FileExistsError) as error:
+    # These say all there is to say; a traceback would bury it.
+    logging.error("%s", error)
+    sys.exit(1)
+  print(f"Wrote the SavedModel {_OUTPUT_DIR.value}.")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class InputSpec:
       num_frames=clip.num_frames,
       frame_rate_hz=clip.frame_rate_hz,
       frame_size=clip.frame_size,
-      num_samples=round(clip.audio_sec * sample_rate_hz),
+      num_samples=clip.num_samples(sample_rate_hz),
       sample_rate_hz=sample_rate_hz,
       num_channels=num_channels,
     )
@@ -72,8 +72,8 @@ def export(
 ) -> None:
   """Writes a SavedModel with the signatures of `signatures`, and what serving needs beside it.
 
-  The SavedModel holds the variables that the signatures read and nothing else: no
-  optimiser and nothing of the objective. Beside it, in `assets.extra`, lie one
+  The SavedModel holds the variables of the model and nothing else: no optimiser and
+  nothing of the objective. Beside it, in `assets.extra`, lie one
   warm-up request for each signature and `input_spec.json`. Everything is written
   to a temporary folder that is renamed at the end.
 
@@ -101,8 +101,7 @@ def export(
   functions = signatures(model, specs)
   module = tf.Module()
   # The model itself stays outside: tracked, Keras would trace and save each of its layers.
-  module.weights = _captured_variables(functions)
-  module.functions = functions
+  module.weights = list(model.variables)
   try:
     tf.saved_model.save(module, temporary, signatures=functions)
     extra_dir = os.path.join(temporary, _EXTRA_DIR)
@@ -118,8 +117,11 @@ def export(
 
 def signatures(
   model: av_model.AudioVisualModel, specs: dict[str, tf.TensorSpec]
-) -> "dict[str, tf.types.experimental.ConcreteFunction]":
+) -> "dict[str, tf.types.experimental.PolymorphicFunction]":
   """The functions that a SavedModel offers.
+
+  They are not traced yet: traced while a model is saved, and only then, they
+  read one value of each variable of a distribution strategy.
 
   Args:
     model: the model, with its variables built.
@@ -145,20 +147,10 @@ def signatures(
 
   video, audio = specs[types.VIDEO], specs[types.AUDIO]
   return {
-    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: (
-      tf.function(embed_both).get_concrete_function(video, audio)
-    ),
-    "embed_video": tf.function(embed_video).get_concrete_function(video),
-    "embed_audio": tf.function(embed_audio).get_concrete_function(audio),
+    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: tf.function(embed_both, [video, audio]),
+    "embed_video": tf.function(embed_video, [video]),
+    "embed_audio": tf.function(embed_audio, [audio]),
   }
-
-
-def _captured_variables(functions: "dict[str, tf.types.experimental.ConcreteFunction]"):
-  """The variables that the functions read, each once."""
-  variables = {}
-  for function in functions.values():
-    variables.update({id(variable): variable for variable in function.graph.variables})
-  return list(variables.values())
 
 
 def _check_destination(output_dir: str, overwrite: bool) -> None:
@@ -201,7 +193,7 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
       log = prediction_log_pb2.PredictionLog()
       request = log.predict_log.request
       request.model_spec.signature_name = name
-      for spec in function.structured_input_signature[0]:
+      for spec in function.input_signature:
         zeros = np.zeros(shapes[spec.name], spec.dtype.as_numpy_dtype)
         request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(zeros))
       writer.write(log.SerializeToString())

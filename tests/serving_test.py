@@ -17,6 +17,7 @@ from avssl_tf.data import pipeline
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
 from tests import test_base
 
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SIGNATURES = ("embed_audio", "embed_video", "serving_default")
 _RELOAD = """
 import os, sys
@@ -27,6 +28,38 @@ outputs = tf.saved_model.load(export_dir).signatures["serving_default"](
   **{name: tf.constant(inputs[name]) for name in inputs.files}
 )
 np.savez(os.path.join(folder, "outputs.npz"), **{k: v.numpy() for k, v in outputs.items()})
+"""
+_EXPORT_OF_TWO_REPLICAS = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from avssl_tf import serving
+
+class Model(tf.keras.Model):
+  def __init__(self):
+    super().__init__()
+    self.norm = tf.keras.layers.BatchNormalization(epsilon=0.0)
+    self.norm.build([None, 3])
+
+  def embed_video(self, frames, training=False):
+    pooled = self.norm(tf.reduce_mean(tf.cast(frames, tf.float32), [1, 2, 3]), training=training)
+    return {"features": pooled, "embedding": pooled}
+
+  def embed_audio(self, waveform, training=False):
+    return {"features": waveform[:, 0], "embedding": waveform[:, 0]}
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+  model = Model()
+
+@tf.function
+def make_replicas_differ():
+  replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+  model.norm.moving_mean.assign(tf.ones([3]) * tf.cast(replica, tf.float32))
+
+strategy.run(make_replicas_differ)
+serving.export(model, serving.InputSpec(2, 8.0, 4, 10, 100, 1), sys.argv[1])
 """
 _OUTPUTS = ("video_features", "video_embedding", "audio_features", "audio_embedding")
 
@@ -105,6 +138,16 @@ class ServingTest(test_base.TestCase):
   def test_expected_numbers_tell_inputs_apart(self):
     for name in _OUTPUTS:
       self.assertNotAllClose(self.expected[name][0], self.expected[name][1], rtol=1e-3, atol=1e-3)
+
+  def test_average_of_replicas_is_exported(self):
+    export_dir = os.path.join(self.get_temp_dir(), "saved_model")
+    subprocess.run(
+      [sys.executable, "-c", _EXPORT_OF_TWO_REPLICAS, export_dir], check=True, cwd=_REPOSITORY
+    )
+    loaded = tf.saved_model.load(export_dir)
+    self.assertLen(loaded.weights, 4)  # one of each, not one a replica
+    outputs = loaded.signatures["embed_video"](video=np.full((1, 2, 4, 4, 3), 7, np.uint8))
+    self.assertAllClose(outputs["video_features"], [[6.5, 6.5, 6.5]])  # 7 - mean(0, 1)
 
   def test_signatures(self):
     loaded = tf.saved_model.load(self.export_dir)
