@@ -1,0 +1,131 @@
+"""Tests of the planar world's sound: pitch, noise, and agreement with the picture."""
+
+import dataclasses
+
+import numpy as np
+from absl.testing import parameterized
+
+from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
+from tests import test_base
+
+_SHAPES, _MOTIONS = planar_scene.SHAPES, planar_scene.MOTIONS
+
+
+def _scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5):
+  return planar_scene.Scene(
+    shape=_SHAPES.index(shape),
+    motion=_MOTIONS.index(motion),
+    rate_hz=cycles / planar_scene.CLIP_DURATION_SEC,
+    phase=phase,
+    size=size,
+  )
+
+
+def _frames(scene, seed=0):
+  return planar_frames.render(scene, np.random.default_rng(seed))
+
+
+def _sound(scene, seed=0):
+  return planar_sound.synthesize(scene, np.random.default_rng(seed)).astype(np.float64)
+
+
+def _spectrogram(waveform, window=512, hop=250):
+  """Magnitudes `[frames, 257]` and the times of the windows' centres in seconds."""
+  starts = np.arange(0, len(waveform) - window + 1, hop)
+  windows = np.stack([waveform[s : s + window] for s in starts]) * np.hanning(window)
+  return np.abs(np.fft.rfft(windows)), (starts + window / 2) / planar_sound.SAMPLE_RATE_HZ
+
+
+def _peak_hz(magnitude, low_hz, high_hz):
+  """Frequency of the strongest bin of each row of `[n, 257]` between two limits."""
+  frequencies_hz = np.fft.rfftfreq(512, 1 / planar_sound.SAMPLE_RATE_HZ)
+  band = (frequencies_hz >= low_hz) & (frequencies_hz <= high_hz)
+  return frequencies_hz[band][magnitude[:, band].argmax(axis=1)]
+
+
+def _loudness(waveform, window=250):
+  """RMS of consecutive windows and the times of their centres in seconds."""
+  power = np.mean(waveform[: len(waveform) // window * window].reshape(-1, window) ** 2, axis=1)
+  return np.sqrt(power), (np.arange(len(power)) + 0.5) * window / planar_sound.SAMPLE_RATE_HZ
+
+
+def _correlation(x, y):
+  return np.corrcoef(x, y)[0, 1]
+
+
+class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
+
+  def test_pulse_and_loudness_agree(self):
+    agreement, disagreement = [], []
+    for seed in range(12):
+      scene = _scene("cross", "pulse", cycles=1.2 + 0.15 * seed, phase=0.3 * seed % 1.0)
+      _, boxes = _frames(scene, seed)
+      area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+      for phase, correlations in ((scene.phase, agreement), (scene.phase + 0.25, disagreement)):
+        loudness, time_sec = _loudness(_sound(dataclasses.replace(scene, phase=phase), seed))
+        heard = time_sec > 0.25  # after the latest onset
+        seen = np.interp(time_sec[heard], np.arange(12) / planar_frames.FRAME_RATE_HZ, area)
+        correlations.append(_correlation(seen, loudness[heard]))
+    # Distractors cover a part of some of the sounds.
+    self.assertGreater(np.median(agreement), 0.85)
+    self.assertGreater(np.min(agreement), 0.4)
+    self.assertLess(np.abs(np.mean(disagreement)), 0.4)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_height_and_pitch_agree(self, seed):
+    scene = _scene("disc", "oscillate", cycles=1.5 + 0.4 * seed, phase=0.3 * seed)
+    _, boxes = _frames(scene, seed)
+    magnitude, time_sec = _spectrogram(_sound(scene, seed))
+    heard = time_sec > 0.25
+    pitch = _peak_hz(magnitude[heard], low_hz=280, high_hz=620)
+    height = -(boxes[:, 0] + boxes[:, 2]) / 2
+    seen = np.interp(time_sec[heard], np.arange(12) / planar_frames.FRAME_RATE_HZ, height)
+    self.assertGreater(_correlation(seen, pitch), 0.8)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_glide_starts_when_the_object_passes_the_top(self, seed):
+    scene = _scene("disc", "orbit", cycles=2.0, phase=0.25 * seed)
+    _, boxes = _frames(scene, seed)
+    time_sec = np.arange(12) / planar_frames.FRAME_RATE_HZ
+    height = -(boxes[:, 0] + boxes[:, 2]) / 2
+    # The drift is slow: it leaves the phase of the height's fundamental alone.
+    wave = np.exp(2j * np.pi * scene.cycles(time_sec))
+    height_phase = np.angle(np.sum((height - height.mean()) * np.conj(wave)))
+    self.assertLess(abs(height_phase), 0.6)
+    magnitude, sound_sec = _spectrogram(_sound(scene, seed))
+    heard = sound_sec > 0.25
+    pitch = _peak_hz(magnitude[heard], low_hz=280, high_hz=620)
+    expected = scene.cycles(sound_sec[heard]) % 1.0
+    settled = (expected > 0.1) & (expected < 0.9)  # Windows that hold no jump.
+    self.assertGreater(_correlation(pitch[settled], expected[settled]), 0.9)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_bursts_start_when_the_light_goes_on(self, seed):
+    scene = _scene("ring", "blink", cycles=3.0, phase=0.5 + 0.1 * seed)
+    loudness, time_sec = _loudness(_sound(scene, seed), window=125)
+    heard = time_sec > 0.25
+    position = scene.cycles(time_sec[heard]) % 1.0
+    early = np.mean(loudness[heard][(position > 0.03) & (position < 0.2)])
+    late = np.mean(loudness[heard][position > 0.7])
+    self.assertGreater(early, 2 * late)
+
+  @parameterized.parameters(*_SHAPES)
+  def test_larger_objects_sound_lower(self, shape):
+    for size, expected_hz in ((0.0, 700.0), (0.5, 392.4), (1.0, 220.0)):
+      tone = planar_sound._partials(_scene(shape, size=size), np.zeros(12000), self.rng)
+      spectrum, frequencies_hz = np.abs(np.fft.rfft(tone)), np.fft.rfftfreq(12000, 1 / 8000)
+      lowest_hz = frequencies_hz[spectrum > 0.2 * spectrum.max()][0]
+      self.assertNear(lowest_hz, expected_hz, 2.0)
+
+  def test_partials_keep_clear_of_the_highest_frequencies(self):
+    for shape in _SHAPES:
+      scene = _scene(shape, "orbit", size=0.0)
+      tone = planar_sound._partials(scene, np.full(12000, 4.0), self.rng)
+      power = np.abs(np.fft.rfft(tone)) ** 2
+      beyond = np.fft.rfftfreq(12000, 1 / 8000) > 3650
+      self.assertLess(power[beyond].sum() / power.sum(), 1e-4)
+
+  def test_noise_has_unit_power(self):
+    for _ in range(4):
+      noise = planar_sound._tilted_noise(self.rng)
+      self.assertAllClose([np.mean(noise), np.mean(noise**2)], [0.0, 1.0], atol=0.05)
