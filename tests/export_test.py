@@ -1,0 +1,54 @@
+"""Tests of the export command."""
+
+from unittest import mock
+
+from absl.testing import absltest, flagsaver
+
+from avssl_tf import export, serving
+from avssl_tf.data import pipeline
+from avssl_tf.training import configuration, run
+
+
+class ExportTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    flags = flagsaver.as_parsed(
+      model_dir="runs/x", output_dir="exported/x", any_size="true", overwrite="true"
+    )
+    self.enter_context(flags)
+    self.load = self.enter_context(mock.patch.object(run, "load"))
+    self.export = self.enter_context(mock.patch.object(serving, "export"))
+
+  def test_exports_what_the_run_holds(self):
+    clip = pipeline.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
+    self.load.return_value = run.LoadedRun(
+      mock.sentinel.model, clip, sample_rate_hz=4000, num_channels=2, data_dir="data/x"
+    )
+    export.main(["export"])
+    self.load.assert_called_once_with("runs/x")
+    self.export.assert_called_once_with(
+      mock.sentinel.model,
+      serving.InputSpec(
+        num_frames=4,
+        frame_rate_hz=8.0,
+        frame_size=16,
+        num_samples=2000,
+        sample_rate_hz=4000,
+        num_channels=2,
+      ),
+      "exported/x",
+      any_size=True,
+      overwrite=True,
+    )
+
+  def test_says_what_is_wrong_without_a_traceback(self):
+    self.load.side_effect = configuration.ConfigurationError("--model_dir=runs/x: nothing there")
+    with self.assertLogs("absl", "ERROR") as logs, self.assertRaises(SystemExit) as exit_:
+      export.main(["export"])
+    self.assertEqual(exit_.exception.code, 1)
+    self.assertIn("--model_dir=runs/x: nothing there", "".join(logs.output))
+    self.export.assert_not_called()
+
+
+if __name__ == "__main__":
+  absltest.main()
