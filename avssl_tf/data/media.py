@@ -131,8 +131,10 @@ def _read_span(
   """Pictures and sound from the current position; None where that is too late in the file."""
   picker = media_pictures.FramePicker(media.video, span.times_sec, span.short_side)
   sound = media_sound.SoundCollector(span.start_sec, span.end_sec, begin_by_sec)
-  media_streams.feed(media, picker, sound)
-  if picker.late or sound.late:
+  after_seek = begin_by_sec is not None
+  media_streams.feed(media, picker, sound, after_seek)
+  nothing = picker.end_sec is None or sound.end_sec is None
+  if picker.late or sound.late or (after_seek and nothing):
     return None
   frames = picker.finish(media_extent.END_TOLERANCE_SEC)
   media_extent.check_reached(media, media.video, picker.done, picker.end_sec, span.end_sec)

@@ -14,6 +14,8 @@ _MARGIN_SEC = 0.05
 WARM_UP_SEC = 0.1
 # Containers round the times of packets: up to this difference, successive packets are contiguous.
 _GAP_TOLERANCE_SEC = 0.02
+# Encoders may leave out short stretches of silence; a longer hole means that data is lost.
+_LONGEST_GAP_SEC = 0.5
 
 _DEFAULT_LAYOUTS = {
   1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
@@ -121,7 +123,10 @@ class SoundCollector:
   def add(self, frame: av.AudioFrame) -> None:
     """Puts a frame where it belongs on the time line.
 
-    Gaps stay silent; of overlapping frames the later one counts.
+    Short gaps stay silent; of overlapping frames the later one counts.
+
+    Raises:
+      MediaError: the sound is damaged, has a long gap, or changes its rate or layout.
     """
     time_sec = media_streams.frame_time_sec(frame)
     if self.end_sec is None:
@@ -134,9 +139,14 @@ class SoundCollector:
     position = round(time_sec * self.rate_hz) - self._origin
     if abs(position - self._next) <= _GAP_TOLERANCE_SEC * self.rate_hz:
       position = self._next
+    length = self._samples.shape[1]
+    gap_sec = (min(position, length) - max(self._next, 0)) / self.rate_hz
+    if gap_sec > _LONGEST_GAP_SEC:
+      raise media_streams.MediaError(
+        f"damaged: no sound for {gap_sec:.2f} s before {time_sec:.2f} s"
+      )
     self._next = position + frame.samples
     self.end_sec = (self._origin + self._next) / self.rate_hz
-    length = self._samples.shape[1]
     begin, end = max(position, 0), min(self._next, length)
     if begin < end:
       if frame.is_corrupt:

@@ -156,18 +156,29 @@ def demux(media: MediaStreams) -> Iterator[av.Packet]:
     yield packet
 
 
-def feed(media: MediaStreams, video: Consumer, audio: Consumer) -> None:
+def feed(media: MediaStreams, video: Consumer, audio: Consumer, after_seek: bool = False) -> None:
   """Decodes from the current position until both consumers have what they want.
 
   Stops early at the end of the file, and where one of them finds that it comes too late.
+
+  Args:
+    media: open file.
+    video: takes the pictures.
+    audio: takes the sound.
+    after_seek: the position may lie between key pictures, as it can in MPEG
+      streams. Pictures that lean on ones not decoded would be garbage: they
+      are left out up to the next key picture.
 
   Raises:
     MediaError: what is wanted cannot be decoded.
   """
   consumers = {media.video.index: video, media.audio.index: audio}
+  wait_for_key = after_seek
   for packet in demux(media):
     consumer = consumers[packet.stream.index]
-    if consumer.done:
+    if consumer is video and wait_for_key:
+      wait_for_key = not packet.is_keyframe
+    if consumer.done or (consumer is video and wait_for_key):
       continue
     for frame in _decode(packet, consumer):
       consumer.add(frame)
@@ -187,5 +198,6 @@ def _decode(packet: av.Packet, consumer: Consumer) -> list[Frame]:
     times = packet_times_sec(packet, 0.0)
     where = "at its end" if times is None else f"at {times[0]:.2f} s"
     raise MediaError(
-      f"damaged: the {packet.stream.type} stream cannot be decoded {where} ({error.strerror})"
+      f"truncated or damaged: the {packet.stream.type} stream cannot be decoded {where} "
+      f"({error.strerror})"
     ) from error

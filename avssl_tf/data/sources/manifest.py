@@ -62,10 +62,6 @@ def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
   if split.lower() not in SPLIT_NAMES:
     raise ManifestError(f"{where}: unknown split {split!r}, expected train, validation or test.")
   path = os.path.normpath(os.path.join(root, fields["path"]))
-  if not os.path.isfile(path):
-    raise ManifestError(
-      f"{where}: no file {path!r}. Relative paths count from {root!r}; --input_dir changes that."
-    )
   return ClipRequest(
     split=SPLIT_NAMES[split.lower()],
     path=path,
@@ -92,8 +88,8 @@ def clips_of_manifest(
 
   Raises:
     FileNotFoundError: no such manifest, or no such `input_dir`.
-    ManifestError: a row is not what it should be; rows count from 1 as in an
-      editor, the header's included.
+    ManifestError: a row is not what it should be (rows count from 1 as in an
+      editor, the header's included), or none of the files exists.
   """
   if not os.path.isfile(csv_path):
     raise FileNotFoundError(f"No manifest {csv_path!r}.")
@@ -123,5 +119,11 @@ def clips_of_manifest(
       raise ManifestError(f"{csv_path} is not UTF-8 text ({error.reason}).") from error
   if not requests:
     raise ManifestError(f"{csv_path} names no clips: there is nothing below its first row.")
+  # Single files that are gone are for the build to count; all of them gone is a wrong folder.
+  if not any(os.path.isfile(request.path) for request in requests):
+    raise ManifestError(
+      f"{csv_path}: none of its files exists, not even {requests[0].path!r}. Relative paths count "
+      f"from {root!r}; --input_dir changes that."
+    )
   labels = {request.label for request in requests if request.label is not None}
   return requests, sorted(labels)
