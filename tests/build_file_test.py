@@ -51,6 +51,7 @@ def _expected_rule(path: str) -> str:
 
 
 class BuildFileTest(unittest.TestCase):
+  maxDiff = None  # A failure shows all that BUILD should say.
 
   def setUp(self):
     self.targets = [target for target in read_build_file() if target["rule"] != "filegroup"]

@@ -58,12 +58,11 @@ class ReadmeTest(unittest.TestCase):
       self.assertIn(program, INSTALLED_PROGRAMS | {"make", "python"}, words)
 
   def test_make_knows_its_targets(self):
+    makefile = (source_tree.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split()
     for words in _commands():
       if words[0] == "make":
-        result = subprocess.run(
-          [*words, "--dry-run"], cwd=source_tree.ROOT, capture_output=True, text=True, check=False
-        )
-        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(words[1], targets)
 
   def test_python_commands_accept_their_flags(self):
     commands = _python_commands()
@@ -71,6 +70,14 @@ class ReadmeTest(unittest.TestCase):
     with futures.ThreadPoolExecutor(max_workers=2) as pool:
       for arguments, result in zip(commands, pool.map(_parse_flags, commands)):
         self.assertEqual(result.returncode, 0, f"{arguments}\n{result.stdout}{result.stderr}")
+
+  def test_gin_macros_exist(self):
+    files = (source_tree.ROOT / "gin").rglob("*.gin")
+    macros = set(re.findall(r"^(\w+) =", "\n".join(f.read_text() for f in files), re.MULTILINE))
+    for arguments in _python_commands():
+      for argument in arguments:
+        if argument.startswith("--gin_param=") and "." not in argument.split("=")[1]:
+          self.assertIn(argument.split("=")[1], macros, arguments)
 
   def test_files_exist(self):
     prose = _FENCED.sub("", README)
