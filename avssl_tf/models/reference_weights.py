@@ -129,33 +129,43 @@ def to_keras_layout(value: np.ndarray) -> np.ndarray:
   return np.transpose(value, (*range(2, value.ndim), 1, 0))
 
 
-def assign(variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]) -> None:
-  """Assigns a state dict to variables.
+def misfits(
+  variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]
+) -> dict[str, str]:
+  """What keeps a state dict from being assigned to variables.
 
   Args:
     variables: by name, from `model_variables`.
     state: arrays by name, without the prefix `module.`.
 
+  Returns:
+    For each name that is missing, is left over or has another shape: what is wrong with it.
+  """
+  found = {name: "missing in the checkpoint" for name in variables if name not in state}
+  for name, value in state.items():
+    if name not in variables:
+      if ignored_reason(name) is None:
+        found[name] = "no place in the model"
+      continue
+    shape, expected = to_keras_layout(value).shape, tuple(variables[name].shape)
+    if shape != expected:
+      found[name] = f"shape {shape} in Keras' layout; the model has {expected}"
+  return found
+
+
+def assign(variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]) -> None:
+  """Assigns a state dict to variables; arguments of `misfits`.
+
   Raises:
     ValueError: an entry is missing, is left over, or has another shape. Nothing is assigned
       then.
   """
-  missing = sorted(set(variables) - set(state))
-  left_over = sorted(n for n in set(state) - set(variables) if ignored_reason(n) is None)
-  if missing or left_over:
-    raise ValueError(
-      f"The weights do not fit the model: missing {missing or 'none'}; "
-      f"without a place {left_over or 'none'}."
-    )
-  values = {name: to_keras_layout(np.asarray(state[name])) for name in variables}
+  found = misfits(variables, state)
+  if found:
+    lines = "".join(f"\n  {name}: {problem}" for name, problem in sorted(found.items()))
+    raise ValueError(f"The weights do not fit the model:{lines}")
   for name, variable in variables.items():
-    if tuple(variable.shape) != values[name].shape:
-      raise ValueError(
-        f"{name} has shape {values[name].shape} in Keras' layout; the model's {variable.name} has "
-        f"{tuple(variable.shape)}."
-      )
-  for name, variable in variables.items():
-    variable.assign(values[name])
+    variable.assign(to_keras_layout(state[name]))
 
 
 def objective(state: Mapping[str, np.ndarray]) -> Objective:

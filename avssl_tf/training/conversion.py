@@ -1,0 +1,213 @@
+"""Converts published checkpoints of AVID and AVID-CMA into the folder of a run.
+
+Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+CVPR 2021. Nothing here needs PyTorch: `tools/convert_checkpoint.py` reads the file.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.losses import avid
+from avssl_tf.models import av_model, reference_weights
+from avssl_tf.training import configuration, run, trainer
+from avssl_tf.types import AUDIO, VIDEO
+
+_NETWORKS = "model"
+_OBJECTIVE = "train_criterion"
+# Entries of a checkpoint that are not converted, and why.
+_SKIPPED = {
+  "epoch": "a count of the finished training",
+  "optimizer": "moments of the finished training",
+}
+_CONFIGURATION = """\
+# Architecture of {source}, converted by tools/convert_checkpoint.py.
+# The records that it was trained on are not here: name your own with --data_dir.
+train.clip = @ClipSpec()
+train.data_dir = ""
+train.network = @AudioVisualModel
+train.precision = "float32"
+
+ClipSpec.num_frames = 8
+ClipSpec.frame_rate_hz = 16.0
+ClipSpec.frame_size = 224
+ClipSpec.audio_sec = 2.0
+
+AudioVisualModel.video_front_end = @VideoFrontEnd()
+AudioVisualModel.video_net = @R2Plus1D()
+AudioVisualModel.video_head = @video/MLPHead()
+AudioVisualModel.audio_front_end = @AudioFrontEnd()
+AudioVisualModel.audio_net = @AudioNet()
+AudioVisualModel.audio_head = @audio/MLPHead()
+
+R2Plus1D.depth = {depth}
+R2Plus1D.stage_widths = {video_widths}
+AudioNet.stage_widths = {audio_widths}
+video/MLPHead.name = "video_head"
+video/MLPHead.widths = {video_head_widths}
+audio/MLPHead.name = "audio_head"
+audio/MLPHead.widths = {audio_head_widths}
+
+AudioFrontEnd.spectrogram = @Spectrogram()
+Spectrogram.kind = "log_power"
+Spectrogram.sample_rate_hz = 24000
+Spectrogram.fft_length = 1024
+Spectrogram.hop_length = 240
+Spectrogram.num_bins = 257
+Spectrogram.power = 2.0
+Spectrogram.top_db = 100.0
+"""
+
+
+class ConversionError(ValueError):
+  """A checkpoint that cannot be converted; the message says why."""
+
+
+def convert(
+  checkpoint: Mapping[str, object],
+  output_dir: str,
+  source: str,
+  statistics: Optional[Mapping[str, np.ndarray]] = None,
+) -> list[str]:
+  """Converts a checkpoint into a folder that the commands take as `--model_dir`.
+
+  Args:
+    checkpoint: content of the `.pth.tar` file, arrays in place of tensors.
+    output_dir: folder to write; made if need be.
+    source: name of the checkpoint, for the configuration's header.
+    statistics: `mean` and `std` of each spectrogram bin, float `[257]`, in dB.
+
+  Returns:
+    The parity report, line by line.
+
+  Raises:
+    ConversionError: an entry is missing or has no place. The report is part of the message.
+  """
+  if not isinstance(checkpoint.get(_NETWORKS), Mapping):
+    raise ConversionError(f"No dict {_NETWORKS!r} in the checkpoint; found {sorted(checkpoint)}.")
+  if os.path.isdir(output_dir) and os.listdir(output_dir):
+    raise ConversionError(f"--output_dir={output_dir} is not empty: name a new folder.")
+  networks = reference_weights.without_module_prefix(checkpoint[_NETWORKS])
+  architecture = reference_weights.architecture(networks)
+  text = _CONFIGURATION.format(source=source, **vars(architecture))
+  model = _build(text, architecture.audio_channels)
+  variables = reference_weights.model_variables(model)
+  problems = reference_weights.misfits(variables, networks)
+  report = [f"networks: {architecture}"]
+  report += [_network_line(name, value, variables, problems) for name, value in networks.items()]
+  report += [f"{name} -> PROBLEM: {problems[name]}" for name in problems if name not in networks]
+  for name in sorted(set(checkpoint) - {_NETWORKS, _OBJECTIVE}):
+    if name not in _SKIPPED:
+      problems[name] = "no place in the converted checkpoint"
+    report.append(_line(name, problems.get(name), f"not used, {_SKIPPED.get(name)}"))
+  if problems:
+    raise ConversionError("\n".join([*report, f"Not converted: {len(problems)} problems, above."]))
+  reference_weights.assign(variables, networks)
+  report += _set_statistics(model, statistics)
+  objective, lines = _objective(checkpoint.get(_OBJECTIVE), model.embedding_dim)
+  save(model, objective, text, output_dir)
+  return report + lines + _parameter_counts(model) + forward_report(output_dir)
+
+
+def save(
+  model: av_model.AudioVisualModel,
+  objective: Optional[tf.keras.layers.Layer],
+  text: str,
+  output_dir: str,
+) -> None:
+  """Writes checkpoint and configuration in the form of a run's folder."""
+  os.makedirs(output_dir, exist_ok=True)
+  task = tf.train.Checkpoint(network=model)
+  if objective is not None:
+    task.objective = objective
+  folder = os.path.join(output_dir, trainer.CHECKPOINTS)
+  tf.train.CheckpointManager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
+  path = os.path.join(output_dir, configuration.OPERATIVE_CONFIG)
+  with open(path, "w", encoding="utf-8") as f:
+    f.write(text)
+
+
+def forward_report(model_dir: str) -> list[str]:
+  """What the network in `model_dir` gives for a fixed input: the same anywhere.
+
+  The input is `numpy.random.RandomState(0)`: uint8 frames [1, 8, 112, 112, 3] drawn first, then
+  2 s of white noise of spread 0.1 at 24 kHz.
+  """
+  loaded = run.load(model_dir)
+  generator = np.random.RandomState(0)
+  frames = generator.randint(0, 256, (1, 8, 112, 112, 3)).astype(np.uint8)
+  shape = (1, 2 * loaded.sample_rate_hz, loaded.num_channels)
+  waveform = generator.normal(0, 0.1, shape).astype(np.float32)
+  outputs = loaded.model({VIDEO: tf.constant(frames), AUDIO: tf.constant(waveform)})
+  lines = ["forward, fixed input:"]
+  for modality, output in outputs.items():
+    for name, value in output.items():
+      x = value.numpy()
+      first = " ".join(f"{v:.6g}" for v in x[0, :4])
+      lines.append(
+        f"  {modality} {name} {x.shape}: mean {x.mean():.6g} std {x.std():.6g} "
+        f"max {np.abs(x).max():.6g}; {first} ..."
+      )
+  return lines
+
+
+def _build(text: str, num_channels: int) -> av_model.AudioVisualModel:
+  configuration.parse([], [text])
+  bound = gin.get_bindings("train")
+  tf.keras.mixed_precision.set_global_policy(bound["precision"])
+  model = bound["network"]()
+  sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
+  model(trainer.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  return model
+
+
+def _network_line(name, value, variables, problems) -> str:
+  used = name in variables and f"{variables[name].name} {tuple(variables[name].shape)}"
+  fate = used or f"not used, {reference_weights.ignored_reason(name)}"
+  return _line(f"{name} {tuple(np.shape(value))}", problems.get(name), fate)
+
+
+def _line(what: str, problem: Optional[str], fate: str) -> str:
+  return f"{what} -> {f'PROBLEM: {problem}' if problem else fate}"
+
+
+def _set_statistics(model, statistics) -> list[str]:
+  if statistics is None:
+    return [
+      "WARNING: no --spectrogram_statistics: the audio front end keeps mean 0 and spread 1, which "
+      "is not what the audio network was trained with."
+    ]
+  model.audio_front_end.set_statistics(statistics["mean"], statistics["std"])
+  return ["spectrogram statistics: set"]
+
+
+def _objective(state, dim: int):
+  """The objective with its banks, or None, and lines of the report."""
+  if state is None:
+    return None, ["objective: none in the checkpoint (networks and heads only)"]
+  state = reference_weights.without_module_prefix(state)
+  found = reference_weights.objective(state)
+  num_rows, bank_dim = found.video_bank.shape
+  if bank_dim != dim:
+    raise ConversionError(f"The memory banks have {bank_dim} columns, the embeddings {dim}.")
+  objective = avid.AVID(num_rows=num_rows, dim=dim)
+  objective.video_bank.rows.assign(found.video_bank)
+  objective.audio_bank.rows.assign(found.audio_bank)
+  objective.normalizer.assign(found.normalizer)
+  lines = [f"objective: {num_rows} rows of {dim}, NCE constant {found.normalizer:.6g}"]
+  for name, value in state.items():
+    reason = reference_weights.ignored_reason(name)
+    fate = f"not used, {reason}" if reason else "used"
+    lines.append(_line(f"{name} {tuple(np.shape(value))}", None, fate))
+  return objective, lines
+
+
+def _parameter_counts(model) -> list[str]:
+  parts = (model.video_net, model.audio_net, model.video_head, model.audio_head)
+  counts = [sum(v.shape.num_elements() for v in part.trainable_variables) for part in parts]
+  names = ("video network", "audio network", "video head", "audio head")
+  return [f"parameters, {name}: {count:,}" for name, count in zip(names, counts)]
