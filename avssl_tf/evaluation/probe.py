@@ -76,7 +76,7 @@ class Probe:
       return features_lib.extract(model, dataset, self.windows_per_clip, title)
 
     test = extract(self.test_split)
-    result = self.retrieval_scores(test)
+    result = {}
     if (test.labels >= 0).any():
       result.update(self.classification_scores(extract(self.train_split), test))
     else:
@@ -85,6 +85,7 @@ class Probe:
         self.test_split,
         data_dir,
       )
+    result.update(self.retrieval_scores(test))
     return result
 
   def classification_scores(

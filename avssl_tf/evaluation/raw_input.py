@@ -29,8 +29,8 @@ def raw_input(
   train_split: str = "train",
   test_split: str = "test",
   batch_size: int = 64,
-  frame_size: int = 32,
-  spectrogram_size: int = 64,
+  frame_size: int = 16,
+  spectrogram_size: int = 32,
 ) -> dict[str, float]:
   """Accuracies of classifiers on the raw input.
 
@@ -68,8 +68,8 @@ def raw_input(
 def flatten(
   dataset: tf.data.Dataset,
   spectrogram: spectrograms.Spectrogram,
-  frame_size: int = 32,
-  spectrogram_size: int = 64,
+  frame_size: int = 16,
+  spectrogram_size: int = 32,
 ) -> dict[str, np.ndarray]:
   """Collects the labelled clips of a data set as flat vectors.
 
