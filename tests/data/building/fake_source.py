@@ -1,0 +1,100 @@
+"""A source of tiny clips whose files are texts that say how they behave.
+
+Run as a script it builds a data set: `python fake_source.py INPUT_DIR OUTPUT_DIR NUM_WORKERS`.
+"""
+
+import dataclasses
+import os
+import sys
+import time
+import zlib
+from typing import ClassVar
+
+import numpy as np
+
+from avssl_tf.data.building.build import build
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.clips import Content, PlannedClip
+from avssl_tf.data.media import MediaError
+from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.spectrograms import Spectrogram
+
+SPECTROGRAM = Spectrogram(sample_rate_hz=800, fft_length=64, hop_length=8, num_bins=33)
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeReader:
+  """Reads files such as "4.0" (seconds), "unreadable", or "4.0 bad 2.0" (the clip there fails)."""
+
+  delay_sec: float = 0.0
+  frame_rate_hz: ClassVar[float] = 4.0
+  sample_rate_hz: ClassVar[int] = 800
+  num_channels: ClassVar[int] = 1
+  needs_probe: ClassVar[bool] = True
+
+  def probe(self, path):
+    words = _words(path)
+    if words[0] == "unreadable":
+      raise MediaError("not a video: it is a test")
+    return float(words[0]), 1
+
+  def read(self, clip: PlannedClip) -> Content:
+    time.sleep(self.delay_sec)
+    words = _words(clip.path)
+    if "bad" in words and clip.start_us == float(words[2]) * 1e6:
+      raise MediaError(f"damaged: at {words[2]} s")
+    seconds = (clip.end_us - clip.start_us) / 1e6
+    seed = zlib.crc32(f"{os.path.basename(clip.path)} {clip.start_us}".encode())
+    rng = np.random.default_rng(seed)
+    num_frames = round(seconds * self.frame_rate_hz)
+    return Content(
+      rng.integers(0, 255, (num_frames, 16, 24, 3), np.uint8),
+      np.arange(num_frames) * 250_000,
+      rng.uniform(-0.9, 0.9, (round(seconds * 800), 1)).astype(np.float32),
+    )
+
+
+def _words(path):
+  with open(path, encoding="utf-8") as f:
+    return f.read().split()
+
+
+def write_files(directory, texts) -> None:
+  """Writes the files 00, 01, ... with the given texts; leaves alone those that have theirs."""
+  os.makedirs(directory, exist_ok=True)
+  for number, text in enumerate(texts):
+    path = os.path.join(directory, f"{number:02d}")
+    if not os.path.exists(path) or _words(path) != text.split():
+      with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def recipe(directory, delay_sec=0.0, **changes) -> Recipe:
+  """A recipe of all files of a folder: every fourth is for testing; classes "even" and "odd"."""
+  names = sorted(name for name in os.listdir(directory) if name.isdigit())
+  requests = [
+    ClipRequest(
+      "test" if number % 4 == 3 else "train",
+      os.path.join(directory, name),
+      None,
+      None,
+      ("even", "odd")[number % 2],
+      name,
+    )
+    for number, name in enumerate(names)
+  ]
+  arguments = {
+    "name": "fake",
+    "requests": requests,
+    "label_names": ["even", "odd"],
+    "reader": FakeReader(delay_sec),
+    "cutting": Cutting(2.0, 1.0),
+    "num_shards": 3,
+    "spectrogram": SPECTROGRAM,
+  }
+  return Recipe(**{**arguments, **changes})
+
+
+if __name__ == "__main__":
+  build(recipe(sys.argv[1], delay_sec=0.05), sys.argv[2], num_workers=int(sys.argv[3]))

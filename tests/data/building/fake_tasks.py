@@ -1,0 +1,44 @@
+"""Task functions for the tests of the workers; light, since each process imports them."""
+
+import os
+import signal
+import time
+
+
+def double(task, monitor):
+  """Doubles the items of a task. Items that are texts misbehave as they say."""
+  results = []
+  for number, item in enumerate(task):
+    if number in monitor.skip:
+      results.append(monitor.skip[number])
+      continue
+    monitor.begin(number)
+    results.append(_double(item))
+  return results
+
+
+def _double(item):
+  if item == "crash":
+    os.kill(os.getpid(), signal.SIGKILL)
+  if isinstance(item, str) and item.startswith("crash once "):
+    marker = item.split()[-1]
+    if not os.path.exists(marker):
+      with open(marker, "w"):
+        pass
+      os.kill(os.getpid(), signal.SIGKILL)
+    return marker
+  if item == "raise":
+    raise KeyError("raise")
+  if isinstance(item, str) and item.startswith("slow "):
+    with open(item.split()[-1], "a") as f:
+      f.write(f"{os.getpid()}\n")
+    time.sleep(0.2)
+    return item
+  return 2 * item
+
+
+class CannotStart:
+  """A task that kills the process that receives it."""
+
+  def __reduce__(self):
+    return os._exit, (1,)
