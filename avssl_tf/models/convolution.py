@@ -52,7 +52,9 @@ class _SymmetricPadding:
       return super().convolution_op(inputs, kernel)
     if any(before for before, _ in self._pads):
       inputs = tf.pad(inputs, self._pads)
-    return tf.nn.convolution(inputs, kernel, self.strides, padding="VALID", name=self.name)
+    # Named, because the gradient of an eager 3-D convolution does not know the default.
+    data_format = {2: "NHWC", 3: "NDHWC"}[self.rank]
+    return tf.nn.convolution(inputs, kernel, self.strides, "VALID", data_format, name=self.name)
 
 
 class Conv2D(_SymmetricPadding, tf.keras.layers.Conv2D):
