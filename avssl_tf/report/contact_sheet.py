@@ -1,0 +1,93 @@
+"""A contact sheet: clips as rows of frames above their spectrograms."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from avssl_tf.data.checks import StoredClip
+from avssl_tf.spectrograms import Spectrogram
+
+_PANEL_INCHES = (4.8, 1.85)
+_STRIP_ASPECT = 5.5  # width over height of the frames side by side
+_FRAME_HEIGHT = 96  # pixels at which a frame is drawn
+_BOX_COLOUR = (255, 255, 0)
+_RANGE_DB = 70.0  # shown below the loudest point of a clip
+
+
+def draw(clips: Sequence[StoredClip], title: str, num_columns: int = 3) -> Figure:
+  """Draws clips.
+
+  Args:
+    clips: what to draw; at least one.
+    title: text above.
+    num_columns: clips side by side.
+
+  Returns:
+    A matplotlib figure; `figure.savefig(path)` saves it.
+  """
+  num_columns = min(num_columns, len(clips))
+  num_rows = math.ceil(len(clips) / num_columns)
+  width, height = _PANEL_INCHES
+  figure = Figure((width * num_columns, height * num_rows + 0.4), dpi=110, layout="constrained")
+  FigureCanvasAgg(figure)  # Needs no display.
+  figure.suptitle(title, fontsize=10)
+  panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.02, wspace=0.02)
+  for clip, panel in zip(clips, panels.flat):
+    top, bottom = panel.subplots(2, 1, height_ratios=(1.1, 1))
+    label = ", ".join(clip.labels) or "no label"
+    top.set_title(f"{label}   {clip.example_id[-48:]}", fontsize=7, pad=2)
+    top.imshow(filmstrip(clip))
+    top.axis("off")
+    _draw_sound(bottom, clip)
+  return figure
+
+
+def filmstrip(clip: StoredClip) -> np.ndarray:
+  """Evenly spaced frames side by side, as many as fit, boxes drawn in: uint8 `[96, W, 3]`."""
+  num_frames = max(1, round(_STRIP_ASPECT * clip.height / clip.width))
+  positions = np.unique(np.linspace(0, len(clip.frames) - 1, num_frames).round().astype(int))
+  strip = []
+  for position in positions:
+    data = np.frombuffer(clip.frames[position], np.uint8)
+    frame = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    width = max(1, round(frame.shape[1] * _FRAME_HEIGHT / frame.shape[0]))
+    interpolation = cv2.INTER_AREA if frame.shape[0] > _FRAME_HEIGHT else cv2.INTER_NEAREST
+    frame = cv2.resize(frame, (width, _FRAME_HEIGHT), interpolation=interpolation)
+    if clip.boxes is not None:
+      ymin, xmin, ymax, xmax = clip.boxes[position] * np.tile(frame.shape[:2], 2)
+      cv2.rectangle(frame, (int(xmin), int(ymin)), (int(xmax), int(ymax)), _BOX_COLOUR, 1)
+    strip.append(np.pad(frame, ((0, 0), (1, 1), (0, 0)), constant_values=255))
+  return np.concatenate(strip, axis=1)
+
+
+def _draw_sound(axes, clip: StoredClip) -> None:
+  rate = int(clip.sample_rate_hz)
+  spectrogram = Spectrogram(
+    kind="log_mel",
+    sample_rate_hz=rate,
+    fft_length=2 ** math.ceil(math.log2(0.04 * rate)),
+    hop_length=max(1, rate // 100),
+    num_bins=64,
+  )
+  levels = spectrogram(clip.waveform[np.newaxis, :, :1])[0, :, :, 0].numpy().T
+  duration_sec = len(clip.waveform) / rate
+  axes.imshow(
+    levels,
+    origin="lower",
+    aspect="auto",
+    cmap=colormaps["magma"],
+    vmin=levels.max() - _RANGE_DB,
+    extent=(0, duration_sec, 0, levels.shape[0]),
+  )
+  axes.tick_params(labelsize=6, length=2, pad=1)
+  axes.set_yticks([])
+  peak = float(np.max(np.abs(clip.waveform)))
+  rms = float(np.sqrt(np.mean(np.square(clip.waveform))))
+  axes.set_xlabel(
+    f"s     peak {peak:.3f}, RMS {rms:.3f}, {len(clip.frames)} frames", fontsize=6, labelpad=1
+  )

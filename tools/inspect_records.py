@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Tells what a data set holds, checks it, and draws a contact sheet.
+
+  python tools/inspect_records.py --data_dir=data/demo --output=contact.png
+
+Exits with 1 when a check fails.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Nothing here is for a GPU, which may be training.
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+from absl import app, flags
+
+from avssl_tf.data.building.progress import ProgressBar
+from avssl_tf.data.checks import Survey, survey
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.report import contact_sheet
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("data_dir", "data/demo", "Folder of the data set.")
+flags.DEFINE_string("output", None, "Picture to draw, such as contact.png; none by default.")
+flags.DEFINE_integer("num_clips", 18, "Clips in the picture.", lower_bound=1)
+
+_MAX_PROBLEMS_SHOWN = 20
+
+
+def print_survey(info: DatasetInfo, found: Survey) -> None:
+  """Prints what the data set holds."""
+  print(f"{info.name}: {FLAGS.data_dir}")
+  for split in info.splits:
+    clips = found.num_clips[split]
+    print(
+      f"  {split:10s} {clips:8d} clips {found.duration_sec[split] / 3600:8.2f} h "
+      f"{found.num_bytes[split] / 1e6:10.1f} MB {found.num_bytes[split] / max(1, clips) / 1e3:8.1f}"
+      f" KB a clip, {len(info.shards(split))} files"
+    )
+  sizes = sorted(found.frame_sizes.items(), key=lambda item: -item[1])
+  listing = ", ".join(f"{width}x{height} ({count})" for (height, width), count in sizes[:5])
+  more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
+  print(f"  pictures   {listing}{more}, {info.frame_rate_hz:g} Hz")
+  print(f"  sound      {info.sample_rate_hz} Hz, {info.num_channels} channel(s)")
+  for spectrogram in info.spectrogram_statistics:
+    print(f"  statistics {spectrogram}")
+  if not info.label_names:
+    print("  labels     none")
+    return
+  print(f"  labels     {len(info.label_names)} classes")
+  counts = {
+    name: {split: found.labels.get((name, split), 0) for split in info.splits}
+    for name in info.label_names
+  }
+  largest = max(1, *(sum(by_split.values()) for by_split in counts.values()))
+  for name, by_split in counts.items():
+    bar = "#" * round(30 * sum(by_split.values()) / largest)
+    print(f"    {name[:24]:24s} {' '.join(f'{s} {n:6d}' for s, n in by_split.items())}  {bar}")
+
+
+def main(argv) -> None:
+  """Inspects the data set of `--data_dir`."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  try:
+    info = DatasetInfo.load(FLAGS.data_dir)
+  except (FileNotFoundError, ValueError) as error:
+    sys.exit(f"Error: {error}")
+  total = sum(info.num_clips(split) for split in info.splits)
+  with ProgressBar("Checking", "clip", total) as bar:
+    found = survey(FLAGS.data_dir, info, FLAGS.num_clips if FLAGS.output else 0, bar.reach)
+  print_survey(info, found)
+  for problem in found.problems[:_MAX_PROBLEMS_SHOWN]:
+    print(f"  PROBLEM    {problem}")
+  if len(found.problems) > _MAX_PROBLEMS_SHOWN:
+    print(f"  ... and {len(found.problems) - _MAX_PROBLEMS_SHOWN} problems more")
+  if FLAGS.output and found.samples:
+    title = f"{info.name}: {len(found.samples)} of {total} clips"
+    contact_sheet.draw(found.samples, title).savefig(FLAGS.output)
+    print(f"  picture    {FLAGS.output}")
+  if found.problems:
+    sys.exit(f"{len(found.problems)} checks failed.")
+  print("  checks     all passed")
+
+
+if __name__ == "__main__":
+  app.run(main)
