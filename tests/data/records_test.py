@@ -1,0 +1,168 @@
+"""Tests of records: what is written is what others read."""
+
+import os
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import records, schema
+from avssl_tf.data.clips import Content, PlannedClip
+from avssl_tf.data.jpeg import JpegSettings
+from tests import test_base
+
+CLIP = PlannedClip(7, "train", "videos/a.mp4", "a.mp4", "dog", 2_500_000, 4_500_000)
+
+
+def _content(rng, num_frames=4, channels=2, **changes):
+  fields = {
+    "frames": np.tile(rng.integers(0, 255, (num_frames, 1, 1, 3), np.uint8), (1, 12, 20, 1)),
+    "timestamps_us": np.arange(num_frames) * 500_000,
+    "waveform": rng.uniform(-1, 1, (100, channels)).astype(np.float32),
+  }
+  return Content(**{**fields, **changes})
+
+
+def _encode(content, clip=CLIP):
+  return records.encode_example(clip, content, "mine", 2.0, 50, ["cat", "dog"], JpegSettings())
+
+
+class RecordsTest(test_base.TestCase):
+  def test_a_reader_that_does_as_dmvr_gets_the_clip(self):
+    boxes = self.rng.uniform(size=(4, 4)).astype(np.float32)
+    content = _content(self.rng, boxes=boxes)
+    floats = tf.io.VarLenFeature(tf.float32)
+    context, lists = tf.io.parse_single_sequence_example(
+      records.with_index(_encode(content), 3),
+      context_features={
+        schema.LABEL_INDEX: tf.io.VarLenFeature(tf.int64),
+        schema.LABEL_TEXT: tf.io.VarLenFeature(tf.string),
+        schema.LABEL_STRING: tf.io.FixedLenFeature([], tf.string),
+        schema.SAMPLE_RATE: tf.io.FixedLenFeature([], tf.float32),
+        schema.NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64),
+        schema.NUM_SAMPLES: tf.io.FixedLenFeature([], tf.int64),
+        schema.IMAGE_FORMAT: tf.io.FixedLenFeature([], tf.string),
+        schema.IMAGE_HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+        schema.IMAGE_WIDTH: tf.io.FixedLenFeature([], tf.int64),
+        schema.IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32),
+        schema.CLIP_START: tf.io.FixedLenFeature([], tf.int64),
+        schema.CLIP_END: tf.io.FixedLenFeature([], tf.int64),
+        schema.CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
+        schema.CLIP_DATA_PATH: tf.io.FixedLenFeature([], tf.string),
+        schema.CLIP_MEDIA_ID: tf.io.FixedLenFeature([], tf.string),
+        schema.EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string),
+        schema.DATASET_NAME: tf.io.FixedLenFeature([], tf.string),
+      },
+      sequence_features={
+        schema.IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string),
+        schema.IMAGE_TIMESTAMP: tf.io.FixedLenSequenceFeature([], tf.int64),
+        schema.WAVEFORM: floats,
+        **{key: tf.io.FixedLenSequenceFeature([], tf.float32) for key in schema.BBOX_KEYS},
+      },
+    )
+    # DMVR takes step 0 of the densified feature list.
+    samples = tf.sparse.to_dense(lists[schema.WAVEFORM])[0]
+    self.assertAllEqual(tf.reshape(samples, [100, 2]), content.waveform)
+    frames = [tf.io.decode_jpeg(jpeg) for jpeg in lists[schema.IMAGE_ENCODED]]
+    self.assertAllClose(np.array(frames, int), content.frames.astype(int), atol=4)
+    self.assertAllEqual(lists[schema.IMAGE_TIMESTAMP], content.timestamps_us)
+    self.assertAllEqual(tf.stack([lists[key] for key in schema.BBOX_KEYS], 1), boxes)
+    self.assertAllEqual(context.pop(schema.LABEL_INDEX).values, [1])
+    self.assertAllEqual(context.pop(schema.LABEL_TEXT).values, [b"dog"])
+    self.assertEqual(
+      {key: value.numpy() for key, value in context.items()},
+      {
+        schema.LABEL_STRING: b"dog",
+        schema.SAMPLE_RATE: 50.0,
+        schema.NUM_CHANNELS: 2,
+        schema.NUM_SAMPLES: 100,
+        schema.IMAGE_FORMAT: b"JPEG",
+        schema.IMAGE_HEIGHT: 12,
+        schema.IMAGE_WIDTH: 20,
+        schema.IMAGE_FRAME_RATE: 2.0,
+        schema.CLIP_START: 2_500_000,
+        schema.CLIP_END: 4_500_000,
+        schema.CLIP_INDEX: 3,
+        schema.CLIP_DATA_PATH: b"videos/a.mp4",
+        schema.CLIP_MEDIA_ID: b"a.mp4",
+        schema.EXAMPLE_ID: b"a.mp4@2.500",
+        schema.DATASET_NAME: b"mine",
+      },
+    )
+
+  def test_the_pipelines_parse_specification_fits(self):
+    record = records.with_index(_encode(_content(self.rng)), 0)
+    context, lists = tf.io.parse_single_sequence_example(
+      record, schema.context_spec(), schema.sequence_spec()
+    )
+    self.assertLen(lists[schema.IMAGE_ENCODED], 4)
+    self.assertEqual(context[schema.CLIP_INDEX], 0)
+
+  def test_labels_that_are_unknown_have_no_index(self):
+    for label, texts, indexes in ((None, [], []), ("cow", [b"cow"], []), ("cat", [b"cat"], [0])):
+      clip = PlannedClip(0, "train", "a", "a", label, 0, 1)
+      context = tf.train.SequenceExample.FromString(_encode(_content(self.rng), clip)).context
+      self.assertEqual(context.feature[schema.LABEL_TEXT].bytes_list.value, texts)
+      self.assertEqual(context.feature[schema.LABEL_INDEX].int64_list.value, indexes)
+
+  def test_a_label_that_only_reading_tells_is_used(self):
+    clip = PlannedClip(0, "train", "a", "a", None, 0, 1)
+    context = tf.train.SequenceExample.FromString(
+      _encode(_content(self.rng, label="dog"), clip)
+    ).context
+    self.assertEqual(context.feature[schema.LABEL_INDEX].int64_list.value, [1])
+
+  def test_bytes_are_deterministic_and_an_index_replaces_another(self):
+    content = _content(self.rng)
+    record = _encode(content)
+    self.assertEqual(record, _encode(content))
+    self.assertEqual(records.with_index(records.with_index(record, 5), 9),
+                     records.with_index(record, 9))  # fmt: skip
+    self.assertEqual(records.read_index(records.with_index(record, 9)), 9)
+    with self.assertRaisesRegex(ValueError, "0 values of clip/index"):
+      records.read_index(record)
+
+  def test_sound_that_reads_back_as_noise_is_refused(self):
+    content = _content(self.rng)
+    record = _encode(content)
+    records._check_sound(record, content.waveform)
+    as_integers = (content.waveform * 2**31).astype(np.int32).view(np.float32)
+    with self.assertRaisesRegex(ValueError, "reads back"):
+      records._check_sound(record, np.nan_to_num(as_integers))
+    with self.assertRaisesRegex(ValueError, "reads back"):
+      records._check_sound(record, content.waveform * np.float32(0.999))
+
+  def test_bad_content_is_refused(self):
+    rng = self.rng
+    for pattern, content in (
+      ("Frames are float32", _content(rng, frames=np.zeros((4, 2, 2, 3), np.float32))),
+      ("Frames are uint8 \\(0", _content(rng, 0)),
+      ("4 frames come with 3", _content(rng, timestamps_us=np.arange(3))),
+      ("strictly increasing", _content(rng, timestamps_us=np.zeros(4, int))),
+      ("waveform is float64", _content(rng, waveform=np.zeros((5, 1)))),
+      ("not finite", _content(rng, waveform=np.full((5, 1), np.nan, np.float32))),
+      ("peak is 1.5", _content(rng, waveform=np.full((5, 1), -1.5, np.float32))),
+      ("Boxes have the shape", _content(rng, boxes=np.zeros((3, 4), np.float32))),
+    ):
+      with self.assertRaisesRegex(ValueError, pattern):
+        _encode(content)
+
+  def test_records_are_found_by_their_offsets(self):
+    with tempfile.TemporaryDirectory() as folder:
+      path = os.path.join(folder, "file.tfrecord")
+      written = [b"a" * 10, b"", b"bc" * 1000]
+      with tf.io.TFRecordWriter(path) as writer:
+        for record in written:
+          writer.write(record)
+      offsets = records.scan_offsets(path)
+      self.assertEqual(offsets, [0, 26, 42])
+      self.assertEqual([records.read_record(path, offset) for offset in offsets], written)
+      self.assertEqual(list(records.read_file(path)), written)
+      for size in (os.path.getsize(path) - 1, 45):
+        os.truncate(path, size)
+        with self.assertRaisesRegex(ValueError, "record 2 ends beyond"):
+          records.scan_offsets(path)
+
+
+if __name__ == "__main__":
+  tf.test.main()
