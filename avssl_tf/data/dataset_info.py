@@ -4,7 +4,8 @@ import dataclasses
 import json
 import os
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import numpy as np
 
@@ -13,7 +14,7 @@ FILE_NAME = "dataset_info.json"
 _SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
-def parse_split(split: str) -> Tuple[str, int, Optional[int]]:
+def parse_split(split: str) -> tuple[str, int, Optional[int]]:
   """Takes a split such as `"train"`, `"train[:3584]"` or `"train[3584:]"` apart.
 
   Returns:
@@ -45,7 +46,7 @@ class Shard:
   """
 
   file: str
-  offsets: List[int]
+  offsets: list[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RecordTable:
   """
 
   first: int
-  files: List[str]
+  files: list[str]
   file_numbers: np.ndarray
   offsets: np.ndarray
 
@@ -86,15 +87,17 @@ class DatasetInfo:
   """
 
   name: str
-  splits: Dict[str, List[Shard]]
+  splits: dict[str, list[Shard]]
   frame_rate_hz: float
-  frame_size: List[int]
+  frame_size: list[int]
   sample_rate_hz: int
   num_channels: int
   clip_duration_sec: float
-  label_names: List[str] = dataclasses.field(default_factory=list)
-  spectrogram_statistics: Dict[str, Dict[str, List[float]]] = dataclasses.field(default_factory=dict)
-  build: Dict[str, Any] = dataclasses.field(default_factory=dict)
+  label_names: list[str] = dataclasses.field(default_factory=list)
+  spectrogram_statistics: dict[str, dict[str, list[float]]] = dataclasses.field(
+    default_factory=dict
+  )
+  build: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def num_clips(self, split: str) -> int:
     """Number of records in `split`, which may be a slice such as `"train[:3584]"`.
@@ -133,7 +136,9 @@ class DatasetInfo:
       ValueError: the data set has no such split.
     """
     if split not in self.splits:
-      raise ValueError(f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}.")
+      raise ValueError(
+        f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}."
+      )
     return self.splits[split]
 
   def save(self, data_dir: str) -> None:
@@ -167,4 +172,6 @@ class DatasetInfo:
       }
       return cls(**content)
     except (KeyError, TypeError, AttributeError) as error:
-      raise ValueError(f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again.") from error
+      raise ValueError(
+        f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
+      ) from error

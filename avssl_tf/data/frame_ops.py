@@ -1,11 +1,10 @@
-"""Operations on frames: which to take, how to crop them, how to change their colours.
+"""Operations on frames: cropping, decoding, changing colours.
 
-Everything here is a pure function. What is drawn at random is drawn by the caller and comes
-in as uniform numbers in [0, 1), so that a value depends on nothing but its arguments.
+Pure functions. Random ones take numbers drawn by the caller, uniform in [0, 1).
 """
 
 import math
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -18,31 +17,15 @@ CROP_UNIFORMS = 2 * CROP_TRIES + 2
 # The usual relation of the side that is kept to the side that the image is resized to
 # (224 of 256), see Krizhevsky, Sutskever, Hinton (NeurIPS 2012), section 4.1.
 CENTER_CROP_FRACTION = 224 / 256
-
-
-def frame_offsets(num_frames: int, frame_rate_hz: float, stored_rate_hz: Tensor) -> Tensor:
-  """Positions of the frames of a window, in stored frames from its first one.
-
-  Args:
-    num_frames: frames wanted.
-    frame_rate_hz: rate wanted.
-    stored_rate_hz: float scalar, rate of the stored frames.
-
-  Returns:
-    int64 `[num_frames]`, the nearest stored frame to each wanted time; starts with 0, repeats
-    frames where the rate wanted is the higher one.
-  """
-  step = tf.cast(stored_rate_hz, tf.float64) / frame_rate_hz
-  # floor(x + 1/2) rather than rounding to even, which would space half frames unevenly.
-  return tf.cast(tf.floor(tf.range(num_frames, dtype=tf.float64) * step + 0.5), tf.int64)
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def random_crop_box(
   uniforms: Tensor,
   height: Tensor,
   width: Tensor,
-  area: Tuple[float, float],
-  aspect: Tuple[float, float],
+  area: tuple[float, float],
+  aspect: tuple[float, float],
 ) -> Tensor:
   """Draws the box of a random resized crop.
 
@@ -72,10 +55,8 @@ def random_crop_box(
   drawn_origin = tf.floor(uniforms[2 * CROP_TRIES :] * (shape - drawn + 1))
 
   # Height and width of the largest box with the bounded aspect ratio.
-  bounded = tf.clip_by_value(shape[1] / shape[0], *[tf.constant(a, tf.float64) for a in aspect])
-  fallback = tf.round(
-    tf.minimum(shape, tf.stack([shape[1] / bounded, shape[0] * bounded]))
-  )
+  bounded = tf.clip_by_value(shape[1] / shape[0], aspect[0], aspect[1])
+  fallback = tf.round(tf.minimum(shape, tf.stack([shape[1] / bounded, shape[0] * bounded])))
   fallback_origin = tf.floor((shape - fallback) / 2)
   box = tf.where(
     tf.reduce_any(fits),
@@ -112,15 +93,14 @@ def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Ten
     size: height and width of the output.
 
   Returns:
-    uint8 `[len(encoded), size, size, 3]`, RGB.
+    float32 `[len(encoded), size, size, 3]`, RGB, 0..255.
   """
 
   def decode(ratio: int) -> Tensor:
-    window = box if ratio == 1 else tf.concat([box[:2] // ratio, box[2:] // ratio], axis=0)
     frames = [
       tf.image.decode_and_crop_jpeg(
         frame,
-        window,
+        box // ratio,
         channels=3,
         ratio=ratio,
         fancy_upscaling=False,
@@ -128,8 +108,7 @@ def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Ten
       )
       for frame in encoded
     ]
-    resized = tf.image.resize(tf.stack(frames), [size, size])
-    return tf.cast(tf.round(resized), tf.uint8)
+    return tf.image.resize(tf.stack(frames), [size, size])
 
   halved = tf.reduce_min(box[2:]) >= 2 * size
   frames = tf.cond(halved, lambda: decode(2), lambda: decode(1))
@@ -141,28 +120,43 @@ def color_jitter(
 ) -> Tensor:
   """Changes the colours of a clip, the same way in all its frames.
 
-  Hue, saturation and brightness are changed in one step in the YIQ space, then the contrast
-  around the clip's mean grey.
+  Brightness, saturation and hue change in the YIQ space; then the distances from the clip's
+  mean grey are scaled. All this is one affine map of the colours, and nothing is clipped in
+  between.
 
   Args:
-    frames: uint8 `[T, H, W, 3]`, RGB.
-    brightness: float scalar, factor of all values.
-    contrast: float scalar, factor of the distances from the mean grey.
-    saturation: float scalar, factor of the chroma.
-    hue: float scalar, turn of the hue as a share of the full circle.
+    frames: float32 `[T, H, W, 3]`, RGB, 0..255.
+    brightness: float32 scalar, factor of all values.
+    contrast: float32 scalar, factor of the distances from the mean grey.
+    saturation: float32 scalar, factor of the chroma.
+    hue: float32 scalar, turn of the chroma as a share of the full circle.
 
   Returns:
-    uint8, shaped as `frames`.
+    float32, shaped as `frames`; may leave 0..255.
   """
-  pixels = adjust_hsv_in_yiq(
-    tf.cast(frames, tf.float32), hue * (2 * math.pi), saturation, brightness
-  )
-  luma = tf.constant([0.299, 0.587, 0.114])
-  grey = tf.reduce_sum(tf.reduce_mean(pixels, axis=[0, 1, 2]) * luma)
-  pixels = grey + contrast * (pixels - grey)
-  return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
+  # Neither the hue nor the saturation changes luma, so that the mean grey is known beforehand,
+  # and the factor of the contrast can join that of the brightness.
+  offset = (1 - contrast) * brightness * mean_luma(frames)
+  return adjust_hsv_in_yiq(frames, hue * (2 * math.pi), saturation, brightness * contrast) + offset
 
 
-def flip(frames: Tensor, mirrored: Tensor) -> Tensor:
-  """Mirrors left and right of `frames` `[..., H, W, 3]` where the bool scalar `mirrored` is true."""
-  return tf.cond(mirrored, lambda: tf.reverse(frames, axis=[-2]), lambda: frames)
+def mean_luma(frames: Tensor) -> Tensor:
+  """Mean luma (ITU-R BT.601) of RGB `frames` `[T, H, W, 3]`: scalar."""
+  _, height, width, _ = frames.shape
+  # Adding up whole rows first is several times as fast as one mean over three axes.
+  row = tf.reduce_mean(tf.reshape(frames, [-1, height, width * 3]), axis=[0, 1])
+  color = tf.reduce_mean(tf.reshape(row, [width, 3]), axis=0)
+  return tf.tensordot(color, tf.constant(_LUMA, color.dtype), 1)
+
+
+def mirror(frames: Tensor) -> Tensor:
+  """Exchanges left and right of `frames` `[T, H, W, C]`."""
+  _, height, width, channels = frames.shape
+  # TensorFlow reverses rows of pixels fast in a tensor of three axes only.
+  rows = tf.reshape(frames, [-1, width, channels])
+  return tf.reshape(tf.reverse(rows, axis=[1]), [-1, height, width, channels])
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+  """Rounds float `frames` to uint8; what is outside 0..255 becomes the nearer bound."""
+  return tf.cast(tf.clip_by_value(frames + 0.5, 0.0, 255.0), tf.uint8)

@@ -1,37 +1,57 @@
-"""Reading single records, in graph, by their number."""
+"""Reading single clips, in graph, by their number."""
 
 import os
-from typing import Tuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from avssl_tf.data import schema
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
 
 
-class RecordReader:
-  """Random access to the records of a split.
+class StoredClip(NamedTuple):
+  """A clip as it is stored.
 
   Attributes:
-    num_records: number of records, at least 1.
-    first: number, within the whole split, of record 0 (of a slice).
+    frames: string `[T]`, JPEG bytes.
+    waveform: float32 `[samples, channels]`.
+    sample_rate_hz: number, the same for all clips of a data set.
+    frame_rate_hz: float32 scalar.
+    label: int64 scalar, the first label; -1 if there is none.
+    key: string scalar, id of the example.
   """
 
-  def __init__(self, data_dir: str, info: DatasetInfo, split: str):
+  frames: Tensor
+  waveform: Tensor
+  sample_rate_hz: int
+  frame_rate_hz: Tensor
+  label: Tensor
+  key: Tensor
+
+
+class RecordReader:
+  """Random access to the clips of a split.
+
+  Attributes:
+    info: the description of the data set.
+    num_records: number of clips, at least 1.
+  """
+
+  def __init__(self, data_dir: str, split: str):
     """Looks the split up.
 
     Args:
-      data_dir: the data set's folder.
-      info: its description.
+      data_dir: folder of a data set.
       split: a split or a slice of one.
 
     Raises:
       ValueError: there is no such split or it is empty.
-      FileNotFoundError: a file of the split is missing.
+      FileNotFoundError: there is no data set, or a file of the split is missing.
     """
-    table = info.records(split)
+    self.info = DatasetInfo.load(data_dir)
+    table = self.info.records(split)
     self.num_records = len(table.offsets)
-    self.first = table.first
     if not self.num_records:
       raise ValueError(f"Split {split!r} of the data set in {data_dir!r} has no records.")
     paths = [os.path.join(data_dir, name) for name in table.files]
@@ -41,20 +61,53 @@ class RecordReader:
         f"{len(missing)} of the {len(paths)} files of split {split!r} are missing, the first is "
         f"{missing[0]}: copy the whole data set, or build it again."
       )
+    self._first = table.first
     self._paths = tf.constant(paths)
     self._file_numbers = tf.constant(table.file_numbers)
     self._offsets = tf.constant(table.offsets)
 
-  def locate(self, record: Tensor) -> Tuple[Tensor, Tensor]:
-    """File (string scalar) and byte offset (int64 scalar) of a record (int64 scalar)."""
-    return self._paths[self._file_numbers[record]], self._offsets[record]
+  def read(self, record: Tensor) -> StoredClip:
+    """Reads clip `record` (int64 scalar) of the split or slice.
 
-  def read(self, record: Tensor) -> Tensor:
-    """The serialised record `record`: string scalar. Its checksum is verified."""
-    path, offset = self.locate(record)
-    # Without a buffer, no more than this one record is read.
-    variant = tf.raw_ops.TFRecordDatasetV2(
-      filenames=path, compression_type="", buffer_size=0, byte_offsets=offset, metadata=""
+    Raises:
+      tf.errors.DataLossError: the record is damaged.
+      tf.errors.InvalidArgumentError: it is not what `dataset_info.json` says.
+    """
+    path = self._paths[self._file_numbers[record]]
+    serialized = _read_record(path, self._offsets[record])
+    context, lists = tf.io.parse_single_sequence_example(
+      serialized, schema.context_spec(), schema.sequence_spec()
     )
-    from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    return from_offset.take(1).get_single_element()
+    self._check(context, record + self._first, path)
+    labels = context[schema.LABEL_INDEX].values
+    return StoredClip(
+      frames=lists[schema.IMAGE_ENCODED],
+      waveform=tf.reshape(lists[schema.WAVEFORM].values, [-1, self.info.num_channels]),
+      sample_rate_hz=self.info.sample_rate_hz,
+      frame_rate_hz=context[schema.IMAGE_FRAME_RATE],
+      label=tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)[0],
+      key=context[schema.EXAMPLE_ID],
+    )
+
+  def _check(self, context, clip_index: Tensor, path: Tensor) -> None:
+    found = [context[key] for key in (schema.CLIP_INDEX, schema.NUM_CHANNELS, schema.SAMPLE_RATE)]
+    expected = [clip_index, self.info.num_channels, float(self.info.sample_rate_hz)]
+    names = ["clip/index", ", channels", ", sample rate"]
+    tf.debugging.Assert(
+      tf.reduce_all([a == b for a, b in zip(found, expected)]),
+      ["A record of", path, "is not what dataset_info.json says. Found"]
+      + [part for pair in zip(names, found) for part in pair]
+      + ["; expected"]
+      + [part for pair in zip(names, expected) for part in pair]
+      + ["Files of different builds are mixed: build the data set again."],
+    )
+
+
+def _read_record(path: Tensor, offset: Tensor) -> Tensor:
+  """The record at a byte offset of a TFRecord file: string scalar. Checksums are verified."""
+  # Without a buffer, no more than this one record is read.
+  variant = tf.raw_ops.TFRecordDatasetV2(
+    filenames=path, compression_type="", buffer_size=0, byte_offsets=offset, metadata=""
+  )
+  from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+  return from_offset.take(1).get_single_element()

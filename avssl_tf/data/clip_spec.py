@@ -1,0 +1,83 @@
+"""What is taken of a clip, and how it is changed at random in training."""
+
+import dataclasses
+
+import gin
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class ClipSpec:
+  """What a model gets to see and hear of a clip.
+
+  Attributes:
+    num_frames: number of frames.
+    frame_rate_hz: rate of the frames; the nearest stored ones are taken.
+    frame_size: height and width of the frames, in pixels.
+    audio_sec: duration of the sound.
+    max_offset_sec: how far the centre of the frames' window may be from that of the sound's
+      in training. In evaluation they coincide where the clip's ends allow.
+  """
+
+  num_frames: int = 8
+  frame_rate_hz: float = 16.0
+  frame_size: int = 112
+  audio_sec: float = 2.0
+  max_offset_sec: float = 0.5
+
+  def __post_init__(self):
+    for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec"):
+      if not getattr(self, name) > 0:
+        raise ValueError(f"ClipSpec.{name} is {getattr(self, name)}; expected more than 0.")
+    if not self.max_offset_sec >= 0:
+      raise ValueError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
+
+  @property
+  def video_sec(self) -> float:
+    """Duration of the frames' window."""
+    return self.num_frames / self.frame_rate_hz
+
+  def num_samples(self, sample_rate_hz: float) -> int:
+    """Number of samples of the sound's window."""
+    return round(self.audio_sec * sample_rate_hz)
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """Random changes to training clips; the same for all frames of a clip.
+
+  The defaults are those of AVID (Morgado, Vasconcelos, Misra, CVPR 2021).
+
+  Attributes:
+    crop_area: bounds of the share of the image that a crop covers.
+    crop_aspect: bounds of a crop's width / height.
+    flip_probability: share of clips that are mirrored.
+    brightness: factor drawn from 1 +- this, 0..1.
+    contrast: factor drawn from 1 +- this, 0..1.
+    saturation: factor drawn from 1 +- this, 0..1.
+    hue: turn, as a share of the full circle, drawn from +- this, 0..0.5.
+    volume: bounds of the factor of the sound.
+  """
+
+  crop_area: tuple[float, float] = (0.08, 1.0)
+  crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
+  flip_probability: float = 0.5
+  brightness: float = 0.4
+  contrast: float = 0.4
+  saturation: float = 0.4
+  hue: float = 0.2
+  volume: tuple[float, float] = (0.9, 1.1)
+
+  def __post_init__(self):
+    limits = {"flip_probability": 1, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
+    for name, limit in limits.items():
+      if not 0 <= getattr(self, name) <= limit:
+        raise ValueError(f"Augmentation.{name} is {getattr(self, name)}; expected 0..{limit}.")
+    for name in ("crop_area", "crop_aspect", "volume"):
+      low, high = getattr(self, name)
+      if not 0 < low <= high or (name == "crop_area" and high > 1):
+        bound = " <= 1" if name == "crop_area" else ""
+        raise ValueError(
+          f"Augmentation.{name} is {(low, high)}; expected (low, high), 0 < low <= high{bound}."
+        )
