@@ -76,6 +76,13 @@ class Failure:
   reason: str
 
 
+def reason_of(error: Exception) -> str:
+  """The `Failure.reason` of a `MediaError` or an `OSError`."""
+  if isinstance(error, OSError):
+    return f"cannot be read: {error.strerror or error}"
+  return str(error)
+
+
 class Reader(Protocol):
   """Gets clips out of files, or out of nothing. Pickled for each worker process.
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Callable, Optional
 
 from avssl_tf.data.building import workers
-from avssl_tf.data.clips import Reader
+from avssl_tf.data.clips import Reader, reason_of
 from avssl_tf.data.media import MediaError
 
 _PROBES_PER_TASK = 16
@@ -111,7 +111,9 @@ def _probe_file(reader: Reader, path: str, item: int, monitor: workers.Monitor) 
   try:
     duration_sec, num_channels = reader.probe(path)
   except (MediaError, OSError) as error:
-    return Probe(path, size, mtime_ns, reason=str(error))
+    return Probe(path, size, mtime_ns, reason=reason_of(error))
+  except Exception as error:
+    raise RuntimeError(f"{path}: {error!r}") from error
   return Probe(path, size, mtime_ns, duration_sec, num_channels)
 
 

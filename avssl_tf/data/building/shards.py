@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from avssl_tf.data import records, schema, spectrogram_statistics
 from avssl_tf.data.building.workers import Monitor
-from avssl_tf.data.clips import Failure, PlannedClip, Reader
+from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.media import MediaError
 from avssl_tf.data.spectrogram_statistics import Sums
@@ -145,7 +145,7 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
           record = _record(task, item, monitor)
         except (MediaError, OSError) as error:
           state.failures.append(
-            Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, _reason(error))
+            Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, reason_of(error))
           )
           continue
         writer.write(record)
@@ -212,12 +212,6 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
     raise
   except Exception as error:
     raise RuntimeError(f"{clip.path}, {clip.start_us / 1e6:g} s: {error!r}") from error
-
-
-def _reason(error: Exception) -> str:
-  if isinstance(error, MediaError):
-    return str(error)
-  return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _count(

@@ -1,0 +1,60 @@
+"""Tests of the command that inspects records, as it is called."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import cv2
+from absl.testing import absltest
+
+from avssl_tf.data.building.build import build
+from tests.data.building import fake_source
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _run(*arguments):
+  return subprocess.run(
+    [sys.executable, os.path.join(REPOSITORY, "tools", "inspect_records.py"), *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+class InspectRecordsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    inputs = os.path.join(folder.name, "inputs")
+    fake_source.write_files(inputs, ["4.0", "2.0", "2.0", "4.0"])
+    self.data_dir = os.path.join(folder.name, "data")
+    self.info = build(fake_source.recipe(inputs), self.data_dir, 0).info
+    self.picture = os.path.join(folder.name, "contact.png")
+
+  def test_a_good_data_set(self):
+    process = _run(f"--data_dir={self.data_dir}", f"--output={self.picture}")
+    self.assertEqual(process.returncode, 0, process.stderr)
+    for text in ("4 clips", "24x16 (6), 4 Hz", "800 Hz, 1 channel", "all passed"):
+      self.assertIn(text, process.stdout)
+    self.assertRegex(process.stdout, r"even +test +0 train +3  #+")
+    self.assertGreater(cv2.imread(self.picture).std(), 20)
+
+  def test_a_damaged_data_set(self):
+    os.remove(os.path.join(self.data_dir, self.info.shards("train")[0].file))
+    process = _run(f"--data_dir={self.data_dir}")
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("PROBLEM", process.stdout)
+    self.assertIn("checks failed", process.stderr)
+
+  def test_no_data_set(self):
+    process = _run("--data_dir=/nowhere")
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("/nowhere", process.stderr)
+    self.assertNotIn("Traceback", process.stderr)
+
+
+if __name__ == "__main__":
+  absltest.main()

@@ -1,0 +1,107 @@
+"""Tests of the command that builds records, as it is called."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from absl.testing import absltest
+
+from avssl_tf.data.checks import survey
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.spectrograms import Spectrogram
+from tests import media_variants
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _run(*arguments):
+  return subprocess.run(
+    [sys.executable, os.path.join(REPOSITORY, "tools", "make_tfrecords.py"), *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+class MakeTfrecordsTest(absltest.TestCase):
+  def setUp(self):
+    super().setUp()
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    self.folder = folder.name
+    self.output = os.path.join(self.folder, "data")
+
+  def test_real_videos_of_all_kinds(self):
+    videos = os.path.join(self.folder, "videos")
+    os.mkdir(videos)
+    media_variants.make_variants(videos)
+    arguments = [
+      "--source=folder", f"--input_dir={videos}", f"--output_dir={self.output}", "--num_workers=2",
+      "--short_side=64", "--clip_duration_sec=2", "--min_duration_sec=1", "--num_shards=2",
+    ]  # fmt: skip
+    process = _run(*arguments)
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("--max_failure_rate=0.1", process.stderr)
+    self.assertIn("no audio stream", process.stderr)
+    process = _run(*arguments, "--max_failure_rate=0.5")
+    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertIn("no video stream", process.stdout)
+    info = DatasetInfo.load(self.output)
+    found = survey(self.output, info, num_samples=100)
+    self.assertEmpty(found.problems)
+    # 5.28 s give two clips of 2 s and a rest of 1.28 s; 4.68 s lose the rest.
+    expected = sum(2 + (v.duration_sec > 5) for v in media_variants.GOOD_VARIANTS)
+    self.assertEqual(info.num_clips("train"), expected)
+    sizes = {}
+    for clip in found.samples:
+      sizes.setdefault(clip.example_id.split("@")[0], (clip.height, clip.width))
+    self.assertEqual(sizes["stereo_30hz.mp4"][0], 64)
+    self.assertEqual(sizes["rotated_90.mp4"][1], 64)
+    statistics = info.spectrogram_statistics[Spectrogram().id]
+    self.assertTrue(np.all(np.array(statistics["std"]) > 0))
+
+  def test_the_demo_world(self):
+    arguments = [
+      "--source=demo", f"--output_dir={self.output}", "--num_workers=0", "--num_shards=2",
+      "--gin_param=PlanarWorld.num_train=5", "--gin_param=PlanarWorld.num_test=3",
+      "--gin_param=PlanarWorld.faulty_positive_rate=0.4",
+    ]  # fmt: skip
+    process = _run(*arguments)
+    self.assertEqual(process.returncode, 0, process.stderr)
+    info = DatasetInfo.load(self.output)
+    found = survey(self.output, info, num_samples=8)
+    self.assertEmpty(found.problems)
+    world = PlanarWorld(num_train=5, num_test=3, faulty_positive_rate=0.4)
+    clips = [world.clip("train", index) for index in range(5)]
+    clips = [world.clip("test", index) for index in range(3)] + clips
+    self.assertEqual([c.labels for c in found.samples],
+                     [[world.label_names[clip.label]] for clip in clips])  # fmt: skip
+    for stored, clip in zip(found.samples, clips):
+      np.testing.assert_array_equal(stored.waveform[:, 0], clip.waveform)
+      np.testing.assert_array_equal(stored.boxes, clip.boxes)
+      self.assertLen(stored.frames, len(clip.frames))
+    self.assertIn("Up to date", _run(*arguments).stdout)
+    process = _run(*[a.replace("=0.4", "=0.5") for a in arguments])
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("faulty_positive_rate", process.stderr)
+
+  def test_flags_that_do_not_go_together(self):
+    for arguments, message in (
+      (["--source=folder"], "needs --output_dir"),
+      (["--source=folder", "--output_dir=x"], "needs --input_dir"),
+      (["--source=csv", "--output_dir=x"], "needs --input_csv"),
+      (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
+      (["--source=folder", "--output_dir=x", "--input_dir=/nowhere"], "/nowhere"),
+      (["--source=demo", "--gin_param=PlanarWorld.sead=1"], "sead"),
+    ):
+      process = _run(*arguments)
+      self.assertEqual(process.returncode, 1, arguments)
+      self.assertIn(message, process.stderr)
+      self.assertNotIn("Traceback", process.stderr)
+
+
+if __name__ == "__main__":
+  absltest.main()
