@@ -1,0 +1,225 @@
+"""From real videos to a model that answers, by the commands that a user types.
+
+A real video, cut and encoded into many files good and bad (`media_variants`), goes through
+`tools/make_tfrecords.py`, `python -m avssl_tf.train` at a tiny size and
+`python -m avssl_tf.export`, each in a process of its own; what they leave is looked at here.
+"""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data import dataset_info, pipeline
+from avssl_tf.training import run
+from tests import media_variants, source_tree, test_base
+
+# Where each file goes; classes are kinds of container. Cut to 1.5 s, each good file gives 3 clips.
+TRAIN = {
+  "mp4": ("stereo_30hz.mp4", "rotated_90.mp4", "truncated.mp4", "text.mp4"),
+  "other": (
+    "surround.mkv", "variable_rate.mkv", "pcm_u8_mono.avi", "pcm_u8_stereo.mov", "odd_size.mkv",
+  ),
+}  # fmt: skip
+TEST = {
+  "mp4": ("sound_later.mp4", "no_sound.mp4"),
+  "other": ("opus_vp9.webm", "rotated_180.mov", "film_rate_22khz.mov"),
+}
+CLIPS_PER_FILE = 3
+TINY = """
+batch_size = 4
+num_epochs = 2
+train.clips_per_video = 1
+learning_rate = 2e-3
+ClipSpec.frame_rate_hz = 8.0
+ClipSpec.frame_size = 32
+ClipSpec.audio_sec = 1.0
+R2Plus1D.depth = 6
+R2Plus1D.stage_widths = (4, 8, 8, 16)
+AudioNet.stage_widths = (4, 8, 8, 16)
+MLPHead.widths = (16, 8)
+AVID.num_negatives = 16
+"""
+
+
+def _run(*arguments: str) -> str:
+  """Runs a command of the project; returns what it printed."""
+  environment = {
+    **os.environ,
+    "PYTHONPATH": str(source_tree.ROOT),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+  }
+  result = subprocess.run(
+    [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+  )
+  if result.returncode:
+    raise AssertionError(f"{arguments} ended with {result.returncode}:\n{result.stderr[-4000:]}")
+  return result.stdout
+
+
+def _make_records(input_dir: str, output_dir: str, *flags: str) -> str:
+  return _run(
+    str(source_tree.ROOT / "tools" / "make_tfrecords.py"),
+    "--source=folder", f"--input_dir={input_dir}", f"--output_dir={output_dir}",
+    "--num_workers=1", "--num_shards=2", "--max_failure_rate=0.5",
+    "--frame_rate_hz=8", "--short_side=40", *flags,
+  )  # fmt: skip
+
+
+def _json_lines(path: str) -> list[dict]:
+  with open(path, encoding="utf-8") as f:
+    return [json.loads(line) for line in f]
+
+
+def _variables(model_dir: str) -> dict[str, np.ndarray]:
+  """All that the latest checkpoint of a run holds."""
+  reader = tf.train.load_checkpoint(os.path.join(model_dir, "checkpoints"))
+  return {
+    name: reader.get_tensor(name)
+    for name in reader.get_variable_to_shape_map()
+    if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and not name.startswith("save_counter")
+  }
+
+
+class EndToEndTest(test_base.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.folder = tempfile.mkdtemp()
+    cls.addClassCleanup(shutil.rmtree, cls.folder)
+    cls.videos = cls.path("videos")
+    os.mkdir(cls.videos)
+    media_variants.make_variants(cls.videos)
+    cls.flat_report = _make_records(cls.videos, cls.path("flat"))
+
+    for split, classes in (("train", TRAIN), ("test", TEST)):
+      for label, names in classes.items():
+        os.makedirs(cls.path("classes", split, label))
+        for name in names:
+          shutil.copy(cls.path("videos", name), cls.path("classes", split, label, name))
+    cls.data_dir = cls.path("records")
+    _make_records(
+      cls.path("classes"), cls.data_dir, "--clip_duration_sec=1.5", "--min_duration_sec=1"
+    )
+
+    with open(cls.path("tiny.gin"), "w", encoding="utf-8") as f:
+      f.write(TINY)
+    cls.model_dir = cls.path("run")
+    cls.train_command = (
+      "-m", "avssl_tf.train",
+      "--gin_file=gin/avid.gin", "--gin_file=gin/scale/small.gin",
+      f"--gin_file={cls.path('tiny.gin')}", f"--gin_param=data_dir='{cls.data_dir}'",
+      f"--model_dir={cls.model_dir}",
+    )  # fmt: skip
+    cls.train_report = _run(*cls.train_command)
+    cls.metrics = _json_lines(os.path.join(cls.model_dir, "metrics.jsonl"))
+
+  @classmethod
+  def path(cls, *names: str) -> str:
+    return os.path.join(cls.folder, *names)
+
+  def test_flat_folder_becomes_clips_without_labels(self):
+    info = dataset_info.DatasetInfo.load(self.path("flat"))
+    self.assertEqual(list(info.splits), ["train"])
+    self.assertEqual(info.num_clips("train"), len(media_variants.GOOD_VARIANTS))
+    self.assertEqual(info.label_names, [])
+    self.assertEqual((info.sample_rate_hz, info.num_channels), (24000, 1))
+
+  def test_every_file_that_cannot_be_used_is_listed_with_its_reason(self):
+    failures = _json_lines(self.path("flat", "failures.jsonl"))
+    reasons = {os.path.basename(failure["path"]): failure["reason"] for failure in failures}
+    expected = {variant.name: variant.problem for variant in media_variants.BAD_VARIANTS}
+    expected["short.mp4"] = "too short: 0.400 s"  # Said by the builder, which knows the minimum.
+    self.assertEqual(set(reasons), set(expected))
+    for name, reason in expected.items():
+      self.assertIn(reason, reasons[name], name)
+    self.assertRegex(self.flat_report, rf"failures +{len(expected)}\n")
+
+  def test_folders_become_splits_and_classes(self):
+    info = dataset_info.DatasetInfo.load(self.data_dir)
+    self.assertEqual(info.label_names, ["mp4", "other"])
+    failures = _json_lines(os.path.join(self.data_dir, "failures.jsonl"))
+    failed = sorted(os.path.basename(failure["path"]) for failure in failures)
+    self.assertEqual(failed, ["no_sound.mp4", "text.mp4", "truncated.mp4"])
+    labels = {"train": [0] * 2 + [1] * 5, "test": [0] + [1] * 3}
+    for split, expected in labels.items():
+      clip = pipeline.ClipSpec(num_frames=1, frame_size=16, audio_sec=0.1)
+      dataset = pipeline.evaluation_dataset(self.data_dir, split, clip, batch_size=100)
+      batch = next(iter(dataset))
+      self.assertAllEqual(batch[types.LABEL], np.repeat(expected, CLIPS_PER_FILE))
+      self.assertAllEqual(batch[types.INDEX], np.arange(len(expected) * CLIPS_PER_FILE))
+
+  def test_losses_are_logged_and_finite(self):
+    losses = {line["step"]: line["loss"] for line in self.metrics if "loss" in line}
+    # 21 clips make 5 batches of 4 an epoch.
+    self.assertEqual(max(losses), 10)
+    for line in self.metrics:
+      for name, value in line.items():
+        self.assertTrue(math.isfinite(value), f"{name} at step {line['step']}")
+
+  def test_probe_measures_before_and_after(self):
+    probes = {line["step"]: line for line in self.metrics if "probe/linear_video" in line}
+    self.assertEqual(set(probes), {0, 10})
+    for line in probes.values():
+      for modality in types.MODALITIES:
+        self.assertBetween(line[f"probe/linear_{modality}"], 0, 1)
+        self.assertBetween(line[f"probe/knn_{modality}"], 0, 1)
+      self.assertBetween(line["probe/retrieval_r5"], line["probe/retrieval_r1"], 1)
+    self.assertRegex(self.train_report, r"untrained +trained\n")
+
+  def test_spectrograms_are_normalised_by_those_of_the_records(self):
+    loaded = run.load(self.model_dir)
+    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "train", loaded.clip, 100)))
+    normalised = loaded.model.audio_front_end(batch[types.AUDIO])
+    self.assertEqual(loaded.sample_rate_hz, 24000)
+    self.assertAllClose(tf.reduce_mean(normalised, [0, 1, 3]), tf.zeros(129), atol=1e-3)
+    self.assertAllClose(tf.math.reduce_std(normalised, [0, 1, 3]), tf.ones(129), rtol=1e-3)
+
+  def test_exported_models_answer_as_the_trained_one(self):
+    exported = self.path("exported")
+    _run("-m", "avssl_tf.export", f"--model_dir={self.model_dir}", f"--output_dir={exported}")
+    loaded = run.load(self.model_dir)
+    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "test", loaded.clip, 5)))
+    expected = {
+      f"{modality}_{name}": value
+      for modality, outputs in loaded.model(batch).items()
+      for name, value in outputs.items()
+    }
+    # That of the training command, and that of the export command.
+    for folder in (os.path.join(self.model_dir, "saved_model"), exported):
+      signatures = tf.saved_model.load(folder).signatures
+      video, audio = batch[types.VIDEO], batch[types.AUDIO]
+      answers = {
+        **signatures["embed_video"](video=video), **signatures["embed_audio"](audio=audio)
+      }
+      self.assertAllClose(answers, expected, rtol=1e-5, atol=1e-5)
+      both = signatures["serving_default"](video=video, audio=audio)
+      self.assertAllClose(both, expected, rtol=1e-5, atol=1e-5)
+    self.assertNotAllClose(expected["video_embedding"][0], expected["video_embedding"][4])
+
+  def test_same_command_again_changes_nothing(self):
+    before = _variables(self.model_dir)
+    report = _run(*self.train_command)
+    self.assertEqual(_json_lines(os.path.join(self.model_dir, "metrics.jsonl")), self.metrics)
+    after = _variables(self.model_dir)
+    self.assertEqual(set(after), set(before))
+    for name, value in before.items():
+      self.assertAllEqual(after[name], value, name)
+    # The table of the probe, which ends a run, is that of the first time.
+    summary = "Frozen features"
+    self.assertEqual(
+      report[report.index(summary) :], self.train_report[self.train_report.index(summary) :]
+    )
+
+
+if __name__ == "__main__":
+  tf.test.main()
