@@ -175,10 +175,14 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     print(describe_failures(result.failures))
     print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed tries again)")
   print(f"  time       {elapsed_sec:8.1f} s")
-  data_dir = "" if output_dir == _DEMO_OUTPUT_DIR else f" --gin_param=\"data_dir='{output_dir}'\""
+  train = "python -m avssl_tf.train --gin_file=gin/avid.gin"
+  if FLAGS.source != "demo":
+    train += " --gin_file=gin/scale/small.gin"
+  if output_dir != _DEMO_OUTPUT_DIR:
+    train += f""" --gin_param='data_dir="{output_dir}"'"""
   print(
     f"Look at it: python tools/inspect_records.py --data_dir={output_dir} --output=contact.png\n"
-    f"Train:      python -m avssl_tf.train --gin_file=gin/avid.gin{data_dir} --model_dir=runs/avid"
+    f"Train:      {train} --model_dir=runs/avid"
   )
 
 
