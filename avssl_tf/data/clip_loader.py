@@ -84,11 +84,12 @@ def _last_starts(stored: StoredClip, clip: ClipSpec) -> tuple[Tensor, Tensor]:
   wanted = tf.stack([num_samples, _frame_offsets(stored, clip)[-1] + 1])
   short = "is too short. It has this many samples and stored frames:"
   remedy = ". Lower ClipSpec.audio_sec or num_frames, or build the data set without short clips."
-  tf.debugging.Assert(
+  check = tf.debugging.Assert(
     tf.reduce_all(found >= wanted),
     ["Clip", stored.key, short, found, "; ClipSpec asks for windows of", wanted, remedy],
   )
-  last = found - wanted
+  with tf.control_dependencies([check]):  # This message shall come before any other.
+    last = found - wanted
   return last[0], last[1]
 
 

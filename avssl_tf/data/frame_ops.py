@@ -134,10 +134,12 @@ def color_jitter(
   Returns:
     float32, shaped as `frames`; may leave 0..255.
   """
-  # Neither the hue nor the saturation changes luma, so that the mean grey is known beforehand,
-  # and the factor of the contrast can join that of the brightness.
+  # Mixing changed primary colours is the same as changing mixed ones, and much faster.
+  primaries = adjust_hsv_in_yiq(tf.eye(3)[None], hue * (2 * math.pi), saturation, brightness)[0]
+  # Neither hue nor saturation changes luma, so that the mean grey is known beforehand.
   offset = (1 - contrast) * brightness * mean_luma(frames)
-  return adjust_hsv_in_yiq(frames, hue * (2 * math.pi), saturation, brightness * contrast) + offset
+  pixels = tf.matmul(tf.reshape(frames, [-1, 3]), contrast * primaries) + offset
+  return tf.reshape(pixels, tf.shape(frames))
 
 
 def mean_luma(frames: Tensor) -> Tensor:

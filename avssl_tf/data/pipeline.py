@@ -68,6 +68,7 @@ def training_dataset(
   reader = _open(data_dir, split, clip, batch_size)
   _check_stream(reader, split, batch_size, first_step, sampling, num_workers, worker)
 
+  @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
@@ -118,6 +119,7 @@ def evaluation_dataset(
     raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
 
+  @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
     record, window = position // windows_per_clip, position % windows_per_clip
     stored = reader.read(record)

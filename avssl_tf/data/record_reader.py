@@ -78,22 +78,24 @@ class RecordReader:
     context, lists = tf.io.parse_single_sequence_example(
       serialized, schema.context_spec(), schema.sequence_spec()
     )
-    self._check(context, record + self._first, path)
+    check = self._check(context, record + self._first, path)
+    with tf.control_dependencies([check]):
+      samples = tf.identity(lists[schema.WAVEFORM].values)
     labels = context[schema.LABEL_INDEX].values
     return StoredClip(
       frames=lists[schema.IMAGE_ENCODED],
-      waveform=tf.reshape(lists[schema.WAVEFORM].values, [-1, self.info.num_channels]),
+      waveform=tf.reshape(samples, [-1, self.info.num_channels]),
       sample_rate_hz=self.info.sample_rate_hz,
       frame_rate_hz=context[schema.IMAGE_FRAME_RATE],
       label=tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)[0],
       key=context[schema.EXAMPLE_ID],
     )
 
-  def _check(self, context, clip_index: Tensor, path: Tensor) -> None:
+  def _check(self, context, clip_index: Tensor, path: Tensor) -> tf.Operation:
     found = [context[key] for key in (schema.CLIP_INDEX, schema.NUM_CHANNELS, schema.SAMPLE_RATE)]
     expected = [clip_index, self.info.num_channels, float(self.info.sample_rate_hz)]
     names = ["clip/index", ", channels", ", sample rate"]
-    tf.debugging.Assert(
+    return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),
       ["A record of", path, "is not what dataset_info.json says. Found"]
       + [part for pair in zip(names, found) for part in pair]

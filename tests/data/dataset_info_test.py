@@ -1,0 +1,97 @@
+import json
+import os
+import tempfile
+
+import numpy as np
+
+from avssl_tf.data import dataset_info
+from tests import test_base
+
+
+def _info():
+  shards = [
+    dataset_info.Shard("train-0", [0, 10, 30]),
+    dataset_info.Shard("train-1", []),
+    dataset_info.Shard("train-2", [0, 5]),
+  ]
+  return dataset_info.DatasetInfo(
+    name="shapes",
+    splits={"train": shards, "none": []},
+    frame_rate_hz=8.0,
+    frame_size=[40, 40],
+    sample_rate_hz=8000,
+    num_channels=1,
+    clip_duration_sec=1.5,
+  )
+
+
+class ParseSplitTest(test_base.TestCase):
+  def test_forms(self):
+    for split, expected in (
+      ("train", ("train", 0, None)),
+      ("train[:30]", ("train", 0, 30)),
+      ("train[30:]", ("train", 30, None)),
+      ("test-other[2:5]", ("test-other", 2, 5)),
+      ("train[:]", ("train", 0, None)),
+    ):
+      self.assertEqual(dataset_info.parse_split(split), expected)
+
+  def test_other_forms_are_errors(self):
+    for split in ("", "train[3]", "train[:10%]", "train[-5:]", "train[:3", "train[:3]x", "[:3]"):
+      with self.subTest(split), self.assertRaisesRegex(ValueError, "not understood"):
+        dataset_info.parse_split(split)
+
+
+class RecordsTest(test_base.TestCase):
+  def test_whole_split(self):
+    table = _info().records("train")
+    self.assertEqual(table.first, 0)
+    self.assertEqual(
+      [table.files[i] for i in table.file_numbers], ["train-0"] * 3 + ["train-2"] * 2
+    )
+    self.assertAllEqual(table.offsets, [0, 10, 30, 0, 5])
+    self.assertEqual(table.offsets.dtype, np.int64)
+
+  def test_slices(self):
+    for split, first, offsets in (
+      ("train[1:4]", 1, [10, 30, 0]),
+      ("train[:2]", 0, [0, 10]),
+      ("train[4:]", 4, [5]),
+      ("train[5:]", 5, []),
+    ):
+      table = _info().records(split)
+      self.assertEqual(table.first, first)
+      self.assertAllEqual(table.offsets, offsets)
+      self.assertEqual(_info().num_clips(split), len(offsets))
+
+  def test_empty_split(self):
+    self.assertEqual(_info().num_clips("none"), 0)
+
+  def test_slice_beyond_the_split(self):
+    for split in ("train[:6]", "train[6:]", "train[4:2]"):
+      with self.subTest(split), self.assertRaisesRegex(ValueError, "'train' has 5"):
+        _info().records(split)
+
+  def test_unknown_split(self):
+    with self.assertRaisesRegex(ValueError, r"no split 'valid'.*\['none', 'train'\]"):
+      _info().num_clips("valid[:3]")
+
+
+class FileTest(test_base.TestCase):
+  def test_saved_and_loaded(self):
+    folder = tempfile.mkdtemp(dir=self.get_temp_dir())
+    _info().save(folder)
+    self.assertEqual(dataset_info.DatasetInfo.load(folder), _info())
+    self.assertEqual(os.listdir(folder), [dataset_info.FILE_NAME])
+
+  def test_missing(self):
+    with self.assertRaisesRegex(FileNotFoundError, "make_tfrecords"):
+      dataset_info.DatasetInfo.load(tempfile.mkdtemp(dir=self.get_temp_dir()))
+
+  def test_of_another_version(self):
+    folder = tempfile.mkdtemp(dir=self.get_temp_dir())
+    path = os.path.join(folder, dataset_info.FILE_NAME)
+    with open(path, "w", encoding="utf-8") as f:
+      json.dump({"splits": {}, "surprise": 1}, f)
+    with self.assertRaisesRegex(ValueError, "build the data set again"):
+      dataset_info.DatasetInfo.load(folder)
