@@ -91,9 +91,7 @@ class MakeTfrecordsTest(absltest.TestCase):
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
-      (["--source=csv", "--output_dir=x"], "needs --input_csv"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
-      (["--source=folder", "--output_dir=x", "--input_dir=/nowhere"], "'/nowhere' is not a"),
       (["--source=demo", "--gin_param=PlanarWorld.sead=1"], "sead"),
     ):
       process = _run(*arguments)
