@@ -73,12 +73,29 @@ class RecordReader:
       tf.errors.DataLossError: the record is damaged.
       tf.errors.InvalidArgumentError: it is not what `dataset_info.json` says.
     """
-    path = self._paths[self._file_numbers[record]]
-    serialized = _read_record(path, self._offsets[record])
+    return self._parse(self.serialized(record), record)
+
+  def serialized(self, record: Tensor) -> Tensor:
+    """The bytes of clip `record`: string scalar. Checksums are verified."""
+    # Without a buffer, no more than this one record is read.
+    variant = tf.raw_ops.TFRecordDatasetV2(
+      filenames=self._path(record),
+      compression_type="",
+      buffer_size=0,
+      byte_offsets=self._offsets[record],
+      metadata="",
+    )
+    from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+    return from_offset.take(1).get_single_element()
+
+  def _path(self, record: Tensor) -> Tensor:
+    return self._paths[self._file_numbers[record]]
+
+  def _parse(self, serialized: Tensor, record: Tensor) -> StoredClip:
     context, lists = tf.io.parse_single_sequence_example(
       serialized, schema.context_spec(), schema.sequence_spec()
     )
-    check = self._check(context, record + self._first, path)
+    check = self._check(context, record)
     with tf.control_dependencies([check]):
       samples = tf.identity(lists[schema.WAVEFORM].values)
     labels = context[schema.LABEL_INDEX].values
@@ -91,25 +108,15 @@ class RecordReader:
       key=context[schema.EXAMPLE_ID],
     )
 
-  def _check(self, context, clip_index: Tensor, path: Tensor) -> tf.Operation:
+  def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:
     found = [context[key] for key in (schema.CLIP_INDEX, schema.NUM_CHANNELS, schema.SAMPLE_RATE)]
-    expected = [clip_index, self.info.num_channels, float(self.info.sample_rate_hz)]
+    expected = [record + self._first, self.info.num_channels, float(self.info.sample_rate_hz)]
     names = ["clip/index", ", channels", ", sample rate"]
     return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),
-      ["A record of", path, "is not what dataset_info.json says. Found"]
+      ["A record of", self._path(record), "is not what dataset_info.json says. Found"]
       + [part for pair in zip(names, found) for part in pair]
       + ["; expected"]
       + [part for pair in zip(names, expected) for part in pair]
       + ["Files of different builds are mixed: build the data set again."],
     )
-
-
-def _read_record(path: Tensor, offset: Tensor) -> Tensor:
-  """The record at a byte offset of a TFRecord file: string scalar. Checksums are verified."""
-  # Without a buffer, no more than this one record is read.
-  variant = tf.raw_ops.TFRecordDatasetV2(
-    filenames=path, compression_type="", buffer_size=0, byte_offsets=offset, metadata=""
-  )
-  from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-  return from_offset.take(1).get_single_element()
