@@ -22,8 +22,8 @@ RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
 TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-dev.txt)
 
 export PYTHON
-# Without the notices of TensorFlow's runtime about instructions and absent GPUs.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Without the notices of TensorFlow's runtime; what goes wrong there raises an error in Python.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test lint env
 .DELETE_ON_ERROR:

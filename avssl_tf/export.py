@@ -1,10 +1,10 @@
 """Exports a run as a SavedModel that takes raw frames and waveforms.
 
-  python -m avssl_tf.export --model_dir=runs/demo --output_dir=runs/demo/saved_model
+  python -m avssl_tf.export --model_dir=runs/avid --output_dir=exported/avid
 
 Try the result without any code:
 
-  saved_model_cli show --dir=runs/demo/saved_model --all
+  saved_model_cli show --dir=exported/avid --all
 """
 
 import sys
@@ -14,7 +14,9 @@ from absl import app, flags, logging
 from avssl_tf import serving
 from avssl_tf.training import configuration, run
 
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "Folder of the run.", required=True)
+_MODEL_DIR = flags.DEFINE_string(
+  "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
+)
 _OUTPUT_DIR = flags.DEFINE_string(
   "output_dir", None, "Folder to write the SavedModel to.", required=True
 )
