@@ -107,7 +107,12 @@ def _frame_offsets(stored: StoredClip, clip: ClipSpec) -> Tensor:
 
 
 def _cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
-  return audio_ops.cut(stored.waveform, start, clip.num_samples(stored.sample_rate_hz))
+  stored_rate_hz = stored.sample_rate_hz
+  window = audio_ops.cut(stored.waveform, start, clip.num_samples(stored_rate_hz))
+  rate_hz = clip.output_rate_hz(stored_rate_hz)
+  if rate_hz == stored_rate_hz:
+    return window
+  return audio_ops.resample(window, stored_rate_hz, rate_hz, clip.num_samples(rate_hz))
 
 
 def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tensor]:

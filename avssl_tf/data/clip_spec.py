@@ -1,6 +1,7 @@
 """What is taken of a clip, and how it is changed at random in training."""
 
 import dataclasses
+from typing import Optional
 
 import gin
 
@@ -17,6 +18,8 @@ class ClipSpec:
     audio_sec: duration of the sound.
     max_offset_sec: how far the centre of the frames' window may be from that of the sound's
       in training. In evaluation they coincide where the clip's ends allow.
+    sample_rate_hz: rate of the sound, to which stored sound of another rate is converted; None
+      takes it as it is stored.
   """
 
   num_frames: int = 8
@@ -24,10 +27,11 @@ class ClipSpec:
   frame_size: int = 112
   audio_sec: float = 2.0
   max_offset_sec: float = 0.5
+  sample_rate_hz: Optional[int] = None
 
   def __post_init__(self):
-    for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec"):
-      if not getattr(self, name) > 0:
+    for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):
+      if getattr(self, name) is not None and not getattr(self, name) > 0:
         raise ValueError(f"ClipSpec.{name} is {getattr(self, name)}; expected more than 0.")
     if not self.max_offset_sec >= 0:
       raise ValueError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
@@ -38,8 +42,12 @@ class ClipSpec:
     return self.num_frames / self.frame_rate_hz
 
   def num_samples(self, sample_rate_hz: float) -> int:
-    """Number of samples of the sound's window."""
+    """Number of samples of the sound's window at a rate."""
     return round(self.audio_sec * sample_rate_hz)
+
+  def output_rate_hz(self, stored_rate_hz: int) -> int:
+    """Rate of the sound that the model gets of sound stored at `stored_rate_hz`."""
+    return self.sample_rate_hz or stored_rate_hz
 
 
 @gin.register
