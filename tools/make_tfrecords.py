@@ -29,6 +29,7 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources.folder import clips_of_folder
+from avssl_tf.data.sources.holdout import hold_out
 from avssl_tf.data.sources.manifest import clips_of_manifest
 from avssl_tf.data.sources.world import clips_of_world
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -58,12 +59,16 @@ flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=
 flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
 flags.DEFINE_float("clip_duration_sec", 10.0, "Long videos are cut into clips this long.")
 flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
+flags.DEFINE_float(
+  "test_fraction", 0.1,
+  "Share of the files of each class that become the test split where the input has no splits.",
+)
 flags.DEFINE_integer("jpeg_quality", 85, "Quality of clips whose detail permits it.")
 flags.mark_flag_as_required("source")
 
 _MEDIA_FLAGS = (
   "input_dir", "input_csv", "frame_rate_hz", "short_side", "sample_rate_hz", "num_channels",
-  "clip_duration_sec", "min_duration_sec", "jpeg_quality",
+  "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
 )  # fmt: skip
 _DEMO_GIN_FILE = "gin/base/demo.gin"
 _DEMO_OUTPUT_DIR = "data/demo"
@@ -91,7 +96,7 @@ def media_recipe() -> Recipe:
     requests, label_names = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
   return Recipe(
     name=name,
-    requests=requests,
+    requests=hold_out(requests, FLAGS.test_fraction),
     label_names=label_names,
     reader=MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,

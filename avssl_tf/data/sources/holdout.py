@@ -1,0 +1,46 @@
+"""Lays part of a data set without splits aside for testing."""
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+
+from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, ClipRequest
+
+TEST_SPLIT = "test"
+
+
+def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipRequest]:
+  """Moves a share of the files of each class to the test split.
+
+  Whole files move, so that no video is in both splits. Which ones follows from their names:
+  the same files give the same split on every machine, and a file more moves few of the others.
+
+  Args:
+    requests: what a source asks for.
+    fraction: share of the files of each label (of all files, where there are none) to move;
+      at least one where a label has two or more. 0 moves nothing.
+
+  Returns:
+    The requests in their order; unchanged where the source names a split other than "train".
+
+  Raises:
+    ValueError: `fraction` is not in 0..1.
+  """
+  if not 0 <= fraction < 1:
+    raise ValueError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
+  if fraction == 0 or any(request.split != DEFAULT_SPLIT for request in requests):
+    return list(requests)
+  label_of = {request.media_id: request.label for request in requests}
+  files_of = {}
+  for media_id in sorted(label_of, key=lambda m: (zlib.crc32(m.encode()), m)):
+    files_of.setdefault(label_of[media_id], []).append(media_id)
+  held_out = {
+    media_id
+    for files in files_of.values()
+    if len(files) > 1
+    for media_id in files[: max(1, round(fraction * len(files)))]
+  }
+  return [
+    dataclasses.replace(request, split=TEST_SPLIT) if request.media_id in held_out else request
+    for request in requests
+  ]
