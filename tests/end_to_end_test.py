@@ -129,8 +129,11 @@ class EndToEndTest(test_base.TestCase):
 
   def test_flat_folder_becomes_clips_without_labels(self):
     info = dataset_info.DatasetInfo.load(self.path("flat"))
-    self.assertEqual(list(info.splits), ["train"])
-    self.assertEqual(info.num_clips("train"), len(media_variants.GOOD_VARIANTS))
+    # A tenth of the files is held out for testing: 2 of 20, some of which cannot be used.
+    self.assertEqual(
+      sum(info.num_clips(split) for split in info.splits), len(media_variants.GOOD_VARIANTS)
+    )
+    self.assertLessEqual(info.num_clips("test") if "test" in info.splits else 0, 2)
     self.assertEqual(info.label_names, [])
     self.assertEqual((info.sample_rate_hz, info.num_channels), (24000, 1))
 
