@@ -5,23 +5,45 @@
 The same command again goes on where it stopped.
 """
 
+import contextlib
+import logging as py_logging
 import os
 import sys
 
-import gin
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+import tensorflow as tf
 from absl import app, flags, logging
 
 from avssl_tf import serving
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.evaluation import probe
-from avssl_tf.training import callbacks, configuration, run, strategies, trainer
+from avssl_tf.training import checkpoints, configuration, run, run_folder, strategies, trainer
 
 configuration.define_flags()
 _MODEL_DIR = flags.DEFINE_string(
-  "model_dir", None, "Folder of the run; default: runs/<name of the last gin file>."
+  "model_dir", None, "Folder of the run; default: runs/<names of the gin files>."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Start anew: deletes the run in --model_dir.")
 _VIRTUAL_DEVICES = flags.DEFINE_integer(
   "virtual_devices", 0, "Train on so many virtual CPUs by MirroredStrategy."
+)
+
+# These say all there is to say; a traceback would bury it.
+_PLAIN_ERRORS = (
+  ValueError,
+  OSError,
+  BuildError,
+  WorkerError,
+  checkpoints.NonFiniteError,
+  strategies.ChiefError,
+  tf.errors.DataLossError,
+  tf.errors.InvalidArgumentError,
+  tf.errors.ResourceExhaustedError,
+  tf.errors.UnavailableError,
 )
 
 
@@ -31,60 +53,70 @@ def main(argv):
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
   if not flags.FLAGS.gin_file:
     raise app.UsageError("Name a configuration, for example --gin_file=gin/avid.gin.")
-  name = os.path.splitext(os.path.basename(flags.FLAGS.gin_file[-1]))[0]
-  model_dir = _MODEL_DIR.value or os.path.join("runs", name)
-  strategy = strategies.create(_VIRTUAL_DEVICES.value)
+  _quiet_libraries()
+  names = [os.path.splitext(os.path.basename(path))[0] for path in flags.FLAGS.gin_file]
+  model_dir = _MODEL_DIR.value or os.path.join("runs", "+".join(names))
   try:
-    configuration.parse(flags.FLAGS.gin_file, flags.FLAGS.gin_param)
-    if strategies.is_chief():
-      run.prepare(model_dir, _OVERWRITE.value)
-      print(f"Configuration:\n{gin.config_str()}")
-    result = trainer.train(
-      model_dir=model_dir,
-      strategy=strategy,
-      save_configuration=lambda: _save_configuration(model_dir),
-    )
-    saved_model = _export(result, model_dir)
-  except (configuration.ConfigurationError, callbacks.NonFiniteError, FileExistsError) as error:
-    # These say all there is to say; a traceback would bury it.
-    logging.error("%s", error)
-    sys.exit(1)
-  if strategies.is_chief():
-    _print_summary(result, model_dir, saved_model)
+    _run(model_dir)
+  except _PLAIN_ERRORS as error:
+    logging.debug("Raised here:", exc_info=True)
+    sys.exit(f"Error: {error}\n(--verbosity=1 shows where this was raised.)")
+  except KeyboardInterrupt:
+    sys.exit("\nStopped. The same command goes on from the last checkpoint.")
 
 
-def _save_configuration(model_dir: str) -> None:
-  if strategies.is_chief():
-    configuration.save_operative(model_dir)
+def _run(model_dir: str) -> None:
+  configuration.parse(flags.FLAGS.gin_file, flags.FLAGS.gin_param)
+  configuration.check_complete(trainer.train)
+  strategy = strategies.create(_VIRTUAL_DEVICES.value)
+  with contextlib.ExitStack() as stack:
+
+    def prepare():
+      stack.enter_context(run_folder.claimed(model_dir))
+      if _OVERWRITE.value:
+        run_folder.clear(model_dir)
+
+    strategies.on_chief(strategy, prepare)
+    result = trainer.train(model_dir=model_dir, strategy=strategy)
+    strategies.on_chief(strategy, lambda: _finish(result, model_dir))
 
 
-def _export(result: trainer.Result, model_dir: str) -> str:
-  output_dir = os.path.join(model_dir, "saved_model")
-  if not strategies.is_chief():
-    # Exporting reads averages over all workers, so that each takes part.
-    output_dir = os.path.join(model_dir, f"saved_model_of_worker_{os.getpid()}")
-  serving.export(
-    result.model,
-    serving.InputSpec.create(result.clip, result.info.sample_rate_hz, result.info.num_channels),
-    output_dir,
-    overwrite=True,
-  )
-  return output_dir
-
-
-def _print_summary(result: trainer.Result, model_dir: str, saved_model: str) -> None:
+def _finish(result: trainer.Result, model_dir: str) -> None:
+  """Exports what the last checkpoint holds, and prints what there is."""
+  saved_model = os.path.join(model_dir, run_folder.SAVED_MODEL)
+  loaded = run.load(model_dir)
+  input_spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+  serving.export(loaded.model, input_spec, saved_model, overwrite=True)
   if result.probes:
-    print(f"\nFrozen features on the test split:\n{probe.table(result.probes)}")
+    steps = sorted({min(result.probes), max(result.probes)})
+    columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
+    print(f"\nFrozen features on the test split:\n{probe.table(columns)}")
   print(
     f"""
 Everything lies in {model_dir}:
-  {configuration.OPERATIVE_CONFIG:22} what was run, every setting
-  {trainer.CHECKPOINTS + '/':22} weights, optimiser and memory banks; the same command goes on from them
-  {callbacks.METRICS_FILE:22} losses, rates and probes, a line each
-  tensorboard/           curves: tensorboard --logdir={model_dir}
-  saved_model/           frames and waveforms in, features and embeddings out"""
+  {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
+  {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
+  {run_folder.METRICS:22} losses, rates and probes, a line each
+  {run_folder.TENSORBOARD + "/":22} curves: tensorboard --logdir={model_dir}
+  {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, features and embeddings out
+Look into it: saved_model_cli show --dir={saved_model} --all"""
   )
-  print(f"Look into it: saved_model_cli show --dir={saved_model} --all")
+
+
+def _quiet_libraries() -> None:
+  """Lets only warnings of libraries through, and everything of this package without a prefix."""
+  if flags.FLAGS["verbosity"].present:
+    return
+  # What all workers would say, the chief says.
+  package = os.path.dirname(os.path.abspath(__file__)) if strategies.is_chief() else None
+  logging.get_absl_logger().addFilter(
+    lambda record: record.levelno >= py_logging.WARNING
+    or bool(package and record.pathname.startswith(package))
+  )
+  logging.get_absl_handler().setFormatter(py_logging.Formatter("%(message)s"))
+  tf.get_logger().setLevel(py_logging.WARNING)
+  # It has a handler of its own: each message would come twice.
+  tf.get_logger().propagate = False
 
 
 if __name__ == "__main__":

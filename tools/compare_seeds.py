@@ -34,7 +34,7 @@ from absl import app, flags
 from avssl_tf.evaluation import raw_input
 from avssl_tf.report import seed_comparison
 from avssl_tf.report.seed_comparison import Statistic
-from avssl_tf.training import callbacks, configuration
+from avssl_tf.training import configuration, metrics, run_folder
 
 FLAGS = flags.FLAGS
 _COMPARISON_FILE = "comparison.json"
@@ -207,7 +207,7 @@ def measured(run: Run) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics
   Raises:
     ComparisonError: the run has no probe.
   """
-  log = callbacks.read_metrics(os.path.join(run.model_dir, callbacks.METRICS_FILE))
+  log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
   untrained, trained = seed_comparison.probes(log)
   if not trained:
     raise ComparisonError(f"{run.model_dir} has no probe: configure train.probe = @Probe().")

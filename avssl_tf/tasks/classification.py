@@ -1,6 +1,5 @@
 """Supervised classification: what the same networks learn when they are told the classes."""
 
-from typing import Dict
 
 import gin
 import tensorflow as tf
@@ -38,6 +37,8 @@ class Classification(tf.keras.Model):
     """
     super().__init__(**kwargs)
     del num_videos, seed
+    # Results of a step are the same on all replicas already; Keras would add them up.
+    self.distribute_reduction_method = "first"
     if num_classes < 2:
       raise ValueError(
         f"Supervised training needs records with at least 2 labels, the data has {num_classes}. "
@@ -49,12 +50,12 @@ class Classification(tf.keras.Model):
       for modality in MODALITIES
     }
 
-  def call(self, batch: Batch, training: bool = False) -> Dict[str, Tensor]:
+  def call(self, batch: Batch, training: bool = False) -> dict[str, Tensor]:
     """Logits by modality, float32 `[B, num_classes]`."""
     outputs = self.network(batch, training=training)
     return {m: self.classifiers[m](outputs[m]["features"]) for m in MODALITIES}
 
-  def train_step(self, batch: Batch) -> Dict[str, Tensor]:
+  def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step on a replica's batch; returns losses and accuracies."""
     labels = batch[LABEL]
     with tf.GradientTape() as tape:

@@ -1,6 +1,6 @@
 """Instance discrimination: two networks, an objective, and a train step."""
 
-from typing import Callable, Dict
+from typing import Callable
 
 import gin
 import tensorflow as tf
@@ -41,14 +41,16 @@ class InstanceDiscrimination(tf.keras.Model):
     """
     super().__init__(**kwargs)
     del num_classes
+    # Results of a step are the same on all replicas already; Keras would add them up.
+    self.distribute_reduction_method = "first"
     self.network = network
     self.objective = objective(num_rows=num_videos, dim=network.embedding_dim, seed=seed)
 
-  def call(self, batch: Batch, training: bool = False) -> Dict[str, Dict[str, Tensor]]:
+  def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
     """Features and embeddings of a batch."""
     return self.network(batch, training=training)
 
-  def _embeddings(self, batch: Batch) -> Dict[str, Tensor]:
+  def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
     outputs = self.network(batch, training=True)
     return {
       VIDEO: outputs[VIDEO]["embedding"],
@@ -56,7 +58,7 @@ class InstanceDiscrimination(tf.keras.Model):
       INDEX: batch[INDEX],
     }
 
-  def train_step(self, batch: Batch) -> Dict[str, Tensor]:
+  def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step of the optimiser on a replica's batch; returns the losses."""
     with tf.GradientTape() as tape:
       losses = self.objective(self._embeddings(batch))

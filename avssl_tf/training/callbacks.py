@@ -1,22 +1,22 @@
-"""What happens around the steps: NaN guard, checkpoints, logs, probes."""
+"""What happens around the steps of Keras `fit`: loss log, checkpoints, probes, progress."""
 
-import json
 import math
-import os
+import sys
 import time
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Optional
 
 import tensorflow as tf
+import tqdm
 
-METRICS_FILE = "metrics.jsonl"
+from avssl_tf.training import checkpoints
+from avssl_tf.training.metrics import Metrics
 
-
-class NonFiniteError(FloatingPointError):
-  """Training produced NaN or infinity; the last good checkpoint is untouched."""
+# Losses by name, scalars that may still be on their way from the device.
+Logs = dict[str, tf.Tensor]
 
 
 class StepCounter(tf.keras.callbacks.Callback):
-  """Base of callbacks that work in steps of the run rather than of an epoch.
+  """Base of callbacks that count in steps of the run rather than of an epoch.
 
   Keras numbers batches from 0 in each epoch and each `fit`; after a resume in
   the middle of an epoch its number means little. The optimiser's own count is
@@ -26,184 +26,213 @@ class StepCounter(tf.keras.callbacks.Callback):
     step: steps done since the run began.
   """
 
-  # Logs stay on the device until somebody looks at them.
-  _supports_tf_logs = True
+  def __init__(self):
+    super().__init__()
+    # Logs stay on the device until somebody looks at them: no step waits for the one before.
+    self._supports_tf_logs = True
+    self.step = 0
 
   def on_train_begin(self, logs=None):
-    """Reads the count after a restore."""
-    self.step = int(self.model.optimizer.iterations)
+    """Reads the count, once."""
+    self.step = checkpoints.steps_done(self.model)
 
   def on_train_batch_end(self, batch, logs=None):
     """Counts, and hands over to `on_step_end`."""
     self.step += 1
     self.on_step_end(logs or {})
 
-  def on_step_end(self, logs: Dict[str, tf.Tensor]) -> None:
+  def on_step_end(self, logs: Logs) -> None:
     """Called after each step."""
 
 
-class MetricsLog(StepCounter):
-  """Writes means over the last steps to `metrics.jsonl` and TensorBoard.
+class LossLog(StepCounter):
+  """Logs means over the last steps; also the NaN guard, since it is what looks at the losses."""
 
-  Also the NaN guard, since it is what looks at the losses.
-  """
-
-  def __init__(self, model_dir: str, every_steps: int, batch_size: int, write: bool = True):
-    """Logs every `every_steps` steps of `batch_size` clips into `model_dir`.
+  def __init__(self, metrics: Metrics, every_steps: int, batch_size: int):
+    """Logs every `every_steps` steps, and at the end of an epoch, to `metrics`.
 
     Args:
-      model_dir: the run's folder.
-      every_steps: steps that one line of the log averages.
+      metrics: the run's log.
+      every_steps: steps that one line averages.
       batch_size: clips per step over all replicas, for the rate.
-      write: False on machines that do not write the run's files.
     """
     super().__init__()
-    self._path = os.path.join(model_dir, METRICS_FILE)
+    self._metrics = metrics
     self._every_steps = every_steps
     self._batch_size = batch_size
-    self._write = write
-    self._writer = (
-      tf.summary.create_file_writer(os.path.join(model_dir, "tensorboard")) if write else None
-    )
-    self._pending: List[Dict[str, tf.Tensor]] = []
+    self._pending: list[Logs] = []
     self._since = time.monotonic()
 
-  def on_train_begin(self, logs=None):
-    """Drops lines of steps that a killed run did after its last checkpoint."""
-    super().on_train_begin(logs)
-    if self._write:
-      truncate(self._path, self.step)
-    self._restart_interval()
-
   def on_epoch_begin(self, epoch, logs=None):
-    """Leaves the time of a probe between epochs out of the rate."""
-    self._restart_interval()
+    """Starts an interval: what came between two epochs takes no part in the rate."""
+    self._start_interval()
 
   def on_step_end(self, logs):
-    """Collects; averages and writes when due."""
+    """Collects; averages and logs when due."""
     self._pending.append(logs)
     if self.step % self._every_steps == 0:
       self._flush()
 
   def on_epoch_end(self, epoch, logs=None):
-    """Writes what is left, so that no loss goes unread."""
+    """Logs what is left, so that no loss goes unread."""
     self._flush()
 
-  def _restart_interval(self) -> None:
-    self._pending = []
-    self._since = time.monotonic()
+  def check(self) -> dict[str, float]:
+    """Means of the losses since the last line.
 
-  def _flush(self) -> None:
-    if not self._pending:
-      return
-    count = len(self._pending)
+    Raises:
+      checkpoints.NonFiniteError: one of them is NaN or infinite.
+    """
+    names = self._pending[0] if self._pending else ()
     means = {
-      name: sum(float(logs[name]) for logs in self._pending) / count for name in self._pending[0]
+      name: float(tf.reduce_mean(tf.stack([logs[name] for logs in self._pending])))
+      for name in names
     }
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     if bad:
-      raise NonFiniteError(
-        f"{', '.join(bad)} became NaN or infinite within steps {self.step - count + 1}.."
-        f"{self.step}. Training stops; the last good checkpoint is kept. Lower the learning rate, "
-        "lengthen the warm-up, or train in float32."
+      raise checkpoints.NonFiniteError(
+        f"{', '.join(bad)} became NaN or infinite within steps "
+        f"{self.step - len(self._pending) + 1}..{self.step}."
       )
-    means["learning_rate"] = float(learning_rate(self.model.optimizer))
-    means["clips_per_sec"] = count * self._batch_size / (time.monotonic() - self._since)
-    self.log(self.step, means)
-    self._restart_interval()
+    return means
 
-  def log(self, step: int, values: Dict[str, float]) -> None:
-    """Adds one line to the log and its values to TensorBoard."""
-    if not self._write:
-      return
-    with open(self._path, "a", encoding="utf-8") as f:
-      f.write(json.dumps({"step": step, **values}) + "\n")
-    with self._writer.as_default(step=step):
-      for name, value in values.items():
-        tf.summary.scalar(name, value)
-    self._writer.flush()
+  def _flush(self) -> None:
+    means = self.check()
+    if means:
+      clips = len(self._pending) * self._batch_size
+      self._metrics.add(
+        self.step,
+        {
+          **means,
+          "learning_rate": learning_rate(self.model.optimizer),
+          "clips_per_sec": clips / (time.monotonic() - self._since),
+        },
+      )
+      self._start_interval()
+
+  def _start_interval(self) -> None:
+    self._pending = []
+    self._since = time.monotonic()
 
 
 class Checkpointer(StepCounter):
-  """Saves every `every_steps` steps and at the end of `fit`."""
+  """Saves every `every_steps` steps and at the end of `fit`, if all is finite."""
 
-  def __init__(self, manager: tf.train.CheckpointManager, every_steps: int):
-    """Saves through `manager`."""
+  def __init__(
+    self, run_checkpoints: checkpoints.RunCheckpoints, every_steps: int, loss_log: LossLog
+  ):
+    """Saves to `run_checkpoints` what `loss_log` finds good."""
     super().__init__()
-    self._manager = manager
+    self._checkpoints = run_checkpoints
     self._every_steps = every_steps
+    self._loss_log = loss_log
 
   def on_step_end(self, logs):
     """Saves when due."""
     if self.step % self._every_steps == 0:
-      self._save(logs)
+      self._loss_log.check()
+      self._checkpoints.save(self.step)
 
   def on_train_end(self, logs=None):
     """Saves the last step."""
-    self._save(logs or {})
-
-  def _save(self, logs) -> None:
-    broken = [
-      variable.name
-      for variable in self.model.trainable_variables
-      if not bool(tf.reduce_all(tf.math.is_finite(variable)))
-    ]
-    bad = [name for name, value in logs.items() if not math.isfinite(float(value))]
-    if broken or bad:
-      raise NonFiniteError(
-        f"At step {self.step} {', '.join(bad + broken[:3])} held NaN or infinity. Nothing was "
-        f"saved; the last good checkpoint is {self._manager.latest_checkpoint}. Lower the "
-        "learning rate, lengthen the warm-up, or train in float32."
-      )
-    self._manager.save(checkpoint_number=self.step)
+    self._checkpoints.save(self.step)
 
 
-class PeriodicProbe(tf.keras.callbacks.Callback):
-  """Calls `probe(epoch, step)` every n epochs, except after the last."""
+class EpochProbe(StepCounter):
+  """Calls `probe(step)` after every n epochs, the last one left out.
 
-  def __init__(self, probe: Callable[[int], None], every_epochs: int, num_epochs: int):
-    """Probes every `every_epochs` of `num_epochs` epochs; 0: never."""
+  Between two epochs, before the next one begins: a run that was killed while it probed does
+  so when it goes on.
+  """
+
+  def __init__(self, probe: Callable[[int], None], every_epochs: int, steps_per_epoch: int):
+    """Probes every `every_epochs` epochs; 0: never."""
     super().__init__()
     self._probe = probe
     self._every_epochs = every_epochs
+    self._steps_per_epoch = steps_per_epoch
+
+  def on_epoch_begin(self, epoch, logs=None):
+    """Probes when due."""
+    is_boundary = self.step == epoch * self._steps_per_epoch
+    if self._every_epochs and epoch and epoch % self._every_epochs == 0 and is_boundary:
+      self._probe(self.step)
+
+
+class Progress(StepCounter):
+  """A progress bar for each epoch; a line for each where the output is no terminal."""
+
+  _LINE_EVERY_SEC = 60.0
+  _LOSS_EVERY_SEC = 0.5
+
+  def __init__(self, steps_per_epoch: int, num_epochs: int, batch_size: int):
+    """Shows `num_epochs` epochs of `steps_per_epoch` steps of `batch_size` clips."""
+    super().__init__()
+    self._steps_per_epoch = steps_per_epoch
     self._num_epochs = num_epochs
+    self._batch_size = batch_size
+    self._is_terminal = sys.stderr.isatty()
+    self._bar: Optional[tqdm.tqdm] = None
+    self._shown = 0.0
+
+  def on_epoch_begin(self, epoch, logs=None):
+    """Opens the bar, where an interrupted epoch had come to."""
+    self._bar = tqdm.tqdm(
+      desc=f"Epoch {epoch + 1:{len(str(self._num_epochs))}}/{self._num_epochs}",
+      total=self._steps_per_epoch,
+      initial=self.step - epoch * self._steps_per_epoch,
+      unit="step",
+      dynamic_ncols=True,
+      file=sys.stderr if self._is_terminal else _Nowhere(),
+      bar_format=None if self._is_terminal else _LINE,
+    )
+    self._shown = time.monotonic()
+
+  def on_step_end(self, logs):
+    """Moves the bar; looks at the loss now and then, since looking waits for the device."""
+    now = time.monotonic()
+    if self._is_terminal and now - self._shown > self._LOSS_EVERY_SEC:
+      self._show_loss(logs)
+    elif not self._is_terminal and now - self._shown > self._LINE_EVERY_SEC:
+      self._show_loss(logs)
+      print(self._bar, flush=True)
+    self._bar.update()
 
   def on_epoch_end(self, epoch, logs=None):
-    """Probes when due."""
-    done = epoch + 1
-    if self._every_epochs and done % self._every_epochs == 0 and done < self._num_epochs:
-      self._probe(int(self.model.optimizer.iterations))
+    """Leaves the bar with the epoch's last loss."""
+    self._show_loss(logs or {})
+    self._bar.close()
+    if not self._is_terminal:
+      print(self._bar, flush=True)
+
+  def _show_loss(self, logs: Logs) -> None:
+    self._shown = time.monotonic()
+    clips = (self._bar.n - self._bar.initial) * self._batch_size
+    clips_per_sec = clips / max(self._bar.format_dict["elapsed"], 1e-9)
+    loss = f", loss {float(logs['loss']):.3f}" if "loss" in logs else ""
+    self._bar.set_postfix_str(f"{clips_per_sec:.0f} clips/s{loss}", refresh=False)
 
 
-def learning_rate(optimizer) -> tf.Tensor:
-  """Present learning rate of any Keras optimiser, schedule or not."""
+# A line of the progress where there is no bar.
+_LINE = "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+class _Nowhere:
+  """A file that keeps nothing."""
+
+  def write(self, text):
+    pass
+
+  def flush(self):
+    pass
+
+
+def learning_rate(optimizer) -> float:
+  """Learning rate of the next step, of any Keras optimiser and with any wrapper around it."""
+  optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+  # New optimisers keep a schedule to themselves and show its last value.
   rate = getattr(optimizer, "_learning_rate", None)
-  if rate is None:
-    rate = optimizer.learning_rate
+  rate = optimizer.learning_rate if rate is None else rate
   if isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule):
-    return rate(optimizer.iterations)
-  return tf.convert_to_tensor(optimizer.learning_rate)
-
-
-def read_metrics(path: str) -> List[Dict[str, float]]:
-  """Lines of a `metrics.jsonl`; a last line cut off by a kill is left out."""
-  if not os.path.exists(path):
-    return []
-  lines = []
-  with open(path, encoding="utf-8") as f:
-    for line in f:
-      if line.endswith("\n"):
-        lines.append(json.loads(line))
-  return lines
-
-
-def truncate(path: str, last_step: Optional[int]) -> None:
-  """Keeps the lines of a `metrics.jsonl` up to `last_step`, atomically."""
-  lines = [line for line in read_metrics(path) if line["step"] <= last_step]
-  if not lines:
-    if os.path.exists(path):
-      os.remove(path)
-    return
-  with open(f"{path}.tmp", "w", encoding="utf-8") as f:
-    f.writelines(json.dumps(line) + "\n" for line in lines)
-  os.replace(f"{path}.tmp", path)
+    rate = rate(optimizer.iterations)
+  return float(tf.convert_to_tensor(rate))

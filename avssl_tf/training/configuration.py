@@ -1,9 +1,9 @@
-"""Gin: reading the files, saying what is wrong with them, saving what was used."""
+"""Gin: reading files and bindings, and saying what is wrong with them."""
 
-import difflib
+import inspect
 import os
-import re
-from typing import List, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Callable
 
 import gin
 from absl import flags
@@ -11,19 +11,18 @@ from absl import flags
 # Registering happens at import: every module with a component that a gin file
 # may name is imported here.
 from avssl_tf.data import pipeline  # noqa: F401
+from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.synthetic import planar  # noqa: F401
 from avssl_tf.evaluation import probe  # noqa: F401
 from avssl_tf.losses import avid  # noqa: F401
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d  # noqa: F401
 from avssl_tf.tasks import classification, instance_discrimination  # noqa: F401
-from avssl_tf.training import optimizers, schedules, trainer  # noqa: F401
+from avssl_tf.training import gin_check, optimizers, run_folder, schedules, settings, trainer  # noqa: F401
+from avssl_tf.training.settings import ConfigurationError, Settings
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-OPERATIVE_CONFIG = "operative_config.gin"
-
-
-class ConfigurationError(ValueError):
-  """A gin file or parameter that cannot be used; the message says what to do."""
+# Includes are written from the repository's root, and found from anywhere.
+gin.add_config_file_search_path(REPOSITORY)
 
 
 def define_flags() -> None:
@@ -34,36 +33,52 @@ def define_flags() -> None:
   )
 
 
-def parse(gin_files: Sequence[str], gin_params: Sequence[str]) -> None:
+def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> None:
   """Reads gin files, then single bindings; replaces whatever was bound before.
 
-  Includes are written from the repository's root and found from anywhere.
-
   Args:
-    gin_files: paths; later files override earlier ones.
+    gin_files: paths, from here or from the repository's root; later files
+      override earlier ones.
     gin_params: bindings such as `"num_epochs=2"`.
 
   Raises:
-    ConfigurationError: a file is missing, or a name or value is not known; the
-      message suggests the nearest known name.
+    ConfigurationError: a file is missing, a name is not known or a macro not
+      used (the message suggests the nearest), or a value has a wrong type.
   """
   gin.clear_config()
-  gin.add_config_file_search_path(REPOSITORY)
+  sources = []
   for path in gin_files:
-    if not os.path.exists(path) and not os.path.exists(os.path.join(REPOSITORY, path)):
-      raise ConfigurationError(f"--gin_file={path}: no such file. {_suggest_file(path)}")
-  try:
-    gin.parse_config_files_and_bindings(list(gin_files), _flatten(gin_params))
-  except (ValueError, SyntaxError, TypeError, AttributeError, OSError) as error:
-    raise ConfigurationError(f"{error}{_suggest_name(str(error))}") from error
+    flag = f"--gin_file={path}"
+    sources.extend(_sources(path, flag))
+    _explained(gin.parse_config_file, path, flag)
+  for param in gin_params:
+    flag = f"--gin_param={param}"
+    sources.append(_explained(Settings.parse, param, flag))
+    _explained(gin.parse_config, param, flag)
+  problems = gin_check.problems(Settings.parse(gin.config_str()), sources)
+  if problems:
+    raise ConfigurationError("The configuration cannot be used:\n  " + "\n  ".join(problems))
+  gin.finalize()
 
 
-def save_operative(model_dir: str) -> None:
-  """Writes the bindings that were really used to `operative_config.gin`, atomically."""
-  path = os.path.join(model_dir, OPERATIVE_CONFIG)
-  with open(f"{path}.tmp", "w", encoding="utf-8") as f:
-    f.write(gin.operative_config_str())
-  os.replace(f"{path}.tmp", path)
+def check_complete(function: Callable) -> None:
+  """Checks that a configurable function has a value for all that it requires.
+
+  Raises:
+    ConfigurationError: it has not; the message names what is missing.
+  """
+  name = function.__name__
+  bound = gin.get_bindings(name, resolve_references=False)
+  missing = [
+    f"{name}.{parameter.name}"
+    for parameter in inspect.signature(function).parameters.values()
+    if parameter.default is gin.REQUIRED and parameter.name not in bound
+  ]
+  if missing:
+    raise ConfigurationError(
+      f"The configuration does not set {', '.join(missing)}. Begin with the file of a method, such "
+      "as --gin_file=gin/avid.gin; files of gin/base and gin/scale complete one."
+    )
 
 
 def parse_operative(model_dir: str, gin_params: Sequence[str] = ()) -> None:
@@ -72,36 +87,40 @@ def parse_operative(model_dir: str, gin_params: Sequence[str] = ()) -> None:
   Raises:
     ConfigurationError: there is none, or it does not fit this version.
   """
-  path = os.path.join(model_dir, OPERATIVE_CONFIG)
+  path = os.path.join(model_dir, run_folder.OPERATIVE_CONFIG)
   if not os.path.exists(path):
     raise ConfigurationError(
-      f"--model_dir={model_dir}: no {OPERATIVE_CONFIG} there. Expected the folder of a run "
-      "(avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
+      f"--model_dir={model_dir}: no {run_folder.OPERATIVE_CONFIG} there. Expected the folder of a "
+      "run (avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
     )
   parse([path], gin_params)
 
 
-def _flatten(gin_params: Sequence[str]) -> List[str]:
-  return [line for param in gin_params for line in param.splitlines()]
+def _sources(path: str, blamed: str) -> Iterator[Settings]:
+  """Yields what a gin file says, and what each file says that it includes."""
+  found = next((p for p in (path, os.path.join(REPOSITORY, path)) if os.path.isfile(p)), None)
+  if found is None:
+    raise ConfigurationError(f"{blamed}: no such file. {_suggest_file(path)}")
+  with open(found, encoding="utf-8") as f:
+    text = _explained(lambda file: file.read(), f, blamed)
+  yield _explained(Settings.parse, text, blamed)
+  for included in _explained(settings.includes, text, blamed):
+    yield from _sources(included, f"{blamed} includes {included}")
+
+
+def _explained(function: Callable, argument, blamed: str):
+  """`function(argument)`, whose errors come with what is to blame and a suggestion."""
+  try:
+    return function(argument)
+  except (ValueError, SyntaxError, TypeError, NameError, AttributeError, OSError) as error:
+    message = str(error).strip()
+    hint = gin_check.explain(message).strip()
+    raise ConfigurationError(f"{blamed}: {message}" + (hint and f"\n{hint}")) from error
 
 
 def _suggest_file(path: str) -> str:
-  folder = os.path.dirname(path) or "."
+  folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
   if not os.path.isdir(folder):
     return f"There is no folder {folder!r} either."
   files = sorted(f for f in os.listdir(folder) if f.endswith(".gin"))
   return f"In {folder!r} there are: {', '.join(files) or 'no gin files'}."
-
-
-def _suggest_name(message: str) -> str:
-  known = {selector.split(".")[-1] for selector in _registered()} | {"train"}
-  for name in re.findall(r"['\"]@?([\w./]+?)(?:\(\))?['\"]", message):
-    close = difflib.get_close_matches(name.split("/")[-1].split(".")[0], known, n=3)
-    if close and name not in known:
-      return f"\nDid you mean {' or '.join(close)}?"
-  return ""
-
-
-def _registered() -> List[str]:
-  # Gin has no public listing of what is registered.
-  return list(gin.config._REGISTRY._selector_map)  # pylint: disable=protected-access

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
-from avssl_tf.training import configuration, run, trainer
+from avssl_tf.training import checkpoints, configuration, inputs, run, run_folder
 from avssl_tf.types import AUDIO, VIDEO
 
 _NETWORKS = "model"
@@ -121,12 +121,8 @@ def save(
 ) -> None:
   """Writes checkpoint and configuration in the form of a run's folder."""
   os.makedirs(output_dir, exist_ok=True)
-  task = tf.train.Checkpoint(network=model)
-  if objective is not None:
-    task.objective = objective
-  folder = os.path.join(output_dir, trainer.CHECKPOINTS)
-  tf.train.CheckpointManager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
-  path = os.path.join(output_dir, configuration.OPERATIVE_CONFIG)
+  checkpoints.write(output_dir, model, objective)
+  path = os.path.join(output_dir, run_folder.OPERATIVE_CONFIG)
   with open(path, "w", encoding="utf-8") as f:
     f.write(text)
 
@@ -161,7 +157,7 @@ def _build(text: str, num_channels: int) -> av_model.AudioVisualModel:
   tf.keras.mixed_precision.set_global_policy(bound["precision"])
   model = bound["network"]()
   sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
-  model(trainer.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   return model
 
 

@@ -1,16 +1,15 @@
-"""The folder of a run: starting one, and loading the model of one."""
+"""Loading what a run has trained, or what was converted into the form of one."""
 
 import dataclasses
 import os
-import shutil
-from typing import Sequence
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
+from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.models import av_model
-from avssl_tf.training import configuration, trainer
+from avssl_tf.training import checkpoints, configuration, inputs
 
 _AUDIO_STEM = "task/network/audio_net/conv1/kernel/"
 
@@ -24,38 +23,20 @@ class LoadedRun:
     clip: what of a record it was trained on.
     sample_rate_hz: rate of the waveforms.
     num_channels: channels of the waveforms.
-    data_dir: records that it was trained on, as named then.
+    data_dir: records that it was trained on, as named then; they need not be there.
   """
 
   model: av_model.AudioVisualModel
-  clip: pipeline.ClipSpec
+  clip: ClipSpec
   sample_rate_hz: int
   num_channels: int
   data_dir: str
 
 
-def prepare(model_dir: str, overwrite: bool) -> None:
-  """Makes the folder of a run, empty if `overwrite`.
-
-  Raises:
-    FileExistsError: there is something else than a run in `model_dir`.
-  """
-  known = os.path.exists(os.path.join(model_dir, configuration.OPERATIVE_CONFIG))
-  if os.path.isdir(model_dir) and os.listdir(model_dir) and not known:
-    started = os.path.exists(os.path.join(model_dir, "tensorboard"))
-    if not started:
-      raise FileExistsError(
-        f"--model_dir={model_dir} holds files, but no run: name an empty or a new folder."
-      )
-  if overwrite and os.path.isdir(model_dir):
-    shutil.rmtree(model_dir)
-  os.makedirs(model_dir, exist_ok=True)
-
-
 def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
   """Loads the network of a run, or of a converted checkpoint.
 
-  Replaces the present gin configuration by the run's.
+  Replaces the present gin configuration by the run's, and the precision of Keras likewise.
 
   Args:
     model_dir: folder of the run.
@@ -65,26 +46,33 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
     The network with what it takes.
 
   Raises:
-    configuration.ConfigurationError: `model_dir` holds no run.
+    configuration.ConfigurationError: `model_dir` holds no run, or one that this version does
+      not understand.
     FileNotFoundError: the run has no checkpoint yet.
-    ValueError: checkpoint and configuration do not fit each other.
+    checkpoints.CheckpointError: checkpoint and configuration do not fit each other.
   """
   configuration.parse_operative(model_dir, gin_params)
-  path = tf.train.latest_checkpoint(os.path.join(model_dir, trainer.CHECKPOINTS))
+  path = checkpoints.latest(model_dir)
   if path is None:
     raise FileNotFoundError(
       f"--model_dir={model_dir}: no checkpoint there yet. Start the training again: it goes on "
       "where it stopped."
     )
   bound = gin.get_bindings("train")
-  clip, data_dir = bound["clip"], bound["data_dir"]
+  missing = [name for name in ("network", "clip", "data_dir") if name not in bound]
+  if missing:
+    raise configuration.ConfigurationError(
+      f"--model_dir={model_dir}: its configuration does not say train.{missing[0]}."
+    )
   tf.keras.mixed_precision.set_global_policy(bound.get("precision", "float32"))
   model = bound["network"]()
   num_channels = _num_channels(path)
   sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
-  model(trainer.zero_batch(clip, sample_rate_hz, num_channels))
-  restore(model, path)
-  return LoadedRun(model, clip, sample_rate_hz, num_channels, data_dir)
+  model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  checkpoints.restore_network(model, path)
+  return LoadedRun(
+    model, bound["clip"], sample_rate_hz, num_channels, os.fspath(bound["data_dir"])
+  )
 
 
 def _num_channels(path: str) -> int:
@@ -92,19 +80,6 @@ def _num_channels(path: str) -> int:
   for name, shape in tf.train.load_checkpoint(path).get_variable_to_shape_map().items():
     if name.startswith(_AUDIO_STEM):
       return shape[-2]
-  raise ValueError(f"The checkpoint {path} holds no audio network ({_AUDIO_STEM}).")
-
-
-def restore(model: av_model.AudioVisualModel, path: str) -> None:
-  """Reads the network's weights, and nothing else, from the checkpoint of a run.
-
-  Raises:
-    ValueError: the checkpoint has other variables than `model`.
-  """
-  checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=model))
-  try:
-    checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
-  except (AssertionError, ValueError) as error:
-    raise ValueError(
-      f"The checkpoint {path} does not fit the network of its configuration: {error}"
-    ) from error
+  raise checkpoints.CheckpointError(
+    f"The checkpoint {path} holds no audio network ({_AUDIO_STEM})."
+  )

@@ -1,6 +1,6 @@
 """Learning-rate schedules, in steps or epochs of the run they are built for."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import gin
 import tensorflow as tf

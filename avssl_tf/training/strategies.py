@@ -1,10 +1,18 @@
 """Where a run computes: one device, all GPUs, virtual CPUs, or several machines."""
 
+import functools
 import json
 import os
+from typing import Callable
 
 import tensorflow as tf
-from absl import logging
+
+from avssl_tf.losses import replicas
+from avssl_tf.training.settings import ConfigurationError
+
+
+class ChiefError(RuntimeError):
+  """The chief of a cluster gave up, and this worker with it."""
 
 
 def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
@@ -23,18 +31,25 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
     The strategy, under whose scope variables are to be created.
 
   Raises:
-    ValueError: a negative number, or virtual devices asked for after
-      TensorFlow has started.
+    ConfigurationError: a negative number, virtual devices asked for after TensorFlow has
+      started or on a cluster, or a `TF_CONFIG` that is not understood.
   """
   if virtual_devices < 0:
-    raise ValueError(f"--virtual_devices must be 0 or more, got {virtual_devices}.")
+    raise ConfigurationError(f"--virtual_devices must be 0 or more, got {virtual_devices}.")
+  num_workers = len(_workers())
+  if num_workers > 1 and virtual_devices > 1:
+    raise ConfigurationError("--virtual_devices is for one machine, but TF_CONFIG names several.")
   if virtual_devices > 1:
     _cut_cpu(virtual_devices)
   gpus = tf.config.list_physical_devices("GPU")
   for gpu in gpus:
     tf.config.experimental.set_memory_growth(gpu, True)
-  num_workers = len(_cluster_workers())
+  # The rewriting of padded convolutions fails on every graph with their gradients, gives up all
+  # other rewriting of that graph with it, and prints an error.
+  tf.config.optimizer.set_experimental_options({"remapping": False})
   if num_workers > 1:
+    if is_chief():
+      print(f"Waiting for {num_workers} workers: {', '.join(_workers())}", flush=True)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
   elif virtual_devices > 1:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(virtual_devices)])
@@ -42,30 +57,86 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
     strategy = tf.distribute.MirroredStrategy()
   else:
     strategy = tf.distribute.get_strategy()
-  logging.info(
-    "%d worker(s), %d replica(s) in all, %d GPU(s) here.",
-    max(1, num_workers),
-    strategy.num_replicas_in_sync,
-    len(gpus),
-  )
+  if is_chief():
+    print(_description(strategy, num_workers, len(gpus), virtual_devices), flush=True)
   return strategy
 
 
 def is_chief() -> bool:
-  """Whether this process writes the run's files (worker 0, or the only one)."""
-  task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-  return task.get("type", "worker") == "chief" or (
-    task.get("index", 0) == 0 and "chief" not in _cluster()
+  """Whether this process writes the run's files (the chief, worker 0, or the only one)."""
+  config = _tf_config()
+  task = config.get("task", {})
+  if "chief" in config.get("cluster", {}):
+    return task.get("type") == "chief"
+  return task.get("index", 0) == 0
+
+
+def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
+  """Brings together the `number` of each replica of each worker; waits until all are here."""
+  if strategy.num_replicas_in_sync == 1:
+    return [number]
+  results = _exchange(strategy)(tf.constant([number], tf.int64))
+  return strategy.experimental_local_results(results)[0].numpy().tolist()
+
+
+def on_chief(strategy: tf.distribute.Strategy, function: Callable[[], None]) -> None:
+  """Calls `function` on the chief alone, while the other workers wait.
+
+  Raises:
+    Exception: on the chief, what `function` raised.
+    ChiefError: on the others, if it raised anything.
+  """
+  failure = None
+  if is_chief():
+    try:
+      function()
+    except Exception as error:  # Raised below, once the others know.
+      failure = error
+  failures = gather(strategy, int(failure is not None))
+  if failure is not None:
+    raise failure
+  if any(failures):
+    raise ChiefError("The first worker gave up; its message says why.")
+
+
+@functools.cache
+def _exchange(strategy: tf.distribute.Strategy):
+  """`replicas.all_gather` under `strategy`, traced once."""
+  return tf.function(
+    lambda numbers: strategy.run(replicas.all_gather, args=(numbers,)),
+    input_signature=[tf.TensorSpec([1], tf.int64)],
   )
 
 
-def _cluster() -> dict:
-  return json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+def _description(strategy, num_workers: int, num_gpus: int, virtual_devices: int) -> str:
+  num_replicas = strategy.num_replicas_in_sync
+  devices = f"{virtual_devices} virtual CPUs" if virtual_devices > 1 else "the CPU"
+  if num_gpus and virtual_devices < 2:
+    devices = f"{num_gpus} GPU(s)"
+  workers = f" of each of {num_workers} workers" if num_workers > 1 else ""
+  return f"Training on {devices}{workers}: {num_replicas} replica(s)."
 
 
-def _cluster_workers() -> list:
-  cluster = _cluster()
-  return list(cluster.get("chief", [])) + list(cluster.get("worker", []))
+def _tf_config() -> dict:
+  text = os.environ.get("TF_CONFIG") or "{}"
+  try:
+    config = json.loads(text)
+    workers = config.get("cluster", {}).get("worker", [])
+    config.get("task", {}).get("index", 0)
+    if not isinstance(workers, list):
+      raise TypeError(f"worker is {workers!r}")
+  except (ValueError, TypeError, AttributeError) as error:
+    raise ConfigurationError(
+      f"TF_CONFIG is not understood ({error}): {text!r}. Expected JSON such as "
+      '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
+      '"task": {"type": "worker", "index": 0}}.'
+    ) from error
+  return config
+
+
+def _workers() -> list[str]:
+  cluster = _tf_config().get("cluster", {})
+  return [*cluster.get("chief", []), *cluster.get("worker", [])]
 
 
 def _cut_cpu(num_devices: int) -> None:
@@ -75,6 +146,6 @@ def _cut_cpu(num_devices: int) -> None:
       cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices
     )
   except RuntimeError as error:
-    raise ValueError(
+    raise ConfigurationError(
       f"--virtual_devices={num_devices} came after TensorFlow had started; set it first."
     ) from error

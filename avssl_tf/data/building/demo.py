@@ -1,0 +1,90 @@
+"""The embedded demo data set: the planar world, built where it is first needed."""
+
+import dataclasses
+import os
+from typing import Optional
+
+import gin
+
+from avssl_tf.data import dataset_info
+from avssl_tf.data.building.build import build
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.building.readers import WorldReader
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.sources.world import clips_of_world
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.spectrograms import Spectrogram
+
+
+def recipe(
+  world: PlanarWorld, spectrogram: Optional[Spectrogram] = None, num_shards: int = 16
+) -> Recipe:
+  """The recipe of the data set that shows `world`; it decides rates and sizes itself."""
+  requests, label_names = clips_of_world(world)
+  return Recipe(
+    name="planar",
+    requests=requests,
+    label_names=label_names,
+    reader=WorldReader(world),
+    cutting=Cutting(world.clip_duration_sec, world.clip_duration_sec),
+    # Tiny frames of thin, coloured shapes: colour at full resolution, and bytes are no matter.
+    jpeg=JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4"),
+    num_shards=num_shards,
+    spectrogram=spectrogram,
+    origin={"source": "demo"},
+  )
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class DemoData(os.PathLike):
+  """Folder of the demo data set, for `data_dir`: any other folder is somebody's own data.
+
+  Attributes:
+    folder: where the records are, or are built.
+    world: what they show.
+    spectrogram: measured on the training split while it is built.
+  """
+
+  world: PlanarWorld
+  spectrogram: Spectrogram
+  folder: str = "data/demo"
+
+  def __fspath__(self) -> str:
+    return self.folder
+
+  def __str__(self) -> str:
+    return self.folder
+
+  def build_if_missing(self, num_workers: Optional[int] = None) -> None:
+    """Builds the data set if it is not there, or not whole, and says so.
+
+    Args:
+      num_workers: number of processes; by default one a core.
+
+    Raises:
+      BuildError: the folder holds another world, or something else.
+      WorkerError: no worker process can be kept alive.
+    """
+    path = os.path.join(self.folder, dataset_info.FILE_NAME)
+    if os.path.exists(path):
+      self._check()
+      return
+    print(f"There is no demo data in {self.folder} yet: building it.", flush=True)
+    fits = self.spectrogram.sample_rate_hz == self.world.sample_rate_hz
+    build(
+      recipe(self.world, self.spectrogram if fits else None),
+      self.folder,
+      os.cpu_count() if num_workers is None else num_workers,
+    )
+
+  def _check(self) -> None:
+    wanted = dataclasses.asdict(self.world)
+    found = dataset_info.DatasetInfo.load(self.folder).build.get("reader", {}).get("world")
+    if found != wanted:
+      raise BuildError(
+        f"The demo data in {self.folder} shows the world {found}, but {wanted} is asked for. Name "
+        "another folder (DemoData.folder), or delete this one."
+      )

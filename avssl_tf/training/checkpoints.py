@@ -1,0 +1,139 @@
+"""Checkpoints of runs: what is in them, and keeping the last good one.
+
+The layout, for runs and for converted checkpoints alike: `task` is what is trained, with
+`task/network` the audio-visual network and `task/objective` the objective with its memory;
+`optimizer` is there in runs.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Optional
+
+import tensorflow as tf
+
+from avssl_tf.models import av_model
+from avssl_tf.training import run_folder
+
+
+class NonFiniteError(FloatingPointError):
+  """Training produced NaN or infinity; the last good checkpoint is untouched."""
+
+
+class CheckpointError(ValueError):
+  """A checkpoint that does not fit; the message says why."""
+
+
+def latest(model_dir: str) -> Optional[str]:
+  """Path of the latest whole checkpoint of a run, or None."""
+  return tf.train.latest_checkpoint(os.path.join(model_dir, run_folder.CHECKPOINTS))
+
+
+def write(
+  model_dir: str, network: av_model.AudioVisualModel, objective: Optional[tf.Module]
+) -> None:
+  """Writes a checkpoint of a network, and of an objective if there is one, that is no run's."""
+  task = tf.train.Checkpoint(network=network)
+  if objective is not None:
+    task.objective = objective
+  folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
+  tf.train.CheckpointManager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
+
+
+def restore_network(network: av_model.AudioVisualModel, path: str) -> None:
+  """Reads the weights of a network, and nothing else, from any checkpoint of this layout.
+
+  Raises:
+    CheckpointError: the checkpoint has other variables than `network`.
+  """
+  checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=network))
+  try:
+    checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+  except (AssertionError, ValueError) as error:
+    raise CheckpointError(
+      f"The checkpoint {path} does not fit the network of the configuration: {error}"
+    ) from error
+
+
+class RunCheckpoints:
+  """The checkpoints of a run that is being trained.
+
+  Each worker of a cluster takes part in saving and reads the chief's files; what the others
+  write goes to a temporary folder, and goes with it.
+  """
+
+  def __init__(self, task: tf.keras.Model, model_dir: str, is_chief: bool):
+    """Prepares for a compiled `task` whose variables and optimiser are built."""
+    self._task = task
+    self._model_dir = model_dir
+    self._is_chief = is_chief
+    self._checkpoint = tf.train.Checkpoint(task=task, optimizer=task.optimizer)
+    self._saved_step: Optional[int] = None
+    self._manager = self._manager_in(os.path.join(model_dir, run_folder.CHECKPOINTS), 2)
+
+  def _manager_in(self, folder: str, max_to_keep: int) -> tf.train.CheckpointManager:
+    return tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep)
+
+  def restore(self) -> Optional[int]:
+    """Reads the latest checkpoint of the run; returns its step, None where there is none.
+
+    Raises:
+      CheckpointError: networks, objective or optimiser are not those of the checkpoint.
+    """
+    path = latest(self._model_dir)
+    if path is None:
+      return None
+    try:
+      self._checkpoint.restore(path).assert_existing_objects_matched().assert_consumed()
+    except (AssertionError, ValueError) as error:
+      raise CheckpointError(
+        f"The checkpoint {path} does not fit the networks, the objective (a row for each of the "
+        f"data set's videos) or the optimiser that are configured: {error}\nGo on with the "
+        "configuration and the data that it was made with, name another --model_dir, or pass "
+        "--overwrite to start anew."
+      ) from error
+    self._saved_step = steps_done(self._task)
+    return self._saved_step
+
+  def save(self, step: int) -> None:
+    """Saves, unless the checkpoint of `step` is there already.
+
+    Raises:
+      NonFiniteError: a variable holds NaN or infinity; nothing is saved.
+    """
+    if step == self._saved_step:
+      return
+    broken = non_finite([*self._task.variables, *optimizer_variables(self._task.optimizer)])
+    if broken:
+      raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
+    if self._is_chief:
+      self._manager.save(checkpoint_number=step)
+    else:
+      with tempfile.TemporaryDirectory() as folder:
+        self._manager_in(folder, 1).save(checkpoint_number=step)
+    self._saved_step = step
+
+
+def steps_done(task: tf.keras.Model) -> int:
+  """Steps that the optimiser of `task` has done since the run began."""
+  # Not int() of the variable itself, which those of distribution strategies refuse.
+  return int(task.optimizer.iterations.numpy())
+
+
+def optimizer_variables(optimizer) -> Sequence[tf.Variable]:
+  """Variables of any optimiser of Keras: a method of old ones, a property of new ones."""
+  variables = optimizer.variables
+  return variables() if callable(variables) else variables
+
+
+def non_finite(variables: Sequence[tf.Variable]) -> list[str]:
+  """Names of the variables that hold NaN or infinity."""
+  floating = [v for v in variables if v.dtype.is_floating]
+  # One value a variable stays on the device; all are read at once.
+  finite = tf.stack([tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v))) for v in floating])
+  return [v.name for v, ok in zip(floating, finite.numpy()) if not ok]
+
+
+def _shortened(names: Sequence[str]) -> str:
+  rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+  return ", ".join(names[:3]) + rest

@@ -1,0 +1,164 @@
+"""Finds what gin lets pass: macros that nothing uses, misspelt parameters, values of a wrong type.
+
+gin takes `num_epoch = 2` for a new macro and hands `train.batch_size = "abc"` on as it is; a run
+would then ignore what was asked for, or fail late and obscurely.
+"""
+
+import collections.abc
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Any, Callable, Optional
+
+import gin
+
+from avssl_tf.training.settings import Macro, Reference, Settings
+
+_NUMBERS = {int: (int,), float: (int, float)}
+# A parameter so close to a known one is a misspelling, also where any name is taken.
+_MISSPELT = 0.8
+
+
+def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
+  """What is wrong with a parsed configuration, a sentence each.
+
+  Args:
+    settings: what `gin.config_str()` says, once gin itself has accepted all names.
+    sources: the files and bindings that it was put together from. What only settings refer to
+      that later ones override is no mistake.
+  """
+  found = []
+  used = settings.macros_used()
+  for name in sorted(set(settings.macros).difference(*(s.macros_used() for s in sources))):
+    hint = suggestion(name, [*used, *_parameters_called(name)])
+    found.append(f"{name!r} is set, but nothing uses it.{hint}")
+  for name, where in used.items():
+    if name not in settings.macros and "." not in name:
+      hint = suggestion(name, settings.macros)
+      found.append(f"{where} = %{name}: no {name!r} is defined.{hint}")
+  scopes = set().union(*(source.scopes_used() for source in sources))
+  for name, value in settings.resolved().items():
+    scope, _, selector = name.rpartition("/")
+    if scope and scope not in scopes:
+      hint = suggestion(scope, scopes)
+      found.append(f"{name} is set, but no @{scope}/{selector.split('.')[0]} is used.{hint}")
+    found.extend(_problems_of_binding(name, value))
+  return found
+
+
+def explain(message: str) -> str:
+  """A suggestion for an error message of gin, or ""."""
+  parameter = re.search(r"'([\w./]+)' doesn't have a parameter named '(\w+)'", message)
+  if parameter:
+    function = _function(parameter[1])
+    return suggestion(parameter[2], _parameter_names(function) if function else [])
+  for name in re.findall(r"['\"]@?([\w./]+?)(?:\(\))?['\"]", message):
+    selector = name.split("/")[-1].split(".")[-1]
+    if selector not in _known_selectors():
+      hint = suggestion(selector, _known_selectors())
+      if hint:
+        return hint
+  if "malformed node" in message:
+    return """ Text needs quotes of its own, as in --gin_param='data_dir="my/records"'."""
+  return ""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+  """` Did you mean ...?` with the known names that are nearest, or ""."""
+  close = difflib.get_close_matches(name, sorted(set(known)), n=2)
+  # A name that is right but for its prefix is the best suggestion of all.
+  close += [k for k in known if k.split(".")[-1] == name and k not in close]
+  return f" Did you mean {' or '.join(close[:3])}?" if close else ""
+
+
+def _known_selectors() -> set[str]:
+  # gin has no public listing of what is registered.
+  selectors = gin.config._REGISTRY._selector_map  # pylint: disable=protected-access
+  return {selector.split(".")[-1] for selector in selectors}
+
+
+def _parameters_called(name: str) -> list[str]:
+  """`train.<name>` and the like: parameters of registered functions, `train` first."""
+  found = [
+    f"{selector}.{name}"
+    for selector in _known_selectors() - {"macro", "constant", "singleton"}
+    if name in _parameter_names(_function(selector))
+  ]
+  return sorted(found, key=lambda parameter: (not parameter.startswith("train."), parameter))
+
+
+def _function(selector: str) -> Optional[Callable]:
+  try:
+    configurable = gin.get_configurable(selector.split("/")[-1])
+  except ValueError:  # Ambiguous: several modules have one.
+    return None
+  return configurable.__init__ if inspect.isclass(configurable) else configurable
+
+
+def _parameter_names(function: Optional[Callable]) -> list[str]:
+  if function is None:
+    return []
+  kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+  parameters = inspect.signature(function).parameters.values()
+  return [p.name for p in parameters if p.kind in kinds and p.name != "self"]
+
+
+def _problems_of_binding(name: str, value: Any) -> list[str]:
+  selector, parameter = name.rpartition(".")[::2]
+  function = _function(selector)
+  if function is None:
+    return []
+  names = _parameter_names(function)
+  if parameter not in names:
+    # One of **kwargs: gin takes any, the class behind may not.
+    if difflib.get_close_matches(parameter, names, n=1, cutoff=_MISSPELT):
+      hint = suggestion(parameter, names)
+      return [f"{selector} has no parameter {parameter!r}.{hint}"]
+    return []
+  hint = typing.get_type_hints(function).get(parameter, Any)
+  if _fits(value, hint):
+    return []
+  return [f"{name} is {value!r}; expected {_type_name(hint)}."]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+  """Whether a literal suits a type; what the types do not tell is taken."""
+  if isinstance(value, (Reference, Macro)) or hint is Any:
+    return True
+  origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+  if origin is typing.Union:
+    return any(_fits(value, argument) for argument in arguments)
+  if hint is type(None):
+    return value is None
+  if hint in _NUMBERS:
+    return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
+  if hint in (bool, str):
+    return isinstance(value, hint)
+  if origin in (collections.abc.Sequence, list):
+    return isinstance(value, (list, tuple)) and all(_fits(v, arguments[0]) for v in value)
+  if origin is tuple:
+    if not isinstance(value, (list, tuple)):
+      return False
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+      return all(_fits(v, arguments[0]) for v in value)
+    return len(value) == len(arguments) and all(map(_fits, value, arguments))
+  if origin is collections.abc.Callable or inspect.isclass(hint):
+    # A function or an object: never a literal.
+    return not isinstance(value, (bool, int, float, str, list, tuple, dict))
+  return True
+
+
+def _type_name(hint: Any) -> str:
+  if hint is type(None):
+    return "None"
+  if hint in (int, float, bool, str):
+    return hint.__name__
+  if typing.get_origin(hint) is typing.Union:
+    return " or ".join(_type_name(argument) for argument in typing.get_args(hint))
+  if typing.get_origin(hint) is collections.abc.Callable:
+    return "a reference such as @AVID"
+  if inspect.isclass(hint) and not typing.get_args(hint):
+    return f"a {hint.__name__}, such as @{hint.__name__}()"
+  return re.sub(r"\b(typing|collections\.abc)\.", "", str(hint))

@@ -1,0 +1,107 @@
+"""The training clips, in batches for every replica of a distribution strategy."""
+
+import os
+from typing import Optional
+
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data import dataset_info, pipeline
+from avssl_tf.data.clip_spec import Augmentation, ClipSpec
+
+
+class TrainingData:
+  """A split of a data set, as the endless stream of batches that training takes.
+
+  Attributes:
+    data_dir: folder of the records.
+    split: split, or slice of one.
+    clip: what of a record the network sees.
+    info: description of the data set.
+    sample_rate_hz: rate of the sound that the network hears.
+    num_videos: records of the split.
+    steps_per_epoch: steps of an epoch.
+    batch_size: clips per step, over all replicas of all machines.
+  """
+
+  def __init__(
+    self,
+    data_dir: str,
+    split: str,
+    clip: ClipSpec,
+    augmentation: Optional[Augmentation],
+    batch_size: int,
+    clips_per_video: int,
+    strategy: tf.distribute.Strategy,
+  ):
+    """Looks at the data set.
+
+    Raises:
+      FileNotFoundError: there is none in `data_dir`.
+      ValueError: it has no such split, or the split is too small.
+    """
+    self.data_dir = os.fspath(data_dir)
+    self.split = split
+    self.clip = clip
+    self.batch_size = batch_size
+    self.info = dataset_info.DatasetInfo.load(self.data_dir)
+    self.num_videos = self.info.num_clips(split)
+    self.sample_rate_hz = clip.output_rate_hz(self.info.sample_rate_hz)
+    self._augmentation = augmentation
+    self._strategy = strategy
+    replicas = strategy.num_replicas_in_sync
+    if batch_size < 1 or batch_size % replicas:
+      raise ValueError(
+        f"batch_size is {batch_size}; expected a positive multiple of the {replicas} replica(s) "
+        "that share it."
+      )
+    if batch_size > self.num_videos:
+      raise ValueError(
+        f"batch_size is {batch_size}, but split {split!r} of {self.data_dir!r} has only "
+        f"{self.num_videos} clips: lower batch_size."
+      )
+    if clips_per_video < 1:
+      raise ValueError(f"clips_per_video is {clips_per_video}; expected 1 or more.")
+    self.steps_per_epoch = self.num_videos * clips_per_video // batch_size
+
+  def batches(self, first_step: int, sampling: str, seed: int):
+    """The stream from step `first_step` on; see `pipeline.training_dataset`.
+
+    Returns:
+      A data set, distributed over the replicas; without a strategy, one of `tf.data`.
+    """
+    per_replica = self.batch_size // self._strategy.num_replicas_in_sync
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+      per_worker = self.batch_size // context.num_input_pipelines
+      dataset = pipeline.training_dataset(
+        self.data_dir,
+        self.split,
+        self.clip,
+        self._augmentation,
+        batch_size=per_worker,
+        seed=seed,
+        first_step=first_step,
+        sampling=sampling,
+        num_workers=context.num_input_pipelines,
+        worker=context.input_pipeline_id,
+      )
+      if per_worker == per_replica:
+        return dataset
+      # The replicas of this worker take turns: the parts of one batch.
+      return dataset.rebatch(per_replica, drop_remainder=True)
+
+    return self._strategy.distribute_datasets_from_function(of_worker)
+
+  def zero_batch(self) -> types.Batch:
+    """Two black and silent clips, which give a network its variables."""
+    return zero_batch(self.clip, self.sample_rate_hz, self.info.num_channels)
+
+
+def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> types.Batch:
+  """Two black and silent clips, which give a network its variables."""
+  size = clip.frame_size
+  return {
+    types.VIDEO: tf.zeros([2, clip.num_frames, size, size, 3], tf.uint8),
+    types.AUDIO: tf.zeros([2, clip.num_samples(sample_rate_hz), num_channels]),
+  }

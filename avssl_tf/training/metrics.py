@@ -1,0 +1,72 @@
+"""What a run measured: `metrics.jsonl`, with the same numbers for TensorBoard."""
+
+import json
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from avssl_tf.training import run_folder
+
+PROBE = "probe/"
+
+
+class Metrics:
+  """The log of a run: a JSON object a line, with `"step"` and any numbers by name.
+
+  What a killed run did after its last checkpoint is done again when it goes on, and logged
+  again: `drop_after` forgets the first time.
+  """
+
+  def __init__(self, model_dir: str, write: bool = True):
+    """Opens the log in `model_dir`; only with `write`, files are written."""
+    self._path = os.path.join(model_dir, run_folder.METRICS)
+    self._tensorboard_dir = os.path.join(model_dir, run_folder.TENSORBOARD)
+    self._write = write
+    self._writer = None
+    self._probes = _probes(read(self._path))
+
+  @property
+  def probes(self) -> dict[int, dict[str, float]]:
+    """Results of the probe by step, in order."""
+    return dict(sorted(self._probes.items()))
+
+  def drop_after(self, step: int) -> None:
+    """Forgets what was logged after `step`."""
+    self._probes = {s: values for s, values in self._probes.items() if s <= step}
+    if self._write and os.path.exists(self._path):
+      lines = [line for line in read(self._path) if line["step"] <= step]
+      with open(f"{self._path}.tmp", "w", encoding="utf-8") as f:
+        f.writelines(json.dumps(line) + "\n" for line in lines)
+      os.replace(f"{self._path}.tmp", self._path)
+
+  def add(self, step: int, values: Mapping[str, float]) -> None:
+    """Adds a line for `step`, and points to the curves of TensorBoard."""
+    self._probes.update(_probes([{"step": step, **values}]))
+    if not self._write:
+      return
+    with open(self._path, "a", encoding="utf-8") as f:
+      f.write(json.dumps({"step": step, **values}) + "\n")
+    if self._writer is None:
+      self._writer = tf.summary.create_file_writer(self._tensorboard_dir)
+    with self._writer.as_default(step=step):
+      for name, value in values.items():
+        tf.summary.scalar(name, value)
+    self._writer.flush()
+
+
+def read(path: str) -> list[dict[str, float]]:
+  """Lines of a `metrics.jsonl`; one that a kill cut off is left out."""
+  if not os.path.exists(path):
+    return []
+  with open(path, encoding="utf-8") as f:
+    return [json.loads(line) for line in f if line.endswith("\n")]
+
+
+def _probes(lines) -> dict[int, dict[str, float]]:
+  """The lines of the probe, by step."""
+  return {
+    line["step"]: {name: value for name, value in line.items() if name.startswith(PROBE)}
+    for line in lines
+    if any(name.startswith(PROBE) for name in line)
+  }

@@ -1,0 +1,60 @@
+"""The probe of a run: when it was done, what it found, and how that is told."""
+
+import sys
+from collections.abc import Mapping
+from typing import Optional
+
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation.probe import Probe
+from avssl_tf.models import av_model
+from avssl_tf.training.metrics import Metrics
+
+
+class RunProbe:
+  """Measures the network of a run, once a step, and keeps the results in its log."""
+
+  def __init__(
+    self,
+    probe: Optional[Probe],
+    network: av_model.AudioVisualModel,
+    data_dir: str,
+    clip: ClipSpec,
+    metrics: Metrics,
+    show: bool,
+  ):
+    """Measures `network` by `probe`, or not at all if that is None; `show` prints results."""
+    self._probe = probe
+    self._network = network
+    self._data_dir = data_dir
+    self._clip = clip
+    self._metrics = metrics
+    self._show = show
+
+  def measure(self, step: int) -> None:
+    """Measures the network as it is after `step` steps, unless the log has that."""
+    if self._probe is None or step in self._metrics.probes:
+      return
+    progress = self._show and sys.stderr.isatty()
+    result = self._probe(self._network, self._data_dir, self._clip, progress=progress)
+    self._metrics.add(step, result)
+    if self._show:
+      print(f"Probe after {step} steps: {summary(result)}", flush=True)
+
+
+def summary(result: Mapping[str, float]) -> str:
+  """The main results of a probe in a line, in percent.
+
+  >>> summary({"probe/knn_video": 0.5, "probe/knn_audio": 0.25, "probe/retrieval_r5": 0.125})
+  'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
+  """
+  parts = []
+  for name, title in (("linear", "linear"), ("knn", "kNN")):
+    values = [(m, result.get(f"probe/{name}_{m}")) for m in ("video", "audio")]
+    found = [f"{100 * value:.1f} {modality}" for modality, value in values if value is not None]
+    if found:
+      parts.append(f"{title} {', '.join(found)}")
+  recalls = [(k, result.get(f"probe/retrieval_r{k}")) for k in (1, 5, 10)]
+  found = [f"R@{k} {100 * value:.1f}" for k, value in recalls if value is not None]
+  if found:
+    parts.append(f"retrieval {', '.join(found)}")
+  return "; ".join(parts) + " (%)"
