@@ -13,12 +13,11 @@ with the constants below.
 | `KEY` | string `[B]` | id of the example, for reports |
 """
 
-from typing import Dict
 
 import tensorflow as tf
 
 Tensor = tf.Tensor
-Batch = Dict[str, tf.Tensor]
+Batch = dict[str, tf.Tensor]
 
 VIDEO = "video"
 AUDIO = "audio"

@@ -11,7 +11,7 @@ with banks of 10 thousand and of 2 million rows.
 import os
 import sys
 import time
-from typing import Callable, Dict, List
+from typing import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Tools run as scripts: the package lies one folder up.
@@ -35,7 +35,7 @@ _PRECISIONS = flags.DEFINE_list(
 _BANK_ROWS = flags.DEFINE_list("bank_rows", ["10000", "2000000"], "Sizes of the banks.")
 
 
-def measure(calls: Dict[str, Callable[[], tf.Tensor]], num_rounds: int) -> Dict[str, List[float]]:
+def measure(calls: dict[str, Callable[[], tf.Tensor]], num_rounds: int) -> dict[str, list[float]]:
   """Seconds of `num_rounds` calls of each function, taken in turn after one to warm up."""
   for call in calls.values():
     call().numpy()
@@ -131,7 +131,7 @@ def _bank_step(num_rows: int) -> Callable[[], tf.Tensor]:
   return lambda: step(batch)["loss"]
 
 
-def main(argv: List[str]) -> None:
+def main(argv: list[str]) -> None:
   """Prints both tables."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")

@@ -5,7 +5,6 @@ clip (about 10 s). DMVR and Scenic read the same keys, so a data set built here
 can be read there and the other way round.
 """
 
-from typing import Dict
 
 import tensorflow as tf
 
@@ -39,7 +38,7 @@ DATASET_NAME = "example/dataset_name"
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
 
 
-def context_spec() -> Dict[str, tf.io.FixedLenFeature]:
+def context_spec() -> dict[str, tf.io.FixedLenFeature]:
   """The context features that the pipeline reads from a record."""
   return {
     IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32),
@@ -51,7 +50,7 @@ def context_spec() -> Dict[str, tf.io.FixedLenFeature]:
   }
 
 
-def sequence_spec() -> Dict[str, tf.io.FixedLenSequenceFeature]:
+def sequence_spec() -> dict[str, tf.io.FixedLenSequenceFeature]:
   """The feature lists that the pipeline reads from a record."""
   return {
     IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string),

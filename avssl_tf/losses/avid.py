@@ -4,7 +4,7 @@ Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
 Cross-Modal Agreement", CVPR 2021, section 3.
 """
 
-from typing import Callable, Dict
+from typing import Callable
 
 import gin
 import tensorflow as tf
@@ -101,7 +101,7 @@ class AVID(tf.keras.layers.Layer):
       aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )
 
-  def call(self, embeddings: Dict[str, Tensor]) -> Dict[str, Tensor]:
+  def call(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
     """Draws negatives, scores, and updates the banks.
 
     Args:
@@ -122,7 +122,7 @@ class AVID(tf.keras.layers.Layer):
     self.step.assign_add(1)
     return losses
 
-  def loss_of(self, embeddings: Dict[str, Tensor], negatives: Tensor) -> Dict[str, Tensor]:
+  def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
     """`call` with the negatives given: int64 `[B, K]`."""
     index = embeddings[INDEX]
     banks = {VIDEO: self.video_bank, AUDIO: self.audio_bank}
@@ -147,7 +147,7 @@ class AVID(tf.keras.layers.Layer):
     self._write(index, queries, overwrite=False, after=list(rows.values()))
     return {"loss": total, **losses}
 
-  def fill(self, embeddings: Dict[str, Tensor]) -> None:
+  def fill(self, embeddings: dict[str, Tensor]) -> None:
     """Replaces the rows of a batch by its embeddings (as in `call`)."""
     queries = {m: tf.math.l2_normalize(tf.cast(embeddings[m], tf.float32), axis=-1)
                for m in (VIDEO, AUDIO)}
