@@ -8,6 +8,7 @@ The same command again goes on where it stopped.
 import contextlib
 import logging as py_logging
 import os
+import re
 import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
@@ -60,7 +61,9 @@ def main(argv):
     _run(model_dir)
   except _PLAIN_ERRORS as error:
     logging.debug("Raised here:", exc_info=True)
-    sys.exit(f"Error: {error}\n(--verbosity=1 shows where this was raised.)")
+    # gin adds the function that it called, which for this one goes without saying.
+    message = re.sub(r"\n\s*In call to configurable 'train'.*", "", str(error))
+    sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on from the last checkpoint.")
 

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Callable
 
@@ -112,7 +113,9 @@ def _explained(function: Callable, argument, blamed: str):
   """`function(argument)`, whose errors come with what is to blame and a suggestion."""
   try:
     return function(argument)
-  except (ValueError, SyntaxError, TypeError, NameError, AttributeError, OSError) as error:
+  except tokenize.TokenError as error:  # A bracket or a text that is never closed.
+    raise ConfigurationError(f"{blamed}: {error.args[0]}") from error
+  except (ValueError, SyntaxError, TypeError, LookupError, NameError, AttributeError) as error:
     message = str(error).strip()
     hint = gin_check.explain(message).strip()
     raise ConfigurationError(f"{blamed}: {message}" + (hint and f"\n{hint}")) from error

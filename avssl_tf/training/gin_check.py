@@ -92,7 +92,7 @@ def _parameters_called(name: str) -> list[str]:
 def _function(selector: str) -> Optional[Callable]:
   try:
     configurable = gin.get_configurable(selector.split("/")[-1])
-  except ValueError:  # Ambiguous: several modules have one.
+  except (ValueError, KeyError):  # Ambiguous: several modules have one.
     return None
   return configurable.__init__ if inspect.isclass(configurable) else configurable
 

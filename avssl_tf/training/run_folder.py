@@ -20,11 +20,12 @@ SAVED_MODEL = "saved_model"
 # What may change between two parts of a run: how long and how fast it learns, where its data
 # lies, and how it is watched. Anything else would make of the weights and of the memory
 # something that no single configuration describes.
-_CHANGEABLE = (
+CHANGEABLE = (
   "train.num_epochs",
   "train.data_dir",
   "train.schedule",
   "train.probe",
+  "train.probe_every_epochs",
   "train.checkpoint_every_steps",
   "train.log_every_steps",
   "Probe.",
@@ -125,5 +126,5 @@ def check_unchanged(model_dir: str) -> str:
 def _may_change(name: str) -> bool:
   name = name.rpartition("/")[2]
   return any(
-    name.startswith(prefix) if prefix.endswith(".") else name == prefix for prefix in _CHANGEABLE
-  ) or name.startswith("train.probe")
+    name.startswith(known) if known.endswith(".") else name == known for known in CHANGEABLE
+  )

@@ -117,7 +117,7 @@ class Settings:
       if not comparable:
         configurable = name.rpartition(".")[0] + "."
         in_both = all(any(n.startswith(configurable) for n in side) for side in (here, there))
-        comparable = in_both and any(isinstance(value, Reference) for value in values)
+        comparable = in_both and isinstance({**here, **there}[name], Reference)
       if comparable and values[0] != values[1]:
         found[name] = values
     return found

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
@@ -10,6 +11,7 @@ import tqdm
 
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.draws import SAMPLINGS
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model
 from avssl_tf.training import callbacks, checkpoints, run_folder, statistics, strategies
@@ -18,6 +20,9 @@ from avssl_tf.training.metrics import Metrics
 from avssl_tf.training.probing import RunProbe
 from avssl_tf.training.settings import Settings
 from avssl_tf.training.variable_table import variable_table
+
+# Policies of Keras.
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass
@@ -94,7 +99,12 @@ def train(
     ValueError: settings and data do not fit each other.
     checkpoints.NonFiniteError: a loss or a weight became NaN or infinite.
   """
-  _check(precision, num_epochs, checkpoint_every_steps, log_every_steps)
+  _check_choices(precision=(precision, PRECISIONS), sampling=(sampling, SAMPLINGS))
+  _check_counts(
+    num_epochs=num_epochs,
+    checkpoint_every_steps=checkpoint_every_steps,
+    log_every_steps=log_every_steps,
+  )
   is_chief = strategies.is_chief()
   if isinstance(data_dir, DemoData):
     strategies.on_chief(strategy, data_dir.build_if_missing)
@@ -141,15 +151,13 @@ def train(
   return Result(trained, metrics.probes)
 
 
-def _check(precision, num_epochs, checkpoint_every_steps, log_every_steps) -> None:
-  known = ("float32", "mixed_bfloat16", "mixed_float16")
-  if precision not in known:
-    raise ValueError(f"precision is {precision!r}; expected one of {', '.join(known)}.")
-  counts = {
-    "num_epochs": num_epochs,
-    "checkpoint_every_steps": checkpoint_every_steps,
-    "log_every_steps": log_every_steps,
-  }
+def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
+  for name, (value, known) in choices.items():
+    if value not in known:
+      raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
+
+
+def _check_counts(**counts: int) -> None:
   for name, value in counts.items():
     if value < 1:
       raise ValueError(f"{name} is {value}; expected 1 or more.")

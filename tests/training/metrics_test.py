@@ -1,0 +1,88 @@
+"""Tests of the log of a run."""
+
+import glob
+import os
+import shutil
+import tempfile
+
+import tensorflow as tf
+from tensorflow.core.util import event_pb2
+
+from avssl_tf.training import metrics
+from tests import test_base
+
+
+class MetricsTest(test_base.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.model_dir = tempfile.mkdtemp()
+    self.addCleanup(shutil.rmtree, self.model_dir)
+    self.path = os.path.join(self.model_dir, "metrics.jsonl")
+
+  def steps(self):
+    return [line["step"] for line in metrics.read(self.path)]
+
+  def test_lines_and_curves(self):
+    log = metrics.Metrics(self.model_dir)
+    log.add(3, {"loss": 0.5, "loss/a": 1.5})
+    log.add(6, {"loss": 0.25})
+    self.assertEqual(
+      metrics.read(self.path), [{"step": 3, "loss": 0.5, "loss/a": 1.5}, {"step": 6, "loss": 0.25}]
+    )
+    curve = []
+    (file,) = glob.glob(os.path.join(self.model_dir, "tensorboard", "*"))
+    for record in tf.data.TFRecordDataset(file):
+      event = event_pb2.Event.FromString(record.numpy())
+      for value in event.summary.value:
+        curve.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
+    self.assertEqual(curve, [(3, "loss", 0.5), (3, "loss/a", 1.5), (6, "loss", 0.25)])
+
+  def test_what_was_done_in_vain_is_forgotten(self):
+    log = metrics.Metrics(self.model_dir)
+    for step in (0, 3):
+      log.add(step, {"probe/knn_video": step / 10})
+    for step in (2, 3, 4):
+      log.add(step, {"loss": 1.0})
+    log = metrics.Metrics(self.model_dir)
+    self.assertEqual(log.probes, {0: {"probe/knn_video": 0.0}, 3: {"probe/knn_video": 0.3}})
+    log.drop_after(3)
+    self.assertEqual(self.steps(), [0, 3, 2, 3])
+    log.drop_after(2)
+    self.assertEqual(self.steps(), [0, 2])
+    self.assertEqual(list(log.probes), [0])
+    self.assertEqual(list(metrics.Metrics(self.model_dir).probes), [0])
+
+  def test_line_that_a_kill_cut_off(self):
+    log = metrics.Metrics(self.model_dir)
+    log.add(1, {"loss": 1.0})
+    with open(self.path, "a", encoding="utf-8") as f:
+      f.write('{"step": 2, "lo')
+    self.assertEqual(self.steps(), [1])
+    log = metrics.Metrics(self.model_dir)
+    log.drop_after(9)
+    log.add(2, {"loss": 2.0})
+    self.assertEqual(self.steps(), [1, 2])
+
+  def test_other_workers_write_nothing(self):
+    metrics.Metrics(self.model_dir).add(0, {"probe/a": 1.0})
+    with open(self.path, encoding="utf-8") as f:
+      before = f.read()
+    log = metrics.Metrics(self.model_dir, write=False)
+    self.assertEqual(list(log.probes), [0])
+    log.add(2, {"probe/a": 2.0})
+    log.drop_after(0)
+    log.add(4, {"probe/a": 2.0})
+    self.assertEqual(list(log.probes), [0, 4])
+    with open(self.path, encoding="utf-8") as f:
+      self.assertEqual(f.read(), before)
+
+  def test_no_log_yet(self):
+    log = metrics.Metrics(self.model_dir)
+    log.drop_after(0)
+    self.assertEqual((metrics.read(self.path), log.probes), ([], {}))
+    self.assertEqual(os.listdir(self.model_dir), [])
+
+
+if __name__ == "__main__":
+  tf.test.main()

@@ -1,0 +1,74 @@
+"""Tests of the choice of a strategy; what strategies do is tested where it is used."""
+
+import json
+import os
+from unittest import mock
+
+import tensorflow as tf
+from absl.testing import parameterized
+
+from avssl_tf.training import settings, strategies
+
+
+def _tf_config(task=None, **cluster):
+  return mock.patch.dict(
+    os.environ, {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task or {}})}
+  )
+
+
+class StrategiesTest(parameterized.TestCase):
+
+  def test_one_device(self):
+    strategy = strategies.create()
+    self.assertEqual(strategy.num_replicas_in_sync, 1)
+    self.assertTrue(strategies.is_chief())
+    self.assertEqual(strategies.gather(strategy, 5), [5])
+
+  @parameterized.parameters(
+    ({"type": "worker", "index": 0}, {"worker": ["a:1", "b:1"]}, True),
+    ({"type": "worker", "index": 1}, {"worker": ["a:1", "b:1"]}, False),
+    ({"type": "chief", "index": 0}, {"chief": ["a:1"], "worker": ["b:1"]}, True),
+    ({"type": "worker", "index": 0}, {"chief": ["a:1"], "worker": ["b:1"]}, False),
+    ({}, {}, True),
+  )
+  def test_chief(self, task, cluster, expected):
+    with _tf_config(task, **cluster):
+      self.assertEqual(strategies.is_chief(), expected)
+
+  @parameterized.parameters("{", "[]", '{"cluster": {"worker": "a:1"}}', '{"task": 3}')
+  def test_config_that_is_not_understood(self, text):
+    with mock.patch.dict(os.environ, {"TF_CONFIG": text}):
+      with self.assertRaisesRegex(settings.ConfigurationError, "TF_CONFIG is not understood"):
+        strategies.create()
+
+  def test_virtual_devices(self):
+    with self.assertRaisesRegex(settings.ConfigurationError, "must be 0 or more, got -1"):
+      strategies.create(virtual_devices=-1)
+    with _tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]):
+      with self.assertRaisesRegex(settings.ConfigurationError, "for one machine"):
+        strategies.create(virtual_devices=2)
+    tf.zeros([])  # TensorFlow has started.
+    with self.assertRaisesRegex(settings.ConfigurationError, "after TensorFlow had started"):
+      strategies.create(virtual_devices=2)
+
+  def test_on_chief(self):
+    strategy = tf.distribute.get_strategy()
+    calls = []
+    strategies.on_chief(strategy, lambda: calls.append("chief"))
+    self.assertEqual(calls, ["chief"])
+
+    def fail():
+      raise FileExistsError("full")
+
+    with self.assertRaisesRegex(FileExistsError, "full"):
+      strategies.on_chief(strategy, fail)
+    # What the others see of it.
+    with mock.patch.object(strategies, "is_chief", lambda: False):
+      strategies.on_chief(strategy, fail)
+      with mock.patch.object(strategies, "gather", lambda *unused: [1, 0]):
+        with self.assertRaisesRegex(strategies.ChiefError, "The first worker gave up"):
+          strategies.on_chief(strategy, fail)
+
+
+if __name__ == "__main__":
+  tf.test.main()

@@ -1,0 +1,261 @@
+"""Tests of training runs: resumes, precisions, optimisers, NaN, and what is refused."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import re
+import unittest
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import addons
+from avssl_tf.evaluation.probe import Probe
+from avssl_tf.training import callbacks, checkpoints, metrics, optimizers, settings
+from tests import tiny_run
+
+STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8
+
+
+class _Killed(Exception):
+  pass
+
+
+def _killed_after(step: int):
+  """Breaks a run off after a step, whatever was to happen then."""
+  on_step_end = callbacks.LossLog.on_step_end
+
+  def interrupted(self, logs):
+    on_step_end(self, logs)
+    if self.step == step:
+      raise _Killed
+
+  return mock.patch.object(callbacks.LossLog, "on_step_end", interrupted)
+
+
+class ResumeTest(tiny_run.TestCase):
+
+  def assert_resumes_exactly(self, kill_after, **arguments):
+    """Compares a run broken off after some steps with one that never was."""
+    tiny_run.train(self.data_dir, self.path("whole"), **arguments)
+    for step in kill_after:
+      with self.assertRaises(_Killed), _killed_after(step):
+        tiny_run.train(self.data_dir, self.path("killed"), **arguments)
+    tiny_run.train(self.data_dir, self.path("killed"), **arguments)
+    whole = tiny_run.saved(self.path("whole"))
+    self.assert_same_state(tiny_run.saved(self.path("killed")), whole)
+    return whole
+
+  def test_killed_again_and_again(self):
+    network = lambda: tiny_run.TinyNetwork(batch_norm=True)  # noqa: E731
+    # Before the first checkpoint, after it, at the end of an epoch, and in the next one.
+    state = self.assert_resumes_exactly((1, 2, 3, 5), network=network, probe_every_epochs=1)
+    start = tiny_run.saved(self.path("whole"), 4)
+    for part in ("video_net", "video_bank", "moving_mean", "objective/step"):
+      changed = [n for n in state if part in n and not np.array_equal(state[n], start[n])]
+      self.assertTrue(changed, f"{part} did not change: the test proves nothing.")
+
+  def test_log_has_each_step_once_and_keeps_probes(self):
+    arguments = {"probe": Probe(c_grid=(0.1,), batch_size=8), "probe_every_epochs": 1}
+    probed = []
+    measure = Probe.__call__
+
+    def counted(probe, *args, **kwargs):
+      probed.append(probe)
+      return measure(probe, *args, **kwargs)
+
+    with mock.patch.object(Probe, "__call__", counted):
+      for step in (1, 5):
+        with self.assertRaises(_Killed), _killed_after(step):
+          tiny_run.train(self.data_dir, self.path("run"), **arguments)
+      result = tiny_run.train(self.data_dir, self.path("run"), **arguments)
+    lines = metrics.read(self.path("run/metrics.jsonl"))
+    with_loss = [line["step"] for line in lines if "loss" in line]
+    with_probe = [line["step"] for line in lines if "probe/knn_video" in line]
+    self.assertEqual(with_loss, [1, 2, 3, 4, 5, 6])
+    self.assertEqual(with_probe, [0, 3, 6])
+    self.assertEqual(list(result.probes), [0, 3, 6])
+    self.assertEqual(len(probed), 3)
+
+  def test_probe_between_epochs_is_made_up_for(self):
+    arguments = {
+      "probe": Probe(c_grid=(0.1,), batch_size=8),
+      "probe_every_epochs": 1,
+      "checkpoint_every_steps": STEPS_PER_EPOCH,
+    }
+    original = Probe.__call__
+
+    def killed(probe, *args, **kwargs):
+      if os.path.exists(self.path(f"run/checkpoints/ckpt-{STEPS_PER_EPOCH}.index")):
+        raise _Killed
+      return original(probe, *args, **kwargs)
+
+    with self.assertRaises(_Killed), mock.patch.object(Probe, "__call__", killed):
+      tiny_run.train(self.data_dir, self.path("run"), **arguments)
+    result = tiny_run.train(self.data_dir, self.path("run"), **arguments)
+    self.assertEqual(list(result.probes), [0, 3, 6])
+
+  def test_optimizers_and_precisions(self):
+    cases = {
+      "adam_float32": (lambda learning_rate: optimizers.Adam(learning_rate, l2=0.1), "float32"),
+      "adamw_bfloat16": (tf.keras.optimizers.AdamW, "mixed_bfloat16"),
+      "adam_float16": (optimizers.Adam, "mixed_float16"),
+      # An optimiser of the old kind, whose loss is scaled by another wrapper.
+      "lamb_float16": (addons.LAMB, "mixed_float16"),
+    }
+    parent = self.folder
+    for name, (optimizer, precision) in cases.items():
+      with self.subTest(name):
+        self.folder = os.path.join(parent, name)
+        os.mkdir(self.folder)
+        state = self.assert_resumes_exactly(
+          (3,), optimizer=optimizer, precision=precision, num_epochs=1
+        )
+        numbers = [value for value in state.values() if value.dtype != object]
+        self.assertTrue(all(np.isfinite(value).all() for value in numbers))
+        has_scale = any("loss_scale" in key for key in state)
+        self.assertEqual(has_scale, precision == "mixed_float16")
+        lines = metrics.read(self.path("whole/metrics.jsonl"))
+        self.assertEqual([line["step"] for line in lines], [1, 2, 3])
+        rate = tiny_run.schedule(total_steps=3, steps_per_epoch=3)
+        for line in lines:
+          self.assertAlmostEqual(line["learning_rate"], float(rate(line["step"])), places=6)
+
+
+class PrecisionTest(tiny_run.TestCase):
+
+  def test_float16_scales_the_loss(self):
+    scales = []
+    kind = type(tf.keras.mixed_precision.LossScaleOptimizer(tf.keras.optimizers.Adam()))
+    scaled, unscaled = kind.get_scaled_loss, kind.get_unscaled_gradients
+
+    def spy_loss(self, loss):
+      scales.append("loss")
+      return scaled(self, loss)
+
+    def spy_gradients(self, gradients):
+      scales.append("gradients")
+      return unscaled(self, gradients)
+
+    with mock.patch.object(kind, "get_scaled_loss", spy_loss), mock.patch.object(
+      kind, "get_unscaled_gradients", spy_gradients
+    ):
+      tiny_run.train(
+        self.data_dir, self.path("run"), precision="mixed_float16", num_epochs=1
+      )
+    self.assertEqual(scales, ["loss", "gradients"])
+
+  def test_unknown_precision(self):
+    with self.assertRaisesRegex(ValueError, "precision is 'float8'; expected one of float32"):
+      tiny_run.train(self.data_dir, self.path("run"), precision="float8")
+
+
+class NonFiniteTest(tiny_run.TestCase):
+
+  def assert_stops(self, message, last_step, **arguments):
+    with self.assertRaisesRegex(checkpoints.NonFiniteError, message) as caught:
+      tiny_run.train(self.data_dir, self.path("run"), **arguments)
+    self.assertIn(f"the last good checkpoint is {self.path('run')}", str(caught.exception))
+    self.assertTrue(checkpoints.latest(self.path("run")).endswith(f"ckpt-{last_step}"))
+    for name, value in tiny_run.saved(self.path("run")).items():
+      if value.dtype != object:
+        self.assertTrue(np.isfinite(value).all(), name)
+
+  def test_diverging_weights_between_two_lines_of_the_log(self):
+    self.assert_stops(
+      r"loss.* became NaN or infinite within steps 1\.\.2", 0, log_every_steps=100,
+      schedule=lambda **unused: 1e38,
+    )  # fmt: skip
+
+  def test_loss(self):
+    self.assert_stops(
+      r"loss.* became NaN or infinite within steps 2\.\.2", 0, checkpoint_every_steps=100,
+      schedule=lambda **unused: 1e38,
+    )  # fmt: skip
+
+  def test_statistics_that_no_loss_shows(self):
+
+    class Broken(tiny_run.TinyNetwork):
+
+      def __init__(self):
+        super().__init__(batch_norm=True)
+        self.calls = self.add_weight("calls", [], trainable=False, initializer="zeros")
+
+      def call(self, batch, training=False):
+        if training:
+          self.calls.assign_add(1.0)
+          mean = self.norm.moving_mean
+          # As many calls as fill the memory, and three steps.
+          mean.assign(tf.where(self.calls > 6, mean + float("nan"), mean))
+        return super().call(batch, training)
+
+    self.assert_stops("After step 4 .*moving_mean.* held NaN", 2, network=Broken)
+
+
+class RefusalTest(tiny_run.TestCase):
+
+  def assert_refused(self, kind, message, **arguments):
+    with self.assertRaisesRegex(kind, message):
+      tiny_run.train(arguments.pop("data_dir", self.data_dir), self.path("run"), **arguments)
+    self.assertFalse(os.path.exists(self.path("run/checkpoints")))
+
+  def test_settings_that_fit_no_run(self):
+    self.assert_refused(ValueError, "has no split 'tarin'", split="tarin")
+    self.assert_refused(ValueError, "batch_size is 32, but split 'train' of", batch_size=32)
+    self.assert_refused(ValueError, "positive multiple", batch_size=0)
+    self.assert_refused(ValueError, "num_epochs is 0", num_epochs=0)
+    self.assert_refused(ValueError, "log_every_steps is 0", log_every_steps=0)
+    self.assert_refused(ValueError, "clips_per_video is 0", clips_per_video=0)
+    self.assert_refused(ValueError, "sampling is 'some'", sampling="some")
+    self.assert_refused(FileNotFoundError, "no .finished. data set", data_dir=self.path("none"))
+
+  def test_sound_of_another_rate(self):
+    clip = dataclasses.replace(tiny_run.CLIP, sample_rate_hz=4000)
+    self.assert_refused(ValueError, "has 4000 Hz, the spectrogram expects 8000 Hz", clip=clip)
+
+
+class ChangedRunTest(tiny_run.TestCase):
+  """Runs that go on with another configuration than they began with."""
+
+  def setUp(self):
+    super().setUp()
+    with self.assertRaises(_Killed), _killed_after(4):
+      tiny_run.train(self.data_dir, self.path("run"))
+
+  def assert_untouched(self):
+    self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-2"))
+
+  def test_longer(self):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+      tiny_run.train(self.data_dir, self.path("run"), num_epochs=3)
+    self.assertIn("WARNING: the configuration has changed since the run began", output.getvalue())
+    self.assertIn("  train.num_epochs: 2 -> 3\n", output.getvalue())
+    self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-9"))
+
+  def test_what_no_run_can_change(self):
+    for name, value in {"batch_size": 4, "seed": 1, "split": "train[:16]"}.items():
+      changed = rf"  train\.{name}: .* -> {re.escape(repr(value))}\n"
+      with self.assertRaisesRegex(settings.ConfigurationError, changed):
+        tiny_run.train(self.data_dir, self.path("run"), **{name: value})
+    self.assert_untouched()
+
+  def test_other_networks_or_data(self):
+
+    class Wider(tiny_run.TinyNetwork):
+      embedding_dim = 5
+
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
+      tiny_run.train(self.data_dir, self.path("run"), network=Wider)
+    other = tiny_run.make_data(self.path("other"), num_train=16)
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "a row for each of the data set's"):
+      tiny_run.train(other, self.path("run"))
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "optimiser"):
+      tiny_run.train(self.data_dir, self.path("run"), optimizer=tf.keras.optimizers.SGD)
+    self.assert_untouched()
+
+
+if __name__ == "__main__":
+  unittest.main()
