@@ -22,16 +22,16 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import app, flags
 
+from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import BuildError, Result, build, describe_failures
 from avssl_tf.data.building.plan import Cutting
-from avssl_tf.data.building.readers import MediaReader, WorldReader
+from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources.folder import clips_of_folder
 from avssl_tf.data.sources.holdout import hold_out
 from avssl_tf.data.sources.manifest import clips_of_manifest
-from avssl_tf.data.sources.world import clips_of_world
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
 
@@ -125,19 +125,7 @@ def demo_recipe() -> Recipe:
       "its own. Its knobs are gin parameters: --gin_param=PlanarWorld.num_train=512."
     )
   world = gin.get_configurable(PlanarWorld)()
-  requests, label_names = clips_of_world(world)
-  return Recipe(
-    name="planar",
-    requests=requests,
-    label_names=label_names,
-    reader=WorldReader(world),
-    cutting=Cutting(world.clip_duration_sec, world.clip_duration_sec),
-    # Tiny frames of thin, coloured shapes: colour at full resolution, and bytes are no matter.
-    jpeg=JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4"),
-    num_shards=FLAGS.num_shards,
-    spectrogram=spectrogram_at(world.sample_rate_hz),
-    origin={"source": "demo"},
-  )
+  return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards)
 
 
 def spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
@@ -199,14 +187,14 @@ def main(argv) -> None:
   from avssl_tf.training import configuration
 
   started = time.monotonic()
-  demo = FLAGS.source == "demo"
-  output_dir = FLAGS.output_dir or (_DEMO_OUTPUT_DIR if demo else None)
+  is_demo = FLAGS.source == "demo"
+  output_dir = FLAGS.output_dir or (_DEMO_OUTPUT_DIR if is_demo else None)
   try:
     if output_dir is None:
       raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
-    configuration.parse(([_DEMO_GIN_FILE] if demo else []) + FLAGS.gin_file, FLAGS.gin_param)
+    configuration.parse(([_DEMO_GIN_FILE] if is_demo else []) + FLAGS.gin_file, FLAGS.gin_param)
     result = build(
-      demo_recipe() if demo else media_recipe(),
+      demo_recipe() if is_demo else media_recipe(),
       output_dir,
       FLAGS.num_workers,
       FLAGS.max_failure_rate,
