@@ -16,6 +16,7 @@ the clips that now succeed had never failed.
 """
 
 import collections
+import contextlib
 import dataclasses
 import json
 import os
@@ -186,11 +187,12 @@ class _Build:
       total = sum(len(shard.clips) for shard in planned)
       done = total - sum(len(task.clips) for task in tasks)
       with ProgressBar("Encoding", "clip", total, done) as bar:
-        finished = workers.run(shards.build_shard, tasks, self._num_workers, bar.reach)
-        for position, state in finished:
-          states[missing[position]] = state
-          # Too many failures are too many as soon as they are, not hours later.
-          self._check_failures(failures + _failures(states), num_asked)
+        run = workers.run(shards.build_shard, tasks, self._num_workers, bar.reach)
+        with contextlib.closing(run) as finished:
+          for position, state in finished:
+            states[missing[position]] = state
+            # Too many failures are too many as soon as they are, not hours later.
+            self._check_failures(failures + _failures(states), num_asked)
     for old in generations[:-1]:
       self._folder.drop_generation(old)
     return states, not missing and len(generations) == 1

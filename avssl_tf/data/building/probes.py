@@ -4,6 +4,7 @@ A probe costs little, but not nothing, and there may be a million files: what is
 appended to a journal, so that a build started again probes only what it has not seen.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -73,11 +74,13 @@ class ProbeJournal:
       for i in range(0, len(missing), _PROBES_PER_TASK)
     ]
     with open(self._path, "a", encoding="utf-8") as f:
-      for _, probes in workers.run(_probe_files, tasks, num_workers, on_progress):
-        for probe in probes:
-          f.write(json.dumps(dataclasses.asdict(probe)) + "\n")
-          self.probes[probe.path] = probe
-        f.flush()
+      run = workers.run(_probe_files, tasks, num_workers, on_progress)
+      with contextlib.closing(run) as finished:
+        for _, probes in finished:
+          for probe in probes:
+            f.write(json.dumps(dataclasses.asdict(probe)) + "\n")
+            self.probes[probe.path] = probe
+          f.flush()
 
   def changed(self, paths: Sequence[str]) -> list[str]:
     """Those of `paths` that are no longer the files that were probed."""

@@ -6,7 +6,9 @@ once more is left out, with the reason, and the rest goes on.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -19,6 +21,8 @@ from typing import Any, Callable, Optional
 # Not "fork": TensorFlow's threads do not survive it.
 _PROCESSES = multiprocessing.get_context("spawn")
 _POLL_SEC = 0.2
+# Tasks handed over before a process is free for them. Waiting takes time for each: not more.
+_TASKS_AHEAD = 4
 _STOP = 0  # Slot of the progress array that tells the workers to stop.
 
 CRASHED = "crash: the process that worked on it died twice"
@@ -55,6 +59,8 @@ def run(
   on_progress: Optional[Callable[[int], None]] = None,
 ) -> Iterator[tuple[int, Any]]:
   """Yields `(position, function(tasks[position], monitor))` as tasks get done, in any order.
+
+  Closed early (see `contextlib.closing`) it stops the processes at their next item.
 
   Args:
     function: of a module's top level.
@@ -119,24 +125,26 @@ class _Pool:
     executor = concurrent.futures.ProcessPoolExecutor(
       min(num_workers, len(positions)), _PROCESSES, _start_worker, (self._slots,)
     )
+    upcoming = iter(positions)
+    running = {}
     try:
-      futures = {
-        executor.submit(
-          _call, self._function, position, self._tasks[position], self._skip.get(position, {})
-        ): position
-        for position in positions
-      }
-      pending = set(futures)
-      while pending:
-        done, pending = concurrent.futures.wait(
-          pending, _POLL_SEC, concurrent.futures.FIRST_COMPLETED
+      while True:
+        for position in itertools.islice(upcoming, num_workers + _TASKS_AHEAD - len(running)):
+          running[self._submit(executor, position)] = position
+        if not running:
+          break
+        done, _ = concurrent.futures.wait(
+          running, _POLL_SEC, concurrent.futures.FIRST_COMPLETED
         )
         self._on_progress(sum(self._slots[1:]))
         for future in done:
-          if not isinstance(future.exception(), BrokenProcessPool):
+          position = running.pop(future)
+          if isinstance(future.exception(), BrokenProcessPool):
+            upcoming = iter(())  # What was done all the same is still to be taken.
+          else:
             result = future.result()
-            waiting.discard(futures[future])
-            yield futures[future], result
+            waiting.discard(position)
+            yield position, result
     except BrokenProcessPool:
       pass  # `submit` on a pool that broke at once; sorted out below.
     finally:
@@ -151,6 +159,14 @@ class _Pool:
       )
     return suspects
 
+  def _submit(self, executor, position: int) -> concurrent.futures.Future:
+    # Ctrl-C is for the parent, which tells the workers. A process that is started here inherits
+    # that it is blocked.
+    with _interrupts_blocked():
+      return executor.submit(
+        _call, self._function, position, self._tasks[position], self._skip.get(position, {})
+      )
+
   def blame(self, position: int) -> None:
     """Leaves out the item at which the task's process died."""
     item = self._slots[position + 1] - 1
@@ -161,11 +177,18 @@ class _Pool:
     self._slots[_STOP] = 1
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+  previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def _start_worker(slots) -> None:
   global _progress
   _progress = slots
-  # Ctrl-C is for the parent, which tells the workers.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
   # One thread a process, and no process takes memory of a GPU. Set before TensorFlow is
   # imported, which happens when the first task arrives.
   os.environ["TF_NUM_INTRAOP_THREADS"] = "1"

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data import records, schema
+from avssl_tf.data.building import shards, workers
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.work_folder import BuildError, WorkFolder
 from avssl_tf.data.dataset_info import DatasetInfo
@@ -244,6 +245,24 @@ class BuildTest(test_base.TestCase):
       build(recipe, self.output, 0, 0.2)
     self.assertLess(read.call_count, 17)
     self.assertEqual(all_bytes(self.output), self.reference())
+
+  def test_the_workers_stop_when_the_build_is_given_up(self):
+    self.break_files()
+    run, stopped = workers.run, []
+
+    def observed(*args):
+      try:
+        yield from run(*args)
+      finally:
+        stopped.append(args[0])
+
+    with mock.patch.object(workers, "run", observed):
+      try:
+        build(fake_source.recipe(self.inputs), self.output, 0, 0.1)
+      except BuildError:  # While it is handled, it keeps alive what raised it.
+        self.assertEqual(stopped[-1], shards.build_shard)
+      else:
+        self.fail("It was to give up.")
 
   def test_nothing_usable_ends_the_build_at_any_rate(self):
     fake_source.write_files(self.inputs, ["unreadable"] * len(GOOD))

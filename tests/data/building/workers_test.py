@@ -1,10 +1,13 @@
 """Tests of the worker processes: results, crashes, and ends."""
 
+import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 from absl.testing import absltest
 
@@ -31,6 +34,13 @@ class WorkersTest(absltest.TestCase):
       self.assertEqual(results, {0: [2, 4], 1: [], 2: [6], 3: [8, 10, 12]})
       self.assertEqual(begun[-1], 6)
       self.assertEqual(begun, sorted(begun))
+
+  def test_few_tasks_are_waited_for_at_a_time(self):
+    wait = concurrent.futures.wait
+    with mock.patch.object(concurrent.futures, "wait", side_effect=wait) as waited:
+      results = dict(workers.run(fake_tasks.double, [[i] for i in range(100)], 2))
+    self.assertEqual(results, {i: [2 * i] for i in range(100)})
+    self.assertLess(max(len(call.args[0]) for call in waited.call_args_list), 10)
 
   def test_a_process_killed_once_is_replaced(self):
     tasks = [[1, f"crash once {self.marker}", 2], [3], [4]]
@@ -79,6 +89,38 @@ class WorkersTest(absltest.TestCase):
     while any(os.path.exists(f"/proc/{pid}") for pid in pids):
       self.assertLess(time.monotonic(), give_up, "A worker outlived its parent.")
       time.sleep(0.05)
+
+  def test_an_interrupt_while_they_start_is_the_parents_alone(self):
+    script = (
+      "import time\n"
+      "from avssl_tf.data.building import workers\n"
+      "from tests.data.building import fake_tasks\n"
+      "if __name__ == '__main__':\n"
+      "  try:\n"
+      "    list(workers.run(fake_tasks.double, [[1]] * 9, 2))\n"
+      "  except KeyboardInterrupt:\n"
+      "    print('stopped')\n"
+      "else:\n"
+      f"  open({self.marker!r}, 'w').close()\n"
+      "  time.sleep(2)\n"
+    )
+    path = f"{self.marker}.py"
+    with open(path, "w") as f:
+      f.write(script)
+    process = subprocess.Popen(
+      [sys.executable, path],
+      env={**os.environ, "PYTHONPATH": REPOSITORY},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      start_new_session=True,
+    )
+    while not os.path.exists(self.marker):
+      self.assertIsNone(process.poll(), "It was to be interrupted, but has ended already.")
+      time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # As a terminal does it.
+    output, errors = process.communicate()
+    self.assertEqual((output, errors), ("stopped\n", ""))
 
   def count_begun(self):
     if not os.path.exists(self.marker):
