@@ -29,6 +29,7 @@ flags.DEFINE_string("output", None, "Picture to draw, such as contact.png; none 
 flags.DEFINE_integer("num_clips", 18, "Clips in the picture.", lower_bound=1)
 
 _MAX_PROBLEMS_SHOWN = 20
+_PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def print_survey(info: DatasetInfo, found: Survey) -> None:
@@ -62,13 +63,30 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
     print(f"    {name[:24]:24s} {' '.join(f'{s} {n:6d}' for s, n in by_split.items())}  {bar}")
 
 
+def check_output() -> None:
+  """Makes sure, before all the work, that the picture can be saved.
+
+  Raises:
+    ValueError: it cannot.
+  """
+  if not FLAGS.output.endswith(_PICTURES):
+    raise ValueError(f"--output={FLAGS.output} ends in none of {', '.join(_PICTURES)}.")
+  folder = os.path.dirname(os.path.abspath(FLAGS.output))
+  if not os.path.isdir(folder):
+    raise ValueError(f"--output={FLAGS.output}: there is no folder {folder!r}.")
+
+
 def main(argv) -> None:
   """Inspects the data set of `--data_dir`."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  # Names of files may hold bytes that are no text.
+  sys.stdout.reconfigure(errors="backslashreplace")
   try:
+    if FLAGS.output:
+      check_output()
     info = DatasetInfo.load(FLAGS.data_dir)
-  except (FileNotFoundError, ValueError) as error:
+  except (OSError, ValueError) as error:
     sys.exit(f"Error: {error}")
   total = sum(info.num_clips(split) for split in info.splits)
   with ProgressBar("Checking", "clip", total) as bar:
@@ -80,7 +98,10 @@ def main(argv) -> None:
     print(f"  ... and {len(found.problems) - _MAX_PROBLEMS_SHOWN} problems more")
   if FLAGS.output and found.samples:
     title = f"{info.name}: {len(found.samples)} of {total} clips"
-    contact_sheet.draw(found.samples, title).savefig(FLAGS.output)
+    try:
+      contact_sheet.draw(found.samples, title).savefig(FLAGS.output)
+    except OSError as error:
+      sys.exit(f"Error: the picture cannot be saved: {error}")
     print(f"  picture    {FLAGS.output}")
   if found.problems:
     sys.exit(f"{len(found.problems)} checks failed.")

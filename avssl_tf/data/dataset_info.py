@@ -164,14 +164,14 @@ class DatasetInfo:
         f"No {FILE_NAME} in {data_dir!r}: there is no (finished) data set. Build one with "
         "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
       )
-    with open(path, encoding="utf-8") as f:
-      content = json.load(f)
     try:
+      with open(path, encoding="utf-8") as f:
+        content = json.load(f)
       content["splits"] = {
         name: [Shard(**shard) for shard in shards] for name, shards in content["splits"].items()
       }
       return cls(**content)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
       raise ValueError(
         f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
       ) from error

@@ -35,12 +35,14 @@ def draw(clips: Sequence[StoredClip], title: str, num_columns: int = 3) -> Figur
   width, height = _PANEL_INCHES
   figure = Figure((width * num_columns, height * num_rows + 0.4), dpi=110, layout="constrained")
   FigureCanvasAgg(figure)  # Needs no display.
-  figure.suptitle(title, fontsize=10)
+  # Names are no formulas, whatever dollar signs are in them.
+  figure.suptitle(title, fontsize=10, parse_math=False)
   panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.02, wspace=0.02)
   for clip, panel in zip(clips, panels.flat):
     top, bottom = panel.subplots(2, 1, height_ratios=(1.1, 1))
     label = ", ".join(clip.labels) or "no label"
-    top.set_title(f"{label}   {clip.example_id[-48:]}", fontsize=7, pad=2)
+    name = f"{label}   {clip.example_id[-48:]}"
+    top.set_title(name, fontsize=7, pad=2, parse_math=False)
     top.imshow(filmstrip(clip))
     top.axis("off")
     _draw_sound(bottom, clip)

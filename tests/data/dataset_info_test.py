@@ -95,3 +95,12 @@ class FileTest(test_base.TestCase):
       json.dump({"splits": {}, "surprise": 1}, f)
     with self.assertRaisesRegex(ValueError, "build the data set again"):
       dataset_info.DatasetInfo.load(folder)
+
+  def test_damaged(self):
+    folder = tempfile.mkdtemp(dir=self.get_temp_dir())
+    path = os.path.join(folder, dataset_info.FILE_NAME)
+    for content in ("{", "[1]", "\x00"):
+      with open(path, "w", encoding="utf-8") as f:
+        f.write(content)
+      with self.assertRaisesRegex(ValueError, f"{path}.*build the data set again"):
+        dataset_info.DatasetInfo.load(folder)

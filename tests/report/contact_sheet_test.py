@@ -11,7 +11,7 @@ from avssl_tf.data.checks import StoredClip
 from avssl_tf.report import contact_sheet
 
 
-def _clip(boxes=None, height=30, width=40, channels=1):
+def _clip(boxes=None, height=30, width=40, channels=1, name="a/long/name.mp4@0.000"):
   frames = np.zeros((6, height, width, 3), np.uint8)
   frames[:3] = (255, 0, 0)  # BGR: the first half is blue.
   return StoredClip(
@@ -25,7 +25,7 @@ def _clip(boxes=None, height=30, width=40, channels=1):
     num_samples=4800,
     labels=["class"],
     label_indexes=[0],
-    example_id="a/long/name.mp4@0.000",
+    example_id=name,
     index=0,
     boxes=boxes,
   )
@@ -47,6 +47,11 @@ class ContactSheetTest(absltest.TestCase):
     rows, columns = np.nonzero(yellow)
     self.assertEqual((rows.min(), rows.max()), (24, 72))
     self.assertEqual((columns.min(), columns.max()), (65, 116))
+
+  def test_names_are_no_formulas(self):
+    figure = contact_sheet.draw([_clip(name="cost$_{in$.mp4")], "mine$_{$")
+    with tempfile.TemporaryDirectory() as folder:
+      figure.savefig(os.path.join(folder, "sheet.png"))
 
   def test_the_sheet_is_saved(self):
     for count in (1, 4):

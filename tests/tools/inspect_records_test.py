@@ -49,6 +49,17 @@ class InspectRecordsTest(absltest.TestCase):
     self.assertIn("PROBLEM", process.stdout)
     self.assertIn("checks failed", process.stderr)
 
+  def test_a_picture_that_cannot_be_saved_is_told_before_the_checks(self):
+    for path, message in (
+      ("/nowhere/contact.png", "no folder '/nowhere'"),
+      ("contact.tfrecord", "ends in none of"),
+    ):
+      process = _run(f"--data_dir={self.data_dir}", f"--output={path}")
+      self.assertEqual(process.returncode, 1)
+      self.assertIn(message, process.stderr)
+      self.assertNotIn("Checking", process.stderr)
+      self.assertNotIn("Traceback", process.stderr)
+
   def test_no_data_set(self):
     process = _run("--data_dir=/nowhere")
     self.assertEqual(process.returncode, 1)

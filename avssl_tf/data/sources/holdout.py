@@ -1,6 +1,7 @@
 """Lays part of a data set without splits aside for testing."""
 
 import dataclasses
+import os
 import zlib
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipReque
     The requests in their order; unchanged where the source names a split other than "train".
 
   Raises:
-    ValueError: `fraction` is not in 0..1.
+    ValueError: `fraction` is not 0 or more and below 1.
   """
   if not 0 <= fraction < 1:
     raise ValueError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
@@ -32,7 +33,7 @@ def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipReque
     return list(requests)
   label_of = {request.media_id: request.label for request in requests}
   files_of = {}
-  for media_id in sorted(label_of, key=lambda m: (zlib.crc32(m.encode()), m)):
+  for media_id in sorted(label_of, key=lambda m: (zlib.crc32(os.fsencode(m)), m)):
     files_of.setdefault(label_of[media_id], []).append(media_id)
   held_out = {
     media_id

@@ -1,5 +1,6 @@
 """Tests of laying files aside for testing."""
 
+import os
 import unittest
 
 from avssl_tf.data.sources.clip_request import ClipRequest
@@ -39,6 +40,10 @@ class HoldOutTest(unittest.TestCase):
   def test_takes_one_of_few_and_none_of_one(self):
     self.assertEqual(len(self._test_files(hold_out([_request("a"), _request("b")], 0.1))), 1)
     self.assertEqual(self._test_files(hold_out([_request("a")], 0.1)), set())
+
+  def test_takes_names_that_are_not_text(self):
+    requests = [_request(name) for name in ("a.mp4", os.fsdecode(b"b\xff.mp4"))]
+    self.assertEqual(len(self._test_files(hold_out(requests, 0.5))), 1)
 
   def test_leaves_data_with_splits_alone(self):
     requests = [_request(f"{i}.mp4") for i in range(9)] + [_request("v.mp4", split="validation")]
