@@ -1,3 +1,5 @@
+"""Tests of the builder: what comes out, whatever happens on the way."""
+
 import contextlib
 import glob
 import json
@@ -5,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from unittest import mock
 
@@ -13,28 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data import records, schema
-from avssl_tf.data.building import shards, workers
 from avssl_tf.data.building.build import build
-from avssl_tf.data.building.work_folder import BuildError, WorkFolder
 from avssl_tf.data.dataset_info import DatasetInfo
-from tests import test_base
-from tests.data.building import fake_source
+from tests.data.building import build_case, fake_source
+from tests.data.building.build_case import GOOD, all_bytes
 
 REPOSITORY = os.path.dirname(
   os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 )
-GOOD = ["4.0", "2.0", "5.5", "6.0", "1.5", "4.5", "2.0", "3.0", "8.0", "2.5"]
-BROKEN = {2: "unreadable", 5: "4.5 bad 2.0", 8: "8.0 bad 0.0"}
-
-
-def all_bytes(directory):
-  """Content of all files that a reader of the data set sees, by name."""
-  content = {}
-  for name in os.listdir(directory):
-    if name != ".build":
-      with open(os.path.join(directory, name), "rb") as f:
-        content[name] = f.read()
-  return content
 
 
 class Killed(BaseException):
@@ -64,33 +51,7 @@ def killed_at(step):
     yield count
 
 
-class BuildTest(test_base.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.inputs = os.path.join(self.new_folder(), "inputs")
-    self.output = self.new_folder()
-    fake_source.write_files(self.inputs, GOOD)
-    # Hundreds of files are written, and the tests do not cut the power.
-    self.enter_context(mock.patch.object(os, "fsync"))
-
-  def enter_context(self, context):
-    self.addCleanup(context.__exit__, None, None, None)
-    return context.__enter__()
-
-  def new_folder(self):
-    return self.enter_context(tempfile.TemporaryDirectory())
-
-  def reference(self, **changes):
-    """All bytes of an uninterrupted build of the inputs as they are."""
-    directory = self.new_folder()
-    build(fake_source.recipe(self.inputs, **changes), directory, 0, 0.9)
-    return all_bytes(directory)
-
-  def break_files(self, texts=None):
-    fake_source.write_files(
-      self.inputs, [(texts or BROKEN).get(n, text) for n, text in enumerate(GOOD)]
-    )
-
+class BuildTest(build_case.BuildCase):
   def test_records_are_numbered_densely_and_found_by_their_offsets(self):
     info = build(fake_source.recipe(self.inputs), self.output, 0).info
     self.assertEqual(info, DatasetInfo.load(self.output))
@@ -232,77 +193,6 @@ class BuildTest(test_base.TestCase):
     os.remove(os.path.join(self.output, info.shards("train")[1].file))
     self.assertFalse(build(recipe, self.output, 0).was_complete)
     self.assertEqual(all_bytes(self.output), expected)
-
-  def test_too_many_failures_end_the_build_but_keep_the_work(self):
-    self.break_files()
-    recipe = fake_source.recipe(self.inputs)
-    with self.assertRaisesRegex(BuildError, r"(?s)3 of 18 clips.*damaged.*--max_failure_rate=0.1"):
-      build(recipe, self.output, 0, 0.1)
-    self.assertNotIn("dataset_info.json", os.listdir(self.output))
-    with mock.patch.object(
-      fake_source.FakeReader, "read", autospec=True, side_effect=fake_source.FakeReader.read
-    ) as read:
-      build(recipe, self.output, 0, 0.2)
-    self.assertLess(read.call_count, 17)
-    self.assertEqual(all_bytes(self.output), self.reference())
-
-  def test_the_workers_stop_when_the_build_is_given_up(self):
-    self.break_files()
-    run, stopped = workers.run, []
-
-    def observed(*args):
-      try:
-        yield from run(*args)
-      finally:
-        stopped.append(args[0])
-
-    with mock.patch.object(workers, "run", observed):
-      try:
-        build(fake_source.recipe(self.inputs), self.output, 0, 0.1)
-      except BuildError:  # While it is handled, it keeps alive what raised it.
-        self.assertEqual(stopped[-1], shards.build_shard)
-      else:
-        self.fail("It was to give up.")
-
-  def test_nothing_usable_ends_the_build_at_any_rate(self):
-    fake_source.write_files(self.inputs, ["unreadable"] * len(GOOD))
-    with self.assertRaisesRegex(BuildError, "10 of 10 .*"):
-      build(fake_source.recipe(self.inputs), self.output, 0, 1.0)
-    with self.assertRaisesRegex(BuildError, "Nothing is asked for"):
-      build(fake_source.recipe(self.inputs, requests=[]), self.output, 0)
-
-  def test_another_recipe_is_refused_unless_overwritten(self):
-    build(fake_source.recipe(self.inputs), self.output, 0)
-    other = fake_source.recipe(self.inputs, num_shards=2)
-    with self.assertRaisesRegex(BuildError, r"(?s)num_shards: 3 there, 2 now.*--overwrite"):
-      build(other, self.output, 0)
-    build(other, self.output, 0, overwrite=True)
-    self.assertEqual(all_bytes(self.output), self.reference(num_shards=2))
-
-  def test_changed_inputs_are_refused(self):
-    recipe = fake_source.recipe(self.inputs)
-    build(recipe, self.output, 0)
-    changed = os.path.join(self.inputs, "03")
-    with open(changed, "w") as f:
-      f.write("6.00")
-    with self.assertRaisesRegex(BuildError, "1 input file.*03"):
-      build(recipe, self.output, 0)
-    with open(os.path.join(self.inputs, "10"), "w") as f:
-      f.write("2.0")
-    with self.assertRaisesRegex(BuildError, "num_requests: 10 there, 11 now"):
-      build(fake_source.recipe(self.inputs), self.output, 0)
-
-  def test_records_of_unknown_origin_are_not_touched(self):
-    path = os.path.join(self.output, "train-00000-of-00003.tfrecord")
-    with open(path, "wb"):
-      pass
-    with self.assertRaisesRegex(BuildError, "of which nothing is known"):
-      build(fake_source.recipe(self.inputs), self.output, 0)
-    self.assertTrue(os.path.exists(path))
-
-  def test_two_builds_do_not_work_in_one_folder(self):
-    with WorkFolder(self.output), self.assertRaisesRegex(BuildError, "Another build"):
-      build(fake_source.recipe(self.inputs), self.output, 0)
 
 
 if __name__ == "__main__":

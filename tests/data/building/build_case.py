@@ -1,0 +1,50 @@
+"""What the tests of the builder share: inputs, some of them broken, and references."""
+
+import os
+import tempfile
+from unittest import mock
+
+from avssl_tf.data.building.build import build
+from tests import test_base
+from tests.data.building import fake_source
+
+GOOD = ["4.0", "2.0", "5.5", "6.0", "1.5", "4.5", "2.0", "3.0", "8.0", "2.5"]
+BROKEN = {2: "unreadable", 5: "4.5 bad 2.0", 8: "8.0 bad 0.0"}
+
+
+def all_bytes(directory):
+  """Content of all files that a reader of the data set sees, by name."""
+  content = {}
+  for name in os.listdir(directory):
+    if name != ".build":
+      with open(os.path.join(directory, name), "rb") as f:
+        content[name] = f.read()
+  return content
+
+
+class BuildCase(test_base.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.inputs = os.path.join(self.new_folder(), "inputs")
+    self.output = self.new_folder()
+    fake_source.write_files(self.inputs, GOOD)
+    # Hundreds of files are written, and the tests do not cut the power.
+    self.enter_context(mock.patch.object(os, "fsync"))
+
+  def enter_context(self, context):
+    self.addCleanup(context.__exit__, None, None, None)
+    return context.__enter__()
+
+  def new_folder(self):
+    return self.enter_context(tempfile.TemporaryDirectory())
+
+  def reference(self, **changes):
+    """All bytes of an uninterrupted build of the inputs as they are."""
+    directory = self.new_folder()
+    build(fake_source.recipe(self.inputs, **changes), directory, 0, 0.9)
+    return all_bytes(directory)
+
+  def break_files(self, texts=None):
+    fake_source.write_files(
+      self.inputs, [(texts or BROKEN).get(n, text) for n, text in enumerate(GOOD)]
+    )
