@@ -9,6 +9,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from avssl_tf.data.whole_file import whole_file
+
 FILE_NAME = "dataset_info.json"
 
 _SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
@@ -144,11 +146,9 @@ class DatasetInfo:
   def save(self, data_dir: str) -> None:
     """Writes `dataset_info.json` into `data_dir`, atomically."""
     path = os.path.join(data_dir, FILE_NAME)
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as f:
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
       json.dump(dataclasses.asdict(self), f, indent=1, sort_keys=True)
       f.write("\n")
-    os.replace(temporary, path)
 
   @classmethod
   def load(cls, data_dir: str) -> "DatasetInfo":

@@ -23,6 +23,8 @@ import os
 from collections.abc import Sequence
 from typing import Optional
 
+import tensorflow as tf
+
 from avssl_tf.data.building import finish, plan, shards, workers
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
@@ -32,6 +34,7 @@ from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
 from avssl_tf.data.clips import Failure
 from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.whole_file import whole_file
 
 TRAINING_SPLIT = "train"
 
@@ -74,19 +77,26 @@ def build(
     overwrite: deletes what is in the folder first.
 
   Raises:
-    BuildError: nothing asked for, too much failed, the folder holds something else, inputs
-      have changed, or another build is at work there.
+    BuildError: nothing asked for, too much failed, the folder holds something else or cannot
+      be written, inputs have changed, or another build is at work there.
     WorkerError: no worker process can be kept alive.
   """
   if not recipe.requests:
     raise BuildError("Nothing is asked for: the source names no file at all.")
-  os.makedirs(output_dir, exist_ok=True)
-  with WorkFolder(output_dir) as folder:
-    folder.sweep()
-    if overwrite:
-      folder.clear()
-    folder.check_recipe(recipe.settings())
-    return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
+  try:
+    os.makedirs(output_dir, exist_ok=True)
+    with WorkFolder(output_dir) as folder:
+      folder.sweep()
+      if overwrite:
+        folder.clear()
+      folder.check_recipe(recipe.settings())
+      return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
+  # Inputs that cannot be read are failures of the data set: this is about the output.
+  except (OSError, tf.errors.OpError) as error:
+    raise BuildError(
+      f"The data set in {output_dir!r} cannot be written or read: {error}\nWhat is done is kept: "
+      "once this is put right, the same command goes on."
+    ) from error
 
 
 def describe_failures(failures: Sequence[Failure]) -> str:
@@ -216,7 +226,7 @@ class _Build:
   def _check_failures(self, failures: Sequence[Failure], num_asked: int) -> None:
     """Writes `failures.jsonl`, and gives up where there are too many."""
     path = os.path.join(self._folder.output_dir, FAILURES_FILE)
-    with shards.whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
       f.writelines(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
     if len(failures) == num_asked:
       remedy = "None can be used: repair the files and pass --retry_failed."

@@ -14,6 +14,7 @@ from typing import Callable, Optional
 from avssl_tf.data.building import workers
 from avssl_tf.data.clips import Reader, reason_of
 from avssl_tf.data.media import MediaError
+from avssl_tf.data.whole_file import whole_file
 
 _PROBES_PER_TASK = 16
 
@@ -95,10 +96,8 @@ class ProbeJournal:
       probe = Probe(**json.loads(line))
       self.probes[probe.path] = probe
     if len(whole) < len(lines):
-      temporary = f"{self._path}.tmp-{os.getpid()}"
-      with open(temporary, "w", encoding="utf-8") as f:
+      with whole_file(self._path) as temporary, open(temporary, "w", encoding="utf-8") as f:
         f.writelines(whole)
-      os.replace(temporary, self._path)
 
 
 def _probe_files(task: tuple[Reader, list[str]], monitor: workers.Monitor) -> list[Probe]:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional
 
 import tensorflow as tf
@@ -23,6 +23,7 @@ from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.media import MediaError
 from avssl_tf.data.spectrogram_statistics import Sums
+from avssl_tf.data.whole_file import whole_file
 from avssl_tf.spectrograms import Spectrogram
 
 ClipKey = tuple[int, int, int]
@@ -110,21 +111,6 @@ class ShardState:
 def digest_of(clips: Sequence[PlannedClip]) -> str:
   """Fingerprint of a list of clips."""
   return hashlib.sha256(repr([dataclasses.astuple(clip) for clip in clips]).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def whole_file(path: str) -> Iterator[str]:
-  """A temporary name that becomes `path` when all went well, on the disk for sure."""
-  # The process number keeps apart a worker whose parent was killed and its successor.
-  temporary = f"{path}.tmp-{os.getpid()}"
-  try:
-    yield temporary
-    with open(temporary, "rb+") as f:
-      os.fsync(f.fileno())
-    os.replace(temporary, path)
-  finally:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(temporary)
 
 
 def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:

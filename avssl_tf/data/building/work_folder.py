@@ -18,9 +18,11 @@ import shutil
 from typing import Any, Optional
 
 from avssl_tf.data import dataset_info, records
-from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of, whole_file
+from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
+from avssl_tf.data.whole_file import whole_file
 
 FAILURES_FILE = "failures.jsonl"
+_SHARD_PATTERN = f"*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.tfrecord"
 
 
 class BuildError(RuntimeError):
@@ -39,7 +41,7 @@ class WorkFolder:
   def __enter__(self) -> "WorkFolder":
     try:
       fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
       self._lock.close()
       raise BuildError(
         f"Another build is at work in {self.output_dir!r}. Wait for it or stop it first."
@@ -79,8 +81,12 @@ class WorkFolder:
 
   def sweep(self) -> None:
     """Deletes temporary files that a killed build left."""
-    output_dir, work = glob.escape(self.output_dir), glob.escape(self.path)
-    for pattern in (f"{output_dir}/*.tmp-*", f"{work}/*.tmp-*", f"{work}/*/*.tmp-*"):
+    work = glob.escape(self.path)
+    output_dir = glob.escape(self.output_dir)
+    # The output may be anybody's folder: only names that are given here are deleted there.
+    own = (_SHARD_PATTERN, FAILURES_FILE, dataset_info.FILE_NAME)
+    patterns = [f"{output_dir}/{name}.tmp-[0-9]*" for name in own]
+    for pattern in [*patterns, f"{work}/*.tmp-*", f"{work}/*/*.tmp-*"]:
       for path in glob.glob(pattern):
         os.remove(path)
 
@@ -90,8 +96,7 @@ class WorkFolder:
 
   def final_shards(self) -> list[str]:
     """Paths of the finished shards that are there."""
-    pattern = "*-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9].tfrecord"
-    return sorted(glob.glob(os.path.join(glob.escape(self.output_dir), pattern)))
+    return sorted(glob.glob(os.path.join(glob.escape(self.output_dir), _SHARD_PATTERN)))
 
   def check_recipe(self, recipe: dict[str, Any]) -> None:
     """Makes sure that the folder holds nothing but work on `recipe`, and notes it down.

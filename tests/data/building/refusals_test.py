@@ -84,6 +84,40 @@ class RefusalsTest(build_case.BuildCase):
     with WorkFolder(self.output), self.assertRaisesRegex(BuildError, "Another build"):
       build(fake_source.recipe(self.inputs), self.output, 0)
 
+  def test_an_output_that_cannot_be_written_is_told(self):
+    recipe = fake_source.recipe(self.inputs)
+    for path in (os.path.join(self.inputs, "00"), os.path.join(self.inputs, "00", "data")):
+      with self.assertRaisesRegex(BuildError, f"(?s)cannot be written.*{path}"):
+        build(recipe, path, 0)
+    full = tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+    with mock.patch.object(tf.io.TFRecordWriter, "write", side_effect=full):
+      with self.assertRaisesRegex(BuildError, "(?s)cannot be written.*No space left"):
+        build(recipe, self.output, 0)
+    build(recipe, self.output, 0)
+    self.assertEqual(all_bytes(self.output), self.reference())
+
+  def test_files_of_others_are_left_alone(self):
+    names = ["film.tmp-1", "notes.json.tmp-2", "film-00000-of-00001.tfrecord.tmp-old"]
+    for name in names:
+      with open(os.path.join(self.output, name), "wb"):
+        pass
+    build(fake_source.recipe(self.inputs), self.output, 0, overwrite=True)
+    self.assertContainsSubset(names, os.listdir(self.output))
+
+  def test_temporary_files_of_a_killed_build_are_deleted(self):
+    left = [
+      os.path.join(self.output, "train-00001-of-00003.tfrecord.tmp-12"),
+      os.path.join(self.output, "failures.jsonl.tmp-12"),
+      os.path.join(self.output, "dataset_info.json.tmp-12"),
+      os.path.join(self.output, ".build", "recipe.json.tmp-12"),
+    ]
+    os.makedirs(os.path.join(self.output, ".build"))
+    for path in left:
+      with open(path, "wb"):
+        pass
+    build(fake_source.recipe(self.inputs), self.output, 0)
+    self.assertEmpty([path for path in left if os.path.exists(path)])
+
 
 if __name__ == "__main__":
   tf.test.main()
