@@ -1,6 +1,11 @@
 """A progress bar with rate and time to go, for work that may have begun earlier."""
 
+import sys
+
 import tqdm
+
+# Between two states of the bar in a log, which keeps them all.
+_LOG_INTERVAL_SEC = 10.0
 
 
 class ProgressBar:
@@ -13,7 +18,12 @@ class ProgressBar:
     """Initialises the bar; nothing is shown where `done` is all."""
     self._done = done
     self._bar = tqdm.tqdm(
-      desc=description, unit=unit, total=total, initial=done, disable=done == total
+      desc=description,
+      unit=unit,
+      total=total,
+      initial=done,
+      disable=done == total,
+      mininterval=0.1 if sys.stderr.isatty() else _LOG_INTERVAL_SEC,
     )
 
   def __enter__(self) -> "ProgressBar":
