@@ -118,6 +118,9 @@ def _quiet_libraries() -> None:
   )
   logging.get_absl_handler().setFormatter(py_logging.Formatter("%(message)s"))
   tf.get_logger().setLevel(py_logging.WARNING)
+  # Keras compares callbacks with the time to enqueue a step: whichever waits for the device has to
+  # be slow, and one has to.
+  tf.get_logger().addFilter(lambda record: "slow compared to the batch" not in str(record.msg))
   # It has a handler of its own: each message would come twice.
   tf.get_logger().propagate = False
 

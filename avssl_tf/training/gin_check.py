@@ -38,10 +38,11 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
     if name not in settings.macros and "." not in name:
       hint = suggestion(name, settings.macros)
       found.append(f"{where} = %{name}: no {name!r} is defined.{hint}")
-  scopes = set().union(*(source.scopes_used() for source in sources))
+  # What a macro makes, it makes in a scope of its name.
+  scopes = {*settings.macros}.union(*(source.scopes_used() for source in sources))
   for name, value in settings.resolved().items():
     scope, _, selector = name.rpartition("/")
-    if scope and scope not in scopes:
+    if scope and not scopes.issuperset(scope.split("/")):
       hint = suggestion(scope, scopes)
       found.append(f"{name} is set, but no @{scope}/{selector.split('.')[0]} is used.{hint}")
     found.extend(_problems_of_binding(name, value))

@@ -78,7 +78,7 @@ class Settings:
       part.text for value in {**self.macros, **self.bindings}.values()
       for part in _parts(value) if isinstance(part, Reference)
     )  # fmt: skip
-    return {text[1:].rpartition("/")[0] for text in references if "/" in text}
+    return {scope for text in references for scope in text[1:].split("/")[:-1]}
 
   def macros_used(self) -> dict[str, str]:
     """Names of the macros that are referred to, each with a setting that does."""
