@@ -8,7 +8,9 @@
 The same command goes on with a build that was interrupted.
 """
 
+import json
 import os
+import shlex
 import sys
 import time
 from typing import Optional
@@ -82,7 +84,7 @@ def media_recipe() -> Recipe:
   """The recipe of `--source=folder` and `--source=csv`.
 
   Raises:
-    ValueError, FileNotFoundError: the input is not what the flags say.
+    ValueError, OSError: the input is not what the flags say, or cannot be read.
   """
   if FLAGS.source == "folder":
     if not FLAGS.input_dir or FLAGS.input_csv:
@@ -172,11 +174,10 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
   if FLAGS.source != "demo":
     train += " --gin_file=gin/scale/small.gin"
   if output_dir != _DEMO_OUTPUT_DIR:
-    train += f""" --gin_param='data_dir="{output_dir}"'"""
-  print(
-    f"Look at it: python tools/inspect_records.py --data_dir={output_dir} --output=contact.png\n"
-    f"Train:      {train} --model_dir=runs/avid"
-  )
+    binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
+    train += f" --gin_param={shlex.quote(binding)}"
+  look = f"python tools/inspect_records.py --data_dir={shlex.quote(output_dir)}"
+  print(f"Look at it: {look} --output=contact.png\nTrain:      {train} --model_dir=runs/avid")
 
 
 def main(argv) -> None:
@@ -186,6 +187,8 @@ def main(argv) -> None:
   # Not at the top of the file, which each worker process imports: they need none of it.
   from avssl_tf.training import configuration
 
+  # Names of files may hold bytes that are no text.
+  sys.stdout.reconfigure(errors="backslashreplace")
   started = time.monotonic()
   is_demo = FLAGS.source == "demo"
   output_dir = FLAGS.output_dir or (_DEMO_OUTPUT_DIR if is_demo else None)
@@ -201,7 +204,7 @@ def main(argv) -> None:
       FLAGS.retry_failed,
       FLAGS.overwrite,
     )
-  except (BuildError, WorkerError, ValueError, FileNotFoundError) as error:
+  except (BuildError, WorkerError, ValueError, OSError) as error:
     sys.exit(f"Error: {error}")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on where this one was.")

@@ -1,6 +1,7 @@
 """Tests of the command that builds records, as it is called."""
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,34 @@ class MakeTfrecordsTest(absltest.TestCase):
     statistics = info.spectrogram_statistics[Spectrogram().id]
     self.assertTrue(np.all(np.array(statistics["std"]) > 0))
 
+  def test_names_of_any_kind(self):
+    videos = os.path.join(self.folder, "a $b 'c'")
+    good = os.path.join(self.folder, "good.mp4")
+    pictures = media_variants.pictures_at(media_variants.regular_times(8, end_sec=2.5))
+    media_variants.write_media(good, pictures, media_variants.sine(2.5))
+    names = [b"new\nline.mp4", b"b l a n k.mp4", "\u00fc.mp4".encode(), b"no text \xff.mp4"]
+    for label in (b"\xc3\xa4 1", b"\xff2"):
+      folder = os.path.join(os.fsencode(videos), label)
+      os.makedirs(folder)
+      for name in names:
+        os.symlink(os.fsencode(good), os.path.join(folder, name))
+      with open(os.path.join(folder, b"broken\n\xff.mp4"), "wb"):
+        pass
+    output = os.path.join(self.folder, "my 'data' $x")
+    process = _run(
+      "--source=folder", f"--input_dir={videos}", f"--output_dir={output}", "--num_workers=0",
+      "--short_side=32", "--max_failure_rate=0.5", "--test_fraction=0",
+    )  # fmt: skip
+    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertRegex(process.stdout, r"2  empty file, as \".*broken\\n\\udcff.mp4\"\n")
+    info = DatasetInfo.load(output)
+    self.assertEqual(info.num_clips("train"), 8)
+    self.assertEmpty(survey(output, info).problems)
+    # The commands that it proposes, as a shell takes them apart.
+    look, train = process.stdout.splitlines()[-2:]
+    self.assertIn(f"--data_dir={output}", shlex.split(look))
+    self.assertIn(f'data_dir="{output}"', "".join(shlex.split(train)))
+
   def test_the_demo_world(self):
     arguments = [
       "--source=demo", f"--output_dir={self.output}", "--num_workers=0", "--num_shards=2",
@@ -91,6 +120,7 @@ class MakeTfrecordsTest(absltest.TestCase):
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
+      (["--source=demo", f"--output_dir={__file__}"], "cannot be written"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
       (["--source=demo", "--gin_param=PlanarWorld.sead=1"], "sead"),
     ):

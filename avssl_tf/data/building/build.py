@@ -105,7 +105,7 @@ def describe_failures(failures: Sequence[Failure]) -> str:
   for failure in failures:
     kinds[failure.reason.split(":")[0]].append(failure)
   ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
-  return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path}" for kind, some in ordered)
+  return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path!r}" for kind, some in ordered)
 
 
 class _Build:
