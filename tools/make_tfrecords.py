@@ -51,7 +51,8 @@ flags.DEFINE_integer(
   "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0
 )
 flags.DEFINE_float(
-  "max_failure_rate", 0.1, "Share of the clips that may fail.", lower_bound=0, upper_bound=1
+  "max_failure_rate", 0.1, "Share of the files, and of their clips, that may fail.",
+  lower_bound=0, upper_bound=1,
 )
 flags.DEFINE_boolean("retry_failed", False, "Try again what failed in an earlier build.")
 flags.DEFINE_boolean("overwrite", False, "Delete the data set in --output_dir first.")
@@ -59,7 +60,7 @@ flags.DEFINE_float("frame_rate_hz", 16.0, "Rate of the frames.", lower_bound=0.1
 flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
 flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
 flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
-flags.DEFINE_float("clip_duration_sec", 10.0, "Long videos are cut into clips this long.")
+flags.DEFINE_float("clip_duration_sec", 10.0, "Long files and spans are cut into clips this long.")
 flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
 flags.DEFINE_float(
   "test_fraction", 0.1,

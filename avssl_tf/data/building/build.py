@@ -72,7 +72,8 @@ def build(
     recipe: what it holds.
     output_dir: its folder.
     num_workers: number of worker processes; 0 does all in this one.
-    max_failure_rate: share of the clips asked for that may fail; in 0..1.
+    max_failure_rate: share of the files (or parts of files) asked for that may fail, and of
+      their clips; in 0..1.
     retry_failed: tries what failed in an earlier build again.
     overwrite: deletes what is in the folder first.
 
@@ -134,8 +135,9 @@ class _Build:
     if num_channels is None:
       num_channels = plan.common_num_channels(probes or {})
     clips, failures = plan.plan_clips(recipe.requests, probes, recipe.cutting)
+    # Nobody knows how many clips a file that failed would have given: files are counted first.
+    self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
-    self._check_failures(failures, num_asked)
     planned = plan.plan_shards(clips, recipe.num_shards)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
@@ -223,8 +225,10 @@ class _Build:
       donors={clip.key: donors[clip.key] for clip in shard.clips if clip.key in donors},
     )
 
-  def _check_failures(self, failures: Sequence[Failure], num_asked: int) -> None:
-    """Writes `failures.jsonl`, and gives up where there are too many."""
+  def _check_failures(
+    self, failures: Sequence[Failure], num_asked: int, what: str = "clips"
+  ) -> None:
+    """Writes `failures.jsonl`, and gives up where there are too many of the `what` asked for."""
     path = os.path.join(self._folder.output_dir, FAILURES_FILE)
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
       f.writelines(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
@@ -239,7 +243,7 @@ class _Build:
     else:
       return
     raise BuildError(
-      f"{len(failures)} of {num_asked} clips asked for failed:\n{describe_failures(failures)}\n"
+      f"{len(failures)} of {num_asked} {what} asked for failed:\n{describe_failures(failures)}\n"
       f"Each is listed in {path}. {remedy}"
     )
 

@@ -55,9 +55,8 @@ def cut(
 ) -> list[tuple[int, int]]:
   """Cuts one request into clips.
 
-  A span with both ends given is one clip. A span with an open end is cut into clips of
-  `clip_duration_sec`; the rest is a clip of its own unless it is shorter than the minimum.
-  What is asked for beyond the end of the file is not there to be had.
+  A span is cut into clips of `clip_duration_sec`; the rest is a clip of its own unless it is
+  shorter than the minimum. What is asked for beyond the end of the file is not there to be had.
 
   Args:
     start_sec: start of the span; `None`: that of the file.
@@ -81,8 +80,6 @@ def cut(
       f"too short: {max(0, end - start) / 1e6:.3f} s, less than the minimum of "
       f"{cutting.min_duration_sec:g} s"
     )
-  if start_sec is not None and end_sec is not None:
-    return [(start, end)]
   step = _microseconds(cutting.clip_duration_sec)
   spans = [(begin, min(begin + step, end)) for begin in range(start, end, step)]
   return [span for span in spans if span[1] - span[0] >= minimum]

@@ -24,8 +24,8 @@ class ClipRequest:
     split: name of the split that it belongs to, "train" where none is given.
     path: file to read.
     start_sec: start of the span; None stands for the start of the file.
-    end_sec: end of the span; None stands for the end of the file. A request
-      with neither covers the whole file, to be cut into clips.
+    end_sec: end of the span; None stands for the end of the file. What is
+      long is cut into clips.
     label: name of the class, None where there is none.
     media_id: name of the file for records and reports: its path relative to
       the input, with forward slashes.

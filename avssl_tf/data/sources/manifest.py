@@ -1,4 +1,6 @@
-"""A CSV manifest: one row a clip, with the columns `path[, start_sec, end_sec, label, split]`.
+"""A CSV manifest: one row a file or a span of one.
+
+The columns are `path[, start_sec, end_sec, label, split]`:
 
 ```
 path,start_sec,end_sec,label,split
@@ -6,12 +8,13 @@ videos/a.mp4,12.5,22.5,dog,train
 videos/b.mp4,,,cat,test
 ```
 Fields may be left empty: without times the whole file is meant, without a
-split the training split.
+split the training split. What is long is cut into clips.
 """
 
 import csv
 import math
 import os
+from collections.abc import Iterator
 from typing import Optional
 
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
@@ -72,6 +75,30 @@ def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
   )
 
 
+def _requests(csv_path: str, root: str) -> Iterator[tuple[int, ClipRequest]]:
+  """Yields the number of each row that is not blank, and what it asks for."""
+  with open(csv_path, newline="", encoding="utf-8-sig") as f:
+    reader = csv.reader(f, strict=True, skipinitialspace=True)
+    try:
+      header = [name.strip() for name in next(reader, [])]
+      _check_header(csv_path, header)
+      for row in reader:
+        where = f"{csv_path}, row {reader.line_num}"
+        if not any(field.strip() for field in row):
+          continue
+        if len(row) != len(header):
+          raise ManifestError(
+            f"{where}: {len(row)} fields, expected {len(header)} ({','.join(header)}). "
+            "A path that holds a comma must be quoted."
+          )
+        fields = {name: field.strip() for name, field in zip(header, row)}
+        yield reader.line_num, _request(fields, root, where)
+    except csv.Error as error:
+      raise ManifestError(f"{csv_path}, row {reader.line_num}: {error}.") from error
+    except UnicodeDecodeError as error:
+      raise ManifestError(f"{csv_path} is not UTF-8 text ({error.reason}).") from error
+
+
 def clips_of_manifest(
   csv_path: str, input_dir: Optional[str] = None
 ) -> tuple[list[ClipRequest], list[str]]:
@@ -96,27 +123,16 @@ def clips_of_manifest(
   root = os.path.dirname(os.path.abspath(csv_path)) if input_dir is None else input_dir
   if not os.path.isdir(root):
     raise FileNotFoundError(f"--input_dir={root!r} is not a folder.")
-  requests = []
-  with open(csv_path, newline="", encoding="utf-8-sig") as f:
-    reader = csv.reader(f, strict=True, skipinitialspace=True)
-    try:
-      header = [name.strip() for name in next(reader, [])]
-      _check_header(csv_path, header)
-      for row in reader:
-        where = f"{csv_path}, row {reader.line_num}"
-        if not any(field.strip() for field in row):
-          continue
-        if len(row) != len(header):
-          raise ManifestError(
-            f"{where}: {len(row)} fields, expected {len(header)} ({','.join(header)}). "
-            "A path that holds a comma must be quoted."
-          )
-        fields = {name: field.strip() for name, field in zip(header, row)}
-        requests.append(_request(fields, root, where))
-    except csv.Error as error:
-      raise ManifestError(f"{csv_path}, row {reader.line_num}: {error}.") from error
-    except UnicodeDecodeError as error:
-      raise ManifestError(f"{csv_path} is not UTF-8 text ({error.reason}).") from error
+  requests, row_of = [], {}
+  for row, request in _requests(csv_path, root):
+    # Two rows of one start in one file would be two rows of a memory bank for one thing.
+    key = (request.split, request.path, request.start_sec or 0.0)
+    if key in row_of:
+      raise ManifestError(
+        f"{csv_path}, row {row}: the same as row {row_of[key]} (file, start and split). Keep one."
+      )
+    row_of[key] = row
+    requests.append(request)
   if not requests:
     raise ManifestError(f"{csv_path} names no clips: there is nothing below its first row.")
   # Single files that are gone are for the build to count; all of them gone is a wrong folder.

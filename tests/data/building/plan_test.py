@@ -29,9 +29,10 @@ class CutTest(parameterized.TestCase):
     # One end open: cut likewise.
     (5.0, None, 17.0, [(5, 15), (15, 17)]),
     (None, 12.5, 20.0, [(0, 10), (10, 12.5)]),
-    # Both ends given: as it is, up to the end of the file.
-    (5.0, 30.5, 40.0, [(5, 30.5)]),
-    (5.0, 30.5, 29.0, [(5, 29)]),
+    # Both ends given: likewise, up to the end of the file.
+    (5.0, 14.5, 40.0, [(5, 14.5)]),
+    (5.0, 30.5, 40.0, [(5, 15), (15, 25), (25, 30.5)]),
+    (5.0, 30.5, 16.0, [(5, 15)]),
   )
   def test_spans(self, start, end, duration, expected):
     spans = plan.cut(start, end, duration, CUTTING)

@@ -44,6 +44,11 @@ class RefusalsTest(build_case.BuildCase):
       else:
         self.fail("It was to give up.")
 
+  def test_files_count_as_much_as_the_many_clips_of_others(self):
+    fake_source.write_files(self.inputs, ["400.0", *["unreadable"] * 3, *GOOD[4:]])
+    with self.assertRaisesRegex(BuildError, r"(?s)3 of 10 files or parts of files asked for.*"):
+      build(fake_source.recipe(self.inputs), self.output, 0, 0.1)
+
   def test_nothing_usable_ends_the_build_at_any_rate(self):
     fake_source.write_files(self.inputs, ["unreadable"] * len(GOOD))
     with self.assertRaisesRegex(BuildError, "10 of 10 .*"):
