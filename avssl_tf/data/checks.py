@@ -38,11 +38,11 @@ class Survey:
   num_bytes: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
   labels: dict[tuple[str, str], int] = dataclasses.field(default_factory=collections.Counter)
   frame_sizes: dict[tuple[int, int], int] = dataclasses.field(default_factory=collections.Counter)
-  samples: list["StoredClip"] = dataclasses.field(default_factory=list)
+  samples: list["Record"] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
-class StoredClip:
+class Record:
   """A record as it is read.
 
   Attributes:
@@ -76,7 +76,7 @@ class StoredClip:
   boxes: Optional[np.ndarray]
 
   @classmethod
-  def parse(cls, serialized: bytes) -> "StoredClip":
+  def parse(cls, serialized: bytes) -> "Record":
     """Reads a record.
 
     Raises:
@@ -138,7 +138,7 @@ def survey(
       for position, record in enumerate(_records(data_dir, shard, result.problems)):
         problems = _take_in(result, split, record, number, info, seen_ids)
         if count in sampled and not problems:
-          result.samples.append(StoredClip.parse(record))
+          result.samples.append(Record.parse(record))
         result.problems.extend(f"{shard.file}, record {position}: {p}" for p in problems)
         number += 1
         count += 1
@@ -150,7 +150,7 @@ def survey(
   return result
 
 
-def check_clip(clip: StoredClip, info: DatasetInfo) -> list[str]:
+def check_clip(clip: Record, info: DatasetInfo) -> list[str]:
   """What is wrong with one clip."""
   return [*_check_sound(clip, info), *_check_pictures(clip, info), *_check_label(clip, info)]
 
@@ -160,7 +160,7 @@ def _take_in(
 ) -> list[str]:
   """Counts a record and returns what is wrong with it."""
   try:
-    clip = StoredClip.parse(record)
+    clip = Record.parse(record)
   except ValueError as error:
     return [str(error)]
   problems = check_clip(clip, info)
@@ -195,7 +195,7 @@ def _records(data_dir: str, shard: Shard, problems: list[str]) -> Iterator[bytes
     problems.append(f"{shard.file}: damaged, the rest of it cannot be read ({error.message}).")
 
 
-def _check_sound(clip: StoredClip, info: DatasetInfo) -> Iterator[str]:
+def _check_sound(clip: Record, info: DatasetInfo) -> Iterator[str]:
   waveform = clip.waveform
   if waveform.shape != (clip.num_samples, info.num_channels):
     yield f"sound of shape {waveform.shape}, expected {(clip.num_samples, info.num_channels)}"
@@ -214,18 +214,24 @@ def _check_sound(clip: StoredClip, info: DatasetInfo) -> Iterator[str]:
     yield f"the sound's peak is {peak:.4g}, more than 1"
 
 
-def _check_pictures(clip: StoredClip, info: DatasetInfo) -> Iterator[str]:
+def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
   count = len(clip.frames)
   if not count:
     yield "no frames"
     return
+  frame_sec = 1 / info.frame_rate_hz
   if len(clip.timestamps_us) != count:
     yield f"{count} frames, but {len(clip.timestamps_us)} timestamps"
+  else:
+    # Readers count frames instead of reading the times: these must say the same.
+    off_sec = clip.timestamps_us / 1e6 - np.arange(count) * frame_sec
+    worst = np.argmax(np.abs(off_sec))
+    if abs(off_sec[worst]) > frame_sec:
+      yield f"the timestamps drift: that of frame {worst} is {off_sec[worst]:+.3f} s off"
   if np.any(np.diff(clip.timestamps_us) <= 0):
     yield "the timestamps of the frames do not increase"
   if abs(clip.frame_rate_hz - info.frame_rate_hz) > 1e-3:
     yield f"frames at {clip.frame_rate_hz:g} Hz, expected {info.frame_rate_hz:g} Hz"
-  frame_sec = 1 / info.frame_rate_hz
   drift_sec = count * frame_sec - len(clip.waveform) / info.sample_rate_hz
   # A frame more or less is a matter of rounding.
   if abs(drift_sec) > frame_sec * 1.001:
@@ -240,7 +246,7 @@ def _check_pictures(clip: StoredClip, info: DatasetInfo) -> Iterator[str]:
       yield f"frame {position} is {frame.shape[:2]}, expected {(clip.height, clip.width)}"
 
 
-def _check_label(clip: StoredClip, info: DatasetInfo) -> Iterator[str]:
+def _check_label(clip: Record, info: DatasetInfo) -> Iterator[str]:
   for index, label in zip(clip.label_indexes, clip.labels):
     if not 0 <= index < len(info.label_names) or info.label_names[index] != label:
       yield f"label {index} is called {label!r}, which is not what dataset_info.json says"

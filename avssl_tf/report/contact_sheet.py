@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from avssl_tf.data.checks import StoredClip
+from avssl_tf.data.checks import Record
 from avssl_tf.spectrograms import Spectrogram
 
 _PANEL_INCHES = (4.8, 1.85)
@@ -19,7 +19,7 @@ _BOX_COLOUR = (255, 255, 0)
 _RANGE_DB = 70.0  # shown below the loudest point of a clip
 
 
-def draw(clips: Sequence[StoredClip], title: str, num_columns: int = 3) -> Figure:
+def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
   """Draws clips.
 
   Args:
@@ -49,7 +49,7 @@ def draw(clips: Sequence[StoredClip], title: str, num_columns: int = 3) -> Figur
   return figure
 
 
-def filmstrip(clip: StoredClip) -> np.ndarray:
+def filmstrip(clip: Record) -> np.ndarray:
   """Evenly spaced frames side by side, as many as fit, boxes drawn in: uint8 `[96, W, 3]`."""
   num_frames = max(1, round(_STRIP_ASPECT * clip.height / clip.width))
   positions = np.unique(np.linspace(0, len(clip.frames) - 1, num_frames).round().astype(int))
@@ -67,7 +67,7 @@ def filmstrip(clip: StoredClip) -> np.ndarray:
   return np.concatenate(strip, axis=1)
 
 
-def _draw_sound(axes, clip: StoredClip) -> None:
+def _draw_sound(axes, clip: Record) -> None:
   rate = int(clip.sample_rate_hz)
   spectrogram = Spectrogram(
     kind="log_mel",

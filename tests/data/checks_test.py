@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from avssl_tf.data import records, schema
 from avssl_tf.data.building.build import build
-from avssl_tf.data.checks import StoredClip, check_clip, survey
+from avssl_tf.data.checks import Record, check_clip, survey
 from avssl_tf.data.dataset_info import DatasetInfo
 from tests import test_base
 from tests.data.building import fake_source
@@ -61,7 +61,7 @@ class ChecksTest(test_base.TestCase):
 
   def test_bad_sound_is_found(self):
     clip = next(records.read_file(self.path("train", 0)))
-    clip = StoredClip.parse(clip)
+    clip = Record.parse(clip)
     self.assertEmpty(check_clip(clip, self.info))
     for pattern, waveform in (
       ("silent", np.full_like(clip.waveform, 1e-5)),
@@ -74,12 +74,20 @@ class ChecksTest(test_base.TestCase):
       self.assertTrue(any(pattern in problem for problem in found), f"{pattern!r}: {found}")
 
   def test_drift_beyond_a_frame_is_found(self):
-    clip = StoredClip.parse(next(records.read_file(self.path("train", 0))))
+    clip = Record.parse(next(records.read_file(self.path("train", 0))))
     for num_samples, drifts in ((1600, False), (1400, False), (1399, True), (1801, True)):
       waveform = np.resize(clip.waveform, (num_samples, 1))
       changed = dataclasses.replace(clip, waveform=waveform, num_samples=num_samples)
       found = check_clip(changed, self.info)
       self.assertEqual(any("longer than the sound" in problem for problem in found), drifts)
+
+  def test_timestamps_that_drift_are_found(self):
+    clip = Record.parse(next(records.read_file(self.path("train", 0))))
+    self.assertLen(clip.frames, 8)  # At 4 Hz.
+    for stretch, drifts in ((1.0, False), (1.1, False), (1.2, True), (0.8, True)):
+      times = np.int64(clip.timestamps_us * stretch)
+      found = check_clip(dataclasses.replace(clip, timestamps_us=times), self.info)
+      self.assertEqual(any("drift" in problem for problem in found), drifts, f"{stretch}: {found}")
 
   def test_missing_and_double_indexes_are_found(self):
     def edit(context, lists):

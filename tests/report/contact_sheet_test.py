@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.data.checks import StoredClip
+from avssl_tf.data.checks import Record
 from avssl_tf.report import contact_sheet
 
 
 def _clip(boxes=None, height=30, width=40, channels=1, name="a/long/name.mp4@0.000"):
   frames = np.zeros((6, height, width, 3), np.uint8)
   frames[:3] = (255, 0, 0)  # BGR: the first half is blue.
-  return StoredClip(
+  return Record(
     frames=[cv2.imencode(".png", frame)[1].tobytes() for frame in frames],
     timestamps_us=np.arange(6) * 100_000,
     height=height,
