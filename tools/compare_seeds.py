@@ -222,7 +222,7 @@ def measure_raw_input(run: Run) -> dict[str, Statistic]:
   train_bindings = gin.get_bindings("train")
   probe = train_bindings["probe"]
   results = raw_input.raw_input(
-    train_bindings["data_dir"],
+    os.fspath(train_bindings["data_dir"]),
     train_bindings["clip"],
     gin.get_bindings("AudioFrontEnd")["spectrogram"],
     probe.train_split,
