@@ -191,8 +191,8 @@ def _records(data_dir: str, shard: Shard, problems: list[str]) -> Iterator[bytes
     problems.append(str(error))
   try:
     yield from records.read_file(path)
-  except tf.errors.DataLossError as error:
-    problems.append(f"{shard.file}: damaged, the rest of it cannot be read ({error.message}).")
+  except ValueError as error:
+    problems.append(f"The rest of {shard.file} cannot be read: {error}")
 
 
 def _check_sound(clip: Record, info: DatasetInfo) -> Iterator[str]:

@@ -143,19 +143,19 @@ def _read_span(
 
 
 def _seek_and_read(
-  path: str, span: _Span, origin_sec: float, num_threads: int
+  path: str, span: _Span, origin_sec: float
 ) -> tuple[np.ndarray, media_sound.SoundCollector]:
   """Reads a span from as near before it as the file allows."""
   for preroll_sec in _PREROLLS_SEC:
     # Near the start, seeking saves nothing and loses the priming samples of the sound.
     if span.start_sec - origin_sec < 1.0 + preroll_sec:
       break
-    with media_streams.open_streams(path, num_threads) as media:
+    with media_streams.open_streams(path) as media:
       if media_streams.seek(media, span.start_sec - preroll_sec):
         result = _read_span(media, span, span.start_sec - media_sound.WARM_UP_SEC)
         if result is not None:
           return result
-  with media_streams.open_streams(path, num_threads) as media:
+  with media_streams.open_streams(path) as media:
     result = _read_span(media, span, None)
   if result is None:
     raise MediaError("the pictures do not follow each other in time")
@@ -170,8 +170,6 @@ def read_clip(
   short_side: int = 256,
   sample_rate_hz: int = 24000,
   num_channels: Optional[int] = 1,
-  allow_silence: bool = False,
-  num_threads: int = 1,
 ) -> MediaClip:
   """Reads a span of a file.
 
@@ -186,8 +184,6 @@ def read_clip(
     sample_rate_hz: rate of the sound.
     num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
       unmixed and in the file's order, as ambisonics need it.
-    allow_silence: accept a clip that is silent throughout.
-    num_threads: decoder threads; one, where many processes read side by side.
 
   Returns:
     Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames and
@@ -205,14 +201,14 @@ def read_clip(
       f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
       f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
     )
-  with media_streams.open_streams(path, num_threads) as media:
+  with media_streams.open_streams(path) as media:
     origin_sec = _first_frames(media).start_sec
   offsets_sec = np.arange(num_frames) / frame_rate_hz
   first_sec = origin_sec + start_sec
   span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side)
-  frames, sound = _seek_and_read(path, span, origin_sec, num_threads)
+  frames, sound = _seek_and_read(path, span, origin_sec)
   waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
-  if not allow_silence and np.abs(waveform).max() <= _SILENCE_PEAK:
+  if np.abs(waveform).max() <= _SILENCE_PEAK:
     raise MediaError("all-silent sound")
   return MediaClip(
     frames=frames,

@@ -52,13 +52,8 @@ class MediaStreams:
 
 
 @contextlib.contextmanager
-def open_streams(path: str, num_threads: int = 1) -> Iterator[MediaStreams]:
+def open_streams(path: str) -> Iterator[MediaStreams]:
   """Opens a file with its first picture and its first sound stream.
-
-  Args:
-    path: file to read.
-    num_threads: decoder threads for each stream. One, because files are best
-      read by many processes side by side.
 
   Raises:
     MediaError: no such file, not a media file, or a stream is missing.
@@ -79,7 +74,7 @@ def open_streams(path: str, num_threads: int = 1) -> Iterator[MediaStreams]:
     for stream in streams.streams:
       if stream.codec_context is None:
         raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
-      stream.codec_context.thread_count = num_threads
+      stream.codec_context.thread_count = 1  # Files are best read by many processes side by side.
     yield streams
 
 

@@ -1,7 +1,7 @@
 """Reading single clips, in graph, by their number."""
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import tensorflow as tf
 
@@ -28,6 +28,24 @@ class StoredClip(NamedTuple):
   frame_rate_hz: Tensor
   label: Tensor
   key: Tensor
+
+
+def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
+  """The record of a TFRecord file that begins at a byte: string scalar.
+
+  Args:
+    path: string scalar.
+    offset: int64 scalar.
+
+  Raises:
+    tf.errors.DataLossError: its checksums are not right.
+  """
+  # Without a buffer, no more than this one record is read.
+  variant = tf.raw_ops.TFRecordDatasetV2(
+    filenames=path, compression_type="", buffer_size=0, byte_offsets=offset, metadata=""
+  )
+  from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+  return from_offset.take(1).get_single_element()
 
 
 class RecordReader:
@@ -77,16 +95,7 @@ class RecordReader:
 
   def serialized(self, record: Tensor) -> Tensor:
     """The bytes of clip `record`: string scalar. Checksums are verified."""
-    # Without a buffer, no more than this one record is read.
-    variant = tf.raw_ops.TFRecordDatasetV2(
-      filenames=self._path(record),
-      compression_type="",
-      buffer_size=0,
-      byte_offsets=self._offsets[record],
-      metadata="",
-    )
-    from_offset = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-    return from_offset.take(1).get_single_element()
+    return record_at(self._path(record), self._offsets[record])
 
   def _path(self, record: Tensor) -> Tensor:
     return self._paths[self._file_numbers[record]]

@@ -5,6 +5,7 @@ same bytes. TFRecord files are framed as `length (8 bytes) | crc (4) | record | 
 the offset of a record is that of its length.
 """
 
+import contextlib
 import functools
 import os
 import struct
@@ -16,10 +17,12 @@ import tensorflow as tf
 from avssl_tf.data import schema
 from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.jpeg import JpegSettings, encode_frames
+from avssl_tf.data.record_reader import record_at
 
 _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
+_REMEDY = "Delete it and build the data set again, which makes this file anew."
 
 
 def encode_example(
@@ -116,21 +119,28 @@ def read_index(serialized: bytes) -> int:
 
 def read_waveform(serialized: bytes) -> np.ndarray:
   """The sound of a record, read the way DMVR does: float32 `[samples, channels]`."""
-  samples, num_channels = _parse_sound(tf.constant(serialized))
+  samples, num_channels = _sound_parser()(tf.constant(serialized))
   return samples.numpy().reshape(-1, int(num_channels))
 
 
 def read_file(path: str) -> Iterator[bytes]:
-  """Yields the records of a file, in order; checksums are verified."""
-  return tf.data.TFRecordDataset(path).as_numpy_iterator()
+  """Yields the records of a file, in order.
+
+  Raises:
+    ValueError: the file is damaged; what comes before has been yielded.
+  """
+  with _damage_told(path):
+    yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
 
 
 def read_record(path: str, offset: int) -> bytes:
-  """The record of a file that begins at `offset`, as `scan_offsets` returns it."""
-  with open(path, "rb") as f:
-    f.seek(offset)
-    (length,) = _LENGTH.unpack(f.read(_HEADER_BYTES)[: _LENGTH.size])
-    return f.read(length + _FOOTER_BYTES)[:length]
+  """The record of a file that begins at `offset`, as `scan_offsets` returns it.
+
+  Raises:
+    ValueError: it is damaged.
+  """
+  with _damage_told(path):
+    return record_at(path, offset).numpy()
 
 
 def scan_offsets(path: str) -> list[int]:
@@ -150,14 +160,22 @@ def scan_offsets(path: str) -> list[int]:
       position += _HEADER_BYTES + length + _FOOTER_BYTES
   if position != size:
     raise ValueError(
-      f"{path} has {size} bytes, and its record {len(offsets) - 1} ends beyond them: the file "
-      "is damaged. Delete it and build the data set again."
+      f"{path} is damaged: it has {size} bytes, and its record {len(offsets) - 1} ends beyond "
+      f"them. {_REMEDY}"
     )
   return offsets
 
 
+@contextlib.contextmanager
+def _damage_told(path: str) -> Iterator[None]:
+  try:
+    yield
+  except tf.errors.DataLossError as error:
+    raise ValueError(f"{path} is damaged: {error.message}. {_REMEDY}") from error
+
+
 @functools.lru_cache(maxsize=1)
-def _parser():
+def _sound_parser():
   # Made at the first call: a tf.function cannot be made before the process has set up its
   # devices and threads.
   @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -170,10 +188,6 @@ def _parser():
     return tf.sparse.to_dense(lists[schema.WAVEFORM])[0], context[schema.NUM_CHANNELS]
 
   return parse
-
-
-def _parse_sound(serialized: tf.Tensor):
-  return _parser()(serialized)
 
 
 def _check_content(content: Content) -> None:

@@ -6,6 +6,8 @@ can be read there and the other way round.
 """
 
 
+from typing import Union
+
 import tensorflow as tf
 
 # Feature lists.
@@ -38,7 +40,7 @@ DATASET_NAME = "example/dataset_name"
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
 
 
-def context_spec() -> dict[str, tf.io.FixedLenFeature]:
+def context_spec() -> dict[str, Union[tf.io.FixedLenFeature, tf.io.VarLenFeature]]:
   """The context features that the pipeline reads from a record."""
   return {
     IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32),
@@ -50,7 +52,7 @@ def context_spec() -> dict[str, tf.io.FixedLenFeature]:
   }
 
 
-def sequence_spec() -> dict[str, tf.io.FixedLenSequenceFeature]:
+def sequence_spec() -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
   """The feature lists that the pipeline reads from a record."""
   return {
     IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string),

@@ -145,7 +145,7 @@ class ChecksTest(test_base.TestCase):
       f.seek(100)
       f.write(b"damage")
     os.remove(self.path("test", 0))
-    self.assert_problem("damaged, the rest of it cannot be read")
+    self.assert_problem(f"The rest of {self.info.shards('train')[0].file} cannot be read")
     self.assert_problem("is missing")
     self.assert_problem("Split 'test' holds 1 records that can be read, not 2")
 

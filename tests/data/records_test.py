@@ -158,9 +158,16 @@ class RecordsTest(test_base.TestCase):
       self.assertEqual(offsets, [0, 26, 42])
       self.assertEqual([records.read_record(path, offset) for offset in offsets], written)
       self.assertEqual(list(records.read_file(path)), written)
+      with open(path, "rb+") as f:
+        f.seek(offsets[2] + 20)
+        f.write(b"X")
+      for read in (lambda: records.read_record(path, offsets[2]),
+                   lambda: list(records.read_file(path))):  # fmt: skip
+        with self.assertRaisesRegex(ValueError, f"{path} is damaged.*Delete it"):
+          read()
       for size in (os.path.getsize(path) - 1, 45):
         os.truncate(path, size)
-        with self.assertRaisesRegex(ValueError, "record 2 ends beyond"):
+        with self.assertRaisesRegex(ValueError, "record 2 ends beyond.*Delete it"):
           records.scan_offsets(path)
 
 
