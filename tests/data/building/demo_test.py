@@ -1,0 +1,58 @@
+"""Tests of the demo data set that is built where it is needed."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import tempfile
+import unittest
+
+from avssl_tf.data import dataset_info
+from avssl_tf.data.building import demo
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.spectrograms import Spectrogram
+
+
+class DemoDataTest(unittest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    spectrogram = Spectrogram(sample_rate_hz=8000, fft_length=512, hop_length=160, num_bins=129)
+    self.data = demo.DemoData(
+      PlanarWorld(num_train=3, num_test=2), spectrogram, os.path.join(folder.name, "demo")
+    )
+
+  def build(self, data=None):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
+      (data or self.data).build_if_missing(num_workers=0)
+    return output.getvalue()
+
+  def test_is_built_once(self):
+    self.assertIn("There is no demo data in", self.build())
+    info = dataset_info.DatasetInfo.load(self.data)
+    self.assertEqual((info.num_clips("train"), info.num_clips("test")), (3, 2))
+    self.assertIn(self.data.spectrogram.id, info.spectrogram_statistics)
+    self.assertEqual(self.build(), "")
+
+  def test_spectrogram_of_another_rate_is_not_measured(self):
+    self.data = dataclasses.replace(self.data, spectrogram=Spectrogram())
+    self.build()
+    self.assertEqual(dataset_info.DatasetInfo.load(self.data).spectrogram_statistics, {})
+
+  def test_other_world_is_refused(self):
+    self.build()
+    other = dataclasses.replace(self.data, world=PlanarWorld(num_train=4, num_test=2))
+    with self.assertRaisesRegex(BuildError, "'num_train': 3.*'num_train': 4.*is asked for"):
+      self.build(other)
+
+  def test_is_a_path(self):
+    self.assertEqual(os.fspath(self.data), self.data.folder)
+    self.assertEqual(str(self.data), self.data.folder)
+
+
+if __name__ == "__main__":
+  unittest.main()
