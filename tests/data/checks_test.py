@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data import records, schema
-from avssl_tf.data.building.build import build
 from avssl_tf.data.checks import Record, check_clip, survey
 from avssl_tf.data.dataset_info import DatasetInfo
 from tests import test_base
-from tests.data.building import fake_source
+from tests.data.building import build_case
 
 
 class ChecksTest(test_base.TestCase):
@@ -20,10 +19,7 @@ class ChecksTest(test_base.TestCase):
     super().setUp()
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
-    inputs = os.path.join(folder.name, "inputs")
-    fake_source.write_files(inputs, ["4.0", "2.0", "2.0", "4.0"])
-    self.data_dir = os.path.join(folder.name, "data")
-    self.info = build(fake_source.recipe(inputs), self.data_dir, 0).info
+    self.data_dir, self.info = build_case.build_small(folder.name)
 
   def problems(self):
     return survey(self.data_dir, DatasetInfo.load(self.data_dir)).problems

@@ -8,8 +8,7 @@ import tempfile
 import cv2
 from absl.testing import absltest
 
-from avssl_tf.data.building.build import build
-from tests.data.building import fake_source
+from tests.data.building import build_case
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -28,10 +27,7 @@ class InspectRecordsTest(absltest.TestCase):
     super().setUp()
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
-    inputs = os.path.join(folder.name, "inputs")
-    fake_source.write_files(inputs, ["4.0", "2.0", "2.0", "4.0"])
-    self.data_dir = os.path.join(folder.name, "data")
-    self.info = build(fake_source.recipe(inputs), self.data_dir, 0).info
+    self.data_dir, self.info = build_case.build_small(folder.name)
     self.picture = os.path.join(folder.name, "contact.png")
 
   def test_a_good_data_set(self):

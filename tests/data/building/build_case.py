@@ -5,6 +5,7 @@ import tempfile
 from unittest import mock
 
 from avssl_tf.data.building.build import build
+from avssl_tf.data.dataset_info import DatasetInfo
 from tests import test_base
 from tests.data.building import fake_source
 
@@ -22,6 +23,13 @@ def all_bytes(directory):
   return content
 
 
+def build_small(folder) -> tuple[str, DatasetInfo]:
+  """Builds a data set of six good clips below a folder; returns its own folder and description."""
+  inputs, output = os.path.join(folder, "inputs"), os.path.join(folder, "data")
+  fake_source.write_files(inputs, ["4.0", "2.0", "2.0", "4.0"])
+  return output, build(fake_source.recipe(inputs), output, 0).info
+
+
 class BuildCase(test_base.TestCase):
   def setUp(self):
     super().setUp()
@@ -30,10 +38,6 @@ class BuildCase(test_base.TestCase):
     fake_source.write_files(self.inputs, GOOD)
     # Hundreds of files are written, and the tests do not cut the power.
     self.enter_context(mock.patch.object(os, "fsync"))
-
-  def enter_context(self, context):
-    self.addCleanup(context.__exit__, None, None, None)
-    return context.__enter__()
 
   def new_folder(self):
     return self.enter_context(tempfile.TemporaryDirectory())

@@ -5,22 +5,9 @@ from absl.testing import parameterized
 
 from avssl_tf.data.synthetic import planar_frames, planar_scene
 from tests import test_base
+from tests.data.synthetic import scenes
 
 _SHAPES, _MOTIONS = planar_scene.SHAPES, planar_scene.MOTIONS
-
-
-def _scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5):
-  return planar_scene.Scene(
-    shape=_SHAPES.index(shape),
-    motion=_MOTIONS.index(motion),
-    rate_hz=cycles / planar_scene.CLIP_DURATION_SEC,
-    phase=phase,
-    size=size,
-  )
-
-
-def _frames(scene, seed=0):
-  return planar_frames.render(scene, np.random.default_rng(seed))
 
 
 class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
@@ -29,8 +16,8 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
   def test_box_bounds_the_object(self, shape, motion):
     # The same random numbers with another phase give the same background and
     # another place or size: what differs between the two are the objects.
-    first, boxes = _frames(_scene(shape, motion, phase=0.0))
-    second, other_boxes = _frames(_scene(shape, motion, phase=0.5))
+    first, boxes = scenes.render(scenes.scene(shape, motion, phase=0.0))
+    second, other_boxes = scenes.render(scenes.scene(shape, motion, phase=0.5))
     for t in range(len(first)):
       changed = np.abs(first[t].astype(int) - second[t]).max(axis=-1) > 60
       ymin, xmin, ymax, xmax = np.round(boxes[t] * 40).astype(int)
@@ -47,7 +34,8 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.product(shape=_SHAPES, motion=_MOTIONS)
   def test_object_stays_in_view(self, shape, motion):
     for seed in range(8):
-      _, boxes = _frames(_scene(shape, motion, cycles=1 + seed / 4, size=seed / 7), seed)
+      scene = scenes.scene(shape, motion, cycles=1 + seed / 4, size=seed / 7)
+      _, boxes = scenes.render(scene, seed)
       centre = (boxes[:, :2] + boxes[:, 2:]) / 2
       self.assertTrue(np.all((centre > 0.05) & (centre < 0.95)))
       self.assertTrue(np.all((boxes[:, 2:] - boxes[:, :2]) * 40 >= 3))
@@ -56,15 +44,15 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
     for shape in _SHAPES:
       widths = []
       for size in (0.0, 0.5, 1.0):
-        _, boxes = _frames(_scene(shape, "blink", size=size))
+        _, boxes = scenes.render(scenes.scene(shape, "blink", size=size))
         widths.append(np.mean(boxes[:, 2:] - boxes[:, :2]) * 40)
       self.assertAllEqual(widths, sorted(widths))
       self.assertBetween(widths[0], 8.0, 14.0)
       self.assertBetween(widths[-1], 15.0, 23.0)
 
   def test_blinking_object_keeps_its_box_while_unlit(self):
-    scene = _scene("disc", "blink", cycles=2.0, phase=0.0)
-    frames, boxes = _frames(scene)
+    scene = scenes.scene("disc", "blink", cycles=2.0, phase=0.0)
+    frames, boxes = scenes.render(scene)
     lit = scene.cycles(np.arange(12) / planar_frames.FRAME_RATE_HZ) % 1.0 < planar_scene.BLINK_DUTY
     self.assertTrue(lit.any() and not lit.all())
     centre = np.round((boxes[:, :2] + boxes[:, 2:]) / 2 * 40).astype(int)

@@ -7,22 +7,9 @@ from absl.testing import parameterized
 
 from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
 from tests import test_base
+from tests.data.synthetic import scenes
 
 _SHAPES, _MOTIONS = planar_scene.SHAPES, planar_scene.MOTIONS
-
-
-def _scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5):
-  return planar_scene.Scene(
-    shape=_SHAPES.index(shape),
-    motion=_MOTIONS.index(motion),
-    rate_hz=cycles / planar_scene.CLIP_DURATION_SEC,
-    phase=phase,
-    size=size,
-  )
-
-
-def _frames(scene, seed=0):
-  return planar_frames.render(scene, np.random.default_rng(seed))
 
 
 def _sound(scene, seed=0):
@@ -58,8 +45,8 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
   def test_pulse_and_loudness_agree(self):
     agreement, disagreement = [], []
     for seed in range(12):
-      scene = _scene("cross", "pulse", cycles=1.2 + 0.15 * seed, phase=0.3 * seed % 1.0)
-      _, boxes = _frames(scene, seed)
+      scene = scenes.scene("cross", "pulse", cycles=1.2 + 0.15 * seed, phase=0.3 * seed % 1.0)
+      _, boxes = scenes.render(scene, seed)
       area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
       for phase, correlations in ((scene.phase, agreement), (scene.phase + 0.25, disagreement)):
         loudness, time_sec = _loudness(_sound(dataclasses.replace(scene, phase=phase), seed))
@@ -73,8 +60,8 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
 
   @parameterized.parameters(0, 1, 2, 3)
   def test_height_and_pitch_agree(self, seed):
-    scene = _scene("disc", "oscillate", cycles=1.5 + 0.4 * seed, phase=0.3 * seed)
-    _, boxes = _frames(scene, seed)
+    scene = scenes.scene("disc", "oscillate", cycles=1.5 + 0.4 * seed, phase=0.3 * seed)
+    _, boxes = scenes.render(scene, seed)
     magnitude, time_sec = _spectrogram(_sound(scene, seed))
     heard = time_sec > 0.25
     pitch = _peak_hz(magnitude[heard], low_hz=280, high_hz=620)
@@ -84,8 +71,8 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
 
   @parameterized.parameters(0, 1, 2, 3)
   def test_glide_starts_when_the_object_passes_the_top(self, seed):
-    scene = _scene("disc", "orbit", cycles=2.0, phase=0.25 * seed)
-    _, boxes = _frames(scene, seed)
+    scene = scenes.scene("disc", "orbit", cycles=2.0, phase=0.25 * seed)
+    _, boxes = scenes.render(scene, seed)
     time_sec = np.arange(12) / planar_frames.FRAME_RATE_HZ
     height = -(boxes[:, 0] + boxes[:, 2]) / 2
     # The drift is slow: it leaves the phase of the height's fundamental alone.
@@ -101,7 +88,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
 
   @parameterized.parameters(0, 1, 2, 3)
   def test_bursts_start_when_the_light_goes_on(self, seed):
-    scene = _scene("ring", "blink", cycles=3.0, phase=0.5 + 0.1 * seed)
+    scene = scenes.scene("ring", "blink", cycles=3.0, phase=0.5 + 0.1 * seed)
     loudness, time_sec = _loudness(_sound(scene, seed), window=125)
     heard = time_sec > 0.25
     position = scene.cycles(time_sec[heard]) % 1.0
@@ -112,14 +99,14 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.parameters(*_SHAPES)
   def test_larger_objects_sound_lower(self, shape):
     for size, expected_hz in ((0.0, 700.0), (0.5, 392.4), (1.0, 220.0)):
-      tone = planar_sound._partials(_scene(shape, size=size), np.zeros(12000), self.rng)
+      tone = planar_sound._partials(scenes.scene(shape, size=size), np.zeros(12000), self.rng)
       spectrum, frequencies_hz = np.abs(np.fft.rfft(tone)), np.fft.rfftfreq(12000, 1 / 8000)
       lowest_hz = frequencies_hz[spectrum > 0.2 * spectrum.max()][0]
       self.assertNear(lowest_hz, expected_hz, 2.0)
 
   def test_partials_keep_clear_of_the_highest_frequencies(self):
     for shape in _SHAPES:
-      scene = _scene(shape, "orbit", size=0.0)
+      scene = scenes.scene(shape, "orbit", size=0.0)
       tone = planar_sound._partials(scene, np.full(12000, 4.0), self.rng)
       power = np.abs(np.fft.rfft(tone)) ** 2
       beyond = np.fft.rfftfreq(12000, 1 / 8000) > 3650

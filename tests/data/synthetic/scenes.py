@@ -1,0 +1,21 @@
+"""Scenes with given facts, for tests of the planar world."""
+
+import numpy as np
+
+from avssl_tf.data.synthetic import planar_frames, planar_scene
+
+
+def scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5):
+  """A scene whose object does so many cycles in the clip."""
+  return planar_scene.Scene(
+    shape=planar_scene.SHAPES.index(shape),
+    motion=planar_scene.MOTIONS.index(motion),
+    rate_hz=cycles / planar_scene.CLIP_DURATION_SEC,
+    phase=phase,
+    size=size,
+  )
+
+
+def render(scene, seed=0):
+  """Frames and boxes of a scene."""
+  return planar_frames.render(scene, np.random.default_rng(seed))
