@@ -44,8 +44,9 @@ _PLAIN_ERRORS = (
   tf.errors.DataLossError,
   tf.errors.InvalidArgumentError,
   tf.errors.ResourceExhaustedError,
-  tf.errors.UnavailableError,
 )
+# How TensorFlow says that a worker of a cluster is gone.
+_LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)
 
 
 def main(argv):
@@ -64,6 +65,11 @@ def main(argv):
     # gin adds the function that it called, which for this one goes without saying.
     message = re.sub(r"\n\s*In call to configurable 'train'.*", "", str(error))
     sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")
+  except _LOST_WORKER_ERRORS as error:
+    if strategies.count_workers() < 2:
+      raise
+    sys.exit(f"Error: {error}\nA worker is gone. Start all of them again: they go on from the last "
+             "checkpoint.")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on from the last checkpoint.")
 

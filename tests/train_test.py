@@ -243,8 +243,7 @@ class CommandTest(tiny_run.TestCase):
   def test_builds_the_demo_data_where_there_is_none(self):
     process = self.start_training(
       *self.flags("run", "--gin_param=num_epochs=1"), *_NOT_PROBED,
-      "--gin_param=data_dir=@DemoData()", "--gin_param=DemoData.world=@PlanarWorld()",
-      "--gin_param=DemoData.spectrogram=@Spectrogram()", "--gin_param=PlanarWorld.num_train=16",
+      "--gin_param=data_dir=@DemoData()", "--gin_param=PlanarWorld.num_train=16",
       f"--gin_param=DemoData.folder='{self.path('demo')}'", "--gin_param=PlanarWorld.num_test=2",
     )  # fmt: skip
     output, _ = self.finish(process)

@@ -29,6 +29,21 @@ def latest(model_dir: str) -> Optional[str]:
   return tf.train.latest_checkpoint(os.path.join(model_dir, run_folder.CHECKPOINTS))
 
 
+def latest_of(model_dir: str) -> str:
+  """Path of the latest whole checkpoint of a run that has one.
+
+  Raises:
+    FileNotFoundError: it has none.
+  """
+  path = latest(model_dir)
+  if path is None:
+    raise FileNotFoundError(
+      f"There is no checkpoint in {model_dir!r}. Expected the folder of a run (avssl_tf.train) "
+      "that has come to its first one, or of a converted checkpoint (tools/convert_checkpoint.py)."
+    )
+  return path
+
+
 def write(
   model_dir: str, network: av_model.AudioVisualModel, objective: Optional[tf.Module]
 ) -> None:

@@ -52,12 +52,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
     checkpoints.CheckpointError: checkpoint and configuration do not fit each other.
   """
   configuration.parse_operative(model_dir, gin_params)
-  path = checkpoints.latest(model_dir)
-  if path is None:
-    raise FileNotFoundError(
-      f"--model_dir={model_dir}: no checkpoint there yet. Start the training again: it goes on "
-      "where it stopped."
-    )
+  path = checkpoints.latest_of(model_dir)
   bound = gin.get_bindings("train")
   missing = [name for name in ("network", "clip", "data_dir") if name not in bound]
   if missing:

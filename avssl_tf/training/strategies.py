@@ -36,7 +36,7 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
   """
   if virtual_devices < 0:
     raise ConfigurationError(f"--virtual_devices must be 0 or more, got {virtual_devices}.")
-  num_workers = len(_workers())
+  num_workers = count_workers()
   if num_workers > 1 and virtual_devices > 1:
     raise ConfigurationError("--virtual_devices is for one machine, but TF_CONFIG names several.")
   if virtual_devices > 1:
@@ -44,9 +44,6 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
   gpus = tf.config.list_physical_devices("GPU")
   for gpu in gpus:
     tf.config.experimental.set_memory_growth(gpu, True)
-  # The rewriting of padded convolutions fails on every graph with their gradients, gives up all
-  # other rewriting of that graph with it, and prints an error.
-  tf.config.optimizer.set_experimental_options({"remapping": False})
   if num_workers > 1:
     if is_chief():
       print(f"Waiting for {num_workers} workers: {', '.join(_workers())}", flush=True)
@@ -69,6 +66,11 @@ def is_chief() -> bool:
   if "chief" in config.get("cluster", {}):
     return task.get("type") == "chief"
   return task.get("index", 0) == 0
+
+
+def count_workers() -> int:
+  """Number of processes that train together according to `TF_CONFIG`; 0 without one."""
+  return len(_workers())
 
 
 def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:

@@ -1,8 +1,9 @@
 """One training run, from a data set to a checkpoint, its curves and its probe."""
 
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
@@ -57,6 +58,7 @@ def train(
   clips_per_video: int = 1,
   sampling: str = "independent",
   precision: str = "float32",
+  start_from: Optional[str] = None,
   fill_memory: bool = True,
   checkpoint_every_steps: int = 500,
   log_every_steps: int = 50,
@@ -86,6 +88,8 @@ def train(
     clips_per_video: clips drawn from each video in an epoch, on average.
     sampling: see `pipeline.training_dataset`.
     precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
+    start_from: folder of a run, or of a converted checkpoint, whose network this run begins
+      with; None: random weights.
     fill_memory: embed every video once into the task's memory before step 0.
     checkpoint_every_steps: steps between checkpoints.
     log_every_steps: steps that one line of the log averages.
@@ -105,6 +109,7 @@ def train(
     checkpoint_every_steps=checkpoint_every_steps,
     log_every_steps=log_every_steps,
   )
+  start_checkpoint = start_from and checkpoints.latest_of(start_from)
   is_chief = strategies.is_chief()
   if isinstance(data_dir, DemoData):
     strategies.on_chief(strategy, data_dir.build_if_missing)
@@ -125,12 +130,10 @@ def train(
   run_probe = RunProbe(probe, trained.network, data.data_dir, clip, metrics, show=is_chief)
   step = saved.restore()
   _check_same_step(strategy, step, model_dir)
-  metrics.drop_after(step or 0)
+  metrics.drop_after(-1 if step is None else step)
   try:
     if step is None:
-      run_probe.measure(0)
-      if fill_memory:
-        _fill_memory(trained, strategy, data, seed)
+      _begin(trained, strategy, data, run_probe, start_checkpoint, fill_memory, seed)
       saved.save(0)
     elif is_chief:
       print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
@@ -187,7 +190,8 @@ def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.
 
 def _introduce(trained: tf.keras.Model, model_dir: str) -> None:
   """Prints and saves what is about to be done, unless the run was begun otherwise."""
-  changes = run_folder.check_unchanged(model_dir)
+  # As long as nothing was learnt, nothing is lost by another configuration.
+  changes = run_folder.check_unchanged(model_dir) if checkpoints.latest(model_dir) else ""
   run_folder.save_configuration(model_dir)
   configuration = Settings.parse(gin.operative_config_str()).table()
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
@@ -212,6 +216,15 @@ def _advice(error: Exception, model_dir: str) -> str:
     f"{error} Training stops; {kept}. Lower the learning rate, lengthen the warm-up, or train in "
     "float32."
   )
+
+
+def _begin(trained, strategy, data, run_probe, start_checkpoint, fill_memory, seed) -> None:
+  """What comes before the first step."""
+  if start_checkpoint is not None:
+    checkpoints.restore_network(trained.network, start_checkpoint)
+  run_probe.measure(0)
+  if fill_memory:
+    _fill_memory(trained, strategy, data, seed)
 
 
 def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
@@ -239,11 +252,27 @@ def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> 
   legs.append((epoch + len(legs), num_epochs, data.steps_per_epoch))
   for first, end, steps in legs:
     if first < end:
-      trained.fit(
-        batches_from(checkpoints.steps_done(trained)),
-        initial_epoch=first,
-        epochs=end,
-        steps_per_epoch=steps,
-        callbacks=around,
-        verbose=0,
-      )
+      with _without_remapping():
+        trained.fit(
+          batches_from(checkpoints.steps_done(trained)),
+          initial_epoch=first,
+          epochs=end,
+          steps_per_epoch=steps,
+          callbacks=around,
+          verbose=0,
+        )
+
+
+@contextlib.contextmanager
+def _without_remapping() -> Iterator[None]:
+  """Leaves out a rewriting of graphs that fails on training.
+
+  TensorFlow would join paddings to the convolutions after them, cannot where gradients need the
+  shape of what is padded, and then gives up all rewriting of this kind, with an error on the
+  terminal. Elsewhere it works, and speeds inference up by a tenth.
+  """
+  tf.config.optimizer.set_experimental_options({"remapping": False})
+  try:
+    yield
+  finally:
+    tf.config.optimizer.set_experimental_options({"remapping": True})

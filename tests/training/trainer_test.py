@@ -124,11 +124,33 @@ class ResumeTest(tiny_run.TestCase):
           self.assertAlmostEqual(line["learning_rate"], float(rate(line["step"])), places=6)
 
 
+  def test_network_of_another_run(self):
+    tiny_run.train(self.data_dir, self.path("first"), num_epochs=1)
+    first = tiny_run.saved(self.path("first"))
+    second = {"start_from": self.path("first"), "seed": 7}
+    self.assert_resumes_exactly((1,), **second)
+    with self.assertRaises(_Killed), _killed_after(1):
+      tiny_run.train(self.data_dir, self.path("start"), **second)
+    start = tiny_run.saved(self.path("start"))
+    networks = [name for name in start if name.startswith("task/network")]
+    self.assert_same_state(
+      {name: start[name] for name in networks}, {name: first[name] for name in networks}
+    )
+    self.assertEqual(start["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"], 0)
+    with self.assertRaisesRegex(FileNotFoundError, "There is no checkpoint in 'nowhere'"):
+      tiny_run.train(self.data_dir, self.path("third"), start_from="nowhere")
+
+
 class PrecisionTest(tiny_run.TestCase):
 
   def test_float16_scales_the_loss(self):
+    for optimizer in (optimizers.Adam, addons.LAMB):  # Two kinds of wrapper.
+      with self.subTest(optimizer.__name__):
+        self.check_scaling(optimizer)
+
+  def check_scaling(self, optimizer):
     scales = []
-    kind = type(tf.keras.mixed_precision.LossScaleOptimizer(tf.keras.optimizers.Adam()))
+    kind = type(tf.keras.mixed_precision.LossScaleOptimizer(optimizer()))
     scaled, unscaled = kind.get_scaled_loss, kind.get_unscaled_gradients
 
     def spy_loss(self, loss):
@@ -143,8 +165,9 @@ class PrecisionTest(tiny_run.TestCase):
       kind, "get_unscaled_gradients", spy_gradients
     ):
       tiny_run.train(
-        self.data_dir, self.path("run"), precision="mixed_float16", num_epochs=1
-      )
+        self.data_dir, self.path(optimizer.__name__), precision="mixed_float16", num_epochs=1,
+        optimizer=optimizer,
+      )  # fmt: skip
     self.assertEqual(scales, ["loss", "gradients"])
 
   def test_unknown_precision(self):
@@ -226,6 +249,19 @@ class ChangedRunTest(tiny_run.TestCase):
 
   def assert_untouched(self):
     self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-2"))
+
+  def test_other_configuration_before_anything_was_learnt(self):
+    with self.assertRaises(_Killed), mock.patch.object(
+      checkpoints.RunCheckpoints, "save", side_effect=_Killed
+    ):
+      tiny_run.train(self.data_dir, self.path("new"), probe=Probe(c_grid=(0.1,)))
+    other = tiny_run.train(
+      self.data_dir, self.path("new"), seed=3, num_epochs=1, probe=Probe(c_grid=(0.1,))
+    )
+    fresh = tiny_run.train(
+      self.data_dir, self.path("fresh"), seed=3, num_epochs=1, probe=Probe(c_grid=(0.1,))
+    )
+    self.assertEqual(other.probes, fresh.probes)
 
   def test_longer(self):
     output = io.StringIO()
