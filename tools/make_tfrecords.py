@@ -31,8 +31,8 @@ from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.sources import holdout
 from avssl_tf.data.sources.folder import clips_of_folder
-from avssl_tf.data.sources.holdout import hold_out
 from avssl_tf.data.sources.manifest import clips_of_manifest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
@@ -99,7 +99,7 @@ def media_recipe() -> Recipe:
     requests, label_names = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
   return Recipe(
     name=name,
-    requests=hold_out(requests, FLAGS.test_fraction),
+    requests=holdout.hold_out(requests, FLAGS.test_fraction),
     label_names=label_names,
     reader=MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,
@@ -158,6 +158,8 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     hours = result.duration_sec.get(split, 0.0) / 3600
     files = len(info.shards(split))
     print(f"  {split:10s} {info.num_clips(split):8d} clips, {hours:.2f} h, in {files} files")
+  if holdout.TEST_SPLIT not in info.splits:
+    print("  no test split: the probe after training needs one, or a part of another (README.md)")
   if result.labels:
     counts = sorted(result.labels.values())
     print(f"  labels     {len(info.label_names):8d} classes of {counts[0]} to {counts[-1]} clips")

@@ -84,6 +84,7 @@ class MakeTfrecordsTest(absltest.TestCase):
     )  # fmt: skip
     self.assertEqual(process.returncode, 0, process.stderr)
     self.assertRegex(process.stdout, r"2  empty file, as \".*broken\\n\\udcff.mp4\"\n")
+    self.assertIn("no test split", process.stdout)
     info = DatasetInfo.load(output)
     self.assertEqual(info.num_clips("train"), 8)
     self.assertEmpty(survey(output, info).problems)
@@ -113,14 +114,10 @@ class MakeTfrecordsTest(absltest.TestCase):
       np.testing.assert_array_equal(stored.boxes, clip.boxes)
       self.assertLen(stored.frames, len(clip.frames))
     self.assertIn("Up to date", _run(*arguments).stdout)
-    process = _run(*[a.replace("=0.4", "=0.5") for a in arguments])
-    self.assertEqual(process.returncode, 1)
-    self.assertIn("faulty_positive_rate", process.stderr)
 
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
-      (["--source=demo", f"--output_dir={__file__}"], "cannot be written"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
       (["--source=demo", "--gin_param=PlanarWorld.sead=1"], "sead"),
     ):
