@@ -132,7 +132,7 @@ class CommandTest(tiny_run.TestCase):
     self.assertEqual(errors, "")
     self.assertIn("  train.num_epochs = 20\n", output)
     self.assertIn("objective/video_bank/rows", output)
-    self.assertRegex(output, r"\nEpoch 20/20: 3/3 \[.*clips/s, loss \d+\.\d+\]\n")
+    self.assertRegex(output, r"\nEpoch 20/20: 3/3 \[.*clips/s, loss \d+\.\d+, run 00:00 left\]\n")
     for name in ("operative_config.gin", "checkpoints", "metrics.jsonl", "saved_model"):
       self.assertTrue(os.path.exists(self.path(f"whole/{name}")), name)
       self.assertIn(name, output)

@@ -207,10 +207,14 @@ class Progress(StepCounter):
 
   def _show_loss(self, logs: Logs) -> None:
     self._shown = time.monotonic()
-    clips = (self._bar.n - self._bar.initial) * self._batch_size
-    clips_per_sec = clips / max(self._bar.format_dict["elapsed"], 1e-9)
-    loss = f", loss {float(logs['loss']):.3f}" if "loss" in logs else ""
-    self._bar.set_postfix_str(f"{clips_per_sec:.0f} clips/s{loss}", refresh=False)
+    steps = self._bar.n - self._bar.initial
+    notes = [f"loss {float(logs['loss']):.3f}"] if "loss" in logs else []
+    if steps:
+      sec_per_step = self._bar.format_dict["elapsed"] / steps
+      left = (self._steps_per_epoch * self._num_epochs - self.step) * sec_per_step
+      notes.insert(0, f"{self._batch_size / max(sec_per_step, 1e-9):.0f} clips/s")
+      notes.append(f"run {tqdm.tqdm.format_interval(left)} left")
+    self._bar.set_postfix_str(", ".join(notes), refresh=False)
 
 
 # A line of the progress where there is no bar.

@@ -117,8 +117,8 @@ def check_unchanged(model_dir: str) -> str:
     raise ConfigurationError(
       f"The run in {model_dir} was begun with another configuration (then -> now):\n"
       + "\n".join(refused)
-      + "\nTo go on with it, use its own; to train with this one, name another --model_dir, or "
-      "pass --overwrite to delete the run."
+      + "\nTo go on with it, use its own. To train with this one, name another --model_dir (with "
+      "train.start_from, a new run takes over the network), or pass --overwrite to delete the run."
     )
   return "\n".join(lines.values())
 

@@ -127,7 +127,8 @@ class ProgressTest(test_base.TestCase):
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
       self.epoch(callbacks.Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
     self.assertRegex(
-      output.getvalue(), r"^Epoch  2/10: 4/4 \[.*step.*, \d+ clips/s, loss 1\.250\]\n$"
+      output.getvalue(),
+      r"^Epoch  2/10: 4/4 \[.*step.*, \d+ clips/s, loss 1\.250, run \d\d:\d\d left\]\n$",
     )
     self.assertEqual(errors.getvalue(), "")
 
