@@ -46,6 +46,23 @@ class ConvolutionTest(test_base.TestCase, parameterized.TestCase):
     self.assertAllClose(found, _slow_conv(x, layer.kernel.numpy(), strides), atol=1e-4)
     self.assertEqual(layer.compute_output_shape(x.shape).as_list(), found.shape.as_list())
 
+  @parameterized.parameters(1, 2, 3)
+  def test_bfloat16_gradient_of_short_clips(self, num_frames):
+    shape = [2, num_frames, 4, 4, 16]
+    x, up = (tf.random.stateless_normal(shape, [0, seed]) for seed in range(2))
+    gradients = []
+    for dtype in (tf.float32, tf.bfloat16):
+      layer = convolution.Conv3D(16, (3, 1, 1))
+      layer(x)
+      layer.kernel.assign(tf.random.stateless_normal(layer.kernel.shape, [0, 2]))
+      with tf.GradientTape() as tape:
+        kernel = tf.cast(layer.kernel, dtype)
+        tape.watch(kernel)
+        y = layer.convolution_op(tf.cast(x, dtype), kernel)
+      gradient = tape.gradient(y, kernel, output_gradients=tf.cast(up, dtype))
+      gradients.append(tf.cast(gradient, tf.float32).numpy())
+    self.assertAllClose(*gradients, rtol=0, atol=0.02 * np.abs(gradients[0]).max())
+
   def test_even_kernels_are_refused(self):
     with self.assertRaisesRegex(ValueError, r"\(4, 3\); expected odd"):
       convolution.Conv2D(4, (4, 3))
