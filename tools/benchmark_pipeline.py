@@ -108,9 +108,11 @@ def build(data_dir: str) -> None:
         planned, content, "benchmark", _STORED_RATE_HZ, _SAMPLE_RATE_HZ, [], JpegSettings()
       )
       writer.write(records.with_index(encoded, index))
+  offsets = records.scan_offsets(path)
+  ids = [f"clip{index}" for index in range(_NUM_CLIPS)]
   DatasetInfo(
     name="benchmark",
-    splits={"train": [Shard("train.tfrecord", records.scan_offsets(path))]},
+    splits={"train": [Shard("train.tfrecord", offsets, ids, [-1] * _NUM_CLIPS)]},
     frame_rate_hz=_STORED_RATE_HZ,
     frame_size=list(_STORED_SIZE),
     sample_rate_hz=_SAMPLE_RATE_HZ,

@@ -50,6 +50,7 @@ class Content:
     boxes: float32 `[T, 4]` (ymin, xmin, ymax, xmax in 0..1) of what sounds; `None` where
       unknown.
     label: class name, where only reading tells it.
+    sound_replaced: whether the sound is that of another clip; `None` where nobody knows.
   """
 
   frames: np.ndarray
@@ -57,6 +58,7 @@ class Content:
   waveform: np.ndarray
   boxes: Optional[np.ndarray] = None
   label: Optional[str] = None
+  sound_replaced: Optional[bool] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from avssl_tf import types
 from avssl_tf.data.whole_file import whole_file
 
 FILE_NAME = "dataset_info.json"
@@ -45,27 +46,51 @@ class Shard:
     offsets: byte offset of each record in the file; its length is the number
       of records. Offsets make records addressable, which is what sampling
       without a shuffle buffer and resuming at any step rest on.
+    ids: id of each record (`example/id`).
+    labels: first label of each record, -1 where it has none.
+    sound_replaced: whether the sound of each record is that of another clip;
+      `None` where nobody knows, as in all data but synthetic worlds.
   """
 
   file: str
   offsets: list[int]
+  ids: list[str]
+  labels: list[int]
+  sound_replaced: Optional[list[bool]] = None
+
+  def __post_init__(self):
+    counts = [len(part) for part in (self.offsets, self.ids, self.labels)]
+    if self.sound_replaced is not None:
+      counts.append(len(self.sound_replaced))
+    if len(set(counts)) != 1:
+      raise ValueError(
+        f"{self.file} has offsets, ids, labels and marks of replaced sound of {counts} records; "
+        "expected the same number of each: build the data set again."
+      )
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordTable:
-  """Where the records of a split, or of a slice of it, are.
+  """Where the records of a split, or of a slice of it, are, and what is known of them.
 
   Attributes:
-    first: number, within the whole split, of the first record.
+    numbers: int64 `[N]`, number of each record within its whole split: its `clip/index`.
     files: names of the files relative to the data set's folder.
     file_numbers: int64 `[N]`, the file of each record, as a position in `files`.
     offsets: int64 `[N]`, byte offset of each record in its file.
+    ids: id of each record.
+    labels: int64 `[N]`, first label of each record, -1 where it has none.
+    sound_replaced: bool `[N]`, whether its sound is that of another clip; `None` where nobody
+      knows.
   """
 
-  first: int
+  numbers: np.ndarray
   files: list[str]
   file_numbers: np.ndarray
   offsets: np.ndarray
+  ids: list[str]
+  labels: np.ndarray
+  sound_replaced: Optional[np.ndarray]
 
 
 @dataclasses.dataclass
@@ -81,6 +106,7 @@ class DatasetInfo:
     sample_rate_hz: rate of the stored sound.
     num_channels: number of sound channels.
     clip_duration_sec: nominal duration of a clip.
+    modalities: what the records hold: "video", "audio", or both.
     label_names: names of the classes in order of their index; empty where the
       data has no labels.
     spectrogram_statistics: per-bin `{"mean": [...], "std": [...]}` of the
@@ -95,6 +121,7 @@ class DatasetInfo:
   sample_rate_hz: int
   num_channels: int
   clip_duration_sec: float
+  modalities: list[str] = dataclasses.field(default_factory=lambda: list(types.MODALITIES))
   label_names: list[str] = dataclasses.field(default_factory=list)
   spectrogram_statistics: dict[str, dict[str, list[float]]] = dataclasses.field(
     default_factory=dict
@@ -126,9 +153,17 @@ class DatasetInfo:
         f"{'the end' if stop is None else stop}, but {name!r} has {total}."
       )
     file_numbers = np.repeat(np.arange(len(shards), dtype=np.int64), counts)
-    offsets = np.concatenate([np.zeros(0, np.int64)] + [np.int64(s.offsets) for s in shards])
+    ids = [example_id for shard in shards for example_id in shard.ids]
+    replaced = [shard.sound_replaced for shard in shards]
+    known = bool(shards) and all(part is not None for part in replaced)
     return RecordTable(
-      start, [shard.file for shard in shards], file_numbers[start:stop], offsets[start:stop]
+      numbers=np.arange(total)[start:stop],
+      files=[shard.file for shard in shards],
+      file_numbers=file_numbers[start:stop],
+      offsets=_joined([shard.offsets for shard in shards], np.int64)[start:stop],
+      ids=ids[start:stop],
+      labels=_joined([shard.labels for shard in shards], np.int64)[start:stop],
+      sound_replaced=_joined(replaced, bool)[start:stop] if known else None,
     )
 
   def shards(self, split: str) -> Sequence[Shard]:
@@ -175,3 +210,7 @@ class DatasetInfo:
       raise ValueError(
         f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
       ) from error
+
+
+def _joined(parts: Sequence[Sequence], dtype) -> np.ndarray:
+  return np.concatenate([np.zeros(0, dtype)] + [np.array(part, dtype) for part in parts])

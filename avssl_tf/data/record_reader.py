@@ -79,7 +79,7 @@ class RecordReader:
         f"{len(missing)} of the {len(paths)} files of split {split!r} are missing, the first is "
         f"{missing[0]}: copy the whole data set, or build it again."
       )
-    self._first = table.first
+    self._numbers = tf.constant(table.numbers)
     self._paths = tf.constant(paths)
     self._file_numbers = tf.constant(table.file_numbers)
     self._offsets = tf.constant(table.offsets)
@@ -119,7 +119,7 @@ class RecordReader:
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:
     found = [context[key] for key in (schema.CLIP_INDEX, schema.NUM_CHANNELS, schema.SAMPLE_RATE)]
-    expected = [record + self._first, self.info.num_channels, float(self.info.sample_rate_hz)]
+    expected = [self._numbers[record], self.info.num_channels, float(self.info.sample_rate_hz)]
     names = ["clip/index", ", channels", ", sample rate"]
     return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),

@@ -76,6 +76,8 @@ def encode_example(
     schema.EXAMPLE_ID: _bytes([os.fsencode(clip.example_id)]),
     schema.DATASET_NAME: _bytes([os.fsencode(dataset_name)]),
   }
+  if content.sound_replaced is not None:
+    context[schema.SOUND_REPLACED] = _ints([int(content.sound_replaced)])
   lists = {
     schema.IMAGE_ENCODED: [
       _bytes([frame]) for frame in encode_frames(content.frames, frame_rate_hz, jpeg)

@@ -37,6 +37,7 @@ CLIP_DATA_PATH = "clip/data_path"
 CLIP_MEDIA_ID = "clip/media_id"
 EXAMPLE_ID = "example/id"
 DATASET_NAME = "example/dataset_name"
+SOUND_REPLACED = "avssl/sound_replaced"  # 1: another clip's sound, 0: its own; absent: not known
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
 
 

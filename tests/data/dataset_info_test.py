@@ -10,9 +10,9 @@ from tests import test_base
 
 def _info():
   shards = [
-    dataset_info.Shard("train-0", [0, 10, 30]),
-    dataset_info.Shard("train-1", []),
-    dataset_info.Shard("train-2", [0, 5]),
+    dataset_info.Shard("train-0", [0, 10, 30], ["a", "b", "c"], [2, -1, 0], [True, False, False]),
+    dataset_info.Shard("train-1", [], [], [], []),
+    dataset_info.Shard("train-2", [0, 5], ["d", "e"], [1, 1], [False, True]),
   ]
   return dataset_info.DatasetInfo(
     name="shapes",
@@ -45,24 +45,37 @@ class ParseSplitTest(test_base.TestCase):
 class RecordsTest(test_base.TestCase):
   def test_whole_split(self):
     table = _info().records("train")
-    self.assertEqual(table.first, 0)
+    self.assertAllEqual(table.numbers, range(5))
     self.assertEqual(
       [table.files[i] for i in table.file_numbers], ["train-0"] * 3 + ["train-2"] * 2
     )
     self.assertAllEqual(table.offsets, [0, 10, 30, 0, 5])
     self.assertEqual(table.offsets.dtype, np.int64)
+    self.assertEqual(table.ids, ["a", "b", "c", "d", "e"])
+    self.assertAllEqual(table.labels, [2, -1, 0, 1, 1])
+    self.assertEqual(table.labels.dtype, np.int64)
+    self.assertAllEqual(table.sound_replaced, [True, False, False, False, True])
 
   def test_slices(self):
-    for split, first, offsets in (
-      ("train[1:4]", 1, [10, 30, 0]),
-      ("train[:2]", 0, [0, 10]),
-      ("train[4:]", 4, [5]),
-      ("train[5:]", 5, []),
+    for split, numbers, offsets in (
+      ("train[1:4]", [1, 2, 3], [10, 30, 0]),
+      ("train[:2]", [0, 1], [0, 10]),
+      ("train[4:]", [4], [5]),
+      ("train[5:]", [], []),
     ):
       table = _info().records(split)
-      self.assertEqual(table.first, first)
+      self.assertAllEqual(table.numbers, numbers)
       self.assertAllEqual(table.offsets, offsets)
+      self.assertEqual(table.ids, [list("abcde")[number] for number in numbers])
+      self.assertAllEqual(table.labels, np.array([2, -1, 0, 1, 1])[numbers])
+      self.assertLen(table.sound_replaced, len(numbers))
       self.assertEqual(_info().num_clips(split), len(offsets))
+
+  def test_nobody_knows_whose_sound_it_is_unless_all_shards_tell(self):
+    info = _info()
+    info.splits["train"][2].sound_replaced = None
+    self.assertIsNone(info.records("train").sound_replaced)
+    self.assertIsNone(info.records("none").sound_replaced)
 
   def test_empty_split(self):
     self.assertEqual(_info().num_clips("none"), 0)
@@ -71,6 +84,10 @@ class RecordsTest(test_base.TestCase):
     for split in ("train[:6]", "train[6:]", "train[4:2]"):
       with self.subTest(split), self.assertRaisesRegex(ValueError, "'train' has 5"):
         _info().records(split)
+
+  def test_parts_of_different_length(self):
+    with self.assertRaisesRegex(ValueError, r"train-0 has .* \[2, 2, 1\].*build the data set"):
+      dataset_info.Shard("train-0", [0, 10], ["a", "b"], [0])
 
   def test_unknown_split(self):
     with self.assertRaisesRegex(ValueError, r"no split 'valid'.*\['none', 'train'\]"):
@@ -83,6 +100,18 @@ class FileTest(test_base.TestCase):
     _info().save(folder)
     self.assertEqual(dataset_info.DatasetInfo.load(folder), _info())
     self.assertEqual(os.listdir(folder), [dataset_info.FILE_NAME])
+
+  def test_records_without_ids(self):
+    folder = tempfile.mkdtemp(dir=self.get_temp_dir())
+    _info().save(folder)
+    path = os.path.join(folder, dataset_info.FILE_NAME)
+    with open(path, encoding="utf-8") as f:
+      content = json.load(f)
+    del content["splits"]["train"][0]["ids"]
+    with open(path, "w", encoding="utf-8") as f:
+      json.dump(content, f)
+    with self.assertRaisesRegex(ValueError, "build the data set again"):
+      dataset_info.DatasetInfo.load(folder)
 
   def test_missing(self):
     with self.assertRaisesRegex(FileNotFoundError, "make_tfrecords"):

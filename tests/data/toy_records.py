@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records
+from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records, schema
 from tests import test_base
 
 FRAME_RATE_HZ = 10.0
@@ -63,7 +63,15 @@ def write(folder, shards):
     with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
       for record in shard:
         writer.write(record)
-    table.append(dataset_info.Shard(name, records.scan_offsets(os.path.join(folder, name))))
+    contexts = [tf.train.SequenceExample.FromString(record).context.feature for record in shard]
+    table.append(
+      dataset_info.Shard(
+        name,
+        records.scan_offsets(os.path.join(folder, name)),
+        [c[schema.EXAMPLE_ID].bytes_list.value[0].decode() for c in contexts],
+        [[*c[schema.LABEL_INDEX].int64_list.value, -1][0] for c in contexts],
+      )
+    )
   info = dataset_info.DatasetInfo(
     name="test",
     splits={"train": table, "empty": []},

@@ -48,13 +48,19 @@ def write_final_shards(
     offsets = shards.finish_shard(source, final, first, len(state.kept))
     if source != final:
       os.remove(source)
-    splits[shard.split].append(Shard(shard.name, offsets))
+    splits[shard.split].append(_shard(shard.name, offsets, state))
     next_index[shard.split] += len(offsets)
     on_progress(sum(next_index.values()))
   # An earlier plan, when other files could be read, may have had other shards.
   for path in set(folder.final_shards()) - {folder.final_path(s.name) for s in planned}:
     os.remove(path)
   return dict(splits)
+
+
+def _shard(name: str, offsets: list[int], state: ShardState) -> Shard:
+  known = None not in state.sound_replaced
+  replaced = state.sound_replaced if known else None
+  return Shard(name, offsets, state.example_ids, state.label_indexes, replaced)
 
 
 def dataset_info(
@@ -84,6 +90,7 @@ def dataset_info(
     sample_rate_hz=int(recipe.reader.sample_rate_hz),
     num_channels=num_channels,
     clip_duration_sec=float(recipe.cutting.clip_duration_sec),
+    modalities=list(recipe.modalities),
     label_names=list(recipe.label_names),
     spectrogram_statistics=statistics,
     build={

@@ -71,7 +71,8 @@ class WorldReader:
 
   def read(self, clip: PlannedClip) -> Content:
     """Renders a clip, with the boxes of what sounds."""
-    rendered = self.world.clip(clip.split, int(os.path.basename(clip.path)))
+    index = int(os.path.basename(clip.path))
+    rendered = self.world.clip(clip.split, index)
     timestamps = np.arange(len(rendered.frames)) * (1e6 / self.frame_rate_hz)
     return Content(
       rendered.frames,
@@ -79,4 +80,5 @@ class WorldReader:
       rendered.waveform[:, np.newaxis],
       boxes=rendered.boxes,
       label=self.world.label_names[rendered.label],
+      sound_replaced=rendered.audio_from != index,
     )

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from avssl_tf import types
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.clips import Reader
 from avssl_tf.data.jpeg import JpegSettings
@@ -25,6 +26,7 @@ class Recipe:
     jpeg: how frames are compressed.
     num_shards: number of record files of a split, if it has as many clips.
     spectrogram: measured on the training split; `None` measures nothing.
+    modalities: what clips must have and records hold: "video", "audio", or both.
     origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
   """
 
@@ -36,6 +38,7 @@ class Recipe:
   jpeg: JpegSettings = JpegSettings()
   num_shards: int = 16
   spectrogram: Optional[Spectrogram] = None
+  modalities: Sequence[str] = types.MODALITIES
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def settings(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class Recipe:
       "jpeg": dataclasses.asdict(self.jpeg),
       "num_shards": self.num_shards,
       "spectrogram": self.spectrogram and self.spectrogram.id,
+      "modalities": list(self.modalities),
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }

@@ -78,6 +78,9 @@ class ShardState:
     duration_us: total duration of the clips kept.
     frame_sizes: number of clips by `"HxW"`.
     labels: number of clips by class name.
+    example_ids: of the clips kept.
+    label_indexes: first label of each clip kept, -1 where it has none.
+    sound_replaced: whether the sound of each clip kept is another clip's; `None`: not known.
     sums: of the spectrograms; `None` where they are not measured.
   """
 
@@ -87,6 +90,9 @@ class ShardState:
   duration_us: int = 0
   frame_sizes: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
   labels: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
+  example_ids: list[str] = dataclasses.field(default_factory=list)
+  label_indexes: list[int] = dataclasses.field(default_factory=list)
+  sound_replaced: list[Optional[bool]] = dataclasses.field(default_factory=list)
   sums: Optional[Sums] = None
 
   def save(self, path: str) -> None:
@@ -212,6 +218,10 @@ def _count(
   state.frame_sizes[f"{height}x{width}"] += 1
   for label in context[schema.LABEL_TEXT].bytes_list.value:
     state.labels[os.fsdecode(label)] += 1
+  state.example_ids.append(os.fsdecode(context[schema.EXAMPLE_ID].bytes_list.value[0]))
+  state.label_indexes.append([*context[schema.LABEL_INDEX].int64_list.value, -1][0])
+  replaced = context[schema.SOUND_REPLACED].int64_list.value
+  state.sound_replaced.append(bool(replaced[0]) if replaced else None)
   if spectrogram is not None:
     # From the record rather than from the reader: copied clips count the same.
     state.sums += spectrogram_statistics.measure(spectrogram, records.read_waveform(record))

@@ -74,6 +74,11 @@ class BuildTest(build_case.BuildCase):
       self.assertEqual(ids, [f"{start}.000" for start in starts])
       labels = [c[schema.LABEL_INDEX].int64_list.value[0] for c in contexts]
       self.assertEqual(labels, [int(start[:2]) % 2 for start in starts])
+      table = info.records(split)
+      self.assertEqual(table.ids, ids)
+      self.assertAllEqual(table.labels, labels)
+      self.assertIsNone(table.sound_replaced)
+    self.assertEqual(info.modalities, ["video", "audio"])
 
   def test_statistics_are_those_of_the_training_split(self):
     info = build(fake_source.recipe(self.inputs), self.output, 0).info

@@ -38,6 +38,20 @@ class DemoDataTest(unittest.TestCase):
     self.assertIn(self.data.spectrogram.id, info.spectrogram_statistics)
     self.assertEqual(self.build(), "")
 
+  def test_clips_whose_sound_was_replaced_are_known(self):
+    world = PlanarWorld(num_train=8, num_test=2, faulty_positive_rate=0.5)
+    self.data = dataclasses.replace(self.data, world=world)
+    self.build()
+    info = dataset_info.DatasetInfo.load(self.data)
+    for split in ("train", "test"):
+      table = info.records(split)
+      clips = [world.clip(split, index) for index in range(world.num_clips(split))]
+      replaced = [clip.audio_from != index for index, clip in enumerate(clips)]
+      self.assertEqual(sum(replaced), len(clips) // 2)
+      self.assertEqual(table.sound_replaced.tolist(), replaced)
+      self.assertEqual(table.labels.tolist(), [clip.label for clip in clips])
+      self.assertEqual(table.ids[1], f"planar/{split}/00001@0.000")
+
   def test_spectrogram_of_another_rate_is_not_measured(self):
     self.data = dataclasses.replace(self.data, spectrogram=Spectrogram())
     self.build()
