@@ -62,6 +62,24 @@ class AudioVisualModel(tf.keras.Model):
     features = self.audio_net(self.audio_front_end(waveform), training=training)["pooled"]
     return _outputs(features, self.audio_head(features, training=training))
 
+  def video_maps(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    """What each stage of the video network makes of uint8 frames `[B, T, H, W, 3]`.
+
+    Returns:
+      By the name of the stage (`"conv1"`, `"conv2x"` ... `"conv5x"`), its map, float32
+      `[B, t, h, w, c]`; `"pooled"`: float32 `[B, D]`.
+    """
+    return _as_float32(self.video_net(self.video_front_end(frames), training=training))
+
+  def audio_maps(self, waveform: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+    """What each stage of the audio network makes of waveforms, float32 `[B, samples, C]`.
+
+    Returns:
+      By the name of the stage (`"conv1"`, `"conv2x"` ... `"conv5x"`), its map, float32
+      `[B, t, f, c]`; `"pooled"`: float32 `[B, D]`.
+    """
+    return _as_float32(self.audio_net(self.audio_front_end(waveform), training=training))
+
   def call(self, batch: types.Batch, training: bool = False) -> dict[str, dict[str, tf.Tensor]]:
     """Embeds a batch that has `types.VIDEO` and `types.AUDIO`.
 
@@ -79,3 +97,7 @@ def _outputs(features: tf.Tensor, embedding: tf.Tensor) -> dict[str, tf.Tensor]:
     "features": tf.cast(features, tf.float32),
     "embedding": tf.math.l2_normalize(tf.cast(embedding, tf.float32), axis=-1),
   }
+
+
+def _as_float32(maps: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  return {name: tf.cast(value, tf.float32) for name, value in maps.items()}

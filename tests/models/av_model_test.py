@@ -39,6 +39,27 @@ class AudioVisualModelTest(test_base.TestCase):
       self.assertAllClose(embed(batch[modality])["embedding"], embedding)
     self.assertEqual(model.embedding_dim, 4)
 
+  def test_maps_of_the_stages(self):
+    self.addCleanup(tf.keras.mixed_precision.set_global_policy, "float32")
+    for policy in ("float32", "mixed_bfloat16"):
+      tf.keras.mixed_precision.set_global_policy(policy)
+      model, batch = self.make(), self.batch()
+      video, audio = model.video_maps(batch[types.VIDEO]), model.audio_maps(batch[types.AUDIO])
+      for maps, rank in ((video, 5), (audio, 4)):
+        self.assertEqual(
+          set(maps), {"conv1", "conv2x", "conv3x", "conv4x", "conv5x", "pooled"}
+        )
+        for name, value in maps.items():
+          self.assert_shape(value, (2,) + (None,) * ((2 if name == "pooled" else rank) - 1))
+          self.assertEqual(value.dtype, tf.float32)
+      self.assert_shape(video["conv4x"], (2, 1, 2, 2, 16))
+      self.assert_shape(audio["conv4x"], (2, 2, 2, 8))
+      outputs = model(batch)
+      for modality, maps in (("video", video), ("audio", audio)):
+        self.assertAllEqual(maps["pooled"], outputs[modality]["features"])
+        axes = list(range(1, maps["conv5x"].shape.rank - 1))
+        self.assertAllEqual(tf.reduce_max(maps["conv5x"], axes), maps["pooled"])
+
   def test_training_updates_batch_statistics(self):
     model, batch = self.make(), self.batch()
     model(batch)

@@ -1,0 +1,62 @@
+"""A frozen network and what it takes: what the protocols of evaluation measure."""
+
+import dataclasses
+from typing import Callable, Optional
+
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.models import av_model
+from avssl_tf.types import Tensor
+
+# Stages whose maps every encoder has, from the input to the output.
+STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+  """A frozen network, from a run, a converted checkpoint or a SavedModel.
+
+  The functions work eagerly and inside `tf.function`, and never train.
+
+  Attributes:
+    clip: what of a clip the network was trained on.
+    sample_rate_hz: rate of the waveforms.
+    num_channels: channels of the waveforms.
+    embed_video: uint8 `[B, T, H, W, 3]` -> `"features"`: float32 `[B, D]`, pooled, and
+      `"embedding"`: float32 `[B, E]`, of unit length.
+    embed_audio: float32 `[B, samples, C]` in -1..1 -> the same of the sound.
+    video_maps: frames -> the map of each stage by its name (all of `STAGES`), float32
+      `[B, t, h, w, c]`, and `"pooled"`, float32 `[B, D]`.
+    audio_maps: waveforms -> the same of the sound; maps are `[B, t, f, c]`.
+    make_model: makes another model with the trained weights, to train further, in the present
+      precision of Keras; None for a SavedModel, which holds no layers.
+  """
+
+  clip: ClipSpec
+  sample_rate_hz: int
+  num_channels: int
+  embed_video: Callable[[Tensor], dict[str, Tensor]]
+  embed_audio: Callable[[Tensor], dict[str, Tensor]]
+  video_maps: Callable[[Tensor], dict[str, Tensor]]
+  audio_maps: Callable[[Tensor], dict[str, Tensor]]
+  make_model: Optional[Callable[[], av_model.AudioVisualModel]] = None
+
+  @classmethod
+  def of_model(
+    cls,
+    model: av_model.AudioVisualModel,
+    clip: ClipSpec,
+    sample_rate_hz: int,
+    num_channels: int,
+    make_model: Optional[Callable[[], av_model.AudioVisualModel]] = None,
+  ) -> "Encoder":
+    """The encoder that a model with built variables is; arguments as the attributes."""
+    return cls(
+      clip=clip,
+      sample_rate_hz=sample_rate_hz,
+      num_channels=num_channels,
+      embed_video=model.embed_video,
+      embed_audio=model.embed_audio,
+      video_maps=model.video_maps,
+      audio_maps=model.audio_maps,
+      make_model=make_model,
+    )

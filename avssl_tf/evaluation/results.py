@@ -1,0 +1,127 @@
+"""Results of a protocol: measured part by part, kept in a file, shown as a table."""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from avssl_tf.data.whole_file import whole_file
+
+# So begins the name of a metric that is a number of something, where all others are shares.
+_COUNT_PREFIX = "num_"
+
+
+class ResultsError(ValueError):
+  """A file of results that cannot be gone on with; the message says why and what to do."""
+
+
+class Results:
+  """The results of a protocol, in a JSON file that is written after each part.
+
+  A part is what is measured at a time, such as a fold. What the file holds already need not be
+  measured again, which holds only as long as nothing else changes: results of other settings
+  are refused.
+
+  Attributes:
+    path: the file; it is there once there is a result.
+    settings: what the results depend on, by name.
+  """
+
+  def __init__(self, path: str, settings: Mapping[str, Any]):
+    """Reads what `path` holds, if it is there.
+
+    Args:
+      path: the file; its folder is made where it is missing.
+      settings: what the results depend on, by name; values that JSON can hold.
+
+    Raises:
+      ResultsError: the file holds results of other settings, or something else than results.
+    """
+    self.path = path
+    # As they come back from the file: tuples as lists.
+    self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    self._parts: dict[str, dict[str, float]] = {}
+    if os.path.exists(path):
+      self._parts = self._read()
+
+  def get(self, part: str) -> Optional[dict[str, float]]:
+    """Metrics of a part by name; None where it has not been measured."""
+    return dict(self._parts[part]) if part in self._parts else None
+
+  def put(self, part: str, metrics: Mapping[str, float]) -> None:
+    """Keeps the metrics of a part, in the file as well, whole or not at all.
+
+    Args:
+      part: name of the part.
+      metrics: shares in 0..1 by name; `num_...` for numbers of something.
+
+    Raises:
+      ValueError: a metric is not finite.
+    """
+    values = {name: float(value) for name, value in metrics.items()}
+    broken = {name: value for name, value in values.items() if not math.isfinite(value)}
+    if broken:
+      raise ValueError(f"The results of {part!r} are not finite: {broken}.")
+    self._parts[part] = values
+    os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+    with whole_file(self.path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+      json.dump({"settings": self.settings, "parts": self._parts}, f, indent=1)
+      f.write("\n")
+
+  def table(self) -> str:
+    """Lays out all parts side by side, shares in percent.
+
+    With several parts, a last column shows mean ± standard deviation (n - 1); a metric that
+    only some parts have shows "-" in the others, and n where it counts.
+    """
+    several = len(self._parts) > 1
+    rows = [["%", *self._parts, *(["mean"] if several else [])]]
+    names = dict.fromkeys(name for metrics in self._parts.values() for name in metrics)
+    for name in sorted(names, key=lambda name: name.startswith(_COUNT_PREFIX)):
+      values = [metrics.get(name) for metrics in self._parts.values()]
+      factor, decimals = (1, 0) if name.startswith(_COUNT_PREFIX) else (100, 1)
+      row = [name]
+      row += ["-" if value is None else f"{factor * value:.{decimals}f}" for value in values]
+      if several:
+        row.append(_mean(values, factor, max(decimals, 1)))
+      rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+      "   ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+  def _read(self) -> dict[str, dict[str, float]]:
+    try:
+      with open(self.path, encoding="utf-8") as f:
+        content = json.load(f)
+      settings = dict(content["settings"])
+      parts = {part: dict(metrics) for part, metrics in content["parts"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+      raise ResultsError(
+        f"{self.path} does not hold results of this version ({error!r}): name another "
+        "--output_dir, or pass --overwrite to replace it."
+      ) from error
+    missing = "(not set)"
+    lines = [
+      f"  {name}: {settings.get(name, missing)!r} -> {self.settings.get(name, missing)!r}"
+      for name in sorted({*settings, *self.settings})
+      if settings.get(name, missing) != self.settings.get(name, missing)
+    ]
+    if lines:
+      raise ResultsError(
+        f"The results in {self.path} are of other settings (then -> now):\n"
+        + "\n".join(lines)
+        + "\nTo keep them, name another --output_dir; pass --overwrite to measure anew."
+      )
+    return parts
+
+
+def _mean(values: list[Optional[float]], factor: float, decimals: int) -> str:
+  """`mean ± std` of the values that are there, with their number where some are not."""
+  there = [factor * value for value in values if value is not None]
+  text = f"{statistics.fmean(there):.{decimals}f}"
+  if len(there) > 1:
+    text += f" ± {statistics.stdev(there):.{decimals}f}"
+  return text if len(there) == len(values) else f"{text} (n={len(there)})"
