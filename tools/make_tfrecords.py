@@ -91,16 +91,16 @@ def media_recipe() -> Recipe:
     if not FLAGS.input_dir or FLAGS.input_csv:
       raise UsageError("--source=folder needs --input_dir=<folder of videos>, no --input_csv.")
     name = os.path.basename(os.path.abspath(FLAGS.input_dir))
-    requests, label_names = clips_of_folder(FLAGS.input_dir)
+    listing = clips_of_folder(FLAGS.input_dir)
   else:
     if not FLAGS.input_csv:
       raise UsageError("--source=csv needs --input_csv=<manifest>.")
     name = os.path.splitext(os.path.basename(FLAGS.input_csv))[0]
-    requests, label_names = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
+    listing = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
   return Recipe(
     name=name,
-    requests=holdout.hold_out(requests, FLAGS.test_fraction),
-    label_names=label_names,
+    requests=holdout.hold_out(listing.requests, FLAGS.test_fraction),
+    label_names=listing.label_names,
     reader=MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,
       short_side=FLAGS.short_side,

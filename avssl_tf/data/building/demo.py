@@ -22,11 +22,11 @@ def recipe(
   world: PlanarWorld, spectrogram: Optional[Spectrogram] = None, num_shards: int = 16
 ) -> Recipe:
   """The recipe of the data set that shows `world`; it decides rates and sizes itself."""
-  requests, label_names = clips_of_world(world)
+  listing = clips_of_world(world)
   return Recipe(
     name="planar",
-    requests=requests,
-    label_names=label_names,
+    requests=listing.requests,
+    label_names=listing.label_names,
     reader=WorldReader(world),
     cutting=Cutting(world.clip_duration_sec, world.clip_duration_sec),
     # Tiny frames of thin, coloured shapes: colour at full resolution, and bytes are no matter.

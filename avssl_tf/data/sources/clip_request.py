@@ -9,6 +9,7 @@ SPLIT_NAMES = {
   "training": "train",
   "val": "validation",
   "valid": "validation",
+  "validate": "validation",
   "validation": "validation",
   "test": "test",
   "testing": "test",

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from typing import Optional
 
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
-
-EXTENSIONS = frozenset(
-  ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
-)
+from avssl_tf.data.sources.list_file import check_folder
+from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS
 
 
 def _names(folder: str) -> list[str]:
@@ -25,7 +24,7 @@ def _names(folder: str) -> list[str]:
 
 
 def _is_video(path: str) -> bool:
-  return os.path.splitext(path)[1].lower() in EXTENSIONS and os.path.isfile(path)
+  return os.path.splitext(path)[1].lower() in VIDEO_EXTENSIONS and os.path.isfile(path)
 
 
 def _videos_below(folder: str) -> Iterator[str]:
@@ -93,23 +92,22 @@ def _labelled_videos(folder: str) -> list[tuple[str, Optional[str]]]:
   return videos
 
 
-def clips_of_folder(input_dir: str) -> tuple[list[ClipRequest], list[str]]:
+def clips_of_folder(input_dir: str) -> Listing:
   """Lists the videos of a folder.
 
-  Files are told by their extension (`EXTENSIONS`); others are passed over, as
+  Files are told by their extension (`media_files.VIDEO_EXTENSIONS`); others are passed over, as
   are hidden files. Classes come from the first level of folders (below the
   split folders, where there are any); deeper ones are searched too.
 
   Returns:
-    Requests for whole files, ordered by split and path, and the sorted names
-    of the classes over all splits.
+    Whole files, ordered by split and path; the names of the classes, of all
+    splits together, are sorted.
 
   Raises:
     FileNotFoundError: no such folder.
     ValueError: no videos in it, or labelled and unlabelled ones are mixed.
   """
-  if not os.path.isdir(input_dir):
-    raise FileNotFoundError(f"--input_dir={input_dir!r} is not a folder.")
+  check_folder(input_dir)
   requests = []
   for split, folder in sorted(_split_folders(input_dir).items()):
     for path, label in _labelled_videos(folder):
@@ -117,7 +115,8 @@ def clips_of_folder(input_dir: str) -> tuple[list[ClipRequest], list[str]]:
       requests.append(ClipRequest(split, path, None, None, label, media_id))
   if not requests:
     raise ValueError(
-      f"No videos in {input_dir!r}. Looked for files that end in {' '.join(sorted(EXTENSIONS))}."
+      f"No videos in {input_dir!r}. Looked for files that end in "
+      f"{' '.join(sorted(VIDEO_EXTENSIONS))}."
     )
   labelled = {request.label is not None for request in requests}
   if len(labelled) > 1:
@@ -126,4 +125,4 @@ def clips_of_folder(input_dir: str) -> tuple[list[ClipRequest], list[str]]:
       f"In {input_dir!r} some splits have class folders, but {without} have not. "
       "Give all splits the same classes, or none."
     )
-  return requests, sorted({r.label for r in requests if r.label is not None})
+  return Listing(requests, sorted({r.label for r in requests if r.label is not None}))

@@ -1,10 +1,11 @@
 """A synthetic world as a source: clips that are rendered rather than read."""
 
 from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listing import Listing
 from avssl_tf.data.synthetic.planar import PlanarWorld
 
 
-def clips_of_world(world: PlanarWorld) -> tuple[list[ClipRequest], list[str]]:
+def clips_of_world(world: PlanarWorld) -> Listing:
   """Lists the clips of a world.
 
   Returns:
@@ -16,4 +17,4 @@ def clips_of_world(world: PlanarWorld) -> tuple[list[ClipRequest], list[str]]:
     for index in range(world.num_clips(split)):
       path = f"planar/{split}/{index:05d}"
       requests.append(ClipRequest(split, path, 0.0, world.clip_duration_sec, None, path))
-  return requests, world.label_names
+  return Listing(requests, world.label_names)

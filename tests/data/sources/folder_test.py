@@ -6,6 +6,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources import clip_request, folder
+from avssl_tf.data.sources.listing import Listing
 
 
 class FolderTest(parameterized.TestCase):
@@ -20,19 +21,19 @@ class FolderTest(parameterized.TestCase):
     return temporary.name
 
   def listed(self, input_dir):
-    requests, labels = folder.clips_of_folder(input_dir)
-    for request in requests:
+    listing = folder.clips_of_folder(input_dir)
+    for request in listing.requests:
       self.assertEqual(request.path, os.path.join(input_dir, *request.media_id.split("/")))
       self.assertIsNone(request.start_sec)
       self.assertIsNone(request.end_sec)
-    return [(r.split, r.label, r.media_id) for r in requests], labels
+    return [(r.split, r.label, r.media_id) for r in listing.requests], listing.label_names
 
   def test_request(self):
     input_dir = self.make("a.mp4")
     expected = clip_request.ClipRequest(
       "train", os.path.join(input_dir, "a.mp4"), None, None, None, "a.mp4"
     )
-    self.assertEqual(folder.clips_of_folder(input_dir), ([expected], []))
+    self.assertEqual(folder.clips_of_folder(input_dir), Listing([expected], []))
 
   def test_flat(self):
     input_dir = self.make("b.MP4", "a.webm", "notes.txt", ".hidden.mp4", "c.mkv")

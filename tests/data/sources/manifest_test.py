@@ -6,6 +6,7 @@ import tempfile
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources import clip_request, manifest
+from avssl_tf.data.sources.listing import ListError, Listing
 
 
 class ManifestTest(parameterized.TestCase):
@@ -39,7 +40,7 @@ class ManifestTest(parameterized.TestCase):
     request = clip_request.ClipRequest
     self.assertEqual(
       manifest.clips_of_manifest(path),
-      (
+      Listing(
         [
           request("train", at("a.mp4"), 1.5, 11.5, "dog", "a.mp4"),
           request("validation", at("b, c.mp4"), None, None, "cat", "b, c.mp4"),
@@ -51,30 +52,30 @@ class ManifestTest(parameterized.TestCase):
     )
 
   def test_path_alone_with_byte_order_mark(self):
-    requests, labels = manifest.clips_of_manifest(self.write("path\na.mp4\n", "utf-8-sig"))
-    self.assertEqual([r.media_id for r in requests], ["a.mp4"])
-    self.assertEqual(labels, [])
+    listing = manifest.clips_of_manifest(self.write("path\na.mp4\n", "utf-8-sig"))
+    self.assertEqual([r.media_id for r in listing.requests], ["a.mp4"])
+    self.assertEqual(listing.label_names, [])
 
   def test_order_of_columns_is_free(self):
-    requests, labels = manifest.clips_of_manifest(self.write("label, path\ndog,a.mp4\n"))
-    self.assertEqual((requests[0].label, requests[0].media_id), ("dog", "a.mp4"))
-    self.assertEqual(labels, ["dog"])
+    listing = manifest.clips_of_manifest(self.write("label, path\ndog,a.mp4\n"))
+    self.assertEqual((listing.requests[0].label, listing.requests[0].media_id), ("dog", "a.mp4"))
+    self.assertEqual(listing.label_names, ["dog"])
 
   def test_input_dir(self):
     path = self.write("path\nd.mp4\n")
     input_dir = os.path.join(self.folder, "videos")
-    requests, _ = manifest.clips_of_manifest(path, input_dir)
-    self.assertEqual(requests[0].path, os.path.join(input_dir, "d.mp4"))
+    listing = manifest.clips_of_manifest(path, input_dir)
+    self.assertEqual(listing.requests[0].path, os.path.join(input_dir, "d.mp4"))
 
   def test_absolute_path(self):
     absolute = os.path.join(self.folder, "a.mp4")
-    requests, _ = manifest.clips_of_manifest(self.write(f"path\n{absolute}\n"))
-    self.assertEqual(requests[0].path, absolute)
+    listing = manifest.clips_of_manifest(self.write(f"path\n{absolute}\n"))
+    self.assertEqual(listing.requests[0].path, absolute)
 
   def test_files_that_are_gone(self):
-    requests, _ = manifest.clips_of_manifest(self.write("path\na.mp4\ngone.mp4\n"))
-    self.assertLen(requests, 2)
-    with self.assertRaisesRegex(manifest.ManifestError, "none of its files exists.*gone.mp4"):
+    listing = manifest.clips_of_manifest(self.write("path\na.mp4\ngone.mp4\n"))
+    self.assertLen(listing.requests, 2)
+    with self.assertRaisesRegex(ListError, "none of its files exists.*gone.mp4"):
       manifest.clips_of_manifest(self.write("path\ngone.mp4\n"))
 
   @parameterized.parameters(
@@ -97,12 +98,12 @@ class ManifestTest(parameterized.TestCase):
   )
   def test_errors_name_the_row(self, content, problem):
     path = self.write(content)
-    with self.assertRaisesRegex(manifest.ManifestError, problem) as caught:
+    with self.assertRaisesRegex(ListError, problem) as caught:
       manifest.clips_of_manifest(path)
     self.assertIn(path, str(caught.exception))
 
   def test_not_text(self):
-    with self.assertRaisesRegex(manifest.ManifestError, "is not UTF-8 text"):
+    with self.assertRaisesRegex(ListError, "is not UTF-8 text"):
       manifest.clips_of_manifest(self.write("path\né.mp4\n", "latin-1"))
 
   def test_no_manifest(self):
