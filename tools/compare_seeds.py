@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 """Trains with several seeds and tables mean and spread, for one method or several.
 
-  python tools/compare_seeds.py --gin_file=gin/avid.gin --gin_file=gin/supervised.gin \\
+  python tools/compare_seeds.py --method='AVID: gin/avid.gin' \\
+    --method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0 AVID.self_coefficient=1.0' \\
     --seeds=0,1,2 --raw_input --output_dir=runs/seeds
 
-Each --gin_file is a method, and a column of the table; files joined by commas compose to one:
---gin_file=gin/avid.gin,gin/scale/small.gin. Runs go to <output_dir>/<method>-seed<seed>, one after
-the other. The same command again repeats no run that is finished and goes on with one that was
-interrupted; more seeds and methods may be added to it. The numbers also go to
-<output_dir>/comparison.json.
+Each --method is a name, the gin files that compose to its configuration, and bindings after them.
+A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/demo.flags. Runs
+go to <output_dir>/<method>-seed<seed>, one after the other. The same command again repeats no run
+that is finished and goes on with one that was interrupted; more seeds and methods may be added to
+it. The numbers also go to <output_dir>/comparison.json.
 
 Accuracies are of classifiers on frozen features, those of supervised runs included.
 """
 
-import dataclasses
 import difflib
 import json
 import os
@@ -35,115 +35,22 @@ from avssl_tf.evaluation import raw_input
 from avssl_tf.report import seed_comparison
 from avssl_tf.report.seed_comparison import Statistic
 from avssl_tf.training import configuration, metrics, run_folder
+from avssl_tf.training.seed_runs import Method, Run, plan, resolved_configuration
+from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
 _COMPARISON_FILE = "comparison.json"
-
-
-class ComparisonError(ValueError):
-  """Runs that cannot be made or compared; the message says what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """One run of a comparison.
-
-  Attributes:
-    method: name of its method, from those of the gin files.
-    gin_files: its configuration.
-    gin_params: bindings after them; that of the seed is the last.
-    seed: its seed.
-    model_dir: its folder.
-  """
-
-  method: str
-  gin_files: Sequence[str]
-  gin_params: Sequence[str]
-  seed: int
-  model_dir: str
-
-  @property
-  def record_path(self) -> str:
-    """File, beside the folder of the run, that says what was run and whether to its end."""
-    return f"{self.model_dir}.json"
-
-  def command(self) -> list[str]:
-    """The training command of this run."""
-    return [
-      sys.executable, "-m", "avssl_tf.train",
-      *(f"--gin_file={path}" for path in self.gin_files),
-      *(f"--gin_param={param}" for param in self.gin_params),
-      f"--model_dir={self.model_dir}",
-    ]  # fmt: skip
-
-
-def plan(
-  gin_files: Sequence[str], gin_params: Sequence[str], seeds: Sequence[str], output_dir: str
-) -> list[Run]:
-  """Lists the runs of a comparison, all methods with a seed before the next seed.
-
-  Args:
-    gin_files: a method each; several files joined by commas compose to one.
-    gin_params: bindings for all runs.
-    seeds: integers as text.
-    output_dir: folder of the runs.
-
-  Raises:
-    ComparisonError: no method, two of one name, or seeds that are not distinct integers.
-  """
-  try:
-    numbers = [int(seed) for seed in seeds]
-  except ValueError as error:
-    raise ComparisonError(f"--seeds={','.join(seeds)}: expected integers such as 0,1,2.") from error
-  if not numbers or len(set(numbers)) < len(numbers):
-    raise ComparisonError(f"--seeds={','.join(seeds)}: expected different integers.")
-  methods: dict[str, list[str]] = {}
-  for composed in gin_files:
-    paths = composed.split(",")
-    method = "+".join(os.path.splitext(os.path.basename(path))[0] for path in paths)
-    if method in methods:
-      raise ComparisonError(f"Two methods are called {method!r}: --gin_file={composed}.")
-    methods[method] = paths
-  if not methods:
-    raise ComparisonError("Name a method, for example --gin_file=gin/avid.gin.")
-  return [
-    Run(
-      method,
-      paths,
-      [*gin_params, f"seed={seed}"],
-      seed,
-      os.path.join(output_dir, f"{method}-seed{seed}"),
-    )
-    for seed in numbers
-    for method, paths in methods.items()
-  ]
-
-
-def resolved_configuration(run: Run) -> str:
-  """The configuration of a run as text, all files put together.
-
-  Raises:
-    configuration.ConfigurationError: it cannot be used.
-    ComparisonError: the run would not have the seed that it should.
-  """
-  configuration.parse(run.gin_files, run.gin_params)
-  if gin.get_bindings("train").get("seed") != run.seed:
-    raise ComparisonError(
-      f"{', '.join(run.gin_files)}: train.seed is not taken from the macro `seed`. "
-      "Write train.seed = %seed there, as gin/base/train.gin does."
-    )
-  return gin.config_str()
 
 
 def is_finished(run: Run, resolved: str) -> bool:
   """Whether a run was done to its end; False also where it has not begun.
 
   Raises:
-    ComparisonError: what there is was run with another configuration.
+    ConfigurationError: what there is was run with another configuration.
   """
   if not os.path.exists(run.record_path):
     if os.path.isdir(run.model_dir) and os.listdir(run.model_dir):
-      raise ComparisonError(
+      raise ConfigurationError(
         f"{run.model_dir} holds files that this command did not write: name another --output_dir."
       )
     return False
@@ -153,7 +60,7 @@ def is_finished(run: Run, resolved: str) -> bool:
     changes = difflib.unified_diff(
       record["configuration"].splitlines(), resolved.splitlines(), "then", "now", "", "", 0, ""
     )
-    raise ComparisonError(
+    raise ConfigurationError(
       f"The configuration of {run.model_dir} has changed since:\n" + "\n".join(changes) +
       "\nName another --output_dir, or pass --overwrite to train all runs anew."
     )
@@ -175,8 +82,7 @@ def train(runs: Sequence[Run], overwrite: bool) -> None:
     overwrite: deletes what there is of them first.
 
   Raises:
-    ComparisonError: a run failed, or one that exists cannot be used.
-    configuration.ConfigurationError: a configuration cannot be used.
+    ConfigurationError: a configuration or what there is of a run cannot be used, or a run failed.
   """
   # All are looked at first: an error should not come after hours of training.
   resolved = [resolved_configuration(run) for run in runs]
@@ -194,7 +100,7 @@ def train(runs: Sequence[Run], overwrite: bool) -> None:
     environment = {**os.environ, "PYTHONPATH": search_path}
     result = subprocess.run(run.command(), env=environment, check=False)
     if result.returncode:
-      raise ComparisonError(
+      raise ConfigurationError(
         f"The run in {run.model_dir} ended with status {result.returncode}; what it printed last "
         "says why. The same command goes on from there."
       )
@@ -205,12 +111,12 @@ def measured(run: Run) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics
   """What a finished run measured: of its untrained and of its trained network.
 
   Raises:
-    ComparisonError: the run has no probe.
+    ConfigurationError: the run was not probed.
   """
   log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
   untrained, trained = seed_comparison.probes(log)
   if not trained:
-    raise ComparisonError(f"{run.model_dir} has no probe: configure train.probe = @Probe().")
+    raise ConfigurationError(f"{run.model_dir} was not probed: there is nothing to compare.")
   configuration.parse_operative(run.model_dir)
   seconds = seed_comparison.training_sec(log, gin.get_bindings("train")["batch_size"])
   return untrained, {**trained, seed_comparison.TRAINING_SEC: seconds}
@@ -242,7 +148,7 @@ def compare(runs: Sequence[Run], overwrite: bool, with_raw_input: bool, output_p
   """Does what is missing of the runs, prints the table, and writes the JSON file.
 
   Raises:
-    ComparisonError, configuration.ConfigurationError: as `train` and `measured`.
+    ConfigurationError: as `train` and `measured`.
   """
   train(runs, overwrite)
   results: dict[str, dict] = {}
@@ -260,20 +166,23 @@ def compare(runs: Sequence[Run], overwrite: bool, with_raw_input: bool, output_p
   )
 
 
-def define_flags() -> None:
-  """Defines the flags of this command."""
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+  """Defines the flags of this command among `values`."""
   flags.DEFINE_multi_string(
-    "gin_file", [], "Configuration of a method; files joined by commas compose, later ones win."
-  )
+    "method", [], "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable.",
+    flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_multi_string(
-    "gin_param", [], "Gin binding such as num_epochs=2, applied to all runs after the files."
-  )
-  flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas.")
-  flags.DEFINE_string("output_dir", "runs/seeds", "Folder of the runs.")
+    "gin_param", [], "Gin binding such as num_epochs=2, for all methods, after their own.",
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas.", flag_values=values)
+  flags.DEFINE_string("output_dir", "runs/seeds", "Folder of the runs.", flag_values=values)
   flags.DEFINE_bool(
-    "raw_input", False, "Add a column of classifiers on raw pixels and spectrograms."
-  )
-  flags.DEFINE_bool("overwrite", False, "Train all runs anew.")
+    "raw_input", False, "Add a row of classifiers on raw pixels and spectrograms.",
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_bool("overwrite", False, "Train all runs anew.", flag_values=values)
 
 
 def main(argv) -> None:
@@ -281,10 +190,11 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
   try:
-    runs = plan(FLAGS.gin_file, FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir)
+    methods = [Method.parse(text) for text in FLAGS.method]
+    runs = plan(methods, FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir)
     path = os.path.join(FLAGS.output_dir, _COMPARISON_FILE)
     compare(runs, FLAGS.overwrite, FLAGS.raw_input, path)
-  except (ComparisonError, configuration.ConfigurationError) as error:
+  except ConfigurationError as error:
     sys.exit(f"Error: {error}")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on where this one was.")

@@ -1,0 +1,186 @@
+"""Several methods, each with several seeds: which runs that makes, and where they go."""
+
+import dataclasses
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+
+import gin
+
+from avssl_tf.training import configuration
+from avssl_tf.training.settings import ConfigurationError
+
+# What a table, a picture's legend and a folder can all hold.
+_NAME = re.compile(r"\w[\w .+()-]*")
+_FORM = "'NAME: FILE.gin [FILE.gin ...] [NAME=VALUE ...]'"
+_EXAMPLE = "--method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """A method: a name, and the configuration that it stands for.
+
+  Attributes:
+    name: letters, digits, spaces and any of `_.+-()`.
+    gin_files: files that compose to its configuration, later ones win.
+    gin_params: bindings after the files.
+  """
+
+  name: str
+  gin_files: tuple[str, ...]
+  gin_params: tuple[str, ...] = ()
+
+  @classmethod
+  def parse(cls, text: str) -> "Method":
+    """Reads a method from a line.
+
+    >>> Method.parse("xID: gin/avid.gin gin/scale/small.gin batch_size=8")
+    Method(name='xID', gin_files=('gin/avid.gin', 'gin/scale/small.gin'),
+           gin_params=('batch_size=8',))
+
+    Args:
+      text: a name, a colon, then words as a shell splits them: those that end in `.gin` are
+        files, those with `=` are bindings. A binding whose value has quotes or spaces stands in
+        quotes as a whole: `'train.split="train[:900]"'`.
+
+    Raises:
+      ConfigurationError: it has another form.
+    """
+    blamed = f"--method={text}"
+    name, colon, rest = text.partition(":")
+    name = name.strip()
+    if not colon or not _NAME.fullmatch(name):
+      raise ConfigurationError(
+        f"{blamed}: expected {_FORM}, with a name of letters, digits, spaces and any of _.+-(), "
+        f"for example {_EXAMPLE}."
+      )
+    try:
+      words = shlex.split(rest)
+    except ValueError as error:
+      raise ConfigurationError(f"{blamed}: {error}.") from error
+    files = tuple(word for word in words if word.endswith(".gin"))
+    params = tuple(word for word in words if word not in files)
+    strange = [param for param in params if "=" not in param.strip("=")]
+    if strange:
+      raise ConfigurationError(
+        f"{blamed}: {strange[0]!r} is neither a file *.gin nor a binding NAME=VALUE. A binding "
+        "with spaces or quotes in it stands in quotes as a whole: 'train.split=\"train[:900]\"'."
+      )
+    if not files:
+      raise ConfigurationError(f"{blamed}: names no gin file. Expected {_FORM}.")
+    return cls(name, files, params)
+
+  @property
+  def folder_name(self) -> str:
+    """The name without what shells and file systems take for something else.
+
+    >>> Method("AVID + CMA (k = 32)".replace(" = ", "-"), ("x.gin",)).folder_name
+    'AVID_+_CMA_k-32'
+    """
+    return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One run of a comparison.
+
+  Attributes:
+    method: name of its method.
+    gin_files: its configuration.
+    gin_params: bindings after them; that of the seed is the last.
+    seed: its seed.
+    model_dir: its folder.
+  """
+
+  method: str
+  gin_files: tuple[str, ...]
+  gin_params: tuple[str, ...]
+  seed: int
+  model_dir: str
+
+  @property
+  def record_path(self) -> str:
+    """File, beside the folder of the run, that says what was run and whether to its end."""
+    return f"{self.model_dir}.json"
+
+  def command(self) -> list[str]:
+    """The training command of this run."""
+    return [
+      sys.executable, "-m", "avssl_tf.train",
+      *(f"--gin_file={path}" for path in self.gin_files),
+      *(f"--gin_param={param}" for param in self.gin_params),
+      f"--model_dir={self.model_dir}",
+    ]  # fmt: skip
+
+
+def plan(
+  methods: Sequence[Method], gin_params: Sequence[str], seeds: Sequence[str], output_dir: str
+) -> list[Run]:
+  """Lists the runs of a comparison, all methods with a seed before the next seed.
+
+  Args:
+    methods: at least one, of different names.
+    gin_params: bindings for all runs; they win over those of a method.
+    seeds: integers as text.
+    output_dir: folder of the runs.
+
+  Raises:
+    ConfigurationError: no method, two that would share a folder, or seeds that are not distinct
+      integers.
+  """
+  try:
+    numbers = [int(seed) for seed in seeds]
+  except ValueError as error:
+    raise ConfigurationError(
+      f"--seeds={','.join(seeds)}: expected integers such as 0,1,2."
+    ) from error
+  if not numbers or len(set(numbers)) < len(numbers):
+    raise ConfigurationError(f"--seeds={','.join(seeds)}: expected different integers.")
+  if not methods:
+    raise ConfigurationError(f"Name a method, for example {_EXAMPLE}.")
+  by_folder: dict[str, Method] = {}
+  for method in methods:
+    other = by_folder.setdefault(method.folder_name.casefold(), method)
+    if other is not method:
+      raise ConfigurationError(
+        f"Methods {other.name!r} and {method.name!r} would share a folder: give them names that "
+        "differ in letters or digits."
+      )
+  return [
+    Run(
+      method.name,
+      method.gin_files,
+      (*method.gin_params, *gin_params, f"seed={seed}"),
+      seed,
+      os.path.join(output_dir, f"{method.folder_name}-seed{seed}"),
+    )
+    for seed in numbers
+    for method in methods
+  ]
+
+
+def resolved_configuration(run: Run) -> str:
+  """The configuration of a run as text, all files put together.
+
+  Raises:
+    ConfigurationError: it cannot be used, the run would not have the seed that it should, or it
+      would measure nothing.
+  """
+  try:
+    configuration.parse(run.gin_files, run.gin_params)
+  except ConfigurationError as error:
+    raise ConfigurationError(f"Method {run.method}: {error}") from error
+  bindings = gin.get_bindings("train")
+  if bindings.get("seed") != run.seed:
+    raise ConfigurationError(
+      f"Method {run.method}: train.seed is not taken from the macro `seed`. "
+      "Write train.seed = %seed there, as gin/base/train.gin does."
+    )
+  if bindings.get("probe") is None:
+    raise ConfigurationError(
+      f"Method {run.method} has no probe, so there is nothing to compare: configure "
+      "train.probe = @Probe()."
+    )
+  return gin.config_str()

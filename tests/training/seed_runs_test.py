@@ -1,0 +1,110 @@
+"""Tests of the plan of a comparison."""
+
+import sys
+
+import gin
+from absl.testing import absltest
+
+from avssl_tf.training import seed_runs
+from avssl_tf.training.seed_runs import Method
+from avssl_tf.training.settings import ConfigurationError
+
+AVID = Method("AVID", ("gin/avid.gin",))
+
+
+class MethodTest(absltest.TestCase):
+
+  def test_words_are_files_or_bindings(self):
+    self.assertEqual(
+      Method.parse(
+        "Robust xID :  gin/avid.gin batch_size=8 gin/scale/small.gin 'train.split=\"train[:9]\"'"
+      ),
+      Method(
+        "Robust xID",
+        ("gin/avid.gin", "gin/scale/small.gin"),
+        ("batch_size=8", 'train.split="train[:9]"'),
+      ),
+    )
+
+  def test_says_what_is_wrong(self):
+    for text, message in (
+      ("gin/avid.gin", "expected 'NAME: FILE"),
+      (": gin/avid.gin", "expected 'NAME: FILE"),
+      ("a/b: gin/avid.gin", "a name of letters"),
+      ("..: gin/avid.gin", "a name of letters"),
+      ("a|b: gin/avid.gin", "a name of letters"),
+      ("a:", "names no gin file"),
+      ("a: batch_size=8", "names no gin file"),
+      ("a: gin/avid.gin fast", "'fast' is neither"),
+      ("a: gin/avid.gin =8", "'=8' is neither"),
+      ("a: gin/avid.gin x = 8", "'x' is neither"),
+      ("a: gin/avid.gin 'x=8", "No closing quotation"),
+    ):
+      with self.subTest(text), self.assertRaisesRegex(ConfigurationError, message):
+        Method.parse(text)
+
+  def test_folders_have_safe_names(self):
+    for name, folder in (("AVID", "AVID"), ("AVID (k-32)", "AVID_k-32"), ("1.5 + x", "1.5_+_x")):
+      self.assertEqual(Method(name, ()).folder_name, folder)
+
+
+class PlanTest(absltest.TestCase):
+
+  def test_all_methods_of_a_seed_come_before_the_next_seed(self):
+    small = Method("small AVID", ("gin/avid.gin", "gin/scale/small.gin"), ("batch_size=8",))
+    runs = seed_runs.plan([AVID, small], ["num_epochs=2"], ["4", "0"], "runs/x")
+    self.assertEqual(
+      [run.model_dir for run in runs],
+      [
+        "runs/x/AVID-seed4", "runs/x/small_AVID-seed4",
+        "runs/x/AVID-seed0", "runs/x/small_AVID-seed0",
+      ],
+    )  # fmt: skip
+    self.assertEqual(
+      runs[1].command(),
+      [
+        sys.executable, "-m", "avssl_tf.train",
+        "--gin_file=gin/avid.gin", "--gin_file=gin/scale/small.gin", "--gin_param=batch_size=8",
+        "--gin_param=num_epochs=2", "--gin_param=seed=4", "--model_dir=runs/x/small_AVID-seed4",
+      ],
+    )  # fmt: skip
+
+  def test_refuses_what_makes_no_comparison(self):
+    for methods, seeds, message in (
+      ([], ["0"], "Name a method"),
+      ([AVID], [""], "expected integers"),
+      ([AVID], [], "different integers"),
+      ([AVID], ["0", "0"], "different integers"),
+      ([AVID], ["0", "one"], "expected integers"),
+      ([AVID, Method("avid", ())], ["0"], "'AVID' and 'avid' would share a folder"),
+      ([Method("a b", ()), Method("a (b)", ())], ["0"], "would share a folder"),
+      ([AVID, Method("AVID", ("gin/avid.gin",))], ["0"], "would share a folder"),
+    ):
+      with self.subTest(message), self.assertRaisesRegex(ConfigurationError, message):
+        seed_runs.plan(methods, [], seeds, "runs/x")
+
+
+class ConfigurationTest(absltest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.addCleanup(gin.clear_config)
+
+  def resolve(self, *params):
+    (run,) = seed_runs.plan([AVID], params, ["3"], "runs/x")
+    return seed_runs.resolved_configuration(run)
+
+  def test_has_the_seed_of_the_run(self):
+    self.assertIn("seed = 3", self.resolve("seed=7"))
+    with self.assertRaisesRegex(ConfigurationError, "train.seed is not taken from"):
+      self.resolve("train.seed=7")
+
+  def test_errors_name_the_method(self):
+    with self.assertRaisesRegex(ConfigurationError, "Method AVID: (.|\n)*trian"):
+      self.resolve("trian.batch_size=3")
+    with self.assertRaisesRegex(ConfigurationError, "Method AVID has no probe"):
+      self.resolve("train.probe=None")
+
+
+if __name__ == "__main__":
+  absltest.main()
