@@ -28,7 +28,8 @@ class Encoder:
       `[B, t, h, w, c]`, and `"pooled"`, float32 `[B, D]`.
     audio_maps: waveforms -> the same of the sound; maps are `[B, t, f, c]`.
     make_model: makes another model with the trained weights, to train further, in the present
-      precision of Keras; None for a SavedModel, which holds no layers.
+      precision of Keras; with `trained=False` it has random weights, which follow the global
+      seed. None for a SavedModel, which holds no layers.
   """
 
   clip: ClipSpec
@@ -38,7 +39,7 @@ class Encoder:
   embed_audio: Callable[[Tensor], dict[str, Tensor]]
   video_maps: Callable[[Tensor], dict[str, Tensor]]
   audio_maps: Callable[[Tensor], dict[str, Tensor]]
-  make_model: Optional[Callable[[], av_model.AudioVisualModel]] = None
+  make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None
 
   @classmethod
   def of_model(
@@ -47,7 +48,7 @@ class Encoder:
     clip: ClipSpec,
     sample_rate_hz: int,
     num_channels: int,
-    make_model: Optional[Callable[[], av_model.AudioVisualModel]] = None,
+    make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None,
   ) -> "Encoder":
     """The encoder that a model with built variables is; arguments as the attributes."""
     return cls(
