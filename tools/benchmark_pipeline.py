@@ -102,7 +102,7 @@ def build(data_dir: str) -> None:
         waveform=rng.uniform(-0.5, 0.5, (_STORED_SEC * _SAMPLE_RATE_HZ, 1)).astype(np.float32),
       )
       planned = clips.PlannedClip(
-        index, "train", "", f"clip{index}", None, start_us=0, end_us=_STORED_SEC * 1_000_000
+        index, "train", "", f"clip{index}", (), start_us=0, end_us=_STORED_SEC * 1_000_000
       )
       encoded = records.encode_example(
         planned, content, "benchmark", _STORED_RATE_HZ, _SAMPLE_RATE_HZ, [], JpegSettings()

@@ -15,7 +15,7 @@ class PlannedClip:
     split: "train", "test", ...
     path: the source file.
     media_id: stable name of the source.
-    label: class name; `None` where unknown so far.
+    labels: class names, the first one the main one; empty where unknown so far.
     start_us: start in the source, in microseconds.
     end_us: end in the source.
   """
@@ -24,7 +24,7 @@ class PlannedClip:
   split: str
   path: str
   media_id: str
-  label: Optional[str]
+  labels: tuple[str, ...]
   start_us: int
   end_us: int
 

@@ -56,8 +56,9 @@ def encode_example(
   _check_content(content)
   num_samples, num_channels = content.waveform.shape
   height, width = content.frames.shape[1:3]
-  label = content.label if clip.label is None else clip.label
-  label_text = [] if label is None else [os.fsencode(label)]
+  known_by_reading = () if content.label is None else (content.label,)
+  labels = clip.labels or known_by_reading
+  label_text = [os.fsencode(label) for label in labels]
   context = {
     schema.IMAGE_FORMAT: _bytes([b"JPEG"]),
     schema.IMAGE_HEIGHT: _ints([height]),
@@ -66,7 +67,9 @@ def encode_example(
     schema.SAMPLE_RATE: _floats([sample_rate_hz]),
     schema.NUM_CHANNELS: _ints([num_channels]),
     schema.NUM_SAMPLES: _ints([num_samples]),
-    schema.LABEL_INDEX: _ints([label_names.index(label)] if label in label_names else []),
+    schema.LABEL_INDEX: _ints(
+      [label_names.index(label) for label in labels if label in label_names]
+    ),
     schema.LABEL_STRING: _bytes(label_text),
     schema.LABEL_TEXT: _bytes(label_text),
     schema.CLIP_START: _ints([clip.start_us]),

@@ -11,7 +11,7 @@ from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.jpeg import JpegSettings
 from tests import test_base
 
-CLIP = PlannedClip(7, "train", "videos/a.mp4", "a.mp4", "dog", 2_500_000, 4_500_000)
+CLIP = PlannedClip(7, "train", "videos/a.mp4", "a.mp4", ("dog",), 2_500_000, 4_500_000)
 
 
 def _content(rng, num_frames=4, channels=2, **changes):
@@ -99,14 +99,19 @@ class RecordsTest(test_base.TestCase):
     self.assertEqual(context[schema.CLIP_INDEX], 0)
 
   def test_labels_that_are_unknown_have_no_index(self):
-    for label, texts, indexes in ((None, [], []), ("cow", [b"cow"], []), ("cat", [b"cat"], [0])):
-      clip = PlannedClip(0, "train", "a", "a", label, 0, 1)
+    for labels, texts, indexes in (
+      ((), [], []),
+      (("cow",), [b"cow"], []),
+      (("cat",), [b"cat"], [0]),
+      (("dog", "cow", "cat"), [b"dog", b"cow", b"cat"], [1, 0]),
+    ):
+      clip = PlannedClip(0, "train", "a", "a", labels, 0, 1)
       context = tf.train.SequenceExample.FromString(_encode(_content(self.rng), clip)).context
       self.assertEqual(context.feature[schema.LABEL_TEXT].bytes_list.value, texts)
       self.assertEqual(context.feature[schema.LABEL_INDEX].int64_list.value, indexes)
 
   def test_a_label_that_only_reading_tells_is_used(self):
-    clip = PlannedClip(0, "train", "a", "a", None, 0, 1)
+    clip = PlannedClip(0, "train", "a", "a", (), 0, 1)
     context = tf.train.SequenceExample.FromString(
       _encode(_content(self.rng, label="dog"), clip)
     ).context

@@ -45,7 +45,7 @@ def encode(index, content):
     split="train",
     path=f"{index}.mp4",
     media_id=f"clip{index}",
-    label=None,
+    labels=(),
     start_us=0,
     end_us=2_000_000,
   )

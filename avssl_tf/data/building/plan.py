@@ -105,7 +105,7 @@ def plan_clips(
       continue
     clips.extend(
       PlannedClip(
-        number, request.split, request.path, request.media_id, request.label, start, end
+        number, request.split, request.path, request.media_id, request.labels, start, end
       )
       for start, end in spans
     )

@@ -27,7 +27,7 @@ class ClipRequest:
     start_sec: start of the span; None stands for the start of the file.
     end_sec: end of the span; None stands for the end of the file. What is
       long is cut into clips.
-    label: name of the class, None where there is none.
+    labels: names of its classes, the main one first; empty where there is none.
     media_id: name of the file for records and reports: its path relative to
       the input, with forward slashes.
   """
@@ -36,5 +36,5 @@ class ClipRequest:
   path: str
   start_sec: Optional[float]
   end_sec: Optional[float]
-  label: Optional[str]
+  labels: tuple[str, ...]
   media_id: str

@@ -111,18 +111,19 @@ def clips_of_folder(input_dir: str) -> Listing:
   requests = []
   for split, folder in sorted(_split_folders(input_dir).items()):
     for path, label in _labelled_videos(folder):
+      labels = () if label is None else (label,)
       media_id = os.path.relpath(path, input_dir).replace(os.sep, "/")
-      requests.append(ClipRequest(split, path, None, None, label, media_id))
+      requests.append(ClipRequest(split, path, None, None, labels, media_id))
   if not requests:
     raise ValueError(
       f"No videos in {input_dir!r}. Looked for files that end in "
       f"{' '.join(sorted(VIDEO_EXTENSIONS))}."
     )
-  labelled = {request.label is not None for request in requests}
+  labelled = {bool(request.labels) for request in requests}
   if len(labelled) > 1:
-    without = sorted({r.split for r in requests if r.label is None})
+    without = sorted({r.split for r in requests if not r.labels})
     raise ValueError(
       f"In {input_dir!r} some splits have class folders, but {without} have not. "
       "Give all splits the same classes, or none."
     )
-  return Listing(requests, sorted({r.label for r in requests if r.label is not None}))
+  return Listing(requests, sorted({label for r in requests for label in r.labels}))

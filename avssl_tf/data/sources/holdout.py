@@ -18,7 +18,7 @@ def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipReque
 
   Args:
     requests: what a source asks for.
-    fraction: share of the files of each label (of all files, where there are none) to move;
+    fraction: share of the files of each first label (of all files, where there are none) to move;
       at least one where a label has two or more. 0 moves nothing.
 
   Returns:
@@ -31,10 +31,10 @@ def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipReque
     raise ValueError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
   if fraction == 0 or any(request.split != DEFAULT_SPLIT for request in requests):
     return list(requests)
-  label_of = {request.media_id: request.label for request in requests}
+  labels_of = {request.media_id: request.labels[:1] for request in requests}
   files_of = {}
-  for media_id in sorted(label_of, key=lambda m: (zlib.crc32(os.fsencode(m)), m)):
-    files_of.setdefault(label_of[media_id], []).append(media_id)
+  for media_id in sorted(labels_of, key=lambda m: (zlib.crc32(os.fsencode(m)), m)):
+    files_of.setdefault(labels_of[media_id], []).append(media_id)
   held_out = {
     media_id
     for files in files_of.values()

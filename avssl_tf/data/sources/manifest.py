@@ -59,7 +59,7 @@ def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
     path=path,
     start_sec=start_sec,
     end_sec=end_sec,
-    label=fields.get("label") or None,
+    labels=(fields["label"],) if fields.get("label") else (),
     media_id=os.path.normpath(fields["path"]).replace(os.sep, "/"),
   )
 
@@ -121,5 +121,4 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
       f"{csv_path}: none of its files exists, not even {requests[0].path!r}. Relative paths count "
       f"from {root!r}; --input_dir changes that."
     )
-  labels = {request.label for request in requests if request.label is not None}
-  return Listing(requests, sorted(labels))
+  return Listing(requests, sorted({label for request in requests for label in request.labels}))

@@ -16,5 +16,5 @@ def clips_of_world(world: PlanarWorld) -> Listing:
   for split in ("train", "test"):
     for index in range(world.num_clips(split)):
       path = f"planar/{split}/{index:05d}"
-      requests.append(ClipRequest(split, path, 0.0, world.clip_duration_sec, None, path))
+      requests.append(ClipRequest(split, path, 0.0, world.clip_duration_sec, (), path))
   return Listing(requests, world.label_names)

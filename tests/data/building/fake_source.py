@@ -79,7 +79,7 @@ def recipe(directory, delay_sec=0.0, **changes) -> Recipe:
       os.path.join(directory, name),
       None,
       None,
-      ("even", "odd")[number % 2],
+      (("even", "odd")[number % 2],),
       name,
     )
     for number, name in enumerate(names)

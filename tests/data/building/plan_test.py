@@ -16,7 +16,7 @@ CUTTING = plan.Cutting(10.0, 2.0)
 
 
 def _request(path, start=None, end=None, split="train"):
-  return ClipRequest(split, path, start, end, None, path)
+  return ClipRequest(split, path, start, end, (), path)
 
 
 class CutTest(parameterized.TestCase):

@@ -26,12 +26,13 @@ class FolderTest(parameterized.TestCase):
       self.assertEqual(request.path, os.path.join(input_dir, *request.media_id.split("/")))
       self.assertIsNone(request.start_sec)
       self.assertIsNone(request.end_sec)
-    return [(r.split, r.label, r.media_id) for r in listing.requests], listing.label_names
+    listed = [(r.split, *(r.labels or (None,)), r.media_id) for r in listing.requests]
+    return listed, listing.label_names
 
   def test_request(self):
     input_dir = self.make("a.mp4")
     expected = clip_request.ClipRequest(
-      "train", os.path.join(input_dir, "a.mp4"), None, None, None, "a.mp4"
+      "train", os.path.join(input_dir, "a.mp4"), None, None, (), "a.mp4"
     )
     self.assertEqual(folder.clips_of_folder(input_dir), Listing([expected], []))
 

@@ -8,7 +8,8 @@ from avssl_tf.data.sources.holdout import hold_out
 
 
 def _request(name, label=None, split="train", start_sec=None):
-  return ClipRequest(split, f"/videos/{name}", start_sec, None, label, name)
+  labels = () if label is None else (label,)
+  return ClipRequest(split, f"/videos/{name}", start_sec, None, labels, name)
 
 
 class HoldOutTest(unittest.TestCase):
@@ -21,7 +22,7 @@ class HoldOutTest(unittest.TestCase):
     result = hold_out(requests, 0.1)
     self.assertEqual([r.media_id for r in result], [r.media_id for r in requests])
     for label in "ab":
-      self.assertEqual(sum(r.split == "test" for r in result if r.label == label), 2)
+      self.assertEqual(sum(r.split == "test" for r in result if r.labels == (label,)), 2)
 
   def test_the_clips_of_a_file_stay_together(self):
     requests = [_request(f"{i}.mp4", start_sec=s) for i in range(10) for s in (0.0, 10.0)]

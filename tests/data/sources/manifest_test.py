@@ -42,10 +42,10 @@ class ManifestTest(parameterized.TestCase):
       manifest.clips_of_manifest(path),
       Listing(
         [
-          request("train", at("a.mp4"), 1.5, 11.5, "dog", "a.mp4"),
-          request("validation", at("b, c.mp4"), None, None, "cat", "b, c.mp4"),
-          request("train", at("videos", "d.mp4"), 3.0, None, None, "videos/d.mp4"),
-          request("test", at("a.mp4"), None, 4.0, "dog", "a.mp4"),
+          request("train", at("a.mp4"), 1.5, 11.5, ("dog",), "a.mp4"),
+          request("validation", at("b, c.mp4"), None, None, ("cat",), "b, c.mp4"),
+          request("train", at("videos", "d.mp4"), 3.0, None, (), "videos/d.mp4"),
+          request("test", at("a.mp4"), None, 4.0, ("dog",), "a.mp4"),
         ],
         ["cat", "dog"],
       ),
@@ -58,7 +58,8 @@ class ManifestTest(parameterized.TestCase):
 
   def test_order_of_columns_is_free(self):
     listing = manifest.clips_of_manifest(self.write("label, path\ndog,a.mp4\n"))
-    self.assertEqual((listing.requests[0].label, listing.requests[0].media_id), ("dog", "a.mp4"))
+    self.assertEqual(listing.requests[0].labels, ("dog",))
+    self.assertEqual(listing.requests[0].media_id, "a.mp4")
     self.assertEqual(listing.label_names, ["dog"])
 
   def test_input_dir(self):
