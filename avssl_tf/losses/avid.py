@@ -9,20 +9,23 @@ from typing import Callable
 import gin
 import tensorflow as tf
 
-from avssl_tf.losses import memory_bank, nce, replicas
+from avssl_tf.losses import bank_objective, nce, replicas
 from avssl_tf.types import AUDIO, INDEX, VIDEO, Tensor
 
 gin.external_configurable(nce.nce_loss, module="losses")
 gin.external_configurable(nce.info_nce_loss, module="losses")
 
+# Pairs of query and bank, cross-modal first: the first one in use estimates the NCE constant.
+CROSS = ((VIDEO, AUDIO), (AUDIO, VIDEO))
+SELF = ((VIDEO, VIDEO), (AUDIO, AUDIO))
+
 
 @gin.register
-class AVID(tf.keras.layers.Layer):
+class AVID(bank_objective.BankObjective):
   """Instance discrimination of video and audio against two memory banks.
 
   Cross-AVID finds a video's sound in the audio bank and a sound's video in the
-  video bank; Self-AVID finds each in its own bank; Joint-AVID does both. The
-  banks take in the embeddings of all replicas after the scores are read.
+  video bank; Self-AVID finds each in its own bank; Joint-AVID does both.
   """
 
   def __init__(
@@ -57,113 +60,55 @@ class AVID(tf.keras.layers.Layer):
       ValueError: a coefficient is negative or both are zero, or the
         temperature or the number of negatives is not positive.
     """
-    super().__init__(dtype="float32", **kwargs)
+    super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     if min(cross_coefficient, self_coefficient) < 0 or cross_coefficient + self_coefficient <= 0:
       raise ValueError(
         "cross_coefficient and self_coefficient must not be negative nor both zero, got "
         f"{cross_coefficient} and {self_coefficient}."
       )
-    if temperature <= 0 or num_negatives < 1:
-      raise ValueError(
-        f"temperature and num_negatives must be positive, got {temperature} and {num_negatives}."
-      )
     total = cross_coefficient + self_coefficient
-    # (query, bank) pairs with their share of the loss, cross-modal first: the
-    # first of them is the one that estimates the NCE constant.
-    terms = {
-      (VIDEO, AUDIO): cross_coefficient,
-      (AUDIO, VIDEO): cross_coefficient,
-      (VIDEO, VIDEO): self_coefficient,
-      (AUDIO, AUDIO): self_coefficient,
-    }
-    self._terms = [(pair, c / total / 2) for pair, c in terms.items() if c > 0]
-    self._num_negatives = num_negatives
-    self._temperature = temperature
+    shares = {pair: cross_coefficient / total / 2 for pair in CROSS}
+    shares.update({pair: self_coefficient / total / 2 for pair in SELF})
+    self._instance_shares = {pair: share for pair, share in shares.items() if share > 0}
     self._loss = loss
-    self._seed = seed
-    self.video_bank = memory_bank.MemoryBank(
-      num_rows, dim, momentum, seed=2 * seed, name="video_bank"
-    )
-    self.audio_bank = memory_bank.MemoryBank(
-      num_rows, dim, momentum, seed=2 * seed + 1, name="audio_bank"
-    )
     # Z: 0 until the first batch has estimated it, then frozen.
     self.normalizer = self._state("normalizer", tf.float32)
-    self.step = self._state("step", tf.int64)
-
-  def _state(self, name: str, dtype: tf.DType) -> tf.Variable:
-    return self.add_weight(
-      name=name,
-      shape=[],
-      dtype=dtype,
-      initializer="zeros",
-      trainable=False,
-      aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )
-
-  def call(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Draws negatives, scores, and updates the banks.
-
-    Args:
-      embeddings: `{"video": [B, D], "audio": [B, D], "index": int64 [B]}`,
-        float32; normalised here.
-
-    Returns:
-      Scalars: `"loss"` (mean over this replica's batch) and one
-      `"loss/<query>_to_<bank>"` for each term.
-    """
-    index = embeddings[INDEX]
-    seed = tf.stack([self._seed, tf.cast(self.step, tf.int32)])
-    seed = tf.random.experimental.stateless_fold_in(seed, replicas.replica_id())
-    negatives = memory_bank.draw_negatives(
-      index, self.video_bank.num_rows, self._num_negatives, seed
-    )
-    losses = self.loss_of(embeddings, negatives)
-    self.step.assign_add(1)
-    return losses
 
   def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
-    """`call` with the negatives given: int64 `[B, K]`."""
-    index = embeddings[INDEX]
-    banks = {VIDEO: self.video_bank, AUDIO: self.audio_bank}
-    queries = {
-      m: tf.math.l2_normalize(tf.cast(embeddings[m], tf.float32), axis=-1) for m in banks
-    }
-    used = {bank for (_, bank), _ in self._terms}
-    rows = {
-      m: banks[m].gather(tf.concat([index[:, tf.newaxis], negatives], axis=1)) for m in used
-    }
-    scores = [
-      nce.bank_scores(queries[query], rows[bank], self._temperature)
-      for (query, bank), _ in self._terms
-    ]
-    normalizer = self._frozen_normalizer(scores[0][:, 1:])
-    losses = {}
-    total = 0.0
-    for ((query, bank), coefficient), score in zip(self._terms, scores):
-      term = tf.reduce_mean(self._loss(score[:, :1], score[:, 1:], normalizer))
-      losses[f"loss/{query}_to_{bank}"] = term
-      total += coefficient * term
-    self._write(index, queries, overwrite=False, after=list(rows.values()))
-    return {"loss": total, **losses}
+    """`call` with the negatives given: int64 `[B, K]`.
 
-  def fill(self, embeddings: dict[str, Tensor]) -> None:
-    """Replaces the rows of a batch by its embeddings (as in `call`)."""
-    queries = {m: tf.math.l2_normalize(tf.cast(embeddings[m], tf.float32), axis=-1)
-               for m in (VIDEO, AUDIO)}
-    self._write(embeddings[INDEX], queries, overwrite=True, after=[])
+    Returns:
+      Scalars: `"loss"` and one `"loss/<query>_to_<bank>"` for each term.
+    """
+    index, queries = embeddings[INDEX], self._queries(embeddings)
+    terms, rows = self._instance_terms(index, queries, negatives)
+    self._write(index, queries, overwrite=False, after=list(rows.values()))
+    loss = tf.add_n([share * terms[pair] for pair, share in self._instance_shares.items()])
+    return {"loss": loss, **{f"loss/{q}_to_{b}": term for (q, b), term in terms.items()}}
+
+  def _instance_terms(
+    self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor
+  ) -> tuple[dict[tuple[str, str], Tensor], dict[str, Tensor]]:
+    """Discriminates each sample's own row from those of its negatives.
+
+    Returns:
+      The mean loss of each pair of query and bank, and by bank the rows that were read,
+      `[B, 1 + K, D]`, the sample's own first.
+    """
+    pairs = list(self._instance_shares)
+    used = {bank for _, bank in pairs}
+    indices = tf.concat([index[:, tf.newaxis], negatives], axis=1)
+    rows = {m: self._bank(m).gather(indices) for m in used}
+    scores = [nce.bank_scores(queries[q], rows[b], self._temperature) for q, b in pairs]
+    normalizer = self._frozen_normalizer(scores[0][:, 1:])
+    terms = {
+      pair: tf.reduce_mean(self._loss(score[:, :1], score[:, 1:], normalizer))
+      for pair, score in zip(pairs, scores)
+    }
+    return terms, rows
 
   def _frozen_normalizer(self, negative_scores: Tensor) -> Tensor:
     # The first term of the first batch estimates Z; all terms share it.
     estimate = replicas.mean(nce.estimate_normalizer(negative_scores))
     self.normalizer.assign(tf.where(self.normalizer > 0, self.normalizer, estimate))
     return tf.convert_to_tensor(self.normalizer)
-
-  def _write(self, index, queries, overwrite, after) -> None:
-    indices = replicas.all_gather(index)
-    gathered = {m: replicas.all_gather(query) for m, query in queries.items()}
-    # The scores are of the banks before this batch, whatever order a graph finds.
-    with tf.control_dependencies(after):
-      for bank, modality in ((self.video_bank, VIDEO), (self.audio_bank, AUDIO)):
-        write = bank.overwrite if overwrite else bank.update
-        write(indices, gathered[modality])

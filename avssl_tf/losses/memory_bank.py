@@ -41,23 +41,28 @@ def merge_duplicates(indices: Tensor, embeddings: Tensor) -> Tensor:
   return tf.where(occurs_once, embeddings, merged)
 
 
-def draw_negatives(indices: Tensor, num_rows: int, num_negatives: int, seed: Tensor) -> Tensor:
-  """Draws rows uniformly, with replacement, without the sample's own row.
+def draw_negatives(excluded: Tensor, num_rows: int, num_negatives: int, seed: Tensor) -> Tensor:
+  """Draws rows uniformly, with replacement, from all but those that are excluded.
 
   Args:
-    indices: int64 `[B]`, the samples' own rows.
-    num_rows: rows of the bank, at least 2.
+    excluded: int64 `[B, M]`, different rows for each sample: its own, and any others. Numbers
+      from `num_rows` on stand for none, in equal number for all samples.
+    num_rows: rows of the bank, more than are excluded.
     num_negatives: negatives per sample, K.
     seed: int32 `[2]`; the draw is a pure function of it.
 
   Returns:
     int64 `[B, K]` in 0..num_rows-1.
   """
+  num_excluded = tf.reduce_sum(tf.cast(excluded[0] < num_rows, tf.int64))
   drawn = tf.random.stateless_uniform(
-    [tf.shape(indices)[0], num_negatives], seed, maxval=num_rows - 1, dtype=tf.int64
+    [tf.shape(excluded)[0], num_negatives], seed, maxval=num_rows - num_excluded, dtype=tf.int64
   )
-  # Rows from the sample's own upwards move up by one: uniform over the others.
-  return drawn + tf.cast(drawn >= indices[:, tf.newaxis], tf.int64)
+  # Number n among those left is row n + e, e the excluded rows up to there: excluded row number j
+  # in order, r_j, is one of them where n >= r_j - j. Uniform over the others.
+  ordered = tf.sort(excluded, axis=1)
+  gaps = ordered - tf.range(tf.shape(excluded, tf.int64)[1], dtype=tf.int64)
+  return drawn + tf.searchsorted(gaps, drawn, side="right", out_type=tf.int64)
 
 
 class MemoryBank(tf.keras.layers.Layer):

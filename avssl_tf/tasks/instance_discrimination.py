@@ -1,11 +1,12 @@
 """Instance discrimination: two networks, an objective, and a train step."""
 
-from typing import Callable
+from typing import Callable, Union
 
 import gin
+import numpy as np
 import tensorflow as tf
 
-from avssl_tf.losses import replicas
+from avssl_tf.losses import bank_objective, replicas
 from avssl_tf.types import AUDIO, INDEX, VIDEO, Batch, Tensor
 
 
@@ -23,7 +24,7 @@ class InstanceDiscrimination(tf.keras.Model):
   def __init__(
     self,
     network: tf.keras.Model,
-    objective: Callable[..., tf.keras.layers.Layer],
+    objective: Callable[..., bank_objective.BankObjective],
     num_videos: int,
     num_classes: int = 0,
     seed: int = 0,
@@ -66,6 +67,12 @@ class InstanceDiscrimination(tf.keras.Model):
       loss = losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
     self.optimizer.minimize(loss, self.network.trainable_variables, tape=tape)
     return {name: replicas.mean(value) for name, value in losses.items()}
+
+  def begin_epoch(
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+  ) -> dict[str, Union[float, np.ndarray]]:
+    """Lets the objective renew its state; see `BankObjective.begin_epoch`."""
+    return self.objective.begin_epoch(epoch, strategy, progress)
 
   def fill_step(self, batch: Batch) -> None:
     """Writes a replica's batch into the objective's memory; no training.

@@ -3,8 +3,10 @@
 import math
 import sys
 import time
-from typing import Callable, Optional
+from collections.abc import Mapping
+from typing import Callable, Optional, Union
 
+import numpy as np
 import tensorflow as tf
 import tqdm
 
@@ -157,6 +159,32 @@ class EpochProbe(StepCounter):
     is_boundary = self.step == epoch * self._steps_per_epoch
     if self._every_epochs and epoch and epoch % self._every_epochs == 0 and is_boundary:
       self._probe(self.step)
+
+
+class EpochStart(StepCounter):
+  """Calls `begin(epoch)` before each epoch, and logs what it returns.
+
+  An epoch that was cut off goes on without: what was begun then is in the checkpoint.
+  """
+
+  def __init__(
+    self,
+    begin: Callable[[int], Mapping[str, Union[float, np.ndarray]]],
+    metrics: Metrics,
+    steps_per_epoch: int,
+  ):
+    """Logs numbers and histograms to `metrics`."""
+    super().__init__()
+    self._begin = begin
+    self._metrics = metrics
+    self._steps_per_epoch = steps_per_epoch
+
+  def on_epoch_begin(self, epoch, logs=None):
+    """Begins the epoch."""
+    if self.step == epoch * self._steps_per_epoch:
+      values = self._begin(epoch)
+      if values:
+        self._metrics.add(self.step, values)
 
 
 class Progress(StepCounter):

@@ -14,8 +14,8 @@ from absl import flags
 from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.synthetic import planar  # noqa: F401
-from avssl_tf.evaluation import probe  # noqa: F401
-from avssl_tf.losses import avid  # noqa: F401
+from avssl_tf.evaluation import memory, probe  # noqa: F401
+from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d  # noqa: F401
 from avssl_tf.tasks import classification, instance_discrimination  # noqa: F401
 from avssl_tf.training import gin_check, optimizers, run_folder, schedules, settings, trainer  # noqa: F401

@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Mapping
+from typing import Union
 
+import numpy as np
 import tensorflow as tf
 
 from avssl_tf.training import run_folder
@@ -40,18 +42,29 @@ class Metrics:
         f.writelines(json.dumps(line) + "\n" for line in lines)
       os.replace(f"{self._path}.tmp", self._path)
 
-  def add(self, step: int, values: Mapping[str, float]) -> None:
-    """Adds a line for `step`, and points to the curves of TensorBoard."""
-    self._probes.update(_probes([{"step": step, **values}]))
+  def add(self, step: int, values: Mapping[str, Union[float, np.ndarray]]) -> None:
+    """Adds a line for `step`, and points to the curves of TensorBoard.
+
+    Args:
+      step: steps done.
+      values: by name, numbers, or arrays `[n]`; of these TensorBoard shows the histogram, and
+        the line has none.
+    """
+    numbers = {name: value for name, value in values.items() if np.ndim(value) == 0}
+    self._probes.update(_probes([{"step": step, **numbers}]))
     if not self._write:
       return
-    with open(self._path, "a", encoding="utf-8") as f:
-      f.write(json.dumps({"step": step, **values}) + "\n")
+    if numbers:
+      with open(self._path, "a", encoding="utf-8") as f:
+        f.write(json.dumps({"step": step, **numbers}) + "\n")
     if self._writer is None:
       self._writer = tf.summary.create_file_writer(self._tensorboard_dir)
     with self._writer.as_default(step=step):
       for name, value in values.items():
-        tf.summary.scalar(name, value)
+        if name in numbers:
+          tf.summary.scalar(name, value)
+        else:
+          tf.summary.histogram(name, value)
     self._writer.flush()
 
 

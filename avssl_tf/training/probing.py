@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Optional
+from typing import Callable, Optional
 
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model
-from avssl_tf.training.metrics import Metrics
+from avssl_tf.training.metrics import PROBE, Metrics
 
 
 class RunProbe:
@@ -21,14 +21,19 @@ class RunProbe:
     clip: ClipSpec,
     metrics: Metrics,
     show: bool,
+    measure_memory: Optional[Callable[[], Mapping[str, float]]] = None,
   ):
-    """Measures `network` by `probe`, or not at all if that is None; `show` prints results."""
+    """Measures `network` by `probe`, or not at all if that is None; `show` prints results.
+
+    `measure_memory`, if given, measures what is remembered beside the network.
+    """
     self._probe = probe
     self._network = network
     self._data_dir = data_dir
     self._clip = clip
     self._metrics = metrics
     self._show = show
+    self._measure_memory = measure_memory
 
   def measure(self, step: int) -> None:
     """Measures the network as it is after `step` steps, unless the log has that."""
@@ -36,6 +41,8 @@ class RunProbe:
       return
     progress = self._show and sys.stderr.isatty()
     result = self._probe(self._network, self._data_dir, self._clip, progress=progress)
+    if self._measure_memory is not None:
+      result.update({f"{PROBE}{name}": value for name, value in self._measure_memory().items()})
     self._metrics.add(step, result)
     if self._show:
       print(f"Probe after {step} steps: {summary(result)}", flush=True)
@@ -57,4 +64,9 @@ def summary(result: Mapping[str, float]) -> str:
   found = [f"R@{k} {100 * value:.1f}" for k, value in recalls if value is not None]
   if found:
     parts.append(f"retrieval {', '.join(found)}")
+  parts += [
+    f"{name.removeprefix('probe/').replace('_', ' ')} {100 * result[name]:.1f}"
+    for name in result
+    if name.startswith(("probe/purity", "probe/faulty"))
+  ]
   return "; ".join(parts) + " (%)"

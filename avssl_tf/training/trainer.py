@@ -13,6 +13,7 @@ import tqdm
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.draws import SAMPLINGS
+from avssl_tf.evaluation.memory import MemoryProbe
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model
 from avssl_tf.training import callbacks, checkpoints, run_folder, statistics, strategies
@@ -51,6 +52,7 @@ def train(
   clip: ClipSpec = gin.REQUIRED,
   augmentation: Optional[Augmentation] = None,
   probe: Optional[Probe] = None,
+  memory_probe: Optional[MemoryProbe] = None,
   probe_every_epochs: int = 0,
   split: str = "train",
   batch_size: int = 32,
@@ -81,6 +83,7 @@ def train(
     clip: what of a record the network sees.
     augmentation: of training clips.
     probe: measures the frozen network; None: no probe.
+    memory_probe: measures, with each probe, the memory banks of the objective, if it has any.
     probe_every_epochs: probe also every n epochs; 0: at the start and end only.
     split: records to train on.
     batch_size: clips per step, over all replicas of all machines.
@@ -127,7 +130,10 @@ def train(
 
   saved = checkpoints.RunCheckpoints(trained, model_dir, is_chief)
   metrics = Metrics(model_dir, write=is_chief)
-  run_probe = RunProbe(probe, trained.network, data.data_dir, clip, metrics, show=is_chief)
+  measure_memory = _memory_measurement(trained, memory_probe, data, is_chief)
+  run_probe = RunProbe(
+    probe, trained.network, data.data_dir, clip, metrics, is_chief, measure_memory
+  )
   step = saved.restore()
   _check_same_step(strategy, step, model_dir)
   metrics.drop_after(-1 if step is None else step)
@@ -139,6 +145,9 @@ def train(
       print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
     loss_log = callbacks.LossLog(metrics, log_every_steps, batch_size)
     around = [
+      callbacks.EpochStart(
+        lambda epoch: _begin_epoch(trained, epoch, strategy), metrics, data.steps_per_epoch
+      ),
       callbacks.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
       loss_log,
       callbacks.Checkpointer(saved, checkpoint_every_steps, loss_log),
@@ -186,6 +195,25 @@ def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.
       trained.trainable_variables
     )
   return trained
+
+
+def _memory_measurement(trained, memory_probe: Optional[MemoryProbe], data, is_chief: bool):
+  """A function that measures the banks of a task's objective; None where there are none."""
+  objective = getattr(trained, "objective", None)
+  if memory_probe is None or not hasattr(objective, "video_bank"):
+    return None
+  records = data.info.records(data.split)
+
+  def measure() -> dict[str, float]:
+    return memory_probe(
+      objective.video_bank.rows.numpy(),
+      objective.audio_bank.rows.numpy(),
+      records.labels,
+      records.sound_replaced,
+      progress=is_chief and sys.stderr.isatty(),
+    )
+
+  return measure
 
 
 def _introduce(trained: tf.keras.Model, model_dir: str) -> None:
@@ -242,6 +270,13 @@ def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
   hidden = not (strategies.is_chief() and sys.stderr.isatty())
   for _ in tqdm.trange(num_steps, desc="Filling the memory", disable=hidden, leave=False):
     fill(next(batches))
+
+
+def _begin_epoch(trained: tf.keras.Model, epoch: int, strategy) -> dict:
+  """Lets the task renew what it keeps from epoch to epoch, if it keeps anything."""
+  if not hasattr(trained, "begin_epoch"):
+    return {}
+  return trained.begin_epoch(epoch, strategy, progress=strategies.is_chief())
 
 
 def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> None:

@@ -10,7 +10,8 @@ class DrawNegativesTest(tf.test.TestCase):
 
   def test_never_draws_the_own_row_and_all_others_alike(self):
     index = tf.constant([0, 3, 9], tf.int64)
-    negatives = memory_bank.draw_negatives(index, 10, 30000, tf.constant([1, 2])).numpy()
+    seed = tf.constant([1, 2])
+    negatives = memory_bank.draw_negatives(index[:, tf.newaxis], 10, 30000, seed).numpy()
     for own, row in zip(index.numpy(), negatives):
       counts = np.bincount(row, minlength=10)
       self.assertEqual(counts[own], 0)
@@ -20,7 +21,7 @@ class DrawNegativesTest(tf.test.TestCase):
 
   def test_is_a_function_of_its_seed(self):
     index = tf.constant([4], tf.int64)
-    draw = lambda seed: memory_bank.draw_negatives(index, 100, 50, tf.constant(seed))  # noqa: E731
+    draw = lambda seed: memory_bank.draw_negatives(index[:, tf.newaxis], 100, 50, tf.constant(seed))  # noqa: E731
     self.assertAllEqual(draw([0, 1]), draw([0, 1]))
     self.assertNotAllEqual(draw([0, 1]), draw([0, 2]))
 

@@ -1,0 +1,142 @@
+"""What memory banks know: whose neighbours are of its class, and which pairs are faulty."""
+
+import dataclasses
+from typing import Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tqdm
+from sklearn.metrics import roc_auc_score
+
+from avssl_tf.losses import agreement as agreement_lib
+
+_BLOCK_SIZE = 512
+
+
+def positive_sets(
+  video_rows: np.ndarray,
+  audio_rows: np.ndarray,
+  k: int,
+  agreement: str = "consensus",
+  progress: Optional[str] = None,
+) -> np.ndarray:
+  """The `k` videos that agree most with each one; see `losses.agreement.nearest`.
+
+  Args:
+    video_rows: float32 `[N, D]`, L2-normalised.
+    audio_rows: float32 `[N, D]`, L2-normalised, of the same videos.
+    k: size of a set, below N.
+    agreement: one of `agreement.AGREEMENTS`.
+    progress: title of a progress bar (in videos); None shows none.
+
+  Returns:
+    int32 `[N, k]`, best first.
+  """
+  video, audio = tf.constant(video_rows), tf.constant(audio_rows)
+
+  @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+  def search(queries):
+    return agreement_lib.nearest(video, audio, queries, k, agreement)
+
+  sets = np.empty((len(video_rows), k), np.int32)
+  with tqdm.tqdm(
+    total=len(sets), desc=progress, unit="video", disable=progress is None, leave=False
+  ) as bar:
+    for start in range(0, len(sets), _BLOCK_SIZE):
+      queries = np.arange(start, min(start + _BLOCK_SIZE, len(sets)))
+      sets[queries] = search(queries).numpy()
+      bar.update(len(queries))
+  return sets
+
+
+def purity(sets: np.ndarray, labels: np.ndarray) -> float:
+  """Share of the members of positive sets that are of the set's own class.
+
+  Args:
+    sets: int `[N, k]`, rows.
+    labels: int `[N]`, -1 where unknown; what is unknown has no part in this.
+
+  Returns:
+    A share in 0..1.
+
+  Raises:
+    ValueError: no set has a member of known class.
+  """
+  known = (labels[:, np.newaxis] >= 0) & (labels[sets] >= 0)
+  if not known.any():
+    raise ValueError("The purity of positive sets needs labels, and there are none.")
+  same = labels[sets] == labels[:, np.newaxis]
+  return float(same[known].mean())
+
+
+def faulty_positive_auc(cosines: np.ndarray, is_faulty: np.ndarray) -> float:
+  """How well the banks tell faulty pairs of picture and sound from true ones.
+
+  Robust xID's weights grow with the cosine, so that this is their AUC too.
+
+  Args:
+    cosines: float `[N]`, of the two rows of each video.
+    is_faulty: bool `[N]`, both kinds occur.
+
+  Returns:
+    Area under the ROC curve in 0..1: the chance that a faulty pair has a smaller cosine than a
+    true one. 0.5 is a guess.
+  """
+  return float(roc_auc_score(is_faulty, -cosines))
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class MemoryProbe:
+  """Measures memory banks by what is known of their videos.
+
+  Attributes:
+    num_positives: size of the positive sets whose purity is measured.
+    agreement: similarity by which they are found.
+  """
+
+  num_positives: int = 32
+  agreement: str = "consensus"
+
+  def __post_init__(self):
+    if self.agreement not in agreement_lib.AGREEMENTS:
+      raise ValueError(
+        f"MemoryProbe.agreement is {self.agreement!r}; expected one of "
+        f"{', '.join(agreement_lib.AGREEMENTS)}."
+      )
+    if self.num_positives < 1:
+      raise ValueError(
+        f"MemoryProbe.num_positives is {self.num_positives}; expected 1 or more."
+      )
+
+  def __call__(
+    self,
+    video_rows: np.ndarray,
+    audio_rows: np.ndarray,
+    labels: np.ndarray,
+    sound_replaced: Optional[np.ndarray] = None,
+    progress: bool = False,
+  ) -> dict[str, float]:
+    """Measures what can be measured.
+
+    Args:
+      video_rows: float32 `[N, D]`, L2-normalised.
+      audio_rows: float32 `[N, D]`, L2-normalised.
+      labels: int `[N]`, classes of the videos, -1 where unknown.
+      sound_replaced: bool `[N]`, whether a video has the sound of another; None: unknown.
+      progress: whether to show a progress bar.
+
+    Returns:
+      `purity_k{num_positives}` where there are labels and enough videos, and
+      `faulty_positive_auc` where some sounds are known to be replaced.
+    """
+    result = {}
+    if (labels >= 0).any() and self.num_positives < len(labels):
+      title = "positive sets" if progress else None
+      sets = positive_sets(video_rows, audio_rows, self.num_positives, self.agreement, title)
+      result[f"purity_k{self.num_positives}"] = purity(sets, labels)
+    if sound_replaced is not None and sound_replaced.any() and not sound_replaced.all():
+      cosines = np.einsum("nd,nd->n", video_rows, audio_rows)
+      result["faulty_positive_auc"] = faulty_positive_auc(cosines, sound_replaced)
+    return result
