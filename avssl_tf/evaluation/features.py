@@ -1,8 +1,10 @@
 """Features and embeddings of a whole data set, as NumPy arrays."""
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Optional
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -10,67 +12,97 @@ import tqdm
 from sklearn.preprocessing import normalize
 
 from avssl_tf import types
+from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.models import av_model
 
-_ARRAYS = ("video_features", "audio_features", "video_embeddings", "audio_embeddings")
+# Between two states of the bar in a log, which keeps them all.
+_LOG_INTERVAL_SEC = 10.0
+
+# The compiled function of each model that is alive, by the specification of its input.
+_FUNCTIONS: "weakref.WeakKeyDictionary[Any, dict[Any, Any]]" = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
   """What a model says of N clips, in the order of the data set.
 
+  What belongs to a modality that was left out is None.
+
   Attributes:
-    video_features: float32 [N, D], pooled features, the mean over a clip's windows.
-    audio_features: float32 [N, D'], the same of the sound.
-    video_embeddings: float32 [N, E], unit rows: the mean over the windows, scaled to unit length.
-    audio_embeddings: float32 [N, E], the same of the sound.
     labels: int64 [N], -1 where unknown.
     indices: int64 [N], positions of the clips in the split.
     keys: object [N], ids of the examples (str).
+    video_features: float32 [N, D], pooled features, the mean over a clip's windows.
+    video_embeddings: float32 [N, E], unit rows: the mean over the windows, scaled to unit length.
+    audio_features: float32 [N, D'], the same of the sound.
+    audio_embeddings: float32 [N, E], the same of the sound.
   """
 
-  video_features: np.ndarray
-  audio_features: np.ndarray
-  video_embeddings: np.ndarray
-  audio_embeddings: np.ndarray
   labels: np.ndarray
   indices: np.ndarray
   keys: np.ndarray
+  video_features: Optional[np.ndarray] = None
+  video_embeddings: Optional[np.ndarray] = None
+  audio_features: Optional[np.ndarray] = None
+  audio_embeddings: Optional[np.ndarray] = None
 
   def __len__(self) -> int:
     return len(self.indices)
 
+  def of(self, modality: str) -> np.ndarray:
+    """Pooled features of `"video"` or `"audio"`."""
+    return getattr(self, f"{modality}_features")
+
+  def rows(self, which: np.ndarray) -> "Features":
+    """The clips that `which` picks: positions, int `[M]`, or a mask, bool `[N]`."""
+    return Features(
+      **{
+        field.name: None if getattr(self, field.name) is None else getattr(self, field.name)[which]
+        for field in dataclasses.fields(self)
+      }
+    )
+
 
 def extract(
-  model: av_model.AudioVisualModel,
+  encoder: Union[Encoder, av_model.AudioVisualModel],
   dataset: tf.data.Dataset,
   num_windows: int = 1,
   progress: Optional[str] = None,
+  modalities: Optional[Sequence[str]] = None,
 ) -> Features:
-  """Runs a frozen model over a finite data set.
+  """Runs a frozen network over a finite data set.
 
-  The model runs as a compiled function with an open batch size: a smaller last
-  batch does not trace it again. Variables of a distribution strategy are read
-  as they would be saved (per-replica statistics averaged); with several
-  machines every worker has to call this function, since that average is a
-  collective operation.
+  The network runs as a compiled function with an open batch size: neither a
+  smaller last batch nor another data set of such clips traces it again.
+  Variables of a distribution strategy are read as they would be saved
+  (per-replica statistics averaged); with several machines every worker has to
+  call this function, since that average is a collective operation.
 
   Args:
-    model: the model, with its variables built.
-    dataset: batches with `VIDEO`, `AUDIO` and `INDEX`, and optionally `LABEL`
-      and `KEY`, as from `avssl_tf.data.pipeline.evaluation_dataset`.
+    encoder: an encoder, or a model with its variables built.
+    dataset: batches with `INDEX`, `VIDEO` and `AUDIO` or one of them, and
+      optionally `LABEL` and `KEY`, as from
+      `avssl_tf.data.pipeline.evaluation_dataset`.
     num_windows: consecutive rows of the data set that are windows of one clip.
       Batches need not end where a clip ends.
     progress: title of a progress bar (in batches); None shows no bar.
+    modalities: which of `VIDEO` and `AUDIO`; None: all that the data set has.
 
   Raises:
-    ValueError: the data set is empty, or rows that should be windows of one
-      clip have different indices.
+    ValueError: the data set is empty or lacks a modality that is asked for, or
+      rows that should be windows of one clip have different indices.
   """
+  there = [key for key in types.MODALITIES if key in dataset.element_spec]
+  modalities = there if modalities is None else list(modalities)
+  if not modalities or not set(modalities) <= set(there):
+    raise ValueError(
+      f"Features of {' and '.join(modalities) or 'nothing'} are asked for, of a data set of "
+      f"{' and '.join(there) or 'neither video nor audio'}."
+    )
   windows: list[dict[str, np.ndarray]] = []
   clips: list[dict[str, np.ndarray]] = []
   pending = 0
-  for batch in _forward(model, dataset, progress):
+  for batch in _forward(encoder, dataset, modalities, progress):
     windows.append(batch)
     pending += len(batch[types.INDEX])
     complete = pending - pending % num_windows
@@ -87,32 +119,30 @@ def extract(
   if not clips:
     raise ValueError("The data set to extract features from is empty.")
   result = _concatenate(clips)
-  return Features(
-    **{name: result[name] for name in _ARRAYS},
-    labels=result[types.LABEL],
-    indices=result[types.INDEX],
-    keys=result[types.KEY],
-  )
+  labels, indices, keys = (result.pop(key) for key in (types.LABEL, types.INDEX, types.KEY))
+  return Features(labels, indices, keys, **result)
 
 
 def _forward(
-  model: av_model.AudioVisualModel, dataset: tf.data.Dataset, progress: Optional[str]
+  encoder, dataset: tf.data.Dataset, modalities: Sequence[str], progress: Optional[str]
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields for each batch the arrays of all its rows, labels and keys filled in where missing."""
-  embed = _compiled(model, dataset.element_spec)
+  embed = _compiled(encoder, {key: dataset.element_spec[key] for key in modalities})
   total = int(dataset.cardinality())
+  terminal = sys.stderr.isatty()
   bar = tqdm.tqdm(
     dataset,
     desc=progress,
     total=total if total >= 0 else None,
     unit="batch",
     disable=progress is None,
-    leave=False,
+    leave=not terminal,
+    mininterval=0.1 if terminal else _LOG_INTERVAL_SEC,
   )
   for batch in bar:
-    rows = {k: v.numpy() for k, v in embed(batch[types.VIDEO], batch[types.AUDIO]).items()}
-    count = len(rows["video_features"])
+    rows = {k: v.numpy() for k, v in embed(*(batch[key] for key in modalities)).items()}
     rows[types.INDEX] = batch[types.INDEX].numpy()
+    count = len(rows[types.INDEX])
     rows[types.LABEL] = (
       batch[types.LABEL].numpy() if types.LABEL in batch else np.full(count, -1, np.int64)
     )
@@ -121,22 +151,31 @@ def _forward(
     yield rows
 
 
-def _compiled(model: av_model.AudioVisualModel, element_spec: dict[str, tf.TensorSpec]):
-  """The model as one graph function of frames and waveforms with an open batch size."""
+def _compiled(encoder, element_spec: dict[str, tf.TensorSpec]):
+  """The network as one graph function of the inputs that `element_spec` names, in its order.
 
-  def open_batch(spec: tf.TensorSpec) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
+  The batch size is open. A function lives as long as its network, which it must not keep alive
+  itself.
+  """
+  specs = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in element_spec.items()}
+  functions = _FUNCTIONS.setdefault(encoder, {})
+  identity = tuple((key, tuple(spec.shape), spec.dtype) for key, spec in specs.items())
+  if identity not in functions:
+    functions[identity] = _embedding_function(weakref.ref(encoder), specs)
+  return functions[identity]
 
-  @tf.function(input_signature=[open_batch(element_spec[key]) for key in types.MODALITIES])
-  def embed(frames, waveform):
-    video = model.embed_video(frames, training=False)
-    audio = model.embed_audio(waveform, training=False)
-    return {
-      "video_features": video["features"],
-      "audio_features": audio["features"],
-      "video_embeddings": video["embedding"],
-      "audio_embeddings": audio["embedding"],
-    }
+
+def _embedding_function(encoder: "weakref.ref", specs: dict[str, tf.TensorSpec]):
+  modalities = list(specs)
+
+  @tf.function(input_signature=list(specs.values()))
+  def embed(*inputs):
+    outputs = {}
+    for modality, value in zip(modalities, inputs):
+      found = getattr(encoder(), f"embed_{modality}")(value)
+      outputs[f"{modality}_features"] = found["features"]
+      outputs[f"{modality}_embeddings"] = found["embedding"]
+    return outputs
 
   return embed
 
@@ -156,8 +195,8 @@ def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray
       f"{indices[mixed[0]].tolist()} follow each other: the data set has another number of windows."
     )
   pooled = {k: v[:, 0] for k, v in grouped.items()}
-  for name in _ARRAYS:
+  for name in set(pooled) - {types.INDEX, types.LABEL, types.KEY}:
     pooled[name] = grouped[name].mean(axis=1)
-  for name in ("video_embeddings", "audio_embeddings"):
-    pooled[name] = normalize(pooled[name])
+    if name.endswith("_embeddings"):
+      pooled[name] = normalize(pooled[name])
   return pooled

@@ -1,11 +1,14 @@
 """Tests of feature extraction."""
 
+import gc
+import weakref
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.evaluation import features
-from tests import test_base
+from avssl_tf.evaluation import encoder, features
+from tests import test_base, tiny_av_model
 
 
 class _Model(tf.Module):
@@ -63,6 +66,71 @@ class ExtractTest(test_base.TestCase, parameterized.TestCase):
     model = _Model()
     features.extract(model, self._dataset(batch_size=5))
     self.assertEqual(model.num_traces, 1)
+
+  def test_another_data_set_does_not_trace_again(self):
+    model = _Model()
+    first = features.extract(model, self._dataset(batch_size=5))
+    model.norm.moving_mean.assign([0.0, 0.0, 0.0])
+    second = features.extract(model, self._dataset(batch_size=3))
+    self.assertEqual(model.num_traces, 1)
+    # The function sees the variables as they are now.
+    self.assertNotAllClose(first.video_features, second.video_features)
+    self.video = self.video[:, :1]
+    features.extract(model, self._dataset())
+    self.assertEqual(model.num_traces, 2)
+
+  def test_models_do_not_share_what_is_compiled(self):
+    one, other = _Model(), _Model()
+    other.norm.moving_mean.assign([0.0, 0.0, 0.0])
+    first = features.extract(one, self._dataset())
+    second = features.extract(other, self._dataset())
+    self.assertNotAllClose(first.video_features, second.video_features)
+
+  @parameterized.parameters(_Model, tiny_av_model.make)
+  def test_does_not_keep_a_model_alive(self, make):
+    def extract():  # Whoever looks at the stack makes locals live as long as their function.
+      model = make()
+      if make is tiny_av_model.make:
+        self.video = tiny_av_model.frames(self.rng, 12).numpy()
+        self.audio = tiny_av_model.waveforms(self.rng, 12).numpy()
+      features.extract(model, self._dataset())
+      return weakref.ref(model)
+
+    gone = extract()
+    gc.collect()
+    self.assertIsNone(gone())
+
+  def test_encoder_gives_what_its_model_gives(self):
+    self.video = tiny_av_model.frames(self.rng, 12).numpy()
+    self.audio = tiny_av_model.waveforms(self.rng, 12).numpy()
+    model = tiny_av_model.make()
+    made = encoder.Encoder.of_model(model, tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1)
+    expected = features.extract(model, self._dataset())
+    found = features.extract(made, self._dataset())
+    self.assertAllClose(found.video_features, expected.video_features)
+    self.assertAllClose(found.audio_embeddings, expected.audio_embeddings)
+
+  @parameterized.parameters(("video", "audio"), ("audio", "video"))
+  def test_one_modality(self, modality, other):
+    expected = features.extract(_Model(), self._dataset())
+    found = [features.extract(_Model(), self._dataset(), modalities=[modality])]
+    alone = self._dataset().map(lambda batch: {k: v for k, v in batch.items() if k != other})
+    found.append(features.extract(_Model(), alone))
+    for result in found:
+      self.assertAllClose(result.of(modality), expected.of(modality))
+      self.assertIsNone(result.of(other))
+      self.assertIsNone(getattr(result, f"{other}_embeddings"))
+    message = f"of {other} are asked for, of a data set of {modality}"
+    with self.assertRaisesRegex(ValueError, message):
+      features.extract(_Model(), alone, modalities=[other])
+
+  def test_rows(self):
+    result = features.extract(_Model(), self._dataset(), modalities=["video"])
+    some = result.rows(np.array([3, 1]))
+    self.assertAllEqual(some.indices, [3, 1])
+    self.assertAllEqual(some.video_features, result.video_features[[3, 1]])
+    self.assertIsNone(some.audio_features)
+    self.assertLen(result.rows(result.indices < 5), 5)
 
   @parameterized.parameters(1, 2, 4, 5, 7, 12)
   def test_windows_are_averaged_wherever_batches_end(self, batch_size):
