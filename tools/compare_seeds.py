@@ -3,120 +3,53 @@
 
   python tools/compare_seeds.py --method='AVID: gin/avid.gin' \\
     --method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0 AVID.self_coefficient=1.0' \\
-    --seeds=0,1,2 --raw_input --output_dir=runs/seeds
+    --seeds=0,1,2 --baseline=AVID --output_dir=runs/seeds
 
 Each --method is a name, the gin files that compose to its configuration, and bindings after them.
-A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/demo.flags. Runs
-go to <output_dir>/<method>-seed<seed>, one after the other. The same command again repeats no run
-that is finished and goes on with one that was interrupted; more seeds and methods may be added to
-it. The numbers also go to <output_dir>/comparison.json.
+A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/demo.flags.
+
+Runs go to <output_dir>/<method>-seed<seed>, all methods with a seed before the next seed; after
+each one the table so far is shown, and written with all numbers to <output_dir>/comparison.json.
+The same command again repeats no run that is finished and goes on with one that was interrupted or
+failed; more seeds and methods may be added to it. Exits with 1 where a run failed.
 
 Accuracies are of classifiers on frozen features, those of supervised runs included.
 """
 
-import difflib
 import json
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Makes the package importable from any folder, without an installation.
-sys.path.insert(0, _ROOT)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 import gin
+import tensorflow as tf
 from absl import app, flags
 
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.building.workers import WorkerError
+from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation import raw_input
 from avssl_tf.report import seed_comparison
 from avssl_tf.report.seed_comparison import Statistic
-from avssl_tf.training import configuration, metrics, run_folder
-from avssl_tf.training.seed_runs import Method, Run, plan, resolved_configuration
+from avssl_tf.training import configuration, metrics, run_folder, run_series
+from avssl_tf.training.seed_runs import Method, Run, plan
 from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
-_COMPARISON_FILE = "comparison.json"
-
-
-def is_finished(run: Run, resolved: str) -> bool:
-  """Whether a run was done to its end; False also where it has not begun.
-
-  Raises:
-    ConfigurationError: what there is was run with another configuration.
-  """
-  if not os.path.exists(run.record_path):
-    if os.path.isdir(run.model_dir) and os.listdir(run.model_dir):
-      raise ConfigurationError(
-        f"{run.model_dir} holds files that this command did not write: name another --output_dir."
-      )
-    return False
-  with open(run.record_path, encoding="utf-8") as f:
-    record = json.load(f)
-  if record["configuration"] != resolved:
-    changes = difflib.unified_diff(
-      record["configuration"].splitlines(), resolved.splitlines(), "then", "now", "", "", 0, ""
-    )
-    raise ConfigurationError(
-      f"The configuration of {run.model_dir} has changed since:\n" + "\n".join(changes) +
-      "\nName another --output_dir, or pass --overwrite to train all runs anew."
-    )
-  return record["finished"]
-
-
-def delete(run: Run) -> None:
-  """Deletes what this command has written of a run."""
-  if os.path.exists(run.record_path):
-    shutil.rmtree(run.model_dir, ignore_errors=True)
-    os.remove(run.record_path)
-
-
-def train(runs: Sequence[Run], overwrite: bool) -> None:
-  """Does the runs that are not finished, each in a process of its own.
-
-  Args:
-    runs: what to do, in this order.
-    overwrite: deletes what there is of them first.
-
-  Raises:
-    ConfigurationError: a configuration or what there is of a run cannot be used, or a run failed.
-  """
-  # All are looked at first: an error should not come after hours of training.
-  resolved = [resolved_configuration(run) for run in runs]
-  if overwrite:
-    for run in runs:
-      delete(run)
-  finished = [is_finished(run, text) for run, text in zip(runs, resolved)]
-  search_path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
-  for number, (run, text) in enumerate(zip(runs, resolved)):
-    if finished[number]:
-      continue
-    print(f"\nRun {number + 1} of {len(runs)}: {run.method}, seed {run.seed}", flush=True)
-    os.makedirs(os.path.dirname(run.record_path) or ".", exist_ok=True)
-    _write_json(run.record_path, {"configuration": text, "finished": False})
-    environment = {**os.environ, "PYTHONPATH": search_path}
-    result = subprocess.run(run.command(), env=environment, check=False)
-    if result.returncode:
-      raise ConfigurationError(
-        f"The run in {run.model_dir} ended with status {result.returncode}; what it printed last "
-        "says why. The same command goes on from there."
-      )
-    _write_json(run.record_path, {"configuration": text, "finished": True})
+COMPARISON_FILE = "comparison.json"
+_RAW_INPUT = "raw input"
 
 
 def measured(run: Run) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics]:
-  """What a finished run measured: of its untrained and of its trained network.
-
-  Raises:
-    ConfigurationError: the run was not probed.
-  """
+  """What a finished run measured: of its untrained and of its trained network."""
   log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
   untrained, trained = seed_comparison.probes(log)
-  if not trained:
-    raise ConfigurationError(f"{run.model_dir} was not probed: there is nothing to compare.")
   configuration.parse_operative(run.model_dir)
   seconds = seed_comparison.training_sec(log, gin.get_bindings("train")["batch_size"])
   return untrained, {**trained, seed_comparison.TRAINING_SEC: seconds}
@@ -137,51 +70,132 @@ def measure_raw_input(run: Run) -> dict[str, Statistic]:
   return {name.split("/", 1)[1]: Statistic.of([value]) for name, value in results.items()}
 
 
-def _write_json(path: str, content) -> None:
-  with open(f"{path}.tmp", "w", encoding="utf-8") as f:
-    json.dump(content, f, indent=1)
-    f.write("\n")
-  os.replace(f"{path}.tmp", path)
+class Comparison:
+  """What the runs of a comparison have measured so far, and how that is shown."""
+
+  def __init__(
+    self,
+    runs: Sequence[Run],
+    output_dir: str,
+    baseline: Optional[str] = None,
+    with_raw_input: bool = False,
+    markdown: bool = False,
+  ):
+    """Has measured nothing yet.
+
+    Args:
+      runs: all that belong to the comparison.
+      output_dir: where files go.
+      baseline: method that the others are subtracted from, if any.
+      with_raw_input: whether there is a row of classifiers on the raw input.
+      markdown: whether tables are printed in Markdown.
+
+    Raises:
+      ConfigurationError: `baseline` is none of the methods.
+    """
+    # In the order of the plan, in which they need not end.
+    self._measured = {run.method: {} for run in runs}
+    if baseline is not None and baseline not in self._measured:
+      raise ConfigurationError(
+        f"--baseline={baseline}: there is no such method. There are: {', '.join(self._measured)}."
+      )
+    self._output_dir = output_dir
+    self._baseline = baseline
+    self._with_raw_input = with_raw_input
+    self._markdown = markdown
+    self._raw_input: Optional[dict[str, Statistic]] = None
+
+  def add(self, run: Run) -> None:
+    """Adds what a finished run measured."""
+    self._measured[run.method][run.seed] = measured(run)
+    if self._with_raw_input and self._raw_input is None:
+      self._raw_input = measure_raw_input(run)
+
+  def show(self) -> None:
+    """Prints the tables, and writes the JSON file; does nothing as long as nothing is measured."""
+    seeds = sorted({seed for by_seed in self._measured.values() for seed in by_seed})
+    if not seeds:
+      return
+    rows = seed_comparison.rows(self._measured)
+    if self._raw_input:
+      rows = {_RAW_INPUT: self._raw_input, **rows}
+    differences = {}
+    if self._baseline is not None:
+      differences = seed_comparison.differences(self._measured, self._baseline)
+    path = os.path.join(self._output_dir, COMPARISON_FILE)
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+      json.dump(seed_comparison.as_json(rows, differences, self._measured), f, indent=1)
+      f.write("\n")
+    print(f"\n{seed_comparison.table(rows, len(seeds), markdown=self._markdown)}")
+    if differences:
+      print(f"\nDifference to {self._baseline} with the same seed, in points:\n")
+      print(
+        seed_comparison.table(
+          differences, len(seeds), corner="points", signed=True, markdown=self._markdown
+        )
+      )
+    print(
+      f"\nMean ± standard deviation over {len(seeds)} seed(s): {', '.join(map(str, seeds))}; "
+      f"accuracies of classifiers on frozen features.\nAll numbers: {path}",
+      flush=True,
+    )
 
 
-def compare(runs: Sequence[Run], overwrite: bool, with_raw_input: bool, output_path: str) -> None:
-  """Does what is missing of the runs, prints the table, and writes the JSON file.
+def compare(
+  runs: Sequence[Run], comparison: Comparison, overwrite: bool = False, num_parallel: int = 1
+) -> list[str]:
+  """Does what is missing of the runs, and shows what is known each time that one ends.
+
+  Returns:
+    What failed, a sentence a run.
 
   Raises:
-    ConfigurationError: as `train` and `measured`.
+    ConfigurationError, BuildError, WorkerError: as `run_series.prepare` and `train`.
   """
-  train(runs, overwrite)
-  results: dict[str, dict] = {}
+
+  def add_and_show(run: Run) -> None:
+    comparison.add(run)
+    comparison.show()
+
+  missing = run_series.prepare(runs, overwrite)
   for run in runs:
-    results.setdefault(run.method, {})[run.seed] = measured(run)
-  columns = seed_comparison.columns(results)
-  if with_raw_input:
-    columns = {"raw input": measure_raw_input(runs[0]), **columns}
-  _write_json(output_path, seed_comparison.as_json(columns, results))
-  seeds = sorted({run.seed for run in runs})
-  print(f"\n{seed_comparison.table(columns, len(seeds))}")
-  print(
-    f"Mean ± standard deviation over n = {len(seeds)} seeds {seeds}; accuracies of classifiers on "
-    f"frozen features.\nAlso in {output_path}."
-  )
+    if run not in missing:
+      comparison.add(run)
+  comparison.show()
+  return run_series.train(missing, num_parallel, add_and_show)
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+def define_flags(values: flags.FlagValues = FLAGS) -> None:
   """Defines the flags of this command among `values`."""
   flags.DEFINE_multi_string(
-    "method", [], "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable.",
+    "method",
+    [],
+    "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable.",
     flag_values=values,
-  )  # fmt: skip
+  )
   flags.DEFINE_multi_string(
-    "gin_param", [], "Gin binding such as num_epochs=2, for all methods, after their own.",
+    "gin_param",
+    [],
+    "Gin binding such as num_epochs=2, for all methods, after their own.",
     flag_values=values,
-  )  # fmt: skip
+  )
   flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas.", flag_values=values)
   flags.DEFINE_string("output_dir", "runs/seeds", "Folder of the runs.", flag_values=values)
+  flags.DEFINE_string(
+    "baseline", None, "Method to subtract from the others, seed by seed.", flag_values=values
+  )
   flags.DEFINE_bool(
     "raw_input", False, "Add a row of classifiers on raw pixels and spectrograms.",
     flag_values=values,
   )  # fmt: skip
+  flags.DEFINE_bool("markdown", False, "Print tables in Markdown.", flag_values=values)
+  flags.DEFINE_integer(
+    "num_parallel",
+    1,
+    "Training processes side by side, which share the cores; each prints into a file.",
+    lower_bound=1,
+    flag_values=values,
+  )
   flags.DEFINE_bool("overwrite", False, "Train all runs anew.", flag_values=values)
 
 
@@ -189,15 +203,22 @@ def main(argv) -> None:
   """Compares what the flags name."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  tf.config.set_visible_devices([], "GPU")  # The memory of GPUs is for the runs.
   try:
-    methods = [Method.parse(text) for text in FLAGS.method]
-    runs = plan(methods, FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir)
-    path = os.path.join(FLAGS.output_dir, _COMPARISON_FILE)
-    compare(runs, FLAGS.overwrite, FLAGS.raw_input, path)
-  except ConfigurationError as error:
+    runs = plan(
+      [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
+    )
+    comparison = Comparison(runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown)
+    failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
+  except (ConfigurationError, BuildError, WorkerError) as error:
     sys.exit(f"Error: {error}")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on where this one was.")
+  if failures:
+    sys.exit("\n".join([
+      f"Error: {len(failures)} of {len(runs)} runs failed; the same command tries them again.",
+      *failures,
+    ]))  # fmt: skip
 
 
 if __name__ == "__main__":

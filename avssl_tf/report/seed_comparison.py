@@ -1,4 +1,4 @@
-"""Mean and spread, over seeds, of what runs measured; several methods side by side."""
+"""Mean and spread, over seeds, of what runs measured; several methods below each other."""
 
 import dataclasses
 import statistics
@@ -8,9 +8,22 @@ from typing import Optional
 _PROBE = "probe/"
 TRAINING_SEC = "training_sec"
 UNTRAINED = "untrained"
+# What a table shows of a metric, in this order; other metrics come after these under their own
+# names, the time last.
+_TITLES = {
+  "linear_video": "linear video",
+  "linear_audio": "linear audio",
+  "knn_video": "kNN video",
+  "knn_audio": "kNN audio",
+  "retrieval_r1": "R@1",
+  "retrieval_r5": "R@5",
+}
+_TIME_TITLE = "time, s"
 
 # Of one run: by the name of a metric, its value. Shares are in 0..1.
 Metrics = Mapping[str, float]
+# By method and seed: the metrics of the untrained and of the trained network.
+Runs = Mapping[str, Mapping[int, tuple[Metrics, Metrics]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,35 +46,38 @@ class Statistic:
     std = statistics.stdev(values) if len(values) > 1 else None
     return cls(statistics.fmean(values), std, len(values))
 
-  def text(self, factor: float, decimals: int, num_seeds: int) -> str:
-    """`mean ± std`, multiplied; with n where that is not `num_seeds`.
+  def text(self, factor: float, decimals: int, num_seeds: int, signed: bool = False) -> str:
+    """`mean ± std`, multiplied; a single value has no spread, and n is told if not `num_seeds`.
 
     >>> Statistic.of([0.8, 0.84]).text(100, 1, num_seeds=3)
     '82.0 ± 2.8 (n=2)'
     """
-    text = f"{factor * self.mean:.{decimals}f}"
-    if self.std is not None:
-      text += f" ± {factor * self.std:.{decimals}f}"
+    text = f"{factor * self.mean:{'+' if signed else ''}.{decimals}f}"
+    if self.std is None:
+      return text
+    text += f" ± {factor * self.std:.{decimals}f}"
     return text if self.n == num_seeds else f"{text} (n={self.n})"
 
 
+# By the name of a row and of a metric.
+Rows = Mapping[str, Mapping[str, Statistic]]
+
+
 def probes(log: Sequence[Mapping[str, float]]) -> tuple[Metrics, Metrics]:
-  """The probe of the untrained and that of the trained network.
+  """The probes of the untrained and those of the trained network.
 
   Args:
-    log: lines of the `metrics.jsonl` of a run.
+    log: lines of the `metrics.jsonl` of a run; several may hold probes of one step.
 
   Returns:
-    The probe's values at step 0 and at the last step that was probed, by their
-    names without "probe/"; {} where there is none.
+    What was probed at step 0, and of each metric the last value that was probed after it, by
+    their names without "probe/"; {} where there is none.
   """
-  found = [
-    (line["step"], {k[len(_PROBE) :]: v for k, v in line.items() if k.startswith(_PROBE)})
-    for line in log
-  ]
-  untrained = [values for step, values in found if values and step == 0]
-  trained = [values for step, values in found if values and step > 0]
-  return (untrained or [{}])[0], (trained or [{}])[-1]
+  untrained, trained = {}, {}
+  for line in log:
+    values = {k[len(_PROBE) :]: v for k, v in line.items() if k.startswith(_PROBE)}
+    (trained if line["step"] else untrained).update(values)
+  return untrained, trained
 
 
 def training_sec(log: Sequence[Mapping[str, float]], batch_size: int) -> float:
@@ -82,29 +98,82 @@ def training_sec(log: Sequence[Mapping[str, float]], batch_size: int) -> float:
   return total
 
 
-def columns(runs: Mapping[str, Mapping[int, tuple[Metrics, Metrics]]]) -> dict[str, dict]:
+def rows(runs: Runs) -> dict[str, dict[str, Statistic]]:
   """Brings the runs of each method together.
 
   Args:
-    runs: by method and seed, the metrics of the untrained and of the trained network.
+    runs: what was measured; methods may have different seeds, also none yet.
 
   Returns:
-    By the name of a column and of a metric, its `Statistic`. Each method has a
-    column, with another of its untrained network before it; where the untrained
-    networks of all methods measure the same, they share a column.
+    By the name of a row and of a metric, its `Statistic`. First come the untrained networks: one
+    row where those of all methods measure the same, otherwise one for each kind of start. Then
+    each method has a row.
   """
-  untrained = {
-    method: {seed: dict(pair[0]) for seed, pair in by_seed.items()}
-    for method, by_seed in runs.items()
-  }
-  first = next(iter(untrained.values()))
-  shared = all(by_seed == first for by_seed in untrained.values())
-  result = {UNTRAINED: _over_seeds(first.values())} if shared else {}
+  result = {name: _over_seeds(by_seed.values()) for name, by_seed in _starts(runs).items()}
   for method, by_seed in runs.items():
-    if not shared:
-      result[f"{method}, {UNTRAINED}"] = _over_seeds(untrained[method].values())
     result[method] = _over_seeds([trained for _, trained in by_seed.values()])
-  return {name: column for name, column in result.items() if column}
+  return {name: row for name, row in result.items() if row}
+
+
+def differences(runs: Runs, baseline: str) -> dict[str, dict[str, Statistic]]:
+  """How much methods differ from one of them, seed by seed.
+
+  Runs with the same seed share what chance decides, so that their difference may vary less than
+  each of them does.
+
+  Args:
+    runs: what was measured.
+    baseline: name of the method that is subtracted.
+
+  Returns:
+    By method and metric, the `Statistic` of trained value minus that of the baseline, over the
+    seeds and metrics that both have; methods without any are left out.
+  """
+  base = {seed: trained for seed, (_, trained) in runs[baseline].items()}
+  result = {}
+  for method, by_seed in runs.items():
+    if method != baseline:
+      result[method] = _over_seeds(
+        {name: trained[name] - base[seed][name] for name in trained if name in base[seed]}
+        for seed, (_, trained) in by_seed.items()
+        if seed in base
+      )
+  return {method: row for method, row in result.items() if row}
+
+
+def _starts(runs: Runs) -> dict[str, dict[int, Metrics]]:
+  """Untrained metrics by a name for all methods that start alike, and by seed."""
+  groups: list[tuple[list[str], dict[int, dict]]] = []
+  for method, by_seed in runs.items():
+    start = {seed: dict(untrained) for seed, (untrained, _) in by_seed.items() if untrained}
+    if not start:
+      continue
+    for methods, known in groups:
+      if _agree(start, known):
+        methods.append(method)
+        for seed, metrics in start.items():
+          known.setdefault(seed, {}).update(metrics)
+        break
+    else:
+      groups.append(([method], start))
+  if len(groups) == 1:
+    return {UNTRAINED: groups[0][1]}
+  return {f"{_listing(methods)}, {UNTRAINED}": known for methods, known in groups}
+
+
+def _agree(start: Mapping[int, Metrics], other: Mapping[int, Metrics]) -> bool:
+  """Whether two starts measure the same where both measured."""
+  return all(
+    metrics[name] == other[seed][name]
+    for seed, metrics in start.items()
+    if seed in other
+    for name in metrics
+    if name in other[seed]
+  )
+
+
+def _listing(methods: Sequence[str]) -> str:
+  return methods[0] if len(methods) == 1 else f"{methods[0]} and {len(methods) - 1} more"
 
 
 def _over_seeds(metrics) -> dict[str, Statistic]:
@@ -115,48 +184,68 @@ def _over_seeds(metrics) -> dict[str, Statistic]:
   }
 
 
-def table(columns: Mapping[str, Mapping[str, Statistic]], num_seeds: int) -> str:
-  """Lays out columns side by side: shares in percent, then the time of training in seconds.
+def table(
+  rows: Rows, num_seeds: int, corner: str = "%", signed: bool = False, markdown: bool = False
+) -> str:
+  """Lays out rows below each other: shares in percent, and the time of training in seconds.
 
-  >>> print(table({"avid": {"knn_video": Statistic.of([0.75, 0.8, 0.85])}}, num_seeds=3))
-  %                 avid
-  knn_video   80.0 ± 5.0
+  >>> print(table({"AVID": {"knn_video": Statistic.of([0.75, 0.8, 0.85])}}, num_seeds=3))
+  %       kNN video
+  AVID   80.0 ± 5.0
 
   Args:
-    columns: by the name of a column and of a metric, its statistic. One that a
-      column does not have shows as "-".
+    rows: by the name of a row and of a metric, its statistic. One that a row does not have shows
+      as "-". Top 5 accuracies, R@10 and retrieval by direction are left out.
     num_seeds: number of values that goes without saying; others are told.
+    corner: what stands above the names.
+    signed: whether gains have a sign, as losses do.
+    markdown: a table of Markdown instead of plain text.
   """
-  names = list(dict.fromkeys(name for column in columns.values() for name in column))
-  names.sort(key=lambda name: name == TRAINING_SEC)
-  rows = [["%", *columns]]
-  for name in names:
-    scale = (1, 0) if name == TRAINING_SEC else (100, 1)
-    cells = (column.get(name) for column in columns.values())
-    rows.append([name, *(cell.text(*scale, num_seeds) if cell else "-" for cell in cells)])
-  widths = [max(map(len, column)) for column in zip(*rows)]
-  lines = []
-  for row in rows:
-    cells = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:])]
-    lines.append("   ".join([row[0].ljust(widths[0]), *cells]))
-  return "\n".join(lines)
+  names = _shown(rows)
+  cells = [[corner, *(_title(name) for name in names)]]
+  for title, row in rows.items():
+    cells.append([title])
+    for name in names:
+      factor, decimals = (1, 0) if name == TRAINING_SEC else (100, 1)
+      shown = row[name].text(factor, decimals, num_seeds, signed) if name in row else "-"
+      cells[-1].append(shown)
+  if markdown:
+    cells.insert(1, ["---"] + ["---:"] * len(names))
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+  widths = [max(map(len, column)) for column in zip(*cells)]
+  return "\n".join(
+    "   ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))])
+    for line in cells
+  )
 
 
-def as_json(
-  columns: Mapping[str, Mapping[str, Statistic]],
-  runs: Mapping[str, Mapping[int, tuple[Metrics, Metrics]]],
-) -> dict:
+def _shown(rows: Rows) -> list[str]:
+  """Names of the metrics of a table's columns, in order."""
+  names = dict.fromkeys(name for row in rows.values() for name in row)
+  others = [
+    name
+    for name in names
+    if name not in _TITLES and name != TRAINING_SEC
+    and not name.startswith("retrieval_") and not name.endswith("_top5")
+  ]  # fmt: skip
+  return [name for name in (*_TITLES, *others, TRAINING_SEC) if name in names]
+
+
+def _title(name: str) -> str:
+  return _TIME_TITLE if name == TRAINING_SEC else _TITLES.get(name, name.replace("_", " "))
+
+
+def as_json(rows: Rows, differences: Rows, runs: Runs) -> dict:
   """Statistics and the single values behind them, as plain dicts.
 
   Returns:
-    `{"columns": {column: {metric: {"mean", "std", "n"}}},
+    `{"rows": {row: {metric: {"mean", "std", "n"}}},
+    "differences": {method: {metric: {"mean", "std", "n"}}},
     "runs": {method: {seed: {"untrained": {metric: value}, "trained": {metric: value}}}}}`.
   """
   return {
-    "columns": {
-      name: {metric: dataclasses.asdict(value) for metric, value in column.items()}
-      for name, column in columns.items()
-    },
+    "rows": _statistics_as_json(rows),
+    "differences": _statistics_as_json(differences),
     "runs": {
       method: {
         seed: {UNTRAINED: dict(untrained), "trained": dict(trained)}
@@ -164,4 +253,11 @@ def as_json(
       }
       for method, by_seed in runs.items()
     },
+  }
+
+
+def _statistics_as_json(rows: Rows) -> dict:
+  return {
+    name: {metric: dataclasses.asdict(value) for metric, value in row.items()}
+    for name, row in rows.items()
   }

@@ -1,5 +1,7 @@
 """Tests of the command that compares methods over seeds; training is a stand-in."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -25,7 +27,7 @@ os.makedirs(model_dir, exist_ok=True)
 with open(os.path.join(model_dir, "calls"), "a") as f:
   f.write("x")
 seed = int(params["seed"])
-if os.path.exists(os.path.join(os.path.dirname(model_dir), f"fail-{seed}")):
+if os.path.exists(model_dir + "-fails"):
   sys.exit(3)
 method_bonus = 0.5 if "supervised" in model_dir else 0.0
 lines = [
@@ -50,10 +52,12 @@ class FlagFilesTest(absltest.TestCase):
       with self.subTest(file.name):
         values = flags.FlagValues()
         compare_seeds.define_flags(values)
-        values(["compare_seeds.py", f"--flagfile={file}"])
+        self.assertEqual(values(["compare_seeds", f"--flagfile={file}"]), ["compare_seeds"])
         methods = [Method.parse(text) for text in values.method]
         self.assertGreater(len(methods), 1)
-        for run in plan(methods, values.gin_param, ["0"], values.output_dir):
+        runs = plan(methods, values.gin_param, values.seeds, values.output_dir)
+        compare_seeds.Comparison(runs, values.output_dir, values.baseline)
+        for run in runs[: len(methods)]:
           resolved_configuration(run)
 
 
@@ -67,21 +71,24 @@ class CommandTest(absltest.TestCase):
     command = Run.command
     self.enter_context(
       mock.patch.object(
-        Run,
-        "command",
-        lambda run: [sys.executable, "-c", _FAKE_TRAINING, *command(run)[3:]],
+        Run, "command", lambda run: [sys.executable, "-c", _FAKE_TRAINING, *command(run)[3:]]
       )
     )
+    self.printed = ""
+    self.failures = []
 
   def path(self, *names):
     return os.path.join(self.output_dir, *names)
 
-  def compare(self, seeds="0,1", gin_params=(), overwrite=False):
+  def compare(self, seeds="0,1", **options):
+    """Compares AVID with the supervised method; returns what the JSON file says."""
     methods = [Method("AVID", ("gin/avid.gin",)), Method("supervised", ("gin/supervised.gin",))]
-    runs = plan(methods, list(gin_params), seeds.split(","), self.output_dir)
-    path = self.path("comparison.json")
-    compare_seeds.compare(runs, overwrite, with_raw_input=False, output_path=path)
-    with open(path, encoding="utf-8") as f:
+    runs = plan(methods, [], seeds.split(","), self.output_dir)
+    comparison = compare_seeds.Comparison(runs, self.output_dir, **options)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+      self.failures = compare_seeds.compare(runs, comparison)
+    self.printed = out.getvalue()
+    with open(self.path(compare_seeds.COMPARISON_FILE), encoding="utf-8") as f:
       return json.load(f)
 
   def num_calls(self, run):
@@ -89,54 +96,77 @@ class CommandTest(absltest.TestCase):
 
   def test_compares(self):
     result = self.compare()
-    columns = result["columns"]
-    self.assertEqual(list(columns), ["untrained", "AVID", "supervised"])
-    self.assertAlmostEqual(columns["untrained"]["linear_video"]["mean"], 0.105)
-    self.assertAlmostEqual(columns["AVID"]["linear_video"]["mean"], 0.35)
-    self.assertAlmostEqual(columns["AVID"]["linear_video"]["std"], 0.1 / 2**0.5)
-    self.assertAlmostEqual(columns["supervised"]["linear_video"]["mean"], 0.85)
-    self.assertAlmostEqual(columns["AVID"]["training_sec"]["mean"], 3.2)
-    self.assertEqual(columns["AVID"]["training_sec"]["n"], 2)
+    rows = result["rows"]
+    self.assertEqual(list(rows), ["untrained", "AVID", "supervised"])
+    self.assertAlmostEqual(rows["untrained"]["linear_video"]["mean"], 0.105)
+    self.assertAlmostEqual(rows["AVID"]["linear_video"]["mean"], 0.35)
+    self.assertAlmostEqual(rows["AVID"]["linear_video"]["std"], 0.1 / 2**0.5)
+    self.assertAlmostEqual(rows["supervised"]["linear_video"]["mean"], 0.85)
+    self.assertAlmostEqual(rows["AVID"]["training_sec"]["mean"], 3.2)
+    self.assertEqual(rows["AVID"]["training_sec"]["n"], 2)
     self.assertAlmostEqual(result["runs"]["AVID"]["1"]["trained"]["linear_video"], 0.4)
+    self.assertEqual(result["differences"], {})
+
+  def test_shows_what_is_known_after_each_run(self):
+    self.compare()
+    tables = [text.split("\n\n")[0] for text in self.printed.split("\n%")[1:]]
+    self.assertLen(tables, 4)
+    self.assertNotIn("supervised", tables[0])
+    self.assertIn("supervised           80.0 ", tables[1])
+    self.assertIn("supervised           80.0 ", tables[2])
+    self.assertIn("supervised     85.0 ± 7.1 ", tables[3])
+
+  def test_subtracts_the_baseline(self):
+    result = self.compare(baseline="AVID")
+    (row,) = result["differences"].values()
+    self.assertAlmostEqual(row["linear_video"]["mean"], 0.5)
+    self.assertAlmostEqual(row["linear_video"]["std"], 0)
+    self.assertIn("points       linear video", self.printed)
+    self.assertIn("supervised    +50.0 ± 0.0", self.printed)
+
+  def test_refuses_a_baseline_that_is_no_method(self):
+    with self.assertRaisesRegex(ConfigurationError, "no such method. There are: AVID, supervised"):
+      self.compare(baseline="avid")
+    self.assertEqual(os.listdir(self.output_dir), [])
 
   def test_repeats_no_finished_run_and_takes_further_seeds(self):
     self.compare("0")
     result = self.compare("0,1")
     self.assertEqual(self.num_calls("AVID-seed0"), 1)
     self.assertEqual(self.num_calls("AVID-seed1"), 1)
-    self.assertEqual(result["columns"]["AVID"]["linear_video"]["n"], 2)
+    self.assertEqual(result["rows"]["AVID"]["linear_video"]["n"], 2)
+    self.compare("0,1", markdown=True)
+    self.assertIn("\n| supervised | 85.0 ± 7.1 | 3 ± 0 |", self.printed)
 
-  def test_goes_on_after_a_failure(self):
-    with open(self.path("fail-1"), "w", encoding="utf-8"):
+  def test_tables_what_did_not_fail(self):
+    with open(self.path("AVID-seed0-fails"), "w", encoding="utf-8"):
       pass
-    with self.assertRaisesRegex(ConfigurationError, "AVID-seed1 ended with status 3"):
-      self.compare()
-    os.remove(self.path("fail-1"))
-    self.compare()
-    self.assertEqual(self.num_calls("AVID-seed0"), 1)
-    self.assertEqual(self.num_calls("AVID-seed1"), 2)
+    rows = self.compare()["rows"]
+    self.assertLen(self.failures, 1)
+    self.assertEqual(list(rows), ["untrained", "AVID", "supervised"])
+    self.assertEqual(rows["AVID"]["linear_video"]["n"], 1)
+    self.assertEqual(rows["supervised"]["linear_video"]["n"], 2)
+    self.assertEqual(rows["untrained"]["linear_video"]["n"], 2)
+    os.remove(self.path("AVID-seed0-fails"))
+    self.assertEqual(self.compare()["rows"]["AVID"]["linear_video"]["n"], 2)
+    self.assertEqual(self.failures, [])
+    self.assertEqual(self.num_calls("AVID-seed0"), 2)
+    self.assertEqual(self.num_calls("AVID-seed1"), 1)
 
-  def test_does_not_mix_configurations(self):
-    self.compare("0")
-    changed = r"has changed since:(.|\n)*\+num_epochs = 3"
-    with self.assertRaisesRegex(ConfigurationError, changed):
-      self.compare("0", ["num_epochs=3"])
-    self.compare("0", ["num_epochs=3"], overwrite=True)
-    self.assertEqual(self.num_calls("AVID-seed0"), 1)
-
-  def test_leaves_folders_of_others_alone(self):
-    os.makedirs(self.path("AVID-seed0"))
-    with open(self.path("AVID-seed0", "mine"), "w", encoding="utf-8"):
+  def test_the_exit_status_tells_of_failures(self):
+    with open(self.path("AVID-seed0-fails"), "w", encoding="utf-8"):
       pass
-    for overwrite in (False, True):
-      with self.assertRaisesRegex(ConfigurationError, "this command did not write"):
-        self.compare("0", overwrite=overwrite)
-    self.assertTrue(os.path.exists(self.path("AVID-seed0", "mine")))
-
-  def test_mistyped_settings_are_found_before_anything_runs(self):
-    with self.assertRaises(ConfigurationError):
-      self.compare("0", ["trian.batch_size=3"])
-    self.assertEqual(os.listdir(self.output_dir), [])
+    values = flags.FlagValues()
+    compare_seeds.define_flags(values)
+    values([
+      "compare_seeds", "--method=AVID: gin/avid.gin", f"--output_dir={self.output_dir}", "--seeds=0"
+    ])  # fmt: skip
+    with mock.patch.object(compare_seeds, "FLAGS", values):
+      with self.assertRaises(SystemExit) as raised:
+        compare_seeds.main(["compare_seeds"])
+      self.assertRegex(raised.exception.code, "1 of 1 runs failed(.|\n)*AVID, seed 0: the run in")
+      os.remove(self.path("AVID-seed0-fails"))
+      compare_seeds.main(["compare_seeds"])
 
 
 if __name__ == "__main__":

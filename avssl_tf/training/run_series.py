@@ -1,0 +1,191 @@
+"""Doing the runs of a comparison: each in a process of its own, finished ones never again."""
+
+import collections
+import difflib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Callable
+
+import gin
+
+from avssl_tf.data.building.demo import DemoData
+from avssl_tf.data.whole_file import whole_file
+from avssl_tf.training import configuration, seed_runs
+from avssl_tf.training.seed_runs import Run
+from avssl_tf.training.settings import ConfigurationError
+
+_POLL_SEC = 0.1
+_LINES_SHOWN = 3
+
+
+def prepare(runs: Sequence[Run], overwrite: bool = False) -> dict[Run, str]:
+  """Looks at all runs before any is done: an error should not come after hours of training.
+
+  Args:
+    runs: what is to be done, in this order.
+    overwrite: deletes what there is of them.
+
+  Returns:
+    The runs that are not finished, and the configuration of each.
+
+  Raises:
+    ConfigurationError: a configuration, or what there is of a run, cannot be used.
+  """
+  resolved = {run: seed_runs.resolved_configuration(run) for run in runs}
+  if overwrite:
+    for run in runs:
+      delete(run)
+  return {run: text for run, text in resolved.items() if not is_finished(run, text)}
+
+
+def train(
+  runs: Mapping[Run, str],
+  num_parallel: int = 1,
+  after_run: Callable[[Run], None] = lambda run: None,
+) -> list[str]:
+  """Does runs in order; one that fails leaves the others alone.
+
+  Args:
+    runs: what `prepare` gives.
+    num_parallel: processes side by side. Several share the cores, and print into
+      `<model_dir>.log`; a single one prints here.
+    after_run: called with each run that has come to its end.
+
+  Returns:
+    What failed, a sentence a run.
+
+  Raises:
+    BuildError, WorkerError: the demo data cannot be built.
+  """
+  if num_parallel > 1:
+    _build_data(runs)  # Several processes cannot do it at once.
+  waiting = collections.deque(runs)
+  failures: list[str] = []
+  processes: dict[Run, subprocess.Popen] = {}
+  try:
+    while waiting or processes:
+      while waiting and len(processes) < num_parallel:
+        run = waiting.popleft()
+        number = len(runs) - len(waiting)
+        target = f", printing into {_log_path(run)}" if num_parallel > 1 else ""
+        print(f"\nRun {number} of {len(runs)}: {run.method}, seed {run.seed}{target}", flush=True)
+        _write_record(run, runs[run], finished=False)
+        processes[run] = _start(run, num_parallel)
+      run = _first_ended(processes)
+      status = processes.pop(run).returncode
+      if status:
+        failures.append(_failure(run, status, num_parallel))
+        print(failures[-1], flush=True)
+      else:
+        _write_record(run, runs[run], finished=True)
+        after_run(run)
+  finally:
+    for process in processes.values():
+      process.terminate()
+    for process in processes.values():
+      process.wait()
+  return failures
+
+
+def is_finished(run: Run, resolved: str) -> bool:
+  """Whether a run was done to its end; False also where it has not begun.
+
+  Args:
+    run: the run.
+    resolved: its configuration, as `seed_runs.resolved_configuration` gives it.
+
+  Raises:
+    ConfigurationError: what there is was run with another configuration.
+  """
+  if not os.path.exists(run.record_path):
+    if os.path.isdir(run.model_dir) and os.listdir(run.model_dir):
+      raise ConfigurationError(
+        f"{run.model_dir} holds files that this command did not write: name another --output_dir."
+      )
+    return False
+  with open(run.record_path, encoding="utf-8") as f:
+    record = json.load(f)
+  if record["configuration"] != resolved:
+    changes = difflib.unified_diff(
+      record["configuration"].splitlines(), resolved.splitlines(), "then", "now", "", "", 0, ""
+    )
+    raise ConfigurationError(
+      f"The configuration of {run.model_dir} has changed since:\n"
+      + "\n".join(changes)
+      + "\nName another --output_dir, or pass --overwrite to train all runs anew."
+    )
+  return record["finished"]
+
+
+def delete(run: Run) -> None:
+  """Deletes what this module and training have written of a run."""
+  if os.path.exists(run.record_path):
+    shutil.rmtree(run.model_dir, ignore_errors=True)
+    if os.path.exists(_log_path(run)):
+      os.remove(_log_path(run))
+    os.remove(run.record_path)
+
+
+def thread_limits(num_parallel: int) -> Mapping[str, str]:
+  """Environment variables that give a process its part of the cores; {} for a single process.
+
+  OpenMP's also holds for the linear algebra of NumPy; TensorFlow reads its own two.
+  """
+  if num_parallel == 1:
+    return {}
+  threads = str(max(1, len(os.sched_getaffinity(0)) // num_parallel))
+  names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+  return dict.fromkeys(names, threads)
+
+
+def _start(run: Run, num_parallel: int) -> subprocess.Popen:
+  search_path = filter(None, [configuration.REPOSITORY, os.environ.get("PYTHONPATH")])
+  environment = {
+    **thread_limits(num_parallel),  # Whoever sets them outside knows better.
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(search_path),
+  }
+  if num_parallel == 1:
+    return subprocess.Popen(run.command(), env=environment)
+  with open(_log_path(run), "ab") as log:
+    return subprocess.Popen(run.command(), env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def _first_ended(processes: Mapping[Run, subprocess.Popen]) -> Run:
+  while True:
+    for run, process in processes.items():
+      if process.poll() is not None:
+        return run
+    time.sleep(_POLL_SEC)
+
+
+def _failure(run: Run, status: int, num_parallel: int) -> str:
+  text = f"{run.method}, seed {run.seed}: the run in {run.model_dir} ended with status {status}"
+  if num_parallel == 1:
+    return f"{text}; what it printed last says why."
+  with open(_log_path(run), encoding="utf-8", errors="replace") as f:
+    lines = [line.rstrip() for line in f if line.strip()]
+  return "\n  ".join([f"{text}; {_log_path(run)} ends with", *lines[-_LINES_SHOWN:]])
+
+
+def _build_data(runs: Iterable[Run]) -> None:
+  for run in runs:
+    configuration.parse(run.gin_files, run.gin_params)
+    data_dir = gin.get_bindings("train")["data_dir"]
+    if isinstance(data_dir, DemoData):
+      data_dir.build_if_missing()
+
+
+def _log_path(run: Run) -> str:
+  return f"{run.model_dir}.log"
+
+
+def _write_record(run: Run, resolved: str, finished: bool) -> None:
+  os.makedirs(os.path.dirname(run.record_path) or ".", exist_ok=True)
+  with whole_file(run.record_path) as path, open(path, "w", encoding="utf-8") as f:
+    json.dump({"configuration": resolved, "finished": finished}, f, indent=1)
+    f.write("\n")
