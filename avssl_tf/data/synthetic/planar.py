@@ -6,6 +6,11 @@ with it. Colours, textures, places, loudness, background and distractors vary
 and say nothing of the class. Rate, phase and size (pitch) vary from clip to
 clip too, but are shared by picture and sound: they tie the two together beyond
 the class. The truth (class, boxes, whose sound it is) comes with each clip.
+
+With `instance_cues`, colours, place and background are shared as well: each is
+heard as a steady sound of its own. They are easier to find than the class, and
+enough to tell one clip from all others in either modality, so that methods
+which discriminate instances can do without the class.
 """
 
 import dataclasses
@@ -20,7 +25,7 @@ from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers. The picture and the sound of a clip
 # have their own, so that either can be had without the other.
-_TABLE_STREAM, _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM = range(4)
+_TABLE_STREAM, _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM, _CUES_STREAM = range(5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,8 @@ class PlanarClip:
       each frame, cut at the frame's edge. An unlit blinking object keeps its box.
     audio_from: index of the clip whose sound this is; its own unless the sound
       was replaced.
+    cues: the instance cues that are seen; they are heard in the clips whose
+      `audio_from` is this one.
   """
 
   frames: np.ndarray
@@ -42,6 +49,7 @@ class PlanarClip:
   label: int
   boxes: np.ndarray
   audio_from: int
+  cues: planar_scene.Cues
 
 
 @gin.register
@@ -61,12 +69,17 @@ class PlanarWorld:
     faulty_positive_rate: share of the clips, in 0..1, whose sound is replaced
       by that of another clip of the split, drawn uniformly. The clips replaced
       at a lower rate are among those replaced at a higher one.
+    instance_cues: strength, in 0..1, of cues that picture and sound of a clip
+      share and that say nothing of its class (`planar_scene.Cues`). All else
+      is the same at every strength, and so are the cues. A replaced sound has
+      the cues of the clip that it comes from.
   """
 
   seed: int = 0
   num_train: int = 4096
   num_test: int = 1024
   faulty_positive_rate: float = 0.0
+  instance_cues: float = 0.0
 
   frame_rate_hz: ClassVar[float] = planar_frames.FRAME_RATE_HZ
   frame_size: ClassVar[int] = planar_frames.FRAME_SIZE  # height and width
@@ -82,6 +95,8 @@ class PlanarWorld:
       )
     if not 0.0 <= self.faulty_positive_rate <= 1.0:
       raise ValueError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
+    if not 0.0 <= self.instance_cues <= 1.0:
+      raise ValueError(f"instance_cues must be in 0..1, got {self.instance_cues}.")
 
   @property
   def label_names(self) -> list[str]:
@@ -109,9 +124,8 @@ class PlanarWorld:
     if not 0 <= index < len(labels):
       raise IndexError(f"Clip {index} of {split!r}: the split has clips 0..{len(labels) - 1}.")
     source = int(audio_from[index])
-    frames, boxes = planar_frames.render(
-      self._scene(split, index), self._generator(split, index, _FRAMES_STREAM)
-    )
+    scene = self._scene(split, index)
+    frames, boxes = planar_frames.render(scene, self._generator(split, index, _FRAMES_STREAM))
     waveform = planar_sound.synthesize(
       self._scene(split, source), self._generator(split, source, _SOUND_STREAM)
     )
@@ -121,12 +135,14 @@ class PlanarWorld:
       label=int(labels[index]),
       boxes=boxes,
       audio_from=source,
+      cues=scene.cues,
     )
 
   def _scene(self, split: str, index: int) -> planar_scene.Scene:
     labels, _ = self._table(split)
+    cues = planar_scene.draw_cues(self.instance_cues, self._generator(split, index, _CUES_STREAM))
     rng = self._generator(split, index, _SCENE_STREAM)
-    return planar_scene.draw_scene(int(labels[index]), rng)
+    return planar_scene.draw_scene(int(labels[index]), cues, rng)
 
   def _generator(self, split: str, index: int, stream: int) -> np.random.Generator:
     return _generator(self.seed, _SPLIT_NUMBER[split], stream, index)

@@ -27,6 +27,15 @@ _UNLIT_OPACITY = 0.1
 _NUM_DISTRACTORS = 2
 _NOISE_STD = 0.03
 
+# What the cues show at full strength. Hues end before they come round to the first.
+_CUE_HUES = (0.0, 0.8)
+_CUE_OBJECT_SATURATION = 0.75
+_CUE_BACKGROUND_SATURATION = 0.9
+_CUE_BACKGROUND_VALUE = 0.5
+_CUE_PLACE = 0.9  # reached to either side, as a share of the room there is
+_CUE_CONTRAST = 0.35  # of the grating against the background's colour
+_CUE_PERIOD_RANGE = (12.0, 5.0)  # of the grating; pixels
+
 _SHAPE_SCALE = {"disc": 0.95, "triangle": 1.2, "cross": 1.1, "ring": 1.0}
 
 
@@ -64,10 +73,11 @@ def render(scene: planar_scene.Scene, rng: np.random.Generator) -> tuple[np.ndar
   time_sec = np.arange(NUM_FRAMES) / FRAME_RATE_HZ
   track = _draw_track(scene, time_sec, rng)
   coverage = _coverage(planar_scene.SHAPES[scene.shape], track)
-  image = _background(time_sec, rng)
+  image = _background(scene.cues, time_sec, rng)
   for _ in range(_NUM_DISTRACTORS):
     _paint(image, _distractor(time_sec, rng), _bright_colour(rng) * rng.uniform(0.4, 0.9))
-  _paint(image, coverage * track.opacity[:, None, None], _bright_colour(rng))
+  colour = _object_colour(scene.cues, _bright_colour(rng))
+  _paint(image, coverage * track.opacity[:, None, None], colour)
   image += _NOISE_STD * _noise(image.shape, rng)
   pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
   return np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)), _boxes(coverage)
@@ -102,6 +112,8 @@ def _draw_track(
     opacity = np.where(cycles % 1.0 < planar_scene.BLINK_DUTY, 1.0, _UNLIT_OPACITY)
   room = max(FRAME_SIZE / 2 - reach, 2.0)
   start_x, start_y, end_x, end_y = rng.uniform(-room, room, size=4)
+  cues, place = scene.cues, _CUE_PLACE * room * (2 * scene.cues.place - 1)
+  start_x, end_x = _blend(start_x, place, cues.strength), _blend(end_x, place, cues.strength)
   # A drift of at most a quarter of the way between two places in the room.
   progress = 0.25 * time_sec / planar_scene.CLIP_DURATION_SEC
   spin = rng.uniform(-1.0, 1.0)
@@ -142,22 +154,38 @@ def _coverage(shape: str, track: Track) -> np.ndarray:
   return np.clip(0.5 - distance, 0.0, 1.0)
 
 
-def _background(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """A dark colour with two drifting gratings, float64 `[3, 12, 40, 40]` in 0..1."""
-  grid = _pixel_grid()
+def _background(
+  cues: planar_scene.Cues, time_sec: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+  """A dark colour with two drifting gratings and that of the cue; float64 `[3, 12, 40, 40]`."""
   colour = rng.uniform(0.02, 0.45, size=(3, 1, 1, 1))
+  cue_colour = _cue_colour(cues.background, _CUE_BACKGROUND_SATURATION, _CUE_BACKGROUND_VALUE)
+  colour = _blend(colour, cue_colour, cues.strength)
   texture = np.zeros((NUM_FRAMES, FRAME_SIZE, FRAME_SIZE))
   for _ in range(2):
     period = rng.uniform(4.0, 16.0)
     angle, phase = rng.uniform(0.0, 2 * np.pi, size=2)
     drift = rng.uniform(-6.0, 6.0)  # rad/s
-    across = (2 * np.pi / period * np.cos(angle) * grid)[None, None, :]
-    along = 2 * np.pi / period * np.sin(angle) * grid + (drift * time_sec + phase)[:, None]
-    along = rng.uniform(0.0, 0.2) * np.exp(1j * along)[:, :, None]
-    # The sine of a sum, with far fewer sines than pixels.
-    texture += along.imag * np.cos(across) + along.real * np.sin(across)
-  tint = rng.uniform(0.2, 1.0, size=(3, 1, 1, 1)) * colour
-  return colour + texture * tint
+    moving_phase = drift * time_sec + phase
+    texture += _grating(rng.uniform(0.0, 0.2), period, angle, moving_phase)
+  tint = rng.uniform(0.2, 1.0, size=(3, 1, 1, 1))
+  if cues.strength:
+    # It moves as the last one does: that is random, and shifts no other random number.
+    period = np.interp(cues.texture, (0.0, 1.0), _CUE_PERIOD_RANGE)
+    contrast = cues.strength * _CUE_CONTRAST
+    cue_texture = _grating(contrast, period, np.pi * cues.texture, moving_phase)
+    return colour * (1.0 + cue_texture + texture * tint)
+  return colour + texture * (tint * colour)
+
+
+def _grating(contrast: float, period: float, angle: float, phase: np.ndarray) -> np.ndarray:
+  """A plane wave at the phases `[12]` in the middle of the frames, float64 `[12, 40, 40]`."""
+  grid = _pixel_grid()
+  across = (2 * np.pi / period * np.cos(angle) * grid)[None, None, :]
+  along = 2 * np.pi / period * np.sin(angle) * grid + phase[:, None]
+  along = contrast * np.exp(1j * along)[:, :, None]
+  # The sine of a sum, with far fewer sines than pixels.
+  return along.imag * np.cos(across) + along.real * np.sin(across)
 
 
 def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -175,6 +203,23 @@ def _bright_colour(rng: np.random.Generator) -> np.ndarray:
   """A colour of full value and any hue, float64 `[3, 1, 1, 1]` in 0..1."""
   colour = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, 0.75), 1.0)
   return np.array(colour).reshape(3, 1, 1, 1)
+
+
+def _cue_colour(cue: float, saturation: float, value: float) -> np.ndarray:
+  """The colour whose hue shows `cue`, float64 `[3, 1, 1, 1]` in 0..1."""
+  hue = np.interp(cue, (0.0, 1.0), _CUE_HUES)
+  return np.array(colorsys.hsv_to_rgb(hue, saturation, value)).reshape(3, 1, 1, 1)
+
+
+def _object_colour(cues: planar_scene.Cues, own: np.ndarray) -> np.ndarray:
+  """Moves the object's own colour towards the cue's, at full value all the way."""
+  colour = _blend(own, _cue_colour(cues.colour, _CUE_OBJECT_SATURATION, 1.0), cues.strength)
+  return colour / colour.max()
+
+
+def _blend(own, cue, strength):
+  """`own` at strength 0 (to the last bit), `cue` at 1."""
+  return own + strength * (cue - own)
 
 
 def _paint(image: np.ndarray, opacity: np.ndarray, colour: np.ndarray) -> None:

@@ -34,6 +34,17 @@ _NUM_DISTRACTORS = 2
 _DISTRACTOR_RANGE_DB = (-16.0, -2.0)  # against the object
 _MAX_PARTIAL_HZ = 3600.0
 _INT16_STEPS = 32768.0
+
+# What the cues sound like at full strength; levels against the object.
+_CUE_HUM_RANGE_HZ = (90.0, 270.0)
+_CUE_HUM_PARTIALS_DB = (7.0, 3.0)
+_CUE_VOICE_RANGE_HZ = (1100.0, 3200.0)
+_CUE_VOICE_DB = 4.0
+_CUE_MURMUR_RANGE_HZ = (330.0, 1000.0)
+_CUE_MURMUR_DB = 3.0
+_CUE_BAND_STD = 0.04  # of a band of noise, as a share of its centre
+_CUE_HISS_ABOVE_HZ = 3500.0
+_CUE_HISS_RANGE_DB = (-20.0, 4.0)
 # The phases of noise are drawn from 256 steps: a byte and a look-up each.
 _UNIT_CIRCLE = np.exp(2j * np.pi * np.arange(256) / 256)
 
@@ -43,7 +54,7 @@ def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarra
 
   Args:
     scene: what is shared with the picture.
-    rng: source of everything else (loudness, partials, onset, background).
+    rng: source of everything else (loudness, partials, onset, noise, distractors).
 
   Returns:
     float32 `[12000]` in -1..1, whole multiples of 1 / 32768.
@@ -55,7 +66,13 @@ def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarra
   signal += _gain(_NOISE_RANGE_DB, rng) * _tilted_noise(rng)
   for _ in range(_NUM_DISTRACTORS):
     signal += _gain(_DISTRACTOR_RANGE_DB, rng) * _distractor(time_sec, rng)
-  signal *= _gain(_RMS_RANGE_DB, rng)
+  gain = _gain(_RMS_RANGE_DB, rng)
+  if scene.cues.strength:
+    power = scene.cues.strength**4 * _cue_power(scene.cues)
+    # As loud as without them, so that nothing is clipped.
+    gain /= np.sqrt(1.0 + power.sum())
+    signal += np.sqrt(power.sum()) * _shaped_noise(np.sqrt(power), rng)
+  signal *= gain
   steps = np.clip(np.rint(signal * _INT16_STEPS), -_INT16_STEPS, _INT16_STEPS - 1)
   return (steps / _INT16_STEPS).astype(np.float32)
 
@@ -115,6 +132,34 @@ def _shaped_noise(magnitudes: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 def _frequencies_hz() -> np.ndarray:
   return np.fft.rfftfreq(NUM_SAMPLES, 1 / SAMPLE_RATE_HZ)
+
+
+def _cue_power(cues: planar_scene.Cues) -> np.ndarray:
+  """Power spectrum of the cues' sound at full strength, `[6001]`; the object's power is 1."""
+  frequencies_hz = _frequencies_hz()
+  power = np.zeros_like(frequencies_hz)
+  hum_hz = _log_between(_CUE_HUM_RANGE_HZ, cues.background)
+  for number, level_db in enumerate(_CUE_HUM_PARTIALS_DB, start=1):
+    # A single line of the spectrum is a steady tone.
+    line = round(number * hum_hz * NUM_SAMPLES / SAMPLE_RATE_HZ)
+    power[line] += 10.0 ** (level_db / 10)
+  for range_hz, cue, level_db in (
+    (_CUE_VOICE_RANGE_HZ, cues.colour, _CUE_VOICE_DB),
+    (_CUE_MURMUR_RANGE_HZ, cues.texture, _CUE_MURMUR_DB),
+  ):
+    centre_hz = _log_between(range_hz, cue)
+    band = np.exp(-0.5 * ((frequencies_hz - centre_hz) / (_CUE_BAND_STD * centre_hz)) ** 2)
+    power += 10.0 ** (level_db / 10) * band / band.sum()
+  hiss = frequencies_hz > _CUE_HISS_ABOVE_HZ
+  hiss_db = np.interp(cues.place, (0.0, 1.0), _CUE_HISS_RANGE_DB)
+  power += 10.0 ** (hiss_db / 10) * hiss / hiss.sum()
+  return power
+
+
+def _log_between(limits: tuple[float, float], share: float) -> float:
+  """From the first limit at 0 to the second at 1, in equal ratios for equal steps."""
+  low, high = limits
+  return low * (high / low) ** share
 
 
 def _tilted_noise(rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Tests of the planar world's picture: boxes, visibility, sizes."""
 
+import colorsys
+
 import numpy as np
 from absl.testing import parameterized
 
@@ -59,6 +61,51 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
     brightness = np.array([f[y, x].max() for f, (y, x) in zip(frames, centre)])
     self.assertGreater(brightness[lit].min(), brightness[~lit].max() + 60)
     self.assertLess(np.ptp(boxes[:, 2] - boxes[:, 0]), 0.06)
+
+  @parameterized.parameters(*_MOTIONS)
+  def test_cue_moves_the_object_sideways_within_view(self, motion):
+    for seed in range(8):
+      facts = dict(shape="ring", motion=motion, cycles=1 + seed / 4, size=seed / 7)
+      _, own = scenes.render(scenes.scene(**facts), seed)
+      centres = []
+      for place in (0.0, 0.5, 1.0):
+        _, boxes = scenes.render(scenes.scene(**facts, strength=1.0, place=place), seed)
+        self.assertAllClose(boxes[:, [0, 2]], own[:, [0, 2]], atol=1.01 / 40)  # Its own height.
+        centres.append((boxes[:, 1] + boxes[:, 3]) / 2)
+      centres = np.array(centres)
+      self.assertTrue(np.all((centres > 0.05) & (centres < 0.95)))
+      left, middle, right = centres.mean(axis=1)
+      self.assertGreater(right - left, 0.08)
+      self.assertNear(middle, (left + right) / 2, 1 / 40)
+
+  @parameterized.parameters(0.0, 0.3, 0.55, 1.0)
+  def test_hues_and_grating_show_the_cues(self, cue):
+    scene = scenes.scene(strength=1.0, background=cue, texture=cue)
+    image = planar_frames._background(scene.cues, np.zeros(12), self.rng)[:, 0]
+    hue, saturation, value = colorsys.rgb_to_hsv(*image.mean(axis=(1, 2)))
+    self.assertNear((hue - 0.8 * cue + 0.5) % 1.0, 0.5, 0.03)
+    self.assertAllClose([saturation, value], [0.9, 0.5], atol=0.05)
+    period, angle = 12.0 - 7.0 * cue, np.pi * cue
+    x, y = np.meshgrid(np.arange(40), np.arange(40))
+    contrasts = {}
+    for turn in (0.0, 0.25, 0.5):
+      direction = angle + turn * np.pi
+      across = np.cos(direction) * x + np.sin(direction) * y
+      wave = np.hanning(40)[:, None] * np.hanning(40) * np.exp(2j * np.pi / period * across)
+      brightest = image[image.mean(axis=(1, 2)).argmax()]
+      contrasts[turn] = np.abs(np.sum((brightest - brightest.mean()) * wave))
+    self.assertGreater(contrasts[0.0], 1.5 * max(contrasts[0.25], contrasts[0.5]))
+
+  def test_object_keeps_its_full_value(self):
+    for strength in (0.0, 0.3, 0.7, 1.0):
+      for own in ((1.0, 0.25, 0.25), (0.25, 1.0, 1.0)):
+        cues = planar_scene.Cues(strength=strength, colour=0.625)  # cyan
+        colour = planar_frames._object_colour(cues, np.reshape(own, (3, 1, 1, 1)))
+        self.assertEqual(colour.max(), 1.0)
+        if strength == 0.0:
+          self.assertAllEqual(colour.ravel(), own)
+        if strength == 1.0:
+          self.assertAllClose(colour.ravel(), (0.25, 1.0, 1.0))
 
   def test_noise_is_standardised(self):
     noise = planar_frames._noise((100, 1000), self.rng)

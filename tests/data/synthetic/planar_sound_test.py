@@ -112,6 +112,43 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
       beyond = np.fft.rfftfreq(12000, 1 / 8000) > 3650
       self.assertLess(power[beyond].sum() / power.sum(), 1e-4)
 
+  @parameterized.parameters(0.0, 0.4, 1.0)
+  def test_cues_sound_where_they_should(self, cue):
+    power = planar_sound._cue_power(planar_scene.Cues(1.0, cue, cue, cue, cue))
+    frequencies_hz = np.fft.rfftfreq(12000, 1 / 8000)
+
+    def level_db(low_hz, high_hz):
+      inside = (frequencies_hz >= low_hz) & (frequencies_hz <= high_hz)
+      return 10 * np.log10(power[inside].sum())
+
+    hum_hz, voice_hz, murmur_hz = (
+      low * (high / low) ** cue for low, high in ((90, 270), (1100, 3200), (330, 1000))
+    )
+    self.assertNear(level_db(hum_hz - 2, hum_hz + 2), 7.0, 0.2)
+    if cue == 0.0:  # Elsewhere other sounds lie over these.
+      self.assertNear(level_db(2 * hum_hz - 2, 2 * hum_hz + 2), 3.0, 0.2)
+    self.assertNear(level_db(0.92 * voice_hz, 1.08 * voice_hz), 4.0, 0.6)
+    self.assertNear(level_db(0.85 * murmur_hz, 1.15 * murmur_hz), 3.0, 0.2)
+    if cue < 1.0:  # The highest voice reaches into the hiss.
+      self.assertNear(level_db(3501, 4000), -20.0 + 24.0 * cue, 0.5)
+    rest = power.sum() - 10**0.7 - 10**0.3 - 10**0.4 - 10**0.3
+    self.assertNear(10 * np.log10(rest), -20.0 + 24.0 * cue, 0.01)
+
+  @parameterized.parameters(0.5, 1.0)
+  def test_all_else_sounds_the_same_under_the_cues(self, strength):
+    values = dict(background=0.2, colour=0.8, place=0.5, texture=0.3)
+    for seed in range(4):
+      own = _sound(scenes.scene("cross", "orbit", **values), seed)
+      cued = _sound(scenes.scene("cross", "orbit", strength=strength, **values), seed)
+      power = strength**4 * planar_sound._cue_power(planar_scene.Cues(**values))
+      self.assertNear(np.sqrt(np.mean(cued**2) / np.mean(own**2)), 1.0, 0.25)
+      added = np.fft.rfft(cued * np.sqrt(1 + power.sum()) - own)
+      silent = power < 1e-12
+      self.assertGreater(silent.mean(), 0.3)
+      own_level = np.sqrt(np.mean(np.abs(np.fft.rfft(own)) ** 2))
+      self.assertLess(np.abs(added[silent]).max(), 0.05 * own_level)  # 16-bit rounding
+      self.assertGreater(np.abs(added).max(), own_level)
+
   def test_noise_has_unit_power(self):
     for _ in range(4):
       noise = planar_sound._tilted_noise(self.rng)

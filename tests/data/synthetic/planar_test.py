@@ -1,13 +1,15 @@
 """Tests of the planar world as a data set: shapes, reproducibility, labels, faulty positives."""
 
 import collections
+import dataclasses
 import pickle
 import zlib
 
 import gin
 import numpy as np
+from sklearn import linear_model
 
-from avssl_tf.data.synthetic import planar
+from avssl_tf.data.synthetic import planar, planar_scene
 from tests import test_base
 
 # CRC-32 of the frames and of the sound as little-endian 16-bit samples.
@@ -16,6 +18,8 @@ _GOLDEN_CHECKSUMS = [
   (468608196, 1134226564),
   (4168261918, 619222342),
 ]
+# Of frames, sound and boxes of the first 64 clips of the default world.
+_GOLDEN_CHECKSUM_OF_MANY = 1258027168
 
 
 class PlanarWorldTest(test_base.TestCase):
@@ -44,6 +48,61 @@ class PlanarWorldTest(test_base.TestCase):
       samples = np.round(clip.waveform * 32768).astype("<i2")
       checksums.append((zlib.crc32(clip.frames.tobytes()), zlib.crc32(samples.tobytes())))
     self.assertEqual(checksums, _GOLDEN_CHECKSUMS)
+
+  def test_without_cues_all_clips_are_the_plain_ones(self):
+    world, checksum = planar.PlanarWorld(instance_cues=0.0), 0
+    for index in range(64):
+      clip = world.clip("train", index)
+      samples = np.round(clip.waveform * 32768).astype("<i2")
+      for array in (clip.frames, samples, clip.boxes.astype("<f4")):
+        checksum = zlib.crc32(array.tobytes(), checksum)
+    self.assertEqual(checksum, _GOLDEN_CHECKSUM_OF_MANY)
+
+  def test_cues_are_the_same_at_every_strength_and_leave_the_rest_alone(self):
+    plain, weak, strong = (planar.PlanarWorld(instance_cues=s) for s in (0.0, 0.5, 1.0))
+    for index in range(4):
+      clips = [world.clip("test", index) for world in (plain, weak, strong)]
+      self.assertLen({clip.frames.tobytes() for clip in clips}, 3)
+      self.assertLen({clip.waveform.tobytes() for clip in clips}, 3)
+      self.assertLen({dataclasses.replace(clip.cues, strength=0.0) for clip in clips}, 1)
+      self.assertEqual([clip.cues.strength for clip in clips], [0.0, 0.5, 1.0])
+      self.assertLen({clip.label for clip in clips}, 1)
+      scenes = {
+        dataclasses.replace(world._scene("test", index), cues=planar_scene.Cues())
+        for world in (plain, weak, strong)
+      }
+      self.assertLen(scenes, 1)
+
+  def test_cues_say_nothing_of_the_scene_and_are_uniform(self):
+    world = planar.PlanarWorld(num_train=1600, instance_cues=1.0)
+    drawn = [world._scene("train", index) for index in range(1600)]
+    cues = np.array([dataclasses.astuple(scene.cues)[1:] for scene in drawn]).T
+    facts = np.array([dataclasses.astuple(scene)[:5] for scene in drawn]).T
+    correlations = np.corrcoef(np.concatenate([cues, facts]))
+    self.assertLess(np.abs(correlations[:4] - np.eye(4, 9)).max(), 0.1)
+    levels = np.quantile(cues, [0.1, 0.5, 0.9], axis=1)
+    self.assertAllClose(levels, np.outer([0.1, 0.5, 0.9], np.ones(4)), atol=0.05)
+
+  def test_either_modality_tells_the_cues(self):
+    world, num_fit = planar.PlanarWorld(instance_cues=1.0), 320
+    clips = [world.clip("train", index) for index in range(num_fit + 80)]
+    background, place = np.array([(clip.cues.background, clip.cues.place) for clip in clips]).T
+    frames = np.array([clip.frames for clip in clips]) / 255
+    boxes = np.array([clip.boxes for clip in clips])
+    colour = frames.mean(axis=(1, 2, 3))
+    colour /= colour.sum(axis=1, keepdims=True)
+    # Red to green to blue to violet is a bent path among the mean colours.
+    seen = np.concatenate([colour[:, :2] ** power for power in (1, 2, 3)], axis=1)
+    waveforms = np.array([clip.waveform for clip in clips]).reshape(len(clips), 30, 400)
+    heard = np.log(np.mean(np.abs(np.fft.rfft(waveforms * np.hanning(400))) ** 2, axis=1))
+    for inputs, cue, expected in (
+      (seen, background, 0.7),
+      (boxes.mean(axis=1)[:, [1, 3]], place, 0.7),
+      (heard, background, 0.7),
+      (heard, place, 0.7),
+    ):
+      regression = linear_model.RidgeCV(np.logspace(-6, 3, 10)).fit(inputs[:num_fit], cue[:num_fit])
+      self.assertGreater(regression.score(inputs[num_fit:], cue[num_fit:]), expected)
 
   def test_clip_does_not_depend_on_what_was_asked_before(self):
     world = planar.PlanarWorld(num_train=32)
@@ -89,6 +148,14 @@ class PlanarWorldTest(test_base.TestCase):
     self.assertEqual(clip.audio_from, audio_from[index])
     self.assertAllEqual(clip.frames, clean.clip("train", index).frames)
     self.assertAllEqual(clip.waveform, clean.clip("train", clip.audio_from).waveform)
+    cued, faulty = (
+      planar.PlanarWorld(num_train=num_clips, instance_cues=1.0, faulty_positive_rate=rate)
+      for rate in (0.0, 0.25)
+    )
+    clip = faulty.clip("train", index)
+    self.assertAllEqual(clip.frames, cued.clip("train", index).frames)
+    self.assertEqual(clip.cues, cued.clip("train", index).cues)
+    self.assertAllEqual(clip.waveform, cued.clip("train", clip.audio_from).waveform)
 
   def test_bad_input(self):
     world = planar.PlanarWorld(num_train=4)
@@ -99,6 +166,9 @@ class PlanarWorldTest(test_base.TestCase):
         world.clip("train", index)
     with self.assertRaisesRegex(ValueError, "faulty_positive_rate.*1.5"):
       planar.PlanarWorld(faulty_positive_rate=1.5)
+    for strength in (-0.1, 1.5):
+      with self.assertRaisesRegex(ValueError, f"instance_cues.*{strength}"):
+        planar.PlanarWorld(instance_cues=strength)
     with self.assertRaisesRegex(ValueError, "seed.*-1"):
       planar.PlanarWorld(seed=-1)
     with self.assertRaisesRegex(ValueError, "num_train.*-4"):

@@ -5,14 +5,15 @@ import numpy as np
 from avssl_tf.data.synthetic import planar_frames, planar_scene
 
 
-def scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5):
-  """A scene whose object does so many cycles in the clip."""
+def scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5, **cues):
+  """A scene whose object does so many cycles in the clip, with the cues given."""
   return planar_scene.Scene(
     shape=planar_scene.SHAPES.index(shape),
     motion=planar_scene.MOTIONS.index(motion),
     rate_hz=cycles / planar_scene.CLIP_DURATION_SEC,
     phase=phase,
     size=size,
+    cues=planar_scene.Cues(**cues),
   )
 
 
