@@ -42,6 +42,8 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
       f"{found.num_bytes[split] / 1e6:10.1f} MB {found.num_bytes[split] / max(1, clips) / 1e3:8.1f}"
       f" KB a clip, {len(info.shards(split))} files"
     )
+  for name, subset in info.subsets.items():
+    print(f"  {name:10s} {len(subset.records):8d} clips of {subset.split}")
   sizes = sorted(found.frame_sizes.items(), key=lambda item: -item[1])
   listing = ", ".join(f"{width}x{height} ({count})" for (height, width), count in sizes[:5])
   more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""

@@ -137,6 +137,8 @@ def survey(
     for shard in shards:
       for position, record in enumerate(_records(data_dir, shard, result.problems)):
         problems = _take_in(result, split, record, number, info, seen_ids)
+        if not problems:
+          problems = _check_listing(Record.parse(record), shard, position)
         if count in sampled and not problems:
           result.samples.append(Record.parse(record))
         result.problems.extend(f"{shard.file}, record {position}: {p}" for p in problems)
@@ -153,6 +155,17 @@ def survey(
 def check_clip(clip: Record, info: DatasetInfo) -> list[str]:
   """What is wrong with one clip."""
   return [*_check_sound(clip, info), *_check_pictures(clip, info), *_check_label(clip, info)]
+
+
+def _check_listing(clip: Record, shard: Shard, position: int) -> list[str]:
+  """What `dataset_info.json` says of a record against what it holds."""
+  if position >= len(shard.ids):
+    return []  # The number of records is checked for the whole split.
+  found = (clip.example_id, [*clip.label_indexes, -1][0])
+  listed = (shard.ids[position], shard.labels[position])
+  if found == listed:
+    return []
+  return [f"its id and label are {found}, but {listed} in dataset_info.json"]
 
 
 def _take_in(

@@ -17,12 +17,23 @@ FILE_NAME = "dataset_info.json"
 _SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
+def check_name(name: str) -> None:
+  """Makes sure that a split or subset of this name could be asked for.
+
+  Raises:
+    ValueError: it could not.
+  """
+  match = _SPLIT_PATTERN.fullmatch(name)
+  if match is None or match["name"] != name:
+    raise ValueError(f"A split or subset is called {name!r}; expected text without brackets.")
+
+
 def parse_split(split: str) -> tuple[str, int, Optional[int]]:
   """Takes a split such as `"train"`, `"train[:3584]"` or `"train[3584:]"` apart.
 
   Returns:
-    The name of the whole split, the number of the first record and that after the last one
-    (None: the end of the split).
+    The name of the whole split or subset, the number of the first record and that after the
+    last one (None: its end).
 
   Raises:
     ValueError: `split` is not of this form.
@@ -69,9 +80,22 @@ class Shard:
       )
 
 
+@dataclasses.dataclass
+class Subset:
+  """A named selection of the records of a split, such as one side of a fold.
+
+  Attributes:
+    split: name of the split.
+    records: numbers of its records within the split, increasing.
+  """
+
+  split: str
+  records: list[int]
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordTable:
-  """Where the records of a split, or of a slice of it, are, and what is known of them.
+  """Where the records of a split, a subset, or a slice of either, are, and what is known of them.
 
   Attributes:
     numbers: int64 `[N]`, number of each record within its whole split: its `clip/index`.
@@ -100,6 +124,8 @@ class DatasetInfo:
   Attributes:
     name: name of the data set.
     splits: shards of each split, e.g. `{"train": [Shard, ...], "test": [...]}`.
+    subsets: named selections of records, which may overlap, such as `{"train1": Subset,
+      "test1": Subset, "train2": ...}`. What takes the name of a split takes theirs.
     frame_rate_hz: rate of the stored frames.
     frame_size: nominal `[height, width]` of stored frames; `[0, 0]` where
       sizes vary from clip to clip.
@@ -122,14 +148,31 @@ class DatasetInfo:
   num_channels: int
   clip_duration_sec: float
   modalities: list[str] = dataclasses.field(default_factory=lambda: list(types.MODALITIES))
+  subsets: dict[str, Subset] = dataclasses.field(default_factory=dict)
   label_names: list[str] = dataclasses.field(default_factory=list)
   spectrogram_statistics: dict[str, dict[str, list[float]]] = dataclasses.field(
     default_factory=dict
   )
   build: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+  def __post_init__(self):
+    for name, subset in self.subsets.items():
+      check_name(name)
+      numbers = np.array(subset.records)
+      if name in self.splits or subset.split not in self.splits:
+        raise ValueError(
+          f"Data set {self.name!r} has a subset {name!r} of split {subset.split!r}; expected a "
+          f"name that no split has, and one of the splits {sorted(self.splits)}."
+        )
+      total = sum(len(shard.offsets) for shard in self.splits[subset.split])
+      if np.any(np.diff(numbers) <= 0) or np.any(numbers < 0) or np.any(numbers >= total):
+        raise ValueError(
+          f"Subset {name!r} of data set {self.name!r} is not made of increasing numbers of the "
+          f"{total} records of split {subset.split!r}: build the data set again."
+        )
+
   def num_clips(self, split: str) -> int:
-    """Number of records in `split`, which may be a slice such as `"train[:3584]"`.
+    """Number of records in `split`, which may be a subset or a slice such as `"train[:3584]"`.
 
     Raises:
       ValueError: as `records`.
@@ -137,33 +180,35 @@ class DatasetInfo:
     return len(self.records(split).offsets)
 
   def records(self, split: str) -> RecordTable:
-    """Where the records of `split` are, which may be a slice such as `"train[:3584]"`.
+    """The records of `split`: a split or subset, or a slice of one such as `"train[:3584]"`.
 
     Raises:
-      ValueError: the data set has no such split, or the split does not have the records of
+      ValueError: the data set has no such split or subset, or it does not have the records of
         the slice.
     """
     name, start, stop = parse_split(split)
-    shards = self.shards(name)
+    subset = self.subsets.get(name)
+    shards = self.shards(name if subset is None else subset.split)
     counts = [len(shard.offsets) for shard in shards]
-    total = sum(counts)
+    numbers = np.arange(sum(counts)) if subset is None else np.array(subset.records, np.int64)
+    total = len(numbers)
     if start > total or (stop is not None and not start <= stop <= total):
       raise ValueError(
         f"Split {split!r} of data set {self.name!r} asks for records {start} to "
         f"{'the end' if stop is None else stop}, but {name!r} has {total}."
       )
-    file_numbers = np.repeat(np.arange(len(shards), dtype=np.int64), counts)
+    numbers = numbers[start:stop]
     ids = [example_id for shard in shards for example_id in shard.ids]
     replaced = [shard.sound_replaced for shard in shards]
     known = bool(shards) and all(part is not None for part in replaced)
     return RecordTable(
-      numbers=np.arange(total)[start:stop],
+      numbers=numbers,
       files=[shard.file for shard in shards],
-      file_numbers=file_numbers[start:stop],
-      offsets=_joined([shard.offsets for shard in shards], np.int64)[start:stop],
-      ids=ids[start:stop],
-      labels=_joined([shard.labels for shard in shards], np.int64)[start:stop],
-      sound_replaced=_joined(replaced, bool)[start:stop] if known else None,
+      file_numbers=np.repeat(np.arange(len(shards), dtype=np.int64), counts)[numbers],
+      offsets=_joined([shard.offsets for shard in shards], np.int64)[numbers],
+      ids=[ids[number] for number in numbers],
+      labels=_joined([shard.labels for shard in shards], np.int64)[numbers],
+      sound_replaced=_joined(replaced, bool)[numbers] if known else None,
     )
 
   def shards(self, split: str) -> Sequence[Shard]:
@@ -173,8 +218,9 @@ class DatasetInfo:
       ValueError: the data set has no such split.
     """
     if split not in self.splits:
+      subsets = f" It has the subsets {sorted(self.subsets)}." if self.subsets else ""
       raise ValueError(
-        f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}."
+        f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}.{subsets}"
       )
     return self.splits[split]
 
@@ -204,6 +250,9 @@ class DatasetInfo:
         content = json.load(f)
       content["splits"] = {
         name: [Shard(**shard) for shard in shards] for name, shards in content["splits"].items()
+      }
+      content["subsets"] = {
+        name: Subset(**subset) for name, subset in content["subsets"].items()
       }
       return cls(**content)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:

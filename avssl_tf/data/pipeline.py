@@ -42,7 +42,7 @@ def training_dataset(
 
   Args:
     data_dir: folder of a data set.
-    split: its split, or a slice of it such as `"train[:3584]"`.
+    split: a split or subset of it, or a slice of one such as `"train[:3584]"`.
     clip: what to take of each clip.
     augmentation: random changes; None leaves the windows as the only random part and takes
       the centre crop.
@@ -57,7 +57,7 @@ def training_dataset(
 
   Returns:
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
-    `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split or slice), `LABEL`
+    `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split, subset or slice), `LABEL`
     int64 `[B]`, `KEY` string `[B]`.
 
   Raises:
@@ -102,7 +102,7 @@ def evaluation_dataset(
 
   Args:
     data_dir: folder of a data set.
-    split: its split, or a slice of it such as `"test[:1000]"`.
+    split: a split or subset of it, or a slice of one such as `"test[:1000]"`.
     clip: what to take of each clip.
     batch_size: windows in a batch; the last batch may have fewer.
     windows_per_clip: number of windows of each clip.

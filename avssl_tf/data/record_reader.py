@@ -61,7 +61,7 @@ class RecordReader:
 
     Args:
       data_dir: folder of a data set.
-      split: a split or a slice of one.
+      split: a split or subset, or a slice of one.
 
     Raises:
       ValueError: there is no such split or it is empty.
@@ -85,7 +85,7 @@ class RecordReader:
     self._offsets = tf.constant(table.offsets)
 
   def read(self, record: Tensor) -> StoredClip:
-    """Reads clip `record` (int64 scalar) of the split or slice.
+    """Reads clip `record` (int64 scalar) of the split, subset or slice.
 
     Raises:
       tf.errors.DataLossError: the record is damaged.

@@ -136,6 +136,11 @@ class ChecksTest(test_base.TestCase):
     self.info.save(self.data_dir)
     self.assert_problem("the offsets of dataset_info.json are not those of the file")
 
+  def test_another_listing_is_found(self):
+    self.info.splits["train"][0].ids[0] = "another"
+    self.info.save(self.data_dir)
+    self.assert_problem("'00@0.000', 0), but ('another', 0) in dataset_info.json")
+
   def test_damaged_and_missing_files_are_found(self):
     with open(self.path("train", 0), "rb+") as f:
       f.seek(100)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import tempfile
@@ -22,6 +23,10 @@ def _info():
     sample_rate_hz=8000,
     num_channels=1,
     clip_duration_sec=1.5,
+    subsets={
+      "train1": dataset_info.Subset("train", [0, 2, 3]),
+      "test1": dataset_info.Subset("train", [1, 4]),
+    },
   )
 
 
@@ -92,6 +97,42 @@ class RecordsTest(test_base.TestCase):
   def test_unknown_split(self):
     with self.assertRaisesRegex(ValueError, r"no split 'valid'.*\['none', 'train'\]"):
       _info().num_clips("valid[:3]")
+
+
+class SubsetsTest(test_base.TestCase):
+  def test_records(self):
+    table = _info().records("train1")
+    self.assertAllEqual(table.numbers, [0, 2, 3])
+    self.assertEqual([table.files[i] for i in table.file_numbers], ["train-0"] * 2 + ["train-2"])
+    self.assertAllEqual(table.offsets, [0, 30, 0])
+    self.assertEqual(table.ids, ["a", "c", "d"])
+    self.assertAllEqual(table.labels, [2, 0, 1])
+    self.assertAllEqual(table.sound_replaced, [True, False, False])
+    self.assertEqual(_info().num_clips("test1"), 2)
+
+  def test_slices_count_the_records_of_the_subset(self):
+    for split, numbers in (("train1[1:]", [2, 3]), ("train1[:1]", [0]), ("test1[1:2]", [4])):
+      table = _info().records(split)
+      self.assertAllEqual(table.numbers, numbers)
+      self.assertEqual(table.ids, [list("abcde")[number] for number in numbers])
+    with self.assertRaisesRegex(ValueError, "'test1' has 2"):
+      _info().records("test1[:3]")
+
+  def test_unknown_names_are_told_what_there_is(self):
+    told = r"no split 'train3'.*\['none', 'train'\]. It has the subsets \['test1', 'train1'\]"
+    with self.assertRaisesRegex(ValueError, told):
+      _info().records("train3")
+
+  def test_subsets_that_make_no_sense(self):
+    for name, subset, message in (
+      ("train", dataset_info.Subset("train", [0]), "a name that no split has"),
+      ("fold1", dataset_info.Subset("valid", [0]), "one of the splits"),
+      ("fold1", dataset_info.Subset("train", [4, 5]), "of the 5 records"),
+      ("fold1", dataset_info.Subset("train", [2, 1]), "increasing"),
+      ("fold1[:2]", dataset_info.Subset("train", [1]), "without brackets"),
+    ):
+      with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+        dataclasses.replace(_info(), subsets={name: subset})
 
 
 class FileTest(test_base.TestCase):

@@ -25,7 +25,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf.data.building import finish, plan, shards, workers
+from avssl_tf.data.building import finish, plan, shards, subsets, workers
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
 from avssl_tf.data.building.progress import ProgressBar
@@ -48,6 +48,7 @@ class Result:
     failures: what is missing, and why.
     duration_sec: total duration of the clips of each split.
     labels: number of clips of each class, over all splits.
+    missing: media ids of which clips are missing, by subset; without those that are complete.
     was_complete: whether there was nothing left to do.
   """
 
@@ -55,6 +56,7 @@ class Result:
   failures: list[Failure]
   duration_sec: dict[str, float]
   labels: dict[str, int]
+  missing: dict[str, list[str]]
   was_complete: bool
 
 
@@ -78,12 +80,14 @@ def build(
     overwrite: deletes what is in the folder first.
 
   Raises:
-    BuildError: nothing asked for, too much failed, the folder holds something else or cannot
-      be written, inputs have changed, or another build is at work there.
+    BuildError: nothing asked for, a subset that makes no sense or is empty, too much failed,
+      the folder holds something else or cannot be written, inputs have changed, or another
+      build is at work there.
     WorkerError: no worker process can be kept alive.
   """
   if not recipe.requests:
     raise BuildError("Nothing is asked for: the source names no file at all.")
+  subsets.splits_of_subsets(recipe)
   try:
     os.makedirs(output_dir, exist_ok=True)
     with WorkFolder(output_dir) as folder:
@@ -142,18 +146,19 @@ class _Build:
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
     self._check_failures(failures, num_asked)
+    resolved, missing = subsets.resolve(recipe, planned, states)
     total = sum(len(state.kept) for state in states)
     with ProgressBar("Writing", "clip", total) as bar:
       splits = finish.write_final_shards(
         self._folder, generations[-1], planned, states, bar.reach
       )
-    info = finish.dataset_info(recipe, splits, states, num_channels)
+    info = finish.dataset_info(recipe, splits, resolved, states, num_channels)
     info.save(self._folder.output_dir)
     durations, labels = collections.Counter(), collections.Counter()
     for shard, state in zip(planned, states):
       durations[shard.split] += state.duration_us / 1e6
       labels.update(state.labels)
-    return Result(info, failures, dict(durations), dict(labels), was_complete)
+    return Result(info, failures, dict(durations), dict(labels), missing, was_complete)
 
   def _failed_paths(self, generations: Sequence[int]) -> list[str]:
     """Files with failures, in the probes or in the shards known so far."""

@@ -15,7 +15,7 @@ from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import WorkFolder
-from avssl_tf.data.dataset_info import DatasetInfo, Shard
+from avssl_tf.data.dataset_info import DatasetInfo, Shard, Subset
 
 
 def write_final_shards(
@@ -66,6 +66,7 @@ def _shard(name: str, offsets: list[int], state: ShardState) -> Shard:
 def dataset_info(
   recipe: Recipe,
   splits: dict[str, list[Shard]],
+  subsets: dict[str, Subset],
   states: Sequence[ShardState],
   num_channels: int,
 ) -> DatasetInfo:
@@ -90,6 +91,7 @@ def dataset_info(
     sample_rate_hz=int(recipe.reader.sample_rate_hz),
     num_channels=num_channels,
     clip_duration_sec=float(recipe.cutting.clip_duration_sec),
+    subsets=subsets,
     modalities=list(recipe.modalities),
     label_names=list(recipe.label_names),
     spectrogram_statistics=statistics,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from avssl_tf import types
@@ -27,6 +27,7 @@ class Recipe:
     num_shards: number of record files of a split, if it has as many clips.
     spectrogram: measured on the training split; `None` measures nothing.
     modalities: what clips must have and records hold: "video", "audio", or both.
+    subsets: media ids of named selections of clips, which may overlap, each within one split.
     origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
   """
 
@@ -39,10 +40,14 @@ class Recipe:
   num_shards: int = 16
   spectrogram: Optional[Spectrogram] = None
   modalities: Sequence[str] = types.MODALITIES
+  subsets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def settings(self) -> dict[str, Any]:
-    """The recipe as plain values, the requests as a number and a fingerprint."""
+    """All that the records depend on, as plain values; the requests as a fingerprint.
+
+    Subsets are missing: they change `dataset_info.json` alone, and cost nothing to change.
+    """
     requests = "\n".join(repr(dataclasses.astuple(request)) for request in self.requests)
     return {
       "name": self.name,

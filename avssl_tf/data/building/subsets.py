@@ -1,0 +1,114 @@
+"""Named selections of clips, such as the folds of a cross-validation, in terms of the records.
+
+A source names the files of a selection by their media ids. Which records these are is known
+once all clips are encoded: a file may give several clips, or fail.
+"""
+
+import collections
+from collections.abc import Sequence
+
+from avssl_tf.data.building.plan import PlannedShard
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.shards import ShardState
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.dataset_info import Subset, check_name
+
+_MAX_NAMED = 3
+
+
+def splits_of_subsets(recipe: Recipe) -> dict[str, str]:
+  """The split that each subset of a recipe is a part of.
+
+  Raises:
+    BuildError: a subset has the name of a split or one that nobody could ask for, is empty,
+      names what is not asked for, or is of several splits.
+  """
+  splits = collections.defaultdict(set)
+  for request in recipe.requests:
+    splits[request.media_id].add(request.split)
+  names_of_splits = {request.split for request in recipe.requests}
+  found = {}
+  for name, media_ids in recipe.subsets.items():
+    try:
+      check_name(name)
+    except ValueError as error:
+      raise BuildError(str(error)) from error
+    if name in names_of_splits:
+      raise BuildError(f"A subset is called {name!r}, as a split is: give it another name.")
+    if not media_ids:
+      raise BuildError(f"Subset {name!r} names no clip at all: leave it out, or fill its list.")
+    unknown = [media_id for media_id in media_ids if media_id not in splits]
+    if unknown:
+      raise BuildError(
+        f"Subset {name!r} names {len(unknown)} clips that are not asked for: {_some(unknown)}. "
+        "Its list and the files do not belong together."
+      )
+    of_subset = set().union(*(splits[media_id] for media_id in media_ids))
+    if len(of_subset) > 1:
+      raise BuildError(
+        f"Subset {name!r} has clips of the splits {sorted(of_subset)}; expected clips of one."
+      )
+    found[name] = of_subset.pop()
+  return found
+
+
+def resolve(
+  recipe: Recipe, planned: Sequence[PlannedShard], states: Sequence[ShardState]
+) -> tuple[dict[str, Subset], dict[str, list[str]]]:
+  """The subsets of a recipe as numbers of records, and what they lack.
+
+  Args:
+    recipe: what was asked for.
+    planned: all shards of the data set, in order.
+    states: what became of each.
+
+  Returns:
+    The subsets by name; and for each one that is not complete, the media ids, in the order of
+    the list, of which clips are missing.
+
+  Raises:
+    BuildError: as `splits_of_subsets`, or none of the clips of a subset could be built.
+  """
+  numbers = collections.defaultdict(list)
+  next_number: dict[str, int] = collections.Counter()
+  planned_clips: dict[int, int] = collections.Counter()  # By request, as is the next.
+  kept_clips: dict[int, int] = collections.Counter()
+  for shard, state in zip(planned, states):
+    planned_clips.update(clip.request for clip in shard.clips)
+    kept_clips.update(request for request, _, _ in state.kept)
+    for request, _, _ in state.kept:
+      media_id = recipe.requests[request].media_id
+      numbers[shard.split, media_id].append(next_number[shard.split])
+      next_number[shard.split] += 1
+  lacking = {
+    request.media_id
+    for number, request in enumerate(recipe.requests)
+    if not kept_clips[number] or kept_clips[number] < planned_clips[number]
+  }
+  subsets, missing = {}, {}
+  for name, split in splits_of_subsets(recipe).items():
+    media_ids = list(dict.fromkeys(recipe.subsets[name]))
+    found = sorted(number for media_id in media_ids for number in numbers[split, media_id])
+    absent = [media_id for media_id in media_ids if media_id in lacking]
+    if not found:
+      raise BuildError(
+        f"None of the {len(media_ids)} clips of subset {name!r} can be used, as {_some(absent)}: "
+        "repair the files and pass --retry_failed."
+      )
+    subsets[name] = Subset(split, found)
+    if absent:
+      missing[name] = absent
+  return subsets, missing
+
+
+def describe_missing(missing: dict[str, list[str]]) -> str:
+  """A line for each subset that lacks clips: how many files, and some of them."""
+  return "\n".join(
+    f"  {name}: of {len(media_ids)} files clips are missing, as {_some(media_ids)}"
+    for name, media_ids in missing.items()
+  )
+
+
+def _some(media_ids: Sequence[str]) -> str:
+  named = ", ".join(repr(media_id) for media_id in media_ids[:_MAX_NAMED])
+  return f"{named}, ..." if len(media_ids) > _MAX_NAMED else named
