@@ -9,7 +9,8 @@ Each --method is a name, the gin files that compose to its configuration, and bi
 A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/demo.flags.
 
 Runs go to <output_dir>/<method>-seed<seed>, all methods with a seed before the next seed; after
-each one the table so far is shown, and written with all numbers to <output_dir>/comparison.json.
+each one the table so far is shown, and written with all numbers to <output_dir>/comparison.json;
+--plot draws <output_dir>/comparison.png. Probe more often for its sake: train.probe_every_epochs.
 The same command again repeats no run that is finished and goes on with one that was interrupted or
 failed; more seeds and methods may be added to it. Exits with 1 where a run failed.
 
@@ -19,7 +20,7 @@ Accuracies are of classifiers on frozen features, those of supervised runs inclu
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,7 +36,7 @@ from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation import raw_input
-from avssl_tf.report import seed_comparison
+from avssl_tf.report import seed_comparison, seed_curves
 from avssl_tf.report.seed_comparison import Statistic
 from avssl_tf.training import configuration, metrics, run_folder, run_series
 from avssl_tf.training.seed_runs import Method, Run, plan
@@ -43,12 +44,14 @@ from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
 COMPARISON_FILE = "comparison.json"
+CURVES_FILE = "comparison.png"
 _RAW_INPUT = "raw input"
 
 
-def measured(run: Run) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics]:
-  """What a finished run measured: of its untrained and of its trained network."""
-  log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
+def measured(
+  run: Run, log: Sequence[Mapping[str, float]]
+) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics]:
+  """What a finished run measured, by its log: of its untrained and of its trained network."""
   untrained, trained = seed_comparison.probes(log)
   configuration.parse_operative(run.model_dir)
   seconds = seed_comparison.training_sec(log, gin.get_bindings("train")["batch_size"])
@@ -80,6 +83,7 @@ class Comparison:
     baseline: Optional[str] = None,
     with_raw_input: bool = False,
     markdown: bool = False,
+    plot: bool = False,
   ):
     """Has measured nothing yet.
 
@@ -89,6 +93,7 @@ class Comparison:
       baseline: method that the others are subtracted from, if any.
       with_raw_input: whether there is a row of classifiers on the raw input.
       markdown: whether tables are printed in Markdown.
+      plot: whether curves are drawn.
 
     Raises:
       ConfigurationError: `baseline` is none of the methods.
@@ -103,16 +108,20 @@ class Comparison:
     self._baseline = baseline
     self._with_raw_input = with_raw_input
     self._markdown = markdown
+    self._plot = plot
+    self._logs = {run.method: [] for run in runs}
     self._raw_input: Optional[dict[str, Statistic]] = None
 
   def add(self, run: Run) -> None:
     """Adds what a finished run measured."""
-    self._measured[run.method][run.seed] = measured(run)
+    log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
+    self._logs[run.method].append(log)
+    self._measured[run.method][run.seed] = measured(run, log)
     if self._with_raw_input and self._raw_input is None:
       self._raw_input = measure_raw_input(run)
 
   def show(self) -> None:
-    """Prints the tables, and writes the JSON file; does nothing as long as nothing is measured."""
+    """Prints the tables and writes the files; does nothing as long as nothing is measured."""
     seeds = sorted({seed for by_seed in self._measured.values() for seed in by_seed})
     if not seeds:
       return
@@ -139,6 +148,18 @@ class Comparison:
       f"accuracies of classifiers on frozen features.\nAll numbers: {path}",
       flush=True,
     )
+    if self._plot:
+      self._draw()
+
+  def _draw(self) -> None:
+    figure = seed_curves.draw(self._logs)
+    if figure is None:
+      print("No curves: nothing was logged at three steps or more.", flush=True)
+      return
+    path = os.path.join(self._output_dir, CURVES_FILE)
+    with whole_file(path) as temporary:
+      figure.savefig(temporary, format="png")
+    print(f"Curves: {path}", flush=True)
 
 
 def compare(
@@ -189,6 +210,10 @@ def define_flags(values: flags.FlagValues = FLAGS) -> None:
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_bool("markdown", False, "Print tables in Markdown.", flag_values=values)
+  flags.DEFINE_bool(
+    "plot", False, "Draw losses, and what was probed during training, over steps.",
+    flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_integer(
     "num_parallel",
     1,
@@ -208,7 +233,9 @@ def main(argv) -> None:
     runs = plan(
       [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
     )
-    comparison = Comparison(runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown)
+    comparison = Comparison(
+      runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
+    )
     failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
   except (ConfigurationError, BuildError, WorkerError) as error:
     sys.exit(f"Error: {error}")

@@ -2,10 +2,10 @@
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
-_PROBE = "probe/"
+PROBE = "probe/"
 TRAINING_SEC = "training_sec"
 UNTRAINED = "untrained"
 # What a table shows of a metric, in this order; other metrics come after these under their own
@@ -75,7 +75,7 @@ def probes(log: Sequence[Mapping[str, float]]) -> tuple[Metrics, Metrics]:
   """
   untrained, trained = {}, {}
   for line in log:
-    values = {k[len(_PROBE) :]: v for k, v in line.items() if k.startswith(_PROBE)}
+    values = {k[len(PROBE) :]: v for k, v in line.items() if k.startswith(PROBE)}
     (trained if line["step"] else untrained).update(values)
   return untrained, trained
 
@@ -201,14 +201,14 @@ def table(
     signed: whether gains have a sign, as losses do.
     markdown: a table of Markdown instead of plain text.
   """
-  names = _shown(rows)
-  cells = [[corner, *(_title(name) for name in names)]]
-  for title, row in rows.items():
-    cells.append([title])
+  names = shown(name for row in rows.values() for name in row)
+  cells = [[corner, *(title(name) for name in names)]]
+  for row_name, row in rows.items():
+    cells.append([row_name])
     for name in names:
       factor, decimals = (1, 0) if name == TRAINING_SEC else (100, 1)
-      shown = row[name].text(factor, decimals, num_seeds, signed) if name in row else "-"
-      cells[-1].append(shown)
+      known = name in row
+      cells[-1].append(row[name].text(factor, decimals, num_seeds, signed) if known else "-")
   if markdown:
     cells.insert(1, ["---"] + ["---:"] * len(names))
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
@@ -219,9 +219,13 @@ def table(
   )
 
 
-def _shown(rows: Rows) -> list[str]:
-  """Names of the metrics of a table's columns, in order."""
-  names = dict.fromkeys(name for row in rows.values() for name in row)
+def shown(metrics: Iterable[str]) -> list[str]:
+  """Those of some metrics that a table shows, in its order.
+
+  >>> shown(["training_sec", "linear_video_top5", "purity", "knn_video"])
+  ['knn_video', 'purity', 'training_sec']
+  """
+  names = dict.fromkeys(metrics)
   others = [
     name
     for name in names
@@ -231,8 +235,13 @@ def _shown(rows: Rows) -> list[str]:
   return [name for name in (*_TITLES, *others, TRAINING_SEC) if name in names]
 
 
-def _title(name: str) -> str:
-  return _TIME_TITLE if name == TRAINING_SEC else _TITLES.get(name, name.replace("_", " "))
+def title(metric: str) -> str:
+  """What a metric is called where people read it.
+
+  >>> title("retrieval_r1")
+  'R@1'
+  """
+  return _TIME_TITLE if metric == TRAINING_SEC else _TITLES.get(metric, metric.replace("_", " "))
 
 
 def as_json(rows: Rows, differences: Rows, runs: Runs) -> dict:

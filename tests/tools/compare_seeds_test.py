@@ -124,6 +124,18 @@ class CommandTest(absltest.TestCase):
     self.assertIn("points       linear video", self.printed)
     self.assertIn("supervised    +50.0 ± 0.0", self.printed)
 
+  def test_draws_curves_where_there_are_some(self):
+    self.compare(plot=True)
+    self.assertIn("No curves", self.printed)
+    self.assertFalse(os.path.exists(self.path(compare_seeds.CURVES_FILE)))
+    with open(self.path("AVID-seed1", "metrics.jsonl"), "a", encoding="utf-8") as f:
+      f.writelines(json.dumps({"step": step, "loss": 0.5}) + "\n" for step in (20, 30))
+    shutil.copy(self.path("AVID-seed1", "metrics.jsonl"), self.path("AVID-seed0"))
+    self.compare(plot=True)
+    self.assertIn(f"Curves: {self.path(compare_seeds.CURVES_FILE)}", self.printed)
+    with open(self.path(compare_seeds.CURVES_FILE), "rb") as f:
+      self.assertEqual(f.read(4), b"\x89PNG")
+
   def test_refuses_a_baseline_that_is_no_method(self):
     with self.assertRaisesRegex(ConfigurationError, "no such method. There are: AVID, supervised"):
       self.compare(baseline="avid")
