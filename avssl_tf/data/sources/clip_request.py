@@ -29,7 +29,7 @@ class ClipRequest:
       long is cut into clips.
     labels: names of its classes, the main one first; empty where there is none.
     media_id: name of the file for records and reports: its path relative to
-      the input, with forward slashes.
+      the input, or to the folder of the media in it, with forward slashes.
   """
 
   split: str

@@ -1,0 +1,147 @@
+"""AudioSet: ten seconds of videos from YouTube, with all the sounds that people heard in them.
+
+Gemmeke et al. 2017, "Audio Set: An ontology and human-labeled dataset for audio events". Lists as
+they are published, videos as download scripts name them, at any depth:
+
+```
+class_labels_indices.csv
+balanced_train_segments.csv, unbalanced_train_segments.csv     split "train"
+eval_segments.csv                                              split "test"
+--PJHxphWEs_30.mp4                     a clip: id of the video, and start in seconds
+--PJHxphWEs_30_40.mp4                  or start and end
+--PJHxphWEs_30000_40000.mp4            or both in milliseconds
+--PJHxphWEs.mp4                        a whole video, from which the span is taken
+```
+Seconds may be written 30, 000030, 30.0 or 30.000. A clip has several classes, all of which go
+into the records; where one alone is looked at, it is the first.
+"""
+
+import os
+from collections.abc import Sequence
+
+from avssl_tf.data.sources import list_file
+from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources.media_files import DEAD_LINKS, VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.youtube import ClipFinder
+
+LAYOUT = """  class_labels_indices.csv
+  balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, one or more
+    (these lists may also be in a folder annotations or csv, or be named with --input_csv)
+  <any folders>/<YTID>_<start>_<end>.mp4, <YTID>_<start>.mp4  (a clip)
+  <any folders>/<YTID>.mp4  (a whole video; with --trimmed: a clip)"""
+CLASSES_FILE = "class_labels_indices.csv"
+SPLITS = {
+  "balanced_train_segments.csv": "train",
+  "unbalanced_train_segments.csv": "train",
+  "eval_segments.csv": "test",
+}
+_CLASS_COLUMNS = ("index", "mid", "display_name")
+_FOLDERS = (".", "annotations", "csv")
+
+
+def _classes(path: str) -> dict[str, str]:
+  """Names of the classes by their ids, in the order of their index."""
+  rows = []
+  for where, fields in list_file.csv_records(path, _CLASS_COLUMNS):
+    if fields["index"] != str(len(rows)):
+      raise ListError(f"{where}: index {fields['index']!r}, expected {len(rows)}.")
+    rows.append((fields["mid"], fields["display_name"]))
+  names = dict(rows)
+  if len(names) < len(rows) or len(set(names.values())) < len(rows):
+    raise ListError(f"{path}: a class is listed twice.")
+  return names
+
+
+def _found(input_dir: str, names: Sequence[str]) -> list[str]:
+  """Those of the files `names` that are in one of the usual folders."""
+  paths = []
+  for name in names:
+    places = [os.path.normpath(os.path.join(input_dir, folder, name)) for folder in _FOLDERS]
+    paths.extend([place for place in places if os.path.isfile(place)][:1])
+  return paths
+
+
+def _times(value_sec: float) -> list[str]:
+  """How file names may spell a time."""
+  whole = round(value_sec)
+  spelled = [f"{value_sec:g}", f"{value_sec:.1f}", f"{value_sec:.3f}"]
+  # Some scripts drop what is after the point.
+  return [*spelled, str(int(value_sec)), f"{whole:06d}", str(round(value_sec * 1000))]
+
+
+def _stems(video_id: str, span_sec: tuple[float, float]) -> list[str]:
+  """How the file of a clip may be called."""
+  spellings = list(zip(_times(span_sec[0]), _times(span_sec[1])))
+  both = [f"{video_id}_{start}_{end}" for start, end in spellings]
+  return list(dict.fromkeys([*both, *(f"{video_id}_{start}" for start, _ in spellings)]))
+
+
+def clips_of_audioset(
+  input_dir: str, list_paths: Sequence[str] = (), trimmed: bool = False
+) -> Listing:
+  """Lists the clips of AudioSet.
+
+  Args:
+    input_dir: folder of the videos, at any depth, and of `class_labels_indices.csv`.
+    list_paths: lists of segments, named as they are published; by default those that are found.
+    trimmed: whether files that are named by an id alone are clips, rather than whole videos.
+
+  Returns:
+    The clips in the order of the lists, with all their labels; the classes in the published order.
+
+  Raises:
+    FileNotFoundError: no such folder or list.
+    ListError: a list is missing or not what it should be, or none of its files is there.
+  """
+  list_file.check_folder(input_dir)
+  classes_paths = _found(input_dir, [CLASSES_FILE])
+  list_paths = list_paths or _found(input_dir, list(SPLITS))
+  if not classes_paths or not list_paths:
+    missing = "lists of segments" if classes_paths else CLASSES_FILE
+    raise ListError(f"No {missing} in {input_dir!r}. Expected:\n{LAYOUT}")
+  names = _classes(classes_paths[0])
+  files = MediaFiles(input_dir, VIDEO_EXTENSIONS)
+  finder = ClipFinder(files, trimmed)
+  requests, seen = [], {}
+  for path in list_paths:
+    split = SPLITS.get(os.path.basename(path))
+    if split is None:
+      raise ListError(f"{path}: expected a list called {', '.join(SPLITS)}: names tell the split.")
+    folders = [os.path.basename(path).removesuffix("_segments.csv"), split]
+    for where, fields in list_file.csv_rows(path):
+      if fields[0].startswith("#"):
+        continue
+      video_id, span_sec, labels = _parse(where, fields, names)
+      if (video_id, span_sec[0]) in seen:
+        raise ListError(f"{where}: the same clip as {seen[video_id, span_sec[0]]}. Keep one.")
+      seen[video_id, span_sec[0]] = where
+      requests.append(
+        finder.request(split, video_id, span_sec, labels, _stems(video_id, span_sec), folders)
+      )
+  listing = Listing(requests, list(names.values()))
+  listing = files.compared(listing, LAYOUT, DEAD_LINKS)
+  finder.check_whole_videos()
+  return listing
+
+
+def _parse(
+  where: str, fields: list[str], names: dict[str, str]
+) -> tuple[str, tuple[float, float], tuple[str, ...]]:
+  """Id of the video, start and end, and names of the classes of a row."""
+  if len(fields) != 4:
+    raise ListError(
+      f"{where}: {len(fields)} fields, expected 4: YTID, start_seconds, end_seconds, and the "
+      'labels in quotes ("/m/09x0r,/m/05zppz").'
+    )
+  video_id = fields[0]
+  start_sec, end_sec = (
+    list_file.seconds(text, column, where)
+    for text, column in zip(fields[1:3], ("start_seconds", "end_seconds"))
+  )
+  if end_sec <= start_sec:
+    raise ListError(f"{where}: end_seconds {end_sec:g} is not after start_seconds {start_sec:g}.")
+  ids = [word.strip() for word in fields[3].split(",")]
+  unknown = [label for label in ids if label not in names]
+  if unknown:
+    raise ListError(f"{where}: label {unknown[0]!r} is not in {CLASSES_FILE}.")
+  return video_id, (start_sec, end_sec), tuple(names[label] for label in ids)

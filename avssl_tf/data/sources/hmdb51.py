@@ -1,0 +1,87 @@
+"""HMDB-51: 6,766 videos of 51 actions in three folds of 70 training and 30 test videos a class.
+
+Kuehne et al. 2011, "HMDB: A Large Video Database for Human Motion Recognition":
+
+```
+brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi         (hmdb51_org/brush_hair/ is fine too)
+testTrainMulti_7030_splits/brush_hair_test_split1.txt        NAME.avi 1
+```
+The number after a video says what it is in that fold: 1 training, 2 test, 0 neither.
+"""
+
+import os
+import re
+from typing import Optional
+
+from avssl_tf.data.sources import list_file
+from avssl_tf.data.sources.folds import listing_of_folds
+from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
+
+LAYOUT = """  <class>/<video>.avi, or hmdb51_org/<class>/<video>.avi
+  testTrainMulti_7030_splits/<class>_test_split1.txt, and so on for 2 and 3, for each class"""
+FOLDS = (1, 2, 3)
+_PARTS = {"0": None, "1": "train", "2": "test"}
+_LISTS_DIRS = (
+  "testTrainMulti_7030_splits",
+  "test_train_splits/testTrainMulti_7030_splits",
+  "splits",
+)
+
+
+def clips_of_hmdb51(input_dir: str) -> Listing:
+  """Lists the videos of HMDB-51.
+
+  Args:
+    input_dir: folder of the folders of the classes and of `testTrainMulti_7030_splits`.
+
+  Returns:
+    Every video of the lists once, in the split "all"; the names of the classes are sorted; the
+    subsets train1, test1, ... of the folds.
+
+  Raises:
+    FileNotFoundError: no such folder.
+    ListError: lists are missing or not what they should be, or none of the videos is there.
+  """
+  list_file.check_folder(input_dir)
+  lists_dir = first_folder(input_dir, _LISTS_DIRS)
+  names = sorted(os.listdir(lists_dir)) if lists_dir else []
+  matches = [re.fullmatch(r"(.+)_test_split(\d)\.txt", name) for name in names]
+  lists = {(match[1], int(match[2])): match[0] for match in matches if match}
+  if not lists:
+    raise ListError(
+      f"No lists <class>_test_split1.txt in {os.path.join(input_dir, _LISTS_DIRS[0])!r}. "
+      f"Expected:\n{LAYOUT}"
+    )
+  label_names = sorted({label for label, _ in lists})
+  missing = [
+    f"{label}_test_split{fold}.txt"
+    for label in label_names for fold in FOLDS if (label, fold) not in lists
+  ]  # fmt: skip
+  if missing:
+    raise ListError(f"{lists_dir!r} misses {len(missing)} lists: {', '.join(missing[:6])}.")
+  label_of: dict[str, str] = {}
+  subsets = {f"{part}{fold}": [] for fold in FOLDS for part in ("train", "test")}
+  for label in label_names:
+    for fold in FOLDS:
+      path = os.path.join(lists_dir, lists[label, fold])
+      for name, part in _members(path, label):
+        label_of[name] = label
+        if part:
+          subsets[f"{part}{fold}"].append(name)
+  videos_dir = first_folder(input_dir, ("hmdb51_org", "hmdb51", "videos", "."))
+  files = MediaFiles(videos_dir, VIDEO_EXTENSIONS)
+  return files.compared(listing_of_folds(files, label_of, label_names, subsets), LAYOUT)
+
+
+def _members(path: str, label: str) -> list[tuple[str, Optional[str]]]:
+  """Names of the videos of a list, and what they are: "train", "test" or None."""
+  members = {}
+  for where, words in list_file.word_rows(path, (2,)):
+    if words[1] not in _PARTS:
+      raise ListError(f"{where}: {words[1]!r} after the video, expected 0, 1 or 2.")
+    name = f"{label}/{words[0]}"
+    if name in members:
+      raise ListError(f"{where}: {words[0]!r} is listed twice.")
+    members[name] = _PARTS[words[1]]
+  return list(members.items())
