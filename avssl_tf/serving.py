@@ -51,6 +51,33 @@ class InputSpec:
       num_channels=num_channels,
     )
 
+  @classmethod
+  def load(cls, export_dir: str) -> "InputSpec":
+    """The input that the SavedModel in `export_dir` expects.
+
+    Raises:
+      ValueError: the SavedModel does not say; it is not from `export`.
+    """
+    path = os.path.join(export_dir, _EXTRA_DIR, INPUT_SPEC_FILE)
+    try:
+      with open(path, encoding="utf-8") as f:
+        return cls(**json.load(f))
+    except (FileNotFoundError, TypeError, json.JSONDecodeError) as error:
+      raise ValueError(
+        f"{path} does not say what the SavedModel takes ({error}). Expected one that "
+        "avssl_tf.export or avssl_tf.train wrote."
+      ) from error
+
+  def clip(self) -> pipeline.ClipSpec:
+    """What to take of a record to get such input."""
+    return pipeline.ClipSpec(
+      num_frames=self.num_frames,
+      frame_rate_hz=self.frame_rate_hz,
+      frame_size=self.frame_size,
+      audio_sec=self.num_samples / self.sample_rate_hz,
+      sample_rate_hz=self.sample_rate_hz,
+    )
+
   def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
     """Specification of the inputs `video` and `audio`, of any batch size."""
     video = [self.num_frames, self.frame_size, self.frame_size]
@@ -131,7 +158,10 @@ def signatures(
   Returns:
     `embed_video`: `video` -> `video_features` float32 [B, D] and
     `video_embedding` float32 [B, E] of unit length; `embed_audio`: the same of
-    `audio`; `serving_default`: both inputs -> all four outputs.
+    `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
+    maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
+    [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
+    [B, t, f, c].
   """
 
   def embed_video(video):
@@ -145,11 +175,19 @@ def signatures(
   def embed_both(video, audio):
     return {**embed_video(video), **embed_audio(audio)}
 
+  def video_maps(video):
+    return model.video_maps(video, training=False)
+
+  def audio_maps(audio):
+    return model.audio_maps(audio, training=False)
+
   video, audio = specs[types.VIDEO], specs[types.AUDIO]
   return {
     tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: tf.function(embed_both, [video, audio]),
     "embed_video": tf.function(embed_video, [video]),
     "embed_audio": tf.function(embed_audio, [audio]),
+    "video_maps": tf.function(video_maps, [video]),
+    "audio_maps": tf.function(audio_maps, [audio]),
   }
 
 

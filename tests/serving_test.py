@@ -12,13 +12,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import serving, spectrograms
-from avssl_tf.data import pipeline
-from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
-from tests import test_base
+from avssl_tf import serving
+from tests import test_base, tiny_av_model
 
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_SIGNATURES = ("embed_audio", "embed_video", "serving_default")
+_SIGNATURES = ("audio_maps", "embed_audio", "embed_video", "serving_default", "video_maps")
 _RELOAD = """
 import os, sys
 import numpy as np, tensorflow as tf
@@ -49,6 +47,12 @@ class Model(tf.keras.Model):
   def embed_audio(self, waveform, training=False):
     return {"features": waveform[:, 0], "embedding": waveform[:, 0]}
 
+  def video_maps(self, frames, training=False):
+    return {"conv5x": tf.cast(frames, tf.float32)}
+
+  def audio_maps(self, waveform, training=False):
+    return {"conv5x": waveform}
+
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
   model = Model()
@@ -64,26 +68,8 @@ serving.export(model, serving.InputSpec(2, 8.0, 4, 10, 100, 1), sys.argv[1])
 _OUTPUTS = ("video_features", "video_embedding", "audio_features", "audio_embedding")
 
 
-def _tiny_model():
-  spectrogram = spectrograms.Spectrogram(
-    sample_rate_hz=4000, fft_length=64, hop_length=40, num_bins=17
-  )
-  model = av_model.AudioVisualModel(
-    front_end.VideoFrontEnd(),
-    r2plus1d.R2Plus1D(depth=6, width_multiplier=1 / 16),
-    projection.MLPHead((32, 6), batch_norm=True),
-    front_end.AudioFrontEnd(spectrogram),
-    audio_net.AudioNet(width_multiplier=1 / 16),
-    projection.MLPHead((32, 6)),
-  )
-  model.embed_video(tf.zeros([1, 4, 16, 16, 3], tf.uint8))
-  model.embed_audio(tf.zeros([1, 2000, 1]))
-  return model
-
-
 def _input_spec():
-  clip = pipeline.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
-  return serving.InputSpec.create(clip, sample_rate_hz=4000, num_channels=1)
+  return serving.InputSpec.create(tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1)
 
 
 class ServingTest(test_base.TestCase):
@@ -92,12 +78,12 @@ class ServingTest(test_base.TestCase):
     super().setUpClass()
     tf.keras.utils.set_random_seed(0)
     cls.rng = np.random.default_rng(0)
-    cls.model = _tiny_model()
+    cls.model = tiny_av_model.make()
     for variable in cls.model.non_trainable_variables:  # statistics as training would leave them
       low, high = (-0.2, 0.2) if "mean" in variable.name else (0.5, 1.5)
       variable.assign(cls.rng.uniform(low, high, size=variable.shape))
-    cls.video = cls.rng.integers(0, 256, size=(3, 4, 16, 16, 3), dtype=np.uint8)
-    cls.audio = cls.rng.normal(size=(3, 2000, 1)).astype(np.float32)
+    cls.video = tiny_av_model.frames(cls.rng, 3).numpy()
+    cls.audio = tiny_av_model.waveforms(cls.rng, 3).numpy()
     video, audio = cls.model.embed_video(cls.video), cls.model.embed_audio(cls.audio)
     cls.expected = {
       "video_features": video["features"].numpy(),
@@ -167,6 +153,17 @@ class ServingTest(test_base.TestCase):
     self.assertAllClose(outputs["audio_features"], self.expected["audio_features"], rtol=1e-5)
     self.assertAllClose(tf.norm(outputs["audio_embedding"], axis=-1), [1, 1, 1], rtol=1e-5)
 
+  def test_maps_of_the_stages(self):
+    loaded = tf.saved_model.load(self.export_dir)
+    for name in ("video", "audio"):
+      inputs = getattr(self, name)
+      expected = getattr(self.model, f"{name}_maps")(inputs)
+      found = loaded.signatures[f"{name}_maps"](**{name: inputs})
+      self.assertEqual(set(found), {"conv1", "conv2x", "conv3x", "conv4x", "conv5x", "pooled"})
+      for stage, value in expected.items():
+        self.assertAllClose(found[stage], value, rtol=1e-5, atol=1e-5, msg=f"{name} {stage}")
+      self.assertAllClose(found["pooled"], self.expected[f"{name}_features"], rtol=1e-5, atol=1e-5)
+
   def test_holds_the_variables_of_the_networks_only(self):
     variables = tf.train.list_variables(os.path.join(self.export_dir, "variables", "variables"))
     held = [shape for name, shape in variables if "VARIABLE_VALUE" in name]
@@ -191,6 +188,19 @@ class ServingTest(test_base.TestCase):
     path = os.path.join(self.export_dir, "assets.extra", serving.INPUT_SPEC_FILE)
     with open(path, encoding="utf-8") as f:
       self.assertEqual(serving.InputSpec(**json.load(f)), _input_spec())
+
+  def test_input_spec_can_be_read_back(self):
+    found = serving.InputSpec.load(self.export_dir)
+    self.assertEqual(found, _input_spec())
+    clip = found.clip()
+    self.assertEqual(clip.num_samples(clip.sample_rate_hz), 2000)
+    self.assertEqual((clip.num_frames, clip.frame_rate_hz, clip.frame_size), (4, 8.0, 16))
+    self.assertEqual(serving.InputSpec.create(clip, clip.sample_rate_hz, 1), found)
+
+  def test_input_spec_that_is_not_there(self):
+    folder = self.get_temp_dir()
+    with self.assertRaisesRegex(ValueError, "input_spec.json does not say.*avssl_tf.export"):
+      serving.InputSpec.load(folder)
 
   def test_any_size(self):
     output_dir = self.get_temp_dir()  # an empty folder is no obstacle
