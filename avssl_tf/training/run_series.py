@@ -53,13 +53,14 @@ def train(
     runs: what `prepare` gives.
     num_parallel: processes side by side. Several share the cores, and print into
       `<model_dir>.log`; a single one prints here.
-    after_run: called with each run that has come to its end.
+    after_run: called with each run that has come to its end; a ConfigurationError that it
+      raises is a failure of this run alone.
 
   Returns:
     What failed, a sentence a run.
 
   Raises:
-    BuildError, WorkerError: the demo data cannot be built.
+    ConfigurationError, BuildError, WorkerError: the demo data cannot be used or built.
   """
   if num_parallel > 1:
     _build_data(runs)  # Several processes cannot do it at once.
@@ -82,7 +83,10 @@ def train(
         print(failures[-1], flush=True)
       else:
         _write_record(run, runs[run], finished=True)
-        after_run(run)
+        try:
+          after_run(run)
+        except ConfigurationError as error:
+          failures.append(f"{run.method}, seed {run.seed}: {error}")
   finally:
     for process in processes.values():
       process.terminate()
@@ -177,7 +181,10 @@ def _build_data(runs: Iterable[Run]) -> None:
     configuration.parse(run.gin_files, run.gin_params)
     data_dir = gin.get_bindings("train")["data_dir"]
     if isinstance(data_dir, DemoData):
-      data_dir.build_if_missing()
+      try:
+        data_dir.build_if_missing()
+      except (ValueError, OSError) as error:
+        raise ConfigurationError(f"Method {run.method}: {error}") from error
 
 
 def _log_path(run: Run) -> str:

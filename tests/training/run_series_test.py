@@ -79,6 +79,19 @@ class SeriesTest(absltest.TestCase):
     self.assertEqual(self.train([good, self.run_of("b"), also_good]), [])
     self.assertEqual(self.ended, ["a", "c", "b"])
 
+  def test_a_run_that_left_nothing_readable_leaves_the_others_alone(self):
+    missing = run_series.prepare([self.run_of("a"), self.run_of("b")])
+
+    def read(run):
+      self.ended.append(run.method)
+      raise ConfigurationError("no configuration there")
+
+    self.assertEqual(
+      run_series.train(missing, after_run=read),
+      ["a, seed 0: no configuration there", "b, seed 0: no configuration there"],
+    )
+    self.assertEqual(self.ended, ["a", "b"])
+
   def test_runs_side_by_side(self):
     names = ("a", "b", "c")
     runs = [self.run_of(name, _MEET, self.folder, name, *names) for name in names]
@@ -119,6 +132,9 @@ class SeriesTest(absltest.TestCase):
     DemoData.build_if_missing.assert_not_called()
     self.train([self.run_of("b")], num_parallel=2)
     DemoData.build_if_missing.assert_called_once()
+    DemoData.build_if_missing.side_effect = ValueError("built by an older version")
+    with self.assertRaisesRegex(ConfigurationError, "Method c: built by an older version"):
+      self.train([self.run_of("c")], num_parallel=2)
 
   def test_an_interrupt_ends_what_is_running(self):
     run = self.run_of("a", "import time; time.sleep(60)")
