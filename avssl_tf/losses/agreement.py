@@ -59,7 +59,8 @@ def nearest(
   queries, and the banks take 2 GB (8 N D bytes) on each; 512 queries against a block of 65,536
   rows take 0.4 GB more. These are figures by arithmetic: `tools/benchmark_mining.py` measures.
 
-  Queries in blocks of about 512 are fastest on CPUs: smaller ones multiply matrices less well.
+  On CPUs take blocks of 512 queries or more: smaller ones multiply matrices less well. A larger
+  gallery block is faster too, since each block ends with a search among its candidates.
 
   Args:
     video_rows: float32 `[N, D]`, L2-normalised.
