@@ -1,11 +1,19 @@
 #!/usr/bin/env python3
-"""Builds a data set of records from videos or from the demo world.
+"""Builds a data set of records from media files or from the demo world.
 
   python tools/make_tfrecords.py --source=demo
   python tools/make_tfrecords.py --source=folder --input_dir=videos --output_dir=data/mine
   python tools/make_tfrecords.py --source=csv --input_csv=clips.csv --output_dir=data/mine
+  python tools/make_tfrecords.py --source=ucf101 --input_dir=UCF101 --output_dir=data/ucf101
 
 The same command goes on with a build that was interrupted.
+
+Data sets that are published (kinetics, audioset, ucf101, hmdb51, esc50, dcase) are read as they are
+unpacked, by their official lists; what of their layout is missing is told at once, and the modules
+in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone, esc50
+and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
+kinetics and audioset, many videos are gone for good: --max_failure_rate=0.3 builds what is left
+where up to 30 % are missing.
 """
 
 import json
@@ -24,27 +32,35 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import app, flags
 
+from avssl_tf import types
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import BuildError, Result, build, describe_failures
+from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.subsets import describe_missing
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
-from avssl_tf.data.sources.folder import clips_of_folder
-from avssl_tf.data.sources.manifest import clips_of_manifest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_enum("source", None, ["folder", "csv", "demo"], "Where the clips come from.")
+flags.DEFINE_enum("source", None, [*SOURCES, "demo"], "Where the clips come from.")
 flags.DEFINE_string(
   "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
-  "relative to, by default the manifest's folder."
+  "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
 )
-flags.DEFINE_string("input_csv", None, "csv: manifest: path[, start_sec, end_sec, label, split].")
+flags.DEFINE_multi_string(
+  "input_csv", [], "csv: manifest: path[, start_sec, end_sec, label, split]. kinetics, audioset: a "
+  "list of clips, repeatable; by default all that are found in --input_dir."
+)
+flags.DEFINE_boolean(
+  "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, rather "
+  "than whole videos that the clips are to be cut from."
+)
 flags.DEFINE_string("output_dir", None, "Folder of the data set. demo: data/demo by default.")
 flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
 flags.DEFINE_integer(
@@ -70,8 +86,8 @@ flags.DEFINE_integer("jpeg_quality", 85, "Quality of clips whose detail permits 
 flags.mark_flag_as_required("source")
 
 _MEDIA_FLAGS = (
-  "input_dir", "input_csv", "frame_rate_hz", "short_side", "sample_rate_hz", "num_channels",
-  "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
+  "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
+  "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
 )  # fmt: skip
 _DEMO_GIN_FILE = "gin/base/demo.gin"
 _DEMO_OUTPUT_DIR = "data/demo"
@@ -81,25 +97,34 @@ class UsageError(ValueError):
   """Flags that do not go together; the message says which and what to do."""
 
 
-def media_recipe() -> Recipe:
-  """The recipe of `--source=folder` and `--source=csv`.
+def media_recipe(source: MediaSource) -> Recipe:
+  """The recipe of a source of media files; prints what is to be known of the input.
 
   Raises:
     ValueError, OSError: the input is not what the flags say, or cannot be read.
   """
-  if FLAGS.source == "folder":
-    if not FLAGS.input_dir or FLAGS.input_csv:
-      raise UsageError("--source=folder needs --input_dir=<folder of videos>, no --input_csv.")
-    name = os.path.basename(os.path.abspath(FLAGS.input_dir))
-    listing = clips_of_folder(FLAGS.input_dir)
+  given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
+  vain = [f"--{name}" for name in given if name not in source.settings]
+  if vain:
+    raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
+  if FLAGS.source == "csv":
+    if len(FLAGS.input_csv) != 1:
+      raise UsageError("--source=csv needs --input_csv=<manifest>, once.")
+    name = os.path.splitext(os.path.basename(FLAGS.input_csv[0]))[0]
   else:
-    if not FLAGS.input_csv:
-      raise UsageError("--source=csv needs --input_csv=<manifest>.")
-    name = os.path.splitext(os.path.basename(FLAGS.input_csv))[0]
-    listing = clips_of_manifest(FLAGS.input_csv, FLAGS.input_dir)
+    if not FLAGS.input_dir:
+      raise UsageError(f"--source={FLAGS.source} needs --input_dir=<folder of the data set>.")
+    is_folder = FLAGS.source == "folder"
+    name = os.path.basename(os.path.abspath(FLAGS.input_dir)) if is_folder else FLAGS.source
+  listing = source.list_clips(Inputs(FLAGS.input_dir, FLAGS.input_csv, FLAGS.trimmed))
+  for note in listing.notes:
+    print(f"Note: {note}", flush=True)
+  has_splits = "test_fraction" not in source.settings
   return Recipe(
     name=name,
-    requests=holdout.hold_out(listing.requests, FLAGS.test_fraction),
+    requests=listing.requests if has_splits else holdout.hold_out(
+      listing.requests, FLAGS.test_fraction
+    ),
     label_names=listing.label_names,
     reader=MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,
@@ -107,11 +132,16 @@ def media_recipe() -> Recipe:
       sample_rate_hz=FLAGS.sample_rate_hz,
       num_channels=None if FLAGS.num_channels in ("0", "all") else int(FLAGS.num_channels),
     ),
-    cutting=Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
+    cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
     jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
     num_shards=FLAGS.num_shards,
-    spectrogram=spectrogram_at(FLAGS.sample_rate_hz),
-    origin={"source": FLAGS.source, "input": FLAGS.input_csv or FLAGS.input_dir},
+    spectrogram=spectrogram_at(FLAGS.sample_rate_hz) if types.AUDIO in source.modalities else None,
+    modalities=source.modalities,
+    subsets=listing.subsets,
+    origin={
+      "source": FLAGS.source,
+      "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
+    },
   )
 
 
@@ -158,7 +188,11 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     hours = result.duration_sec.get(split, 0.0) / 3600
     files = len(info.shards(split))
     print(f"  {split:10s} {info.num_clips(split):8d} clips, {hours:.2f} h, in {files} files")
-  if holdout.TEST_SPLIT not in info.splits:
+  for name, subset in info.subsets.items():
+    print(f"  {name:10s} {len(subset.records):8d} clips of {subset.split}")
+  if result.missing:
+    print(describe_missing(result.missing))
+  if holdout.TEST_SPLIT not in info.splits and not info.subsets:
     print("  no test split: the probe after training needs one, or a part of another (README.md)")
   if result.labels:
     counts = sorted(result.labels.values())
@@ -173,14 +207,25 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     print(describe_failures(result.failures))
     print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed tries again)")
   print(f"  time       {elapsed_sec:8.1f} s")
+  print_next_steps(output_dir)
+
+
+def print_next_steps(output_dir: str) -> None:
+  """Proposes commands that use the data set."""
+  folder = shlex.quote(output_dir)
+  print(f"Look at it: python tools/inspect_records.py --data_dir={folder} --output=contact.png")
+  source = SOURCES.get(FLAGS.source)
+  if source and source.task:
+    evaluate = f"python -m avssl_tf.evaluate --task={source.task} --data_dir={folder}"
+    print(f"Evaluate:   {evaluate} --model_dir=runs/avid")
+    return
   train = "python -m avssl_tf.train --gin_file=gin/avid.gin"
-  if FLAGS.source != "demo":
-    train += " --gin_file=gin/scale/small.gin"
+  if source:
+    train += f" --gin_file=gin/scale/{source.scale}.gin"
   if output_dir != _DEMO_OUTPUT_DIR:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
     train += f" --gin_param={shlex.quote(binding)}"
-  look = f"python tools/inspect_records.py --data_dir={shlex.quote(output_dir)}"
-  print(f"Look at it: {look} --output=contact.png\nTrain:      {train} --model_dir=runs/avid")
+  print(f"Train:      {train} --model_dir=runs/avid")
 
 
 def main(argv) -> None:
@@ -200,7 +245,7 @@ def main(argv) -> None:
       raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
     configuration.parse(([_DEMO_GIN_FILE] if is_demo else []) + FLAGS.gin_file, FLAGS.gin_param)
     result = build(
-      demo_recipe() if is_demo else media_recipe(),
+      demo_recipe() if is_demo else media_recipe(SOURCES[FLAGS.source]),
       output_dir,
       FLAGS.num_workers,
       FLAGS.max_failure_rate,

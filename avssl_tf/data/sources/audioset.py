@@ -14,6 +14,9 @@ eval_segments.csv                                              split "test"
 ```
 Seconds may be written 30, 000030, 30.0 or 30.000. A clip has several classes, all of which go
 into the records; where one alone is looked at, it is the first.
+
+Many of the videos are gone for good: clips without a file are listed among the failures, and
+`--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
 """
 
 import os
@@ -21,7 +24,7 @@ from collections.abc import Sequence
 
 from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import DEAD_LINKS, VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.data.sources.youtube import ClipFinder
 
 LAYOUT = """  class_labels_indices.csv
@@ -119,7 +122,7 @@ def clips_of_audioset(
         finder.request(split, video_id, span_sec, labels, _stems(video_id, span_sec), folders)
       )
   listing = Listing(requests, list(names.values()))
-  listing = files.compared(listing, LAYOUT, DEAD_LINKS)
+  listing = files.compared(listing, LAYOUT, links_die=True)
   finder.check_whole_videos()
   return listing
 

@@ -14,6 +14,9 @@ videos/0Ab1cD2eF3g.mp4                   a whole video, from which the span is t
 Rows of the lists are `label,youtube_id,time_start,time_end,split` and other columns, which mean
 nothing here; lists of test clips may lack the label, and the name of a list stands for a split
 that it does not tell.
+
+Many of the videos are gone for good: clips without a file are listed among the failures, and
+`--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
 """
 
 import os
@@ -24,7 +27,7 @@ from typing import Optional
 from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.clip_request import SPLIT_NAMES
 from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import DEAD_LINKS, VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.data.sources.youtube import ClipFinder
 
 LAYOUT = """  annotations/train.csv, val.csv, test.csv  (or --input_csv=<list>, repeatable)
@@ -105,7 +108,7 @@ def clips_of_kinetics(
   names = sorted({label for request in requests for label in request.labels})
   repeated = f"{num_repeated} rows of the lists repeat others and are left out."
   listing = Listing(requests, names, notes=[repeated] if num_repeated else [])
-  listing = files.compared(listing, LAYOUT, DEAD_LINKS)
+  listing = files.compared(listing, LAYOUT, links_die=True)
   finder.check_whole_videos()
   return listing
 

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from typing import Optional
@@ -13,11 +14,6 @@ VIDEO_EXTENSIONS = frozenset(
   ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
 )
 AUDIO_EXTENSIONS = frozenset(".aif .aiff .flac .m4a .mp3 .ogg .opus .wav".split())
-
-DEAD_LINKS = (
-  "Links of this data set die over the years: --max_failure_rate=0.3 builds what is left where "
-  "up to 30 % are missing."
-)
 
 
 class MediaFiles:
@@ -67,7 +63,7 @@ class MediaFiles:
     counts = collections.Counter(os.path.splitext(name)[1] for name in self.names)
     return max(sorted(counts), key=counts.get) if counts else default
 
-  def compared(self, listing: Listing, layout: str, remedy: Optional[str] = None) -> Listing:
+  def compared(self, listing: Listing, layout: str, links_die: bool = False) -> Listing:
     """The listing with notes about files that are missing, and files that it does not name.
 
     What is missing stays in the listing: the build lists it among its failures.
@@ -75,7 +71,8 @@ class MediaFiles:
     Args:
       listing: paths of its requests lie below `root`.
       layout: the layout expected, for errors.
-      remedy: what to tell where files are missing.
+      links_die: whether it is usual that files are missing, as their sources are gone: the note
+        says how to go on.
 
     Raises:
       ListError: nothing is listed, or none of the files is there.
@@ -93,10 +90,14 @@ class MediaFiles:
       )
     notes = list(listing.notes)
     if missing:
+      share = len(missing) / len(listing.requests)
+      remedy = (
+        " Videos of this data set vanish over the years; "
+        f"--max_failure_rate={math.ceil(share * 100) / 100:g} or more builds what is left."
+      )
       notes.append(
-        f"{len(missing)} of {len(listing.requests)} clips listed "
-        f"({len(missing) / len(listing.requests):.1%}) have no file, such as {missing[0]!r}: they "
-        f"count as failures.{'' if remedy is None else ' ' + remedy}"
+        f"{len(missing)} of {len(listing.requests)} clips listed ({share:.1%}) have no file, such "
+        f"as {missing[0]!r}: they count as failures.{remedy if links_die else ''}"
       )
     extra = [name for name in self.names if self.path(name) not in listed]
     if extra:

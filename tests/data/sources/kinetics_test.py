@@ -60,7 +60,7 @@ class KineticsTest(source_case.SourceCase):
     listing = clips_of_kinetics(root)
     self.assert_notes(
       listing,
-      r"2 of 3 clips listed \(66.7%\).*max_failure_rate",
+      r"2 of 3 clips listed \(66.7%\).*--max_failure_rate=0.67 or more",
       "1 media files.*'train/other.mp4'",
     )
     # Where it would be, so that the build can list it.

@@ -1,0 +1,109 @@
+"""Sources of media files: what each takes, what its records hold, and how long they are."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+from avssl_tf import types
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.sources.audioset import clips_of_audioset
+from avssl_tf.data.sources.dcase import clips_of_dcase
+from avssl_tf.data.sources.esc50 import clips_of_esc50
+from avssl_tf.data.sources.folder import clips_of_folder
+from avssl_tf.data.sources.hmdb51 import clips_of_hmdb51
+from avssl_tf.data.sources.kinetics import clips_of_kinetics
+from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.manifest import clips_of_manifest
+from avssl_tf.data.sources.ucf101 import clips_of_ucf101
+
+# Protocols of evaluation count files: one record each, whatever their length. The longest file of
+# these data sets lasts 71 s.
+WHOLE_FILES = Cutting(clip_duration_sec=600.0, min_duration_sec=0.1)
+
+_OF_ALL = frozenset({"input_dir"})
+_OF_LISTS = frozenset({"input_csv"})
+_OF_VIDEOS_OF_OTHERS = frozenset({"input_csv", "trimmed"})
+_OF_NO_SPLITS = frozenset({"test_fraction"})
+_OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
+_OF_MODALITY = {
+  types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality"}),
+  types.AUDIO: frozenset({"sample_rate_hz", "num_channels"}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """Where a source is to look.
+
+  Attributes:
+    input_dir: folder of the media.
+    list_paths: lists of clips, where they are not to be looked for.
+    trimmed: whether files named by the id of a video alone are clips.
+  """
+
+  input_dir: Optional[str]
+  list_paths: Sequence[str] = ()
+  trimmed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaSource:
+  """One kind of input.
+
+  Attributes:
+    list_clips: lists the clips of `Inputs`.
+    own_settings: names of settings that mean something for this source, beside those that follow
+      from the other attributes.
+    modalities: what clips must have and records hold.
+    cutting: how files are cut into clips; None where it can be chosen.
+    task: the evaluation that it is made for; None where training is what it is for.
+    scale: the file of `gin/scale` to train with.
+  """
+
+  list_clips: Callable[[Inputs], Listing]
+  own_settings: frozenset[str] = frozenset()
+  modalities: Sequence[str] = types.MODALITIES
+  cutting: Optional[Cutting] = None
+  task: Optional[str] = None
+  scale: str = "small"
+
+  @property
+  def settings(self) -> frozenset[str]:
+    """Names of all settings that mean something for this source."""
+    of_modalities = frozenset().union(*(_OF_MODALITY[name] for name in self.modalities))
+    of_cutting = _OF_CUTTING if self.cutting is None else frozenset()
+    return _OF_ALL | self.own_settings | of_modalities | of_cutting
+
+
+SOURCES = {
+  "folder": MediaSource(lambda inputs: clips_of_folder(inputs.input_dir), _OF_NO_SPLITS),
+  "csv": MediaSource(
+    lambda inputs: clips_of_manifest(inputs.list_paths[0], inputs.input_dir),
+    _OF_LISTS | _OF_NO_SPLITS,
+  ),
+  "kinetics": MediaSource(
+    lambda inputs: clips_of_kinetics(inputs.input_dir, inputs.list_paths, inputs.trimmed),
+    _OF_VIDEOS_OF_OTHERS, scale="kinetics400",
+  ),
+  "audioset": MediaSource(
+    lambda inputs: clips_of_audioset(inputs.input_dir, inputs.list_paths, inputs.trimmed),
+    _OF_VIDEOS_OF_OTHERS, scale="audioset",
+  ),
+  # Half of the videos of UCF-101 and HMDB-51 have no sound.
+  "ucf101": MediaSource(
+    lambda inputs: clips_of_ucf101(inputs.input_dir),
+    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune",
+  ),
+  "hmdb51": MediaSource(
+    lambda inputs: clips_of_hmdb51(inputs.input_dir),
+    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune",
+  ),
+  "esc50": MediaSource(
+    lambda inputs: clips_of_esc50(inputs.input_dir),
+    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm",
+  ),
+  "dcase": MediaSource(
+    lambda inputs: clips_of_dcase(inputs.input_dir),
+    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm",
+  ),
+}  # fmt: skip
