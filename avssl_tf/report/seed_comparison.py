@@ -158,7 +158,8 @@ def _starts(runs: Runs) -> dict[str, dict[int, Metrics]]:
       groups.append(([method], start))
   if len(groups) == 1:
     return {UNTRAINED: groups[0][1]}
-  return {f"{_listing(methods)}, {UNTRAINED}": known for methods, known in groups}
+  # Not "untrained": some may begin with the weights of another run.
+  return {f"{_listing(methods)}, at step 0": known for methods, known in groups}
 
 
 def _agree(start: Mapping[int, Metrics], other: Mapping[int, Metrics]) -> bool:
@@ -238,10 +239,11 @@ def shown(metrics: Iterable[str]) -> list[str]:
 def title(metric: str) -> str:
   """What a metric is called where people read it.
 
-  >>> title("retrieval_r1")
-  'R@1'
+  >>> title("retrieval_r1"), title("purity_k32")
+  ('R@1', 'purity k32')
   """
-  return _TIME_TITLE if metric == TRAINING_SEC else _TITLES.get(metric, metric.replace("_", " "))
+  words = metric.replace("_", " ").replace(" auc", " AUC")
+  return _TIME_TITLE if metric == TRAINING_SEC else _TITLES.get(metric, words)
 
 
 def as_json(rows: Rows, differences: Rows, runs: Runs) -> dict:

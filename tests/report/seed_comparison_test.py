@@ -89,9 +89,9 @@ class RowsTest(absltest.TestCase):
     rows = seed_comparison.rows(runs)
     self.assertEqual(
       list(rows),
-      ["small and 2 more, untrained", "large, untrained", "small", "large", "tall", "slim"],
+      ["small and 2 more, at step 0", "large, at step 0", "small", "large", "tall", "slim"],
     )
-    self.assertEqual(rows["large, untrained"]["knn_video"].mean, 0.2)
+    self.assertEqual(rows["large, at step 0"]["knn_video"].mean, 0.2)
 
   def test_methods_without_a_probe_at_the_start_have_no_such_row(self):
     rows = seed_comparison.rows({"AVID": {0: ({}, {"knn_video": 0.6})}})
