@@ -1,0 +1,202 @@
+"""Labelled sounds, from audio files or from records, and the parts to learn from and test on."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from avssl_tf.data import dataset_info, media_sound, sound_file
+from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.sources.listing import Listing
+
+Splits = Optional[Sequence[Sequence[str]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A fold.
+
+  Attributes:
+    name: name of the fold.
+    train: int64 `[N]`, numbers of the sounds to learn from, increasing.
+    test: int64 `[M]`, numbers of those to test on, increasing.
+  """
+
+  name: str
+  train: np.ndarray
+  test: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SoundSet:
+  """Sounds of known class.
+
+  Attributes:
+    ids: name of each sound, all different.
+    labels: int64 `[N]`, -1 where unknown.
+    parts: the folds; sounds without a label are in none.
+    read: gives the waveform of a sound by its number, float32 `[samples, channels]`, at the rate
+      and with the channels asked for; raises MediaError where a file cannot be read.
+    missing: numbers of the sounds whose file is not there.
+  """
+
+  ids: list[str]
+  labels: np.ndarray
+  parts: list[Part]
+  read: Callable[[int], np.ndarray]
+  missing: Sequence[int] = ()
+
+
+def of_files(
+  listing: Listing, sample_rate_hz: int, num_channels: int, splits: Splits = None
+) -> SoundSet:
+  """The sounds of audio files.
+
+  Args:
+    listing: the files, their classes, and their splits and subsets.
+    sample_rate_hz: rate of the waveforms.
+    num_channels: their channels.
+    splits: see `find_parts`.
+
+  Raises:
+    ValueError: as `find_parts`.
+  """
+  requests = listing.requests
+  numbers = {name: number for number, name in enumerate(listing.label_names)}
+  labels = np.array([numbers[r.labels[0]] if r.labels else -1 for r in requests], np.int64)
+  ids = [request.media_id for request in requests]
+  position = {media_id: number for number, media_id in enumerate(ids)}
+  selections: dict[str, list[int]] = {}
+  for number, request in enumerate(requests):
+    selections.setdefault(request.split, []).append(number)
+  for name, media_ids in listing.subsets.items():
+    selections[name] = [position[media_id] for media_id in media_ids]
+
+  def read(number: int) -> np.ndarray:
+    request = requests[number]
+    waveform = sound_file.read_sound(request.path, sample_rate_hz, num_channels)
+    begin = round((request.start_sec or 0) * sample_rate_hz)
+    end = len(waveform) if request.end_sec is None else round(request.end_sec * sample_rate_hz)
+    if not len(waveform[begin:end]):
+      raise MediaError(f"it ends before {request.start_sec:g} s, where the span begins")
+    return waveform[begin:end]
+
+  missing = [number for number, r in enumerate(requests) if not os.path.isfile(r.path)]
+  return SoundSet(ids, labels, find_parts(selections, labels, splits), read, missing)
+
+
+def of_records(
+  data_dir: str, sample_rate_hz: int, num_channels: int, splits: Splits = None
+) -> SoundSet:
+  """The sounds of records.
+
+  Args:
+    data_dir: folder of a data set.
+    sample_rate_hz: rate of the waveforms.
+    num_channels: their channels, which the records must have.
+    splits: see `find_parts`.
+
+  Raises:
+    FileNotFoundError: files of the data set are missing.
+    ValueError: as `find_parts`; or the records hold no sound, or another number of channels.
+  """
+  info = dataset_info.DatasetInfo.load(data_dir)
+  if "audio" not in info.modalities:
+    raise ValueError(f"The records in {data_dir!r} hold no sound to classify, only frames.")
+  if info.num_channels != num_channels:
+    raise ValueError(
+      f"The sound in {data_dir!r} has {info.num_channels} channels, but the network takes "
+      f"{num_channels}: build the records with that many."
+    )
+  tables = {split: info.records(split) for split in info.splits}
+  places = [(split, number) for split, table in tables.items() for number in table.numbers]
+  position = {place: number for number, place in enumerate(places)}
+  readers = {
+    split: RecordReader(data_dir, split) for split, table in tables.items() if len(table.numbers)
+  }
+
+  def select(name: str) -> list[int]:
+    split = dataset_info.parse_split(name)[0]
+    split = info.subsets[split].split if split in info.subsets else split
+    return [position[split, number] for number in info.records(name).numbers]
+
+  def read(number: int) -> np.ndarray:
+    split, record = places[number]
+    waveform = readers[split].read(tf.constant(record, tf.int64)).waveform.numpy()
+    samples = np.ascontiguousarray(waveform.T)
+    return media_sound.resample(samples, info.sample_rate_hz, sample_rate_hz).T
+
+  ids = [f"{split}/{example_id}" for split, table in tables.items() for example_id in table.ids]
+  labels = np.concatenate([table.labels for table in tables.values()])
+  named = {name for pair in splits or () for name in pair}
+  selections = {name: select(name) for name in {*info.splits, *info.subsets, *named}}
+  return SoundSet(ids, labels, find_parts(selections, labels, splits), read)
+
+
+def find_parts(
+  selections: Mapping[str, Sequence[int]], labels: np.ndarray, splits: Splits = None
+) -> list[Part]:
+  """The folds that named selections of sounds make.
+
+  Args:
+    selections: numbers of sounds by the name of their split or subset.
+    labels: int64 `[N]`, label of each sound, -1 where unknown.
+    splits: pairs of what to learn from and what to test on. None takes what is there: `fold1`,
+      `fold2` ... (each is tested by a classifier of all others), else `train1` and `test1`,
+      `train2` and `test2` ..., else `train` and `test`.
+
+  Returns:
+    Folds named `fold1`, `fold2` ... in their order; a single one is called after what is tested.
+
+  Raises:
+    ValueError: there are no such selections, a sound is both learnt and tested, or a fold lacks
+      labelled sounds (of two classes, to learn from).
+  """
+  if splits is None:
+    splits = _usual_splits(selections)
+  parts = []
+  for number, (train, test) in enumerate(splits, start=1):
+    train_names = [train] if isinstance(train, str) else train
+    unknown = [name for name in (*train_names, test) if name not in selections]
+    if unknown:
+      raise ValueError(f"No split or subset {unknown[0]!r}. There are: {sorted(selections)}.")
+    name = test if len(splits) == 1 else f"fold{number}"
+    learnt = np.unique(np.concatenate([np.int64(selections[name]) for name in train_names]))
+    tested = np.unique(np.int64(selections[test]))
+    if np.intersect1d(learnt, tested).size:
+      raise ValueError(f"Sounds of {test!r} are also in {train!r}, which it is to test.")
+    part = Part(name, learnt[labels[learnt] >= 0], tested[labels[tested] >= 0])
+    num_classes = len(np.unique(labels[part.train]))
+    if num_classes < 2 or not len(part.test):
+      raise ValueError(
+        f"{train!r} has {len(part.train)} labelled sounds of {num_classes} classes and {test!r} "
+        f"has {len(part.test)}; expected two classes or more to learn, and sounds to test."
+      )
+    left_out = len(learnt) + len(tested) - len(part.train) - len(part.test)
+    if left_out:
+      logging.info("%s: %d sounds without a label are left out.", name, left_out)
+    parts.append(part)
+  return parts
+
+
+def _usual_splits(selections: Mapping[str, Sequence[int]]) -> list[tuple]:
+  folds = [name for name in selections if re.fullmatch(r"fold\d+", name)]
+  folds = sorted(folds, key=lambda name: int(name[len("fold") :]))
+  if folds:
+    missing = [f"fold{n}" for n in range(1, int(folds[-1][4:]) + 1) if f"fold{n}" not in folds]
+    if missing or len(folds) == 1:
+      raise ValueError(
+        f"Folds {missing or ['fold2']} are missing beside {folds}: complete the list of the data "
+        "set, or name pairs to train and test on."
+      )
+    return [([other for other in folds if other != test], test) for test in folds]
+  numbered = []
+  while {f"train{len(numbered) + 1}", f"test{len(numbered) + 1}"} <= set(selections):
+    numbered.append((f"train{len(numbered) + 1}", f"test{len(numbered) + 1}"))
+  return numbered or [("train", "test")]
