@@ -13,7 +13,7 @@ unpacked, by their official lists; what of their layout is missing is told at on
 in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone, esc50
 and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
 kinetics and audioset, many videos are gone for good: --max_failure_rate=0.3 builds what is left
-where up to 30 % are missing.
+where up to three in ten are missing.
 """
 
 import json
@@ -32,7 +32,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import app, flags
 
-from avssl_tf import types
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import BuildError, Result, build, describe_failures
 from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
@@ -114,17 +113,20 @@ def media_recipe(source: MediaSource) -> Recipe:
   else:
     if not FLAGS.input_dir:
       raise UsageError(f"--source={FLAGS.source} needs --input_dir=<folder of the data set>.")
-    is_folder = FLAGS.source == "folder"
-    name = os.path.basename(os.path.abspath(FLAGS.input_dir)) if is_folder else FLAGS.source
+    name = FLAGS.source
+    if name == "folder":
+      name = os.path.basename(os.path.abspath(FLAGS.input_dir))
+    else:
+      print(f"Looking through the lists and files of {FLAGS.input_dir}.", flush=True)
   listing = source.list_clips(Inputs(FLAGS.input_dir, FLAGS.input_csv, FLAGS.trimmed))
   for note in listing.notes:
     print(f"Note: {note}", flush=True)
-  has_splits = "test_fraction" not in source.settings
+  requests = listing.requests
+  if "test_fraction" in source.settings:
+    requests = holdout.hold_out(requests, FLAGS.test_fraction)
   return Recipe(
     name=name,
-    requests=listing.requests if has_splits else holdout.hold_out(
-      listing.requests, FLAGS.test_fraction
-    ),
+    requests=requests,
     label_names=listing.label_names,
     reader=MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,
@@ -135,7 +137,8 @@ def media_recipe(source: MediaSource) -> Recipe:
     cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
     jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
     num_shards=FLAGS.num_shards,
-    spectrogram=spectrogram_at(FLAGS.sample_rate_hz) if types.AUDIO in source.modalities else None,
+    # What is for evaluation is heard with the statistics of the training data.
+    spectrogram=None if source.task else spectrogram_at(FLAGS.sample_rate_hz),
     modalities=source.modalities,
     subsets=listing.subsets,
     origin={
