@@ -1,0 +1,83 @@
+"""What a classifier learns from and what it is tested on, as often as the data set says."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+from absl import logging
+
+from avssl_tf.data.dataset_info import DatasetInfo
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+  """A pair of selections of records.
+
+  Attributes:
+    name: name of the fold, such as `"fold1"`.
+    train: split, subset or slice to learn from.
+    test: split, subset or slice to test on.
+  """
+
+  name: str
+  train: str
+  test: str
+
+
+def find(info: DatasetInfo, folds: Optional[Sequence[Sequence[str]]] = None) -> list[Fold]:
+  """The folds of a data set.
+
+  Args:
+    info: the description of the data set.
+    folds: pairs of what to learn from and what to test on; None takes the subsets `train1` and
+      `test1`, `train2` and `test2` ..., or, where there are none, the splits `train` and `test`.
+
+  Returns:
+    The folds, named `fold1`, `fold2` ... in their order.
+
+  Raises:
+    ValueError: an entry of `folds` is no pair, or there are no folds.
+  """
+  if folds is None:
+    numbers = range(1, len(info.subsets) + 1)
+    pairs = [(f"train{n}", f"test{n}") for n in numbers]
+    pairs = [pair for pair in pairs if set(pair) <= set(info.subsets)] or [("train", "test")]
+  else:
+    pairs = [tuple(pair) for pair in folds]
+  if not pairs or any(len(pair) != 2 for pair in pairs):
+    raise ValueError(f'folds is {folds}; expected pairs such as (("train1", "test1"),).')
+  return [Fold(f"fold{n}", *pair) for n, pair in enumerate(pairs, start=1)]
+
+
+def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
+  """Checks that a fold can be learnt and tested; logs how many records have no label.
+
+  Args:
+    info: the description of the data set.
+    data_dir: its folder, for messages.
+    fold: the fold.
+
+  Raises:
+    ValueError: the data set has fewer than two classes, no such splits, or one of them holds no
+      labelled records (of two classes, to learn from).
+  """
+  if len(info.label_names) < 2:
+    raise ValueError(
+      f"The data set in {data_dir!r} has {len(info.label_names)} classes; expected 2 or more. "
+      "Build it from class folders, or from a CSV with a label column."
+    )
+  for split, needed in ((fold.train, 2), (fold.test, 1)):
+    labels = info.records(split).labels
+    unknown = int(np.sum(labels < 0))
+    found = len(np.unique(labels[labels >= 0]))
+    if found < needed:
+      raise ValueError(
+        f"Split {split!r} of {data_dir!r} has {len(labels)} records, {unknown} of them without a "
+        f"label, and {found} classes; expected records of {needed} or more."
+      )
+    if unknown:
+      logging.info(
+        "%d of the %d records of split %r of %s have no label: they are left out.",
+        unknown, len(labels), split, data_dir,
+      )
