@@ -1,0 +1,112 @@
+"""Accuracy of a classifier of clips, over single clips and over several clips of each record."""
+
+import dataclasses
+from typing import Callable, Optional
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from avssl_tf import types
+from avssl_tf.data import pipeline
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.types import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+  """Accuracy of a classifier.
+
+  Attributes:
+    top1: share of the labelled records, 0..1, whose class scores highest.
+    top5: share whose class is among the five that score highest.
+  """
+
+  top1: float
+  top5: float
+
+
+def accuracies(
+  logits: Callable[[Tensor], dict[str, Tensor]],
+  data_dir: str,
+  split: str,
+  clip: ClipSpec,
+  num_windows: int,
+  batch_size: int,
+  progress: Optional[str] = None,
+) -> dict[str, Accuracy]:
+  """Classifies the records of a split by the mean softmax over evenly spaced clips of each.
+
+  Args:
+    logits: gives for uint8 frames `[B, T, H, W, 3]` the logits `[B, C]` of each classifier, by
+      its name. C is more than every label of the split.
+    data_dir: folder of the records.
+    split: split, subset or slice. Records without a label (-1) have no part.
+    clip: what a classifier sees at a time.
+    num_windows: clips of each record; a single one lies in its middle.
+    batch_size: clips that are classified at a time, rounded up to whole records.
+    progress: title of a progress bar; None shows no bar.
+
+  Returns:
+    The accuracy of each classifier, by its name.
+
+  Raises:
+    ValueError: no record of the split has a label.
+  """
+  records_per_batch = -(-batch_size // num_windows)
+  dataset = pipeline.evaluation_dataset(
+    data_dir, split, clip, records_per_batch * num_windows, windows_per_clip=num_windows
+  )
+  probabilities = _compiled(logits, num_windows, dataset.element_spec[types.VIDEO])
+  ranks: dict[str, list[np.ndarray]] = {}
+  bar = tqdm.tqdm(
+    dataset,
+    desc=progress,
+    total=int(dataset.cardinality()),
+    unit="batch",
+    disable=progress is None,
+    leave=False,
+  )
+  for batch in bar:
+    labels = batch[types.LABEL].numpy()[::num_windows]
+    known = labels >= 0
+    for name, scores in probabilities(batch[types.VIDEO]).items():
+      ranks.setdefault(name, []).append(label_ranks(scores.numpy()[known], labels[known]))
+  joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
+  if not all(len(part) for part in joined.values()):
+    raise ValueError(f"No record of split {split!r} of {data_dir!r} has a label to compare with.")
+  return {
+    name: Accuracy(float(np.mean(part < 1)), float(np.mean(part < 5)))
+    for name, part in joined.items()
+  }
+
+
+def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """How many classes score at least as high as the true one, itself left out.
+
+  A classifier that cannot tell classes apart gets no credit for it: ties count against it, and
+  so does NaN.
+
+  Args:
+    scores: float `[N, C]`.
+    labels: int `[N]`, in 0..C-1.
+
+  Returns:
+    int64 `[N]`, in 0..C-1.
+  """
+  own = np.take_along_axis(scores, labels[:, None], axis=1)
+  return np.sum(~(scores < own), axis=1) - 1
+
+
+def _compiled(logits, num_windows: int, frames: tf.TensorSpec):
+  """Mean softmax over the windows of each record, as a graph function of an open batch size."""
+
+  @tf.function(input_signature=[tf.TensorSpec([None, *frames.shape[1:]], frames.dtype)])
+  def probabilities(frames):
+    result = {}
+    for name, values in logits(frames).items():
+      shares = tf.reshape(tf.nn.softmax(values), [-1, num_windows, values.shape[-1]])
+      result[name] = tf.reduce_mean(shares, axis=1)
+    return result
+
+  return probabilities
