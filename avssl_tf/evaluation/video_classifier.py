@@ -1,0 +1,143 @@
+"""Classifiers on a video network: one on a network that learns as well, one on each stage of a
+network that does not.
+
+Both return logits by the name of the classifier, and are trained by `classifier_training`.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
+
+import tensorflow as tf
+
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
+from avssl_tf.models import av_model, convolution
+from avssl_tf.types import Tensor
+
+# Name of the features after the last stage, and of the classifier on them.
+POOLED = "pooled"
+
+
+def frames_of(
+  clip: ClipSpec, num_frames: Optional[int] = None, frame_size: Optional[int] = None
+) -> ClipSpec:
+  """The frames of a clip, with sound that does not bear upon where in a record they are taken.
+
+  Args:
+    clip: what a network was trained on.
+    num_frames: number of frames; None leaves it.
+    frame_size: height and width of the frames, in pixels; None leaves it.
+  """
+  clip = dataclasses.replace(
+    clip, num_frames=num_frames or clip.num_frames, frame_size=frame_size or clip.frame_size
+  )
+  return dataclasses.replace(
+    clip, audio_sec=clip.video_sec, max_offset_sec=0.0, sample_rate_hz=None
+  )
+
+
+class NetworkClassifier(tf.keras.Model):
+  """A video network, dropout, and a linear classifier on the pooled features.
+
+  While `video_net.trainable` is off, batch normalisation there runs, as in inference, on its
+  moving statistics, and leaves them as they are.
+
+  Attributes:
+    video_net: the network.
+    classifiers: the linear classifier, under the name of what it gets, `"pooled"`.
+  """
+
+  def __init__(
+    self, network: av_model.AudioVisualModel, num_classes: int, dropout: float = 0.5, seed: int = 0
+  ):
+    """Puts a classifier on the video network of `network`, which this model then trains.
+
+    Args:
+      network: its audio network and its heads have no part in this.
+      num_classes: number of classes.
+      dropout: share of the features that a step leaves out, in 0..1 without 1.
+      seed: of what is left out, which follows from it and the number of the step.
+    """
+    super().__init__()
+    self.front_end = network.video_front_end
+    self.video_net = network.video_net
+    self.classifiers = {
+      POOLED: tf.keras.layers.Dense(num_classes, dtype="float32", name="classifier")
+    }
+    self._dropout = dropout
+    self._seed = seed
+
+  def call(self, frames: Tensor, training: bool = False) -> dict[str, Tensor]:
+    """Logits of uint8 frames `[B, T, H, W, 3]`: `"pooled"`: float32 `[B, num_classes]`."""
+    learns = bool(training) and self.video_net.trainable
+    features = self.video_net(self.front_end(frames), training=learns)[POOLED]
+    features = tf.cast(features, tf.float32)
+    if training and self._dropout:
+      # Not the layer, whose random state is no part of checkpoints.
+      seed = tf.stack([tf.constant(self._seed, tf.int64), self.optimizer.iterations])
+      features = tf.nn.experimental.stateless_dropout(features, self._dropout, seed)
+    return {POOLED: self.classifiers[POOLED](features)}
+
+
+class StageClassifiers(tf.keras.Model):
+  """A batch-normalised linear classifier on the pooled map of each stage of a frozen network.
+
+  Attributes:
+    norms: batch normalisation of each stage's pooled map, by the name of the stage.
+    classifiers: the linear classifier of each stage.
+    pools: size `(T, H, W)` to which each stage's map is pooled.
+  """
+
+  def __init__(
+    self,
+    video_maps: Callable[[Tensor], Mapping[str, Tensor]],
+    pools: Mapping[str, Sequence[int]],
+    frames_shape: Sequence[int],
+    num_classes: int,
+  ):
+    """Looks up the sizes of the maps, by running the network once, and makes the classifiers.
+
+    Args:
+      video_maps: gives the map `[B, t, h, w, c]` of each stage for frames.
+      pools: size `(T, H, W)` to which the map of each stage is pooled; a dimension of a map that
+        is smaller stays as it is.
+      frames_shape: `(T, H, W, 3)` of the frames.
+      num_classes: number of classes.
+
+    Raises:
+      ValueError: the network has no such stage, or a size is not three positive numbers.
+    """
+    super().__init__()
+    self._video_maps = video_maps
+    found = video_maps(tf.zeros([1, *frames_shape], tf.uint8))
+    stages = [name for name, value in found.items() if value.shape.rank == 5]
+    for name, sizes in pools.items():
+      if name not in stages:
+        raise ValueError(f"pools names the stage {name!r}; expected some of {', '.join(stages)}.")
+      if len(sizes) != 3 or min(sizes) < 1:
+        raise ValueError(f"pools[{name!r}] is {sizes}; expected three positive numbers (T, H, W).")
+    self._map_shapes = {name: [None, *found[name].shape[1:]] for name in pools}
+    self.pools = {
+      name: tuple(min(size, n) for size, n in zip(sizes, found[name].shape[1:4]))
+      for name, sizes in pools.items()
+    }
+    self.norms = {
+      name: convolution.BatchNorm(name=f"{name}_bn", dtype="float32") for name in self.pools
+    }
+    self.classifiers = {
+      name: tf.keras.layers.Dense(num_classes, dtype="float32", name=f"{name}_classifier")
+      for name in self.pools
+    }
+
+  def call(self, frames: Tensor, training: bool = False) -> dict[str, Tensor]:
+    """Logits of uint8 frames `[B, T, H, W, 3]` by stage: float32 `[B, num_classes]`."""
+    maps = self._video_maps(frames)
+    logits = {}
+    for name, sizes in self.pools.items():
+      # A SavedModel that takes frames of any size does not tell the sizes of its maps.
+      stage = tf.ensure_shape(tf.stop_gradient(maps[name]), self._map_shapes[name])
+      pooled = adaptive_pool(tf.cast(stage, tf.float32), sizes)
+      flat = tf.reshape(pooled, [-1, pooled.shape[1:].num_elements()])
+      logits[name] = self.classifiers[name](self.norms[name](flat, training=training))
+    return logits
