@@ -19,6 +19,7 @@ Accuracies are of classifiers on frozen features, those of supervised runs inclu
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -228,6 +229,8 @@ def main(argv) -> None:
   """Compares what the flags name."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  # A kill must not leave runs behind that nothing waits for.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   tf.config.set_visible_devices([], "GPU")  # The memory of GPUs is for the runs.
   try:
     runs = plan(

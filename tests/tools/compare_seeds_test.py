@@ -5,14 +5,17 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from unittest import mock
 
 import gin
 from absl import flags
 from absl.testing import absltest
 
+from avssl_tf.training import run_series
 from avssl_tf.training.seed_runs import Method, Run, plan, resolved_configuration
 from avssl_tf.training.settings import ConfigurationError
 from tests import source_tree
@@ -91,6 +94,16 @@ class CommandTest(absltest.TestCase):
     with open(self.path(compare_seeds.COMPARISON_FILE), encoding="utf-8") as f:
       return json.load(f)
 
+  def main(self):
+    """Does AVID with seed 0 as the command does."""
+    values = flags.FlagValues()
+    compare_seeds.define_flags(values)
+    values([
+      "compare_seeds", "--method=AVID: gin/avid.gin", f"--output_dir={self.output_dir}", "--seeds=0"
+    ])  # fmt: skip
+    with mock.patch.object(compare_seeds, "FLAGS", values):
+      compare_seeds.main(["compare_seeds"])
+
   def num_calls(self, run):
     return os.path.getsize(self.path(run, "calls"))
 
@@ -166,19 +179,27 @@ class CommandTest(absltest.TestCase):
     self.assertEqual(self.num_calls("AVID-seed1"), 1)
 
   def test_the_exit_status_tells_of_failures(self):
+    self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     with open(self.path("AVID-seed0-fails"), "w", encoding="utf-8"):
       pass
-    values = flags.FlagValues()
-    compare_seeds.define_flags(values)
-    values([
-      "compare_seeds", "--method=AVID: gin/avid.gin", f"--output_dir={self.output_dir}", "--seeds=0"
-    ])  # fmt: skip
-    with mock.patch.object(compare_seeds, "FLAGS", values):
-      with self.assertRaises(SystemExit) as raised:
-        compare_seeds.main(["compare_seeds"])
-      self.assertRegex(raised.exception.code, "1 of 1 runs failed(.|\n)*AVID, seed 0: the run in")
-      os.remove(self.path("AVID-seed0-fails"))
-      compare_seeds.main(["compare_seeds"])
+    with self.assertRaises(SystemExit) as raised:
+      self.main()
+    self.assertRegex(raised.exception.code, "1 of 1 runs failed(.|\n)*AVID, seed 0: the run in")
+    os.remove(self.path("AVID-seed0-fails"))
+    self.main()
+
+  def test_a_kill_stops_like_an_interrupt(self):
+    self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+
+    def kill(processes):
+      self.processes = list(processes.values())
+      os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(10)
+
+    with mock.patch.object(run_series, "_first_ended", kill):
+      with self.assertRaisesRegex(SystemExit, "Stopped. The same command goes on"):
+        self.main()
+    self.assertNotIn(None, [process.returncode for process in self.processes])
 
 
 if __name__ == "__main__":
