@@ -1,6 +1,5 @@
 """Tests of the command that builds records, as it is called."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -15,7 +14,6 @@ from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
 from tests import media_variants
-from tests.data.sources import source_case
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -117,46 +115,10 @@ class MakeTfrecordsTest(absltest.TestCase):
       self.assertLen(stored.frames, len(clip.frames))
     self.assertIn("Up to date", _run(*arguments).stdout)
 
-  def test_kinetics(self):
-    root = os.path.join(self.folder, "k400")
-    rows = [("train", 0), ("train", 10), ("val", 20)]
-    lists = {
-      f"annotations/{split}.csv": "label,youtube_id,time_start,time_end,split\n" + "".join(
-        f"zumba,some_video-{start:03d},{start},{start + 10},{split}\n"
-        for _, start in rows if _ == split
-      )
-      for split, _ in rows
-    }  # fmt: skip
-    source_case.write_files(root, {**lists, "train/README": "", "val/README": ""})
-    for split, start in rows[:1] + rows[2:]:
-      name = f"some_video-{start:03d}_{start:06d}_{start + 10:06d}.mp4"
-      pictures = media_variants.pictures_at(media_variants.regular_times(8, end_sec=2.5))
-      sound = media_variants.sine(2.5)
-      media_variants.write_media(os.path.join(root, split, name), pictures, sound)
-    arguments = [
-      "--source=kinetics", f"--input_dir={root}", f"--output_dir={self.output}",
-      "--num_workers=0", "--short_side=32",
-    ]  # fmt: skip
-    process = _run(*arguments)
-    self.assertEqual(process.returncode, 1, process.stdout)
-    self.assertIn("1 of 3 clips listed (33.3%) have no file", process.stdout)
-    missing = os.path.join(root, "train", "some_video-010_000010_000020.mp4")
-    self.assertIn(missing, process.stderr)
-    process = _run(*arguments, "--max_failure_rate=0.34")
-    self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertIn("--gin_file=gin/scale/kinetics400.gin", process.stdout)
-    info = DatasetInfo.load(self.output)
-    self.assertEqual({split: info.num_clips(split) for split in info.splits},
-                     {"train": 1, "validation": 1})  # fmt: skip
-    self.assertEqual(info.label_names, ["zumba"])
-    with open(os.path.join(self.output, "failures.jsonl"), encoding="utf-8") as f:
-      self.assertEqual([json.loads(line)["path"] for line in f], [missing])
-
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
-      (["--source=folder", f"--output_dir={self.output}"], "needs --input_dir=<folder"),
       (["--source=csv", f"--output_dir={self.output}"], "needs --input_csv=<manifest>, once"),
       (
         ["--source=esc50", "--short_side=32", "--trimmed", f"--output_dir={self.output}"],
