@@ -47,8 +47,10 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
   sizes = sorted(found.frame_sizes.items(), key=lambda item: -item[1])
   listing = ", ".join(f"{width}x{height} ({count})" for (height, width), count in sizes[:5])
   more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
-  print(f"  pictures   {listing}{more}, {info.frame_rate_hz:g} Hz")
-  print(f"  sound      {info.sample_rate_hz} Hz, {info.num_channels} channel(s)")
+  pictures = f"{listing}{more}, {info.frame_rate_hz:g} Hz"
+  print(f"  pictures   {pictures if 'video' in info.modalities else 'none'}")
+  sound = f"{info.sample_rate_hz} Hz, {info.num_channels} channel(s)"
+  print(f"  sound      {sound if 'audio' in info.modalities else 'none'}")
   for spectrogram in info.spectrogram_statistics:
     print(f"  statistics {spectrogram}")
   if not info.label_names:

@@ -3,13 +3,14 @@
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Optional
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data import records, schema
 from avssl_tf.data.dataset_info import DatasetInfo, Shard
 
@@ -46,13 +47,13 @@ class Record:
   """A record as it is read.
 
   Attributes:
-    frames: JPEGs.
+    frames: JPEGs; none where the data set has no pictures.
     timestamps_us: int64, one a frame.
-    height: of the frames.
+    height: of the frames; like the next two 0 without pictures.
     width: of the frames.
     frame_rate_hz: of the frames.
-    waveform: float32 `[samples, channels]`.
-    sample_rate_hz: of the waveform.
+    waveform: float32 `[samples, channels]`; `None` where the data set has no sound.
+    sample_rate_hz: of the waveform; like the next 0 without sound.
     num_samples: number of samples that the record claims.
     labels: class names.
     label_indexes: their numbers.
@@ -66,7 +67,7 @@ class Record:
   height: int
   width: int
   frame_rate_hz: float
-  waveform: np.ndarray
+  waveform: Optional[np.ndarray]
   sample_rate_hz: float
   num_samples: int
   labels: list[str]
@@ -75,9 +76,20 @@ class Record:
   index: int
   boxes: Optional[np.ndarray]
 
+  @property
+  def duration_sec(self) -> float:
+    """Duration of the sound, or else of the frames."""
+    if self.waveform is not None:
+      return len(self.waveform) / self.sample_rate_hz
+    return len(self.frames) / self.frame_rate_hz
+
   @classmethod
-  def parse(cls, serialized: bytes) -> "Record":
+  def parse(cls, serialized: bytes, modalities: Sequence[str] = types.MODALITIES) -> "Record":
     """Reads a record.
+
+    Args:
+      serialized: the record.
+      modalities: what it is to hold: "video", "audio", or both.
 
     Raises:
       ValueError: it is not a record of this kind.
@@ -85,24 +97,23 @@ class Record:
     example = tf.train.SequenceExample.FromString(serialized)
     context, lists = example.context.feature, example.feature_lists.feature_list
     try:
-      channels = context[schema.NUM_CHANNELS].int64_list.value[0]
-      samples = np.array(lists[schema.WAVEFORM].feature[0].float_list.value, np.float32)
       boxes = [
         [step.float_list.value[0] for step in lists[key].feature]
         for key in schema.BBOX_KEYS
         if key in lists
       ]
+      seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
       return cls(
         frames=[step.bytes_list.value[0] for step in lists[schema.IMAGE_ENCODED].feature],
         timestamps_us=np.array(
           [step.int64_list.value[0] for step in lists[schema.IMAGE_TIMESTAMP].feature], np.int64
         ),
-        height=context[schema.IMAGE_HEIGHT].int64_list.value[0],
-        width=context[schema.IMAGE_WIDTH].int64_list.value[0],
-        frame_rate_hz=context[schema.IMAGE_FRAME_RATE].float_list.value[0],
-        waveform=samples.reshape(-1, channels),
-        sample_rate_hz=context[schema.SAMPLE_RATE].float_list.value[0],
-        num_samples=context[schema.NUM_SAMPLES].int64_list.value[0],
+        height=context[schema.IMAGE_HEIGHT].int64_list.value[0] if seen else 0,
+        width=context[schema.IMAGE_WIDTH].int64_list.value[0] if seen else 0,
+        frame_rate_hz=context[schema.IMAGE_FRAME_RATE].float_list.value[0] if seen else 0.0,
+        waveform=_waveform(context, lists) if heard else None,
+        sample_rate_hz=context[schema.SAMPLE_RATE].float_list.value[0] if heard else 0.0,
+        num_samples=context[schema.NUM_SAMPLES].int64_list.value[0] if heard else 0,
         labels=[os.fsdecode(text) for text in context[schema.LABEL_TEXT].bytes_list.value],
         label_indexes=list(context[schema.LABEL_INDEX].int64_list.value),
         example_id=os.fsdecode(context[schema.EXAMPLE_ID].bytes_list.value[0]),
@@ -111,6 +122,11 @@ class Record:
       )
     except (IndexError, ValueError) as error:
       raise ValueError(f"a feature of the schema is missing or empty ({error})") from error
+
+
+def _waveform(context, lists) -> np.ndarray:
+  samples = np.array(lists[schema.WAVEFORM].feature[0].float_list.value, np.float32)
+  return samples.reshape(-1, context[schema.NUM_CHANNELS].int64_list.value[0])
 
 
 def survey(
@@ -138,9 +154,9 @@ def survey(
       for position, record in enumerate(_records(data_dir, shard, result.problems)):
         problems = _take_in(result, split, record, number, info, seen_ids)
         if not problems:
-          problems = _check_listing(Record.parse(record), shard, position)
+          problems = _check_listing(Record.parse(record, info.modalities), shard, position)
         if count in sampled and not problems:
-          result.samples.append(Record.parse(record))
+          result.samples.append(Record.parse(record, info.modalities))
         result.problems.extend(f"{shard.file}, record {position}: {p}" for p in problems)
         number += 1
         count += 1
@@ -154,7 +170,12 @@ def survey(
 
 def check_clip(clip: Record, info: DatasetInfo) -> list[str]:
   """What is wrong with one clip."""
-  return [*_check_sound(clip, info), *_check_pictures(clip, info), *_check_label(clip, info)]
+  problems = list(_check_label(clip, info))
+  if types.AUDIO in info.modalities:
+    problems.extend(_check_sound(clip, info))
+  if types.VIDEO in info.modalities:
+    problems.extend(_check_pictures(clip, info))
+  return problems
 
 
 def _check_listing(clip: Record, shard: Shard, position: int) -> list[str]:
@@ -173,7 +194,7 @@ def _take_in(
 ) -> list[str]:
   """Counts a record and returns what is wrong with it."""
   try:
-    clip = Record.parse(record)
+    clip = Record.parse(record, info.modalities)
   except ValueError as error:
     return [str(error)]
   problems = check_clip(clip, info)
@@ -184,8 +205,9 @@ def _take_in(
   seen_ids.add((split, clip.example_id))
   result.num_clips[split] += 1
   result.num_bytes[split] += len(record)
-  result.duration_sec[split] += len(clip.waveform) / clip.sample_rate_hz
-  result.frame_sizes[clip.height, clip.width] += 1
+  result.duration_sec[split] += clip.duration_sec
+  if clip.frames:
+    result.frame_sizes[clip.height, clip.width] += 1
   for label in clip.labels:
     result.labels[label, split] += 1
   return problems
@@ -245,10 +267,11 @@ def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
     yield "the timestamps of the frames do not increase"
   if abs(clip.frame_rate_hz - info.frame_rate_hz) > 1e-3:
     yield f"frames at {clip.frame_rate_hz:g} Hz, expected {info.frame_rate_hz:g} Hz"
-  drift_sec = count * frame_sec - len(clip.waveform) / info.sample_rate_hz
-  # A frame more or less is a matter of rounding.
-  if abs(drift_sec) > frame_sec * 1.001:
-    yield f"the pictures are {drift_sec:+.3f} s longer than the sound"
+  if clip.waveform is not None:
+    drift_sec = count * frame_sec - len(clip.waveform) / info.sample_rate_hz
+    # A frame more or less is a matter of rounding.
+    if abs(drift_sec) > frame_sec * 1.001:
+      yield f"the pictures are {drift_sec:+.3f} s longer than the sound"
   if clip.boxes is not None and clip.boxes.shape != (count, 4):
     yield f"boxes of shape {clip.boxes.shape}, expected {(count, 4)}"
   for position in sorted({round(p) for p in np.linspace(0, count - 1, _FRAMES_DECODED)}):

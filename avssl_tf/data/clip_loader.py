@@ -4,12 +4,16 @@ The sound's window lies anywhere in the clip, uniformly. The centre of the frame
 within `ClipSpec.max_offset_sec` of the centre of the sound's, uniformly among the stored
 frames, and inside the clip. Only the frames drawn are decoded. A clip shorter than a window
 is an error: repeating its sound would teach rhythms that are not there.
+
+Of a clip of pictures alone the frames' window lies anywhere; what a clip does not have, an
+example does not have either.
 """
 
 from typing import Optional
 
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data import audio_ops, draws, frame_ops
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import StoredClip
@@ -24,7 +28,7 @@ NUM_UNIFORMS = _CROP.stop
 
 def random_example(
   stored: StoredClip, clip: ClipSpec, augmentation: Optional[Augmentation], uniforms: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> types.Batch:
   """Draws windows of a clip and augments them.
 
   Args:
@@ -34,28 +38,37 @@ def random_example(
     uniforms: float64 `[NUM_UNIFORMS]`, uniform in [0, 1).
 
   Returns:
-    Frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and waveform, float32 `[samples,
-    channels]`.
+    `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
+    float32 `[samples, channels]`, as far as they are stored.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
   """
   last_audio, last_video = _last_starts(stored, clip)
-  audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
-  low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
-  video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
-  waveform = _cut_waveform(stored, clip, audio_start)
-  encoded = _cut_frames(stored, clip, video_start)
-  if augmentation is None:
-    return _center(encoded, clip), waveform
-  video = _augmented(encoded, clip, augmentation, uniforms)
-  volume = _between(augmentation.volume, uniforms[_VOLUME])
-  return video, audio_ops.scale_volume(waveform, volume)
+  example = {}
+  low, high = 0, last_video
+  if last_audio is not None:
+    audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
+    waveform = _cut_waveform(stored, clip, audio_start)
+    if augmentation is not None:
+      volume = _between(augmentation.volume, uniforms[_VOLUME])
+      waveform = audio_ops.scale_volume(waveform, volume)
+    example[types.AUDIO] = waveform
+    if last_video is not None:
+      low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
+  if last_video is not None:
+    video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
+    encoded = _cut_frames(stored, clip, video_start)
+    if augmentation is None:
+      example[types.VIDEO] = _center(encoded, clip)
+    else:
+      example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms)
+  return example
 
 
 def even_example(
   stored: StoredClip, clip: ClipSpec, window: Tensor, num_windows: int
-) -> tuple[Tensor, Tensor]:
+) -> types.Batch:
   """Takes one of `num_windows` windows spread evenly over a clip, and the centre crop.
 
   Args:
@@ -71,26 +84,45 @@ def even_example(
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
   """
   last_audio, last_video = _last_starts(stored, clip)
-  audio_start = draws.even_start(window, num_windows, last_audio)
-  video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
-  video = _center(_cut_frames(stored, clip, video_start), clip)
-  return video, _cut_waveform(stored, clip, audio_start)
+  example = {}
+  if last_audio is not None:
+    audio_start = draws.even_start(window, num_windows, last_audio)
+    example[types.AUDIO] = _cut_waveform(stored, clip, audio_start)
+  if last_video is not None:
+    if last_audio is None:
+      video_start = draws.even_start(window, num_windows, last_video)
+    else:
+      video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
+    example[types.VIDEO] = _center(_cut_frames(stored, clip, video_start), clip)
+  return example
 
 
-def _last_starts(stored: StoredClip, clip: ClipSpec) -> tuple[Tensor, Tensor]:
-  """Last starts of windows inside the clip: a sample and a stored frame (int64 scalars)."""
-  found = tf.stack([tf.shape(stored.waveform, tf.int64)[0], tf.shape(stored.frames, tf.int64)[0]])
-  num_samples = clip.num_samples(stored.sample_rate_hz)
-  wanted = tf.stack([num_samples, _frame_offsets(stored, clip)[-1] + 1])
-  short = "is too short. It has this many samples and stored frames:"
+def _last_starts(
+  stored: StoredClip, clip: ClipSpec
+) -> tuple[Optional[Tensor], Optional[Tensor]]:
+  """Last starts of windows inside the clip: a sample and a stored frame (int64 scalars).
+
+  None for what is not stored.
+  """
+  names, found, wanted = [], [], []
+  if stored.waveform is not None:
+    names.append("samples")
+    found.append(tf.shape(stored.waveform, tf.int64)[0])
+    wanted.append(tf.constant(clip.num_samples(stored.sample_rate_hz), tf.int64))
+  if stored.frames is not None:
+    names.append("stored frames")
+    found.append(tf.shape(stored.frames, tf.int64)[0])
+    wanted.append(_frame_offsets(stored, clip)[-1] + 1)
+  found, wanted = tf.stack(found), tf.stack(wanted)
+  short = f"is too short. It has this many {' and '.join(names)}:"
   remedy = ". Lower ClipSpec.audio_sec or num_frames, or build the data set without short clips."
   check = tf.debugging.Assert(
     tf.reduce_all(found >= wanted),
     ["Clip", stored.key, short, found, "; ClipSpec asks for windows of", wanted, remedy],
   )
   with tf.control_dependencies([check]):  # This message shall come before any other.
-    last = found - wanted
-  return last[0], last[1]
+    last = dict(zip(names, tf.unstack(found - wanted, len(names))))
+  return last.get("samples"), last.get("stored frames")
 
 
 def _video_starts(

@@ -1,6 +1,7 @@
 """A clip on its way into a data set: what is planned, what was read, what failed."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Optional, Protocol
 
 import numpy as np
@@ -44,18 +45,18 @@ class Content:
   """What is seen and heard in a clip.
 
   Attributes:
-    frames: uint8 `[T, H, W, 3]`, RGB.
-    timestamps_us: int64 `[T]`, from the clip's start, strictly increasing.
-    waveform: float32 `[samples, channels]` in -1..1.
+    frames: uint8 `[T, H, W, 3]`, RGB; `None` where pictures are not asked for.
+    timestamps_us: int64 `[T]`, from the clip's start, strictly increasing; likewise.
+    waveform: float32 `[samples, channels]` in -1..1; `None` where sound is not asked for.
     boxes: float32 `[T, 4]` (ymin, xmin, ymax, xmax in 0..1) of what sounds; `None` where
       unknown.
     label: class name, where only reading tells it.
     sound_replaced: whether the sound is that of another clip; `None` where nobody knows.
   """
 
-  frames: np.ndarray
-  timestamps_us: np.ndarray
-  waveform: np.ndarray
+  frames: Optional[np.ndarray]
+  timestamps_us: Optional[np.ndarray]
+  waveform: Optional[np.ndarray]
   boxes: Optional[np.ndarray] = None
   label: Optional[str] = None
   sound_replaced: Optional[bool] = None
@@ -100,8 +101,8 @@ class Reader(Protocol):
   num_channels: Optional[int]
   needs_probe: bool
 
-  def probe(self, path: str) -> tuple[float, int]:
+  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
     """Duration in seconds and number of sound channels; raises `MediaError`."""
 
-  def read(self, clip: PlannedClip) -> Content:
-    """The content of a clip; raises `MediaError`."""
+  def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
+    """The content of a clip, of the modalities asked for; raises `MediaError`."""

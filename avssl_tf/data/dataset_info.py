@@ -126,11 +126,11 @@ class DatasetInfo:
     splits: shards of each split, e.g. `{"train": [Shard, ...], "test": [...]}`.
     subsets: named selections of records, which may overlap, such as `{"train1": Subset,
       "test1": Subset, "train2": ...}`. What takes the name of a split takes theirs.
-    frame_rate_hz: rate of the stored frames.
+    frame_rate_hz: rate of the stored frames; 0 where there are none.
     frame_size: nominal `[height, width]` of stored frames; `[0, 0]` where
-      sizes vary from clip to clip.
-    sample_rate_hz: rate of the stored sound.
-    num_channels: number of sound channels.
+      sizes vary from clip to clip or there are no frames.
+    sample_rate_hz: rate of the stored sound; 0 where there is none.
+    num_channels: number of sound channels, likewise.
     clip_duration_sec: nominal duration of a clip.
     modalities: what the records hold: "video", "audio", or both.
     label_names: names of the classes in order of their index; empty where the

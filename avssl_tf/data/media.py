@@ -1,17 +1,21 @@
-"""Reads clips (pictures and sound) from video files with PyAV.
+"""Reads clips (pictures and sound, or one of them) from media files with PyAV.
 
 All times count from the start of the common span of both streams: the moment
 from which there is both a picture and a sound. Where the streams start apart,
 as they often do by some milliseconds, picture and sound of a clip are taken at
 the same instants of the container's time line, so that they stay in step.
+Where one of them alone is asked for, its own span counts, and the other may
+be missing or damaged.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 import av
 import numpy as np
 
+from avssl_tf import types
 from avssl_tf.data import media_extent, media_pictures, media_sound, media_streams
 from avssl_tf.data.media_streams import MediaError
 
@@ -27,10 +31,12 @@ class MediaInfo:
 
   Attributes:
     duration_sec: duration of the common span of picture and sound.
-    width: of the upright picture with square pixels.
+    width: of the upright picture with square pixels; like the next two 0
+      where pictures were not asked for.
     height: of the upright picture.
     frame_rate_hz: mean frame rate.
-    sample_rate_hz: of the decoded sound.
+    sample_rate_hz: of the decoded sound; like the next 0 where sound was not
+      asked for.
     num_channels: of the sound.
   """
 
@@ -47,24 +53,24 @@ class MediaClip:
   """A span of a file.
 
   Attributes:
-    frames: uint8 RGB `[T, height, width, 3]`.
-    timestamps_us: int64 `[T]`, from the clip's start.
-    waveform: float32 `[samples, channels]` in -1..1.
+    frames: uint8 RGB `[T, height, width, 3]`; None where not asked for.
+    timestamps_us: int64 `[T]`, from the clip's start; likewise.
+    waveform: float32 `[samples, channels]` in -1..1; likewise.
   """
 
-  frames: np.ndarray
-  timestamps_us: np.ndarray
-  waveform: np.ndarray
+  frames: Optional[np.ndarray]
+  timestamps_us: Optional[np.ndarray]
+  waveform: Optional[np.ndarray]
 
 
 class _FirstFrames(NamedTuple):
-  picture: av.VideoFrame
-  sound: av.AudioFrame
+  picture: Optional[av.VideoFrame]
+  sound: Optional[av.AudioFrame]
 
   @property
   def start_sec(self) -> float:
     """Start of the common span on the container's time line."""
-    return max(media_streams.frame_time_sec(frame) for frame in self)
+    return max(media_streams.frame_time_sec(frame) for frame in self if frame is not None)
 
 
 class _FirstFrame:
@@ -88,31 +94,43 @@ def _first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
   picture, sound = _FirstFrame(), _FirstFrame()
   media_streams.feed(media, picture, sound)
   for first, stream in ((picture, media.video), (sound, media.audio)):
-    if first.frame is None:
+    if stream is not None and first.frame is None:
       raise MediaError(f"truncated or damaged: the {stream.type} stream holds nothing to decode")
   return _FirstFrames(picture.frame, sound.frame)
 
 
-def probe(path: str) -> MediaInfo:
+def probe(path: str, modalities: Sequence[str] = types.MODALITIES) -> MediaInfo:
   """Finds out what a file holds; decodes the first frames only.
+
+  Args:
+    path: the file.
+    modalities: what is asked for: "video", "audio", or both.
 
   Raises:
     MediaError: not a video, a stream is missing, truncated, or picture and
       sound do not overlap.
   """
-  with media_streams.open_streams(path) as media:
+  with media_streams.open_streams(path, modalities) as media:
     first = _first_frames(media)
-    height, width = media_pictures.display_size(first.picture, media.video)
+    height, width, frame_rate_hz, sample_rate_hz, num_channels = 0, 0, 0.0, 0, 0
+    if first.picture is not None:
+      height, width = media_pictures.display_size(first.picture, media.video)
+      frame_rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
+    if first.sound is not None:
+      sample_rate_hz = first.sound.sample_rate
+      num_channels = len(first.sound.layout.channels)
     duration_sec = min(media_extent.measured_ends_sec(path, media)) - first.start_sec
     if duration_sec <= 0:
-      raise MediaError("picture and sound do not overlap in time")
+      raise MediaError(
+        "picture and sound do not overlap in time" if len(media.streams) == 2 else "no duration"
+      )
     return MediaInfo(
       duration_sec=duration_sec,
       width=width,
       height=height,
-      frame_rate_hz=1.0 / media_streams.picture_duration_sec(media.video),
-      sample_rate_hz=first.sound.sample_rate,
-      num_channels=len(first.sound.layout.channels),
+      frame_rate_hz=frame_rate_hz,
+      sample_rate_hz=sample_rate_hz,
+      num_channels=num_channels,
     )
 
 
@@ -123,39 +141,41 @@ class _Span(NamedTuple):
   end_sec: float
   times_sec: np.ndarray  # Of the pictures.
   short_side: int
+  modalities: Sequence[str]
 
 
 def _read_span(
   media: media_streams.MediaStreams, span: _Span, begin_by_sec: Optional[float]
-) -> Optional[tuple[np.ndarray, media_sound.SoundCollector]]:
+) -> Optional[tuple[Optional[np.ndarray], Optional[media_sound.SoundCollector]]]:
   """Pictures and sound from the current position; None where that is too late in the file."""
-  picker = media_pictures.FramePicker(media.video, span.times_sec, span.short_side)
-  sound = media_sound.SoundCollector(span.start_sec, span.end_sec, begin_by_sec)
+  picker = media.video and media_pictures.FramePicker(media.video, span.times_sec, span.short_side)
+  sound = media.audio and media_sound.SoundCollector(span.start_sec, span.end_sec, begin_by_sec)
   after_seek = begin_by_sec is not None
   media_streams.feed(media, picker, sound, after_seek)
-  nothing = picker.end_sec is None or sound.end_sec is None
-  if picker.late or sound.late or (after_seek and nothing):
+  consumers = [consumer for consumer in (picker, sound) if consumer is not None]
+  nothing = any(consumer.end_sec is None for consumer in consumers)
+  if any(consumer.late for consumer in consumers) or (after_seek and nothing):
     return None
-  frames = picker.finish(media_extent.END_TOLERANCE_SEC)
-  media_extent.check_reached(media, media.video, picker.done, picker.end_sec, span.end_sec)
-  media_extent.check_reached(media, media.audio, sound.done, sound.end_sec, span.end_sec)
+  frames = picker and picker.finish(media_extent.END_TOLERANCE_SEC)
+  for stream, consumer in zip(media.streams, consumers):
+    media_extent.check_reached(media, stream, consumer.done, consumer.end_sec, span.end_sec)
   return frames, sound
 
 
 def _seek_and_read(
   path: str, span: _Span, origin_sec: float
-) -> tuple[np.ndarray, media_sound.SoundCollector]:
+) -> tuple[Optional[np.ndarray], Optional[media_sound.SoundCollector]]:
   """Reads a span from as near before it as the file allows."""
   for preroll_sec in _PREROLLS_SEC:
     # Near the start, seeking saves nothing and loses the priming samples of the sound.
     if span.start_sec - origin_sec < 1.0 + preroll_sec:
       break
-    with media_streams.open_streams(path) as media:
+    with media_streams.open_streams(path, span.modalities) as media:
       if media_streams.seek(media, span.start_sec - preroll_sec):
         result = _read_span(media, span, span.start_sec - media_sound.WARM_UP_SEC)
         if result is not None:
           return result
-  with media_streams.open_streams(path) as media:
+  with media_streams.open_streams(path, span.modalities) as media:
     result = _read_span(media, span, None)
   if result is None:
     raise MediaError("the pictures do not follow each other in time")
@@ -170,6 +190,7 @@ def read_clip(
   short_side: int = 256,
   sample_rate_hz: int = 24000,
   num_channels: Optional[int] = 1,
+  modalities: Sequence[str] = types.MODALITIES,
 ) -> MediaClip:
   """Reads a span of a file.
 
@@ -184,6 +205,7 @@ def read_clip(
     sample_rate_hz: rate of the sound.
     num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
       unmixed and in the file's order, as ambisonics need it.
+    modalities: what is asked for: "video", "audio", or both.
 
   Returns:
     Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames and
@@ -201,17 +223,16 @@ def read_clip(
       f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
       f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
     )
-  with media_streams.open_streams(path) as media:
+  with media_streams.open_streams(path, modalities) as media:
     origin_sec = _first_frames(media).start_sec
   offsets_sec = np.arange(num_frames) / frame_rate_hz
   first_sec = origin_sec + start_sec
-  span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side)
+  span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side, modalities)
   frames, sound = _seek_and_read(path, span, origin_sec)
-  waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
-  if np.abs(waveform).max() <= _SILENCE_PEAK:
-    raise MediaError("all-silent sound")
-  return MediaClip(
-    frames=frames,
-    timestamps_us=np.round(offsets_sec * 1e6).astype(np.int64),
-    waveform=waveform,
-  )
+  waveform = None
+  if sound is not None:
+    waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
+    if np.abs(waveform).max() <= _SILENCE_PEAK:
+      raise MediaError("all-silent sound")
+  timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)
+  return MediaClip(frames, timestamps_us, waveform)

@@ -11,6 +11,8 @@ from avssl_tf.data.media_streams import MediaError
 END_TOLERANCE_SEC = 0.05
 # A stream that ends this much before the time its container promises is truncated.
 _TRUNCATION_SEC = 0.5
+# Files of bare MP3 or AAC promise nothing: libavformat guesses from their size and bit rate.
+_GUESSED = frozenset({"mp3", "aac"})
 # How much of the end of a file is looked at to find where its streams end.
 _TAIL_SEC = 10.0
 
@@ -26,40 +28,44 @@ def promised_end_sec(
   return None
 
 
-def _last_times_sec(media: media_streams.MediaStreams) -> tuple[Optional[float], Optional[float]]:
-  """Ends of the video and the audio packets from the current position on."""
-  ends = {media.video.index: None, media.audio.index: None}
-  picture_sec = media_streams.picture_duration_sec(media.video)
-  for packet in media_streams.demux(media):
-    default_sec = picture_sec if packet.stream.index == media.video.index else 0.0
+def _last_times_sec(media: media_streams.MediaStreams) -> list[Optional[float]]:
+  """Ends of the packets of the streams, then of those ignored, from the current position on."""
+  streams = (*media.streams, *media.ignored)
+  ends = {stream.index: None for stream in streams}
+  for packet in media_streams.demux(media, with_ignored=True):
+    is_picture = packet.stream.type == "video"
+    default_sec = media_streams.picture_duration_sec(packet.stream) if is_picture else 0.0
     times = media_streams.packet_times_sec(packet, default_sec)
     if times is not None:
       ends[packet.stream.index] = max(times[1], ends[packet.stream.index] or times[1])
-  return ends[media.video.index], ends[media.audio.index]
+  return [ends[stream.index] for stream in streams]
 
 
-def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[float, float]:
-  """When the video and the audio stream really end, found without decoding.
+def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[float, ...]:
+  """When each of the streams asked for really ends, found without decoding.
 
   Raises:
     MediaError: a stream ends before the container says it does.
   """
   promises = [promised_end_sec(media, stream) for stream in media.streams]
-  ends = (None, None)
+  count = len(media.streams)
+  ends = [None] * count
   known = [promise for promise in promises if promise is not None]
   if known and media_streams.seek(media, min(known) - _TAIL_SEC):
     ends = _last_times_sec(media)
-  if None in ends:
-    with media_streams.open_streams(path) as again:
+  if None in ends[:count]:
+    modalities = [stream.type for stream in media.streams]
+    with media_streams.open_streams(path, modalities) as again:
       ends = _last_times_sec(again)
   for i, stream in enumerate(media.streams):
     if ends[i] is None:
       raise MediaError(f"truncated or damaged: the {stream.type} stream is empty")
-  latest = max(ends)
+  # A container's duration is kept by whichever stream is longest, asked for or not.
+  latest = max(end for end in ends if end is not None)
+  guessed = media.container.format.name in _GUESSED
   for promise, end, stream in zip(promises, ends, media.streams):
-    # A duration of the whole container is kept by whichever stream is longer.
     reached = end if stream.duration else latest
-    if promise is not None and reached < promise - _TRUNCATION_SEC:
+    if promise is not None and not guessed and reached < promise - _TRUNCATION_SEC:
       raise MediaError(_truncated(stream.type, reached, promise))
   return tuple(e if p is None else min(e, p) for e, p in zip(ends, promises))
 

@@ -14,6 +14,8 @@ from typing import Optional, Protocol, Union
 
 import av
 
+from avssl_tf import types
+
 Frame = Union[av.VideoFrame, av.AudioFrame]
 
 
@@ -40,20 +42,35 @@ class Consumer(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class MediaStreams:
-  """An open file and the two streams that matter."""
+  """An open file and the streams that matter.
+
+  Attributes:
+    container: the file.
+    video: its pictures; `None` where they are not asked for.
+    audio: its sound, likewise.
+    ignored: the first stream of pictures or of sound where that kind is not asked for.
+  """
 
   container: av.container.InputContainer
-  video: av.VideoStream
-  audio: av.AudioStream
+  video: Optional[av.VideoStream]
+  audio: Optional[av.AudioStream]
+  ignored: Sequence[av.stream.Stream] = ()
 
   @property
   def streams(self) -> Sequence[av.stream.Stream]:
-    return (self.video, self.audio)
+    """Those that are asked for: pictures before sound."""
+    return tuple(stream for stream in (self.video, self.audio) if stream is not None)
 
 
 @contextlib.contextmanager
-def open_streams(path: str) -> Iterator[MediaStreams]:
+def open_streams(
+  path: str, modalities: Sequence[str] = types.MODALITIES
+) -> Iterator[MediaStreams]:
   """Opens a file with its first picture and its first sound stream.
+
+  Args:
+    path: the file.
+    modalities: what is asked for: "video", "audio", or both.
 
   Raises:
     MediaError: no such file, not a media file, or a stream is missing.
@@ -66,11 +83,15 @@ def open_streams(path: str) -> Iterator[MediaStreams]:
   with container:
     # Cover art is listed as a video stream, too.
     videos = [s for s in container.streams.video if not _is_attached_picture(s)]
-    if not videos:
-      raise MediaError("no video stream")
-    if not container.streams.audio:
-      raise MediaError("no audio stream")
-    streams = MediaStreams(container, videos[0], container.streams.audio[0])
+    found, ignored = {}, []
+    for modality, of_kind in ((types.VIDEO, videos), (types.AUDIO, container.streams.audio)):
+      if modality not in modalities:
+        ignored.extend(of_kind[:1])
+      elif not of_kind:
+        raise MediaError(f"no {modality} stream")
+      else:
+        found[modality] = of_kind[0]
+    streams = MediaStreams(container, found.get(types.VIDEO), found.get(types.AUDIO), ignored)
     for stream in streams.streams:
       if stream.codec_context is None:
         raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
@@ -124,21 +145,29 @@ def picture_duration_sec(video: av.VideoStream) -> float:
 
 
 def seek(media: MediaStreams, time_sec: float) -> bool:
-  """Goes to the last key picture at or before `time_sec`; False where the file cannot be sought."""
+  """Goes to the last key picture at or before `time_sec`; False where the file cannot be sought.
+
+  Without pictures, to the last packet of the sound.
+  """
+  stream = media.streams[0]
   try:
-    media.container.seek(int(time_sec / media.video.time_base), stream=media.video, backward=True)
+    media.container.seek(int(time_sec / stream.time_base), stream=stream, backward=True)
   except av.error.FFmpegError:
     return False  # Nothing is lost: the caller reads from the start instead.
   return True
 
 
-def demux(media: MediaStreams) -> Iterator[av.Packet]:
-  """Packets of the two streams from the current position, then one empty packet for each.
+def demux(media: MediaStreams, with_ignored: bool = False) -> Iterator[av.Packet]:
+  """Packets of the streams from the current position, then one empty packet for each.
+
+  Args:
+    media: open file.
+    with_ignored: those of the streams that are not asked for as well.
 
   Raises:
     MediaError: the container is damaged.
   """
-  packets = media.container.demux(*media.streams)
+  packets = media.container.demux(*media.streams, *(media.ignored if with_ignored else ()))
   while True:
     try:
       packet = next(packets)
@@ -151,15 +180,20 @@ def demux(media: MediaStreams) -> Iterator[av.Packet]:
     yield packet
 
 
-def feed(media: MediaStreams, video: Consumer, audio: Consumer, after_seek: bool = False) -> None:
-  """Decodes from the current position until both consumers have what they want.
+def feed(
+  media: MediaStreams,
+  video: Optional[Consumer],
+  audio: Optional[Consumer],
+  after_seek: bool = False,
+) -> None:
+  """Decodes from the current position until the consumers have what they want.
 
   Stops early at the end of the file, and where one of them finds that it comes too late.
 
   Args:
     media: open file.
-    video: takes the pictures.
-    audio: takes the sound.
+    video: takes the pictures, where they are asked for.
+    audio: takes the sound, likewise.
     after_seek: the position may lie between key pictures, as it can in MPEG
       streams. Pictures that lean on ones not decoded would be garbage: they
       are left out up to the next key picture.
@@ -167,7 +201,11 @@ def feed(media: MediaStreams, video: Consumer, audio: Consumer, after_seek: bool
   Raises:
     MediaError: what is wanted cannot be decoded.
   """
-  consumers = {media.video.index: video, media.audio.index: audio}
+  consumers = {
+    stream.index: consumer
+    for stream, consumer in ((media.video, video), (media.audio, audio))
+    if stream is not None
+  }
   wait_for_key = after_seek
   for packet in demux(media):
     consumer = consumers[packet.stream.index]
@@ -177,7 +215,7 @@ def feed(media: MediaStreams, video: Consumer, audio: Consumer, after_seek: bool
       continue
     for frame in _decode(packet, consumer):
       consumer.add(frame)
-    if video.late or audio.late or (video.done and audio.done):
+    if any(c.late for c in consumers.values()) or all(c.done for c in consumers.values()):
       return
 
 

@@ -58,7 +58,8 @@ def training_dataset(
   Returns:
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
     `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split, subset or slice), `LABEL`
-    int64 `[B]`, `KEY` string `[B]`.
+    int64 `[B]`, `KEY` string `[B]`. Where the records hold no pictures there is no `VIDEO`,
+    and where they hold no sound no `AUDIO`.
 
   Raises:
     FileNotFoundError: no data set, or files of it are missing.
@@ -77,8 +78,8 @@ def training_dataset(
     )
     record = draws.draw_record(uniforms[0], element, reader.num_records, seed, sampling)
     stored = reader.read(record)
-    video, audio = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
-    return _example(video, audio, stored, record)
+    example = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
+    return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(first_step * batch_size, tf.int64.max)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
@@ -123,8 +124,8 @@ def evaluation_dataset(
   def load(position: Tensor) -> types.Batch:
     record, window = position // windows_per_clip, position % windows_per_clip
     stored = reader.read(record)
-    video, audio = clip_loader.even_example(stored, clip, window, windows_per_clip)
-    return _example(video, audio, stored, record)
+    example = clip_loader.even_example(stored, clip, window, windows_per_clip)
+    return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(reader.num_records * windows_per_clip)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
@@ -137,7 +138,9 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
     raise ValueError(f"batch_size is {batch_size}; expected 1 or more.")
   reader = RecordReader(data_dir, split)
   duration_sec = reader.info.clip_duration_sec
-  for name, wanted_sec in (("audio_sec", clip.audio_sec), ("video_sec", clip.video_sec)):
+  for modality in reader.info.modalities:
+    name = f"{modality}_sec"
+    wanted_sec = getattr(clip, name)
     if wanted_sec > duration_sec:
       raise ValueError(
         f"ClipSpec.{name} is {wanted_sec:g} s, but the clips in {data_dir!r} last "
@@ -178,10 +181,9 @@ def _options(num_threads: Optional[int]) -> tf.data.Options:
   return options
 
 
-def _example(video: Tensor, audio: Tensor, stored: StoredClip, record: Tensor) -> types.Batch:
+def _with_facts(example: types.Batch, stored: StoredClip, record: Tensor) -> types.Batch:
   return {
-    types.VIDEO: video,
-    types.AUDIO: audio,
+    **example,
     types.INDEX: record,
     types.LABEL: stored.label,
     types.KEY: stored.key,

@@ -1,10 +1,11 @@
 """Reading single clips, in graph, by their number."""
 
 import os
-from typing import NamedTuple, Union
+from typing import NamedTuple, Optional, Union
 
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data import schema
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
@@ -14,18 +15,18 @@ class StoredClip(NamedTuple):
   """A clip as it is stored.
 
   Attributes:
-    frames: string `[T]`, JPEG bytes.
-    waveform: float32 `[samples, channels]`.
-    sample_rate_hz: number, the same for all clips of a data set.
-    frame_rate_hz: float32 scalar.
+    frames: string `[T]`, JPEG bytes; None where the data set has no pictures.
+    waveform: float32 `[samples, channels]`; None where the data set has no sound.
+    sample_rate_hz: number, the same for all clips of a data set; 0 without sound.
+    frame_rate_hz: float32 scalar; None without pictures.
     label: int64 scalar, the first label; -1 if there is none.
     key: string scalar, id of the example.
   """
 
-  frames: Tensor
-  waveform: Tensor
+  frames: Optional[Tensor]
+  waveform: Optional[Tensor]
   sample_rate_hz: int
-  frame_rate_hz: Tensor
+  frame_rate_hz: Optional[Tensor]
   label: Tensor
   key: Tensor
 
@@ -101,26 +102,34 @@ class RecordReader:
     return self._paths[self._file_numbers[record]]
 
   def _parse(self, serialized: Tensor, record: Tensor) -> StoredClip:
+    modalities = self.info.modalities
     context, lists = tf.io.parse_single_sequence_example(
-      serialized, schema.context_spec(), schema.sequence_spec()
+      serialized, schema.context_spec(modalities), schema.sequence_spec(modalities)
     )
-    check = self._check(context, record)
-    with tf.control_dependencies([check]):
-      samples = tf.identity(lists[schema.WAVEFORM].values)
+    frames, waveform = None, None
+    with tf.control_dependencies([self._check(context, record)]):
+      if types.VIDEO in modalities:
+        frames = tf.identity(lists[schema.IMAGE_ENCODED])
+      if types.AUDIO in modalities:
+        waveform = tf.reshape(lists[schema.WAVEFORM].values, [-1, self.info.num_channels])
     labels = context[schema.LABEL_INDEX].values
     return StoredClip(
-      frames=lists[schema.IMAGE_ENCODED],
-      waveform=tf.reshape(samples, [-1, self.info.num_channels]),
+      frames=frames,
+      waveform=waveform,
       sample_rate_hz=self.info.sample_rate_hz,
-      frame_rate_hz=context[schema.IMAGE_FRAME_RATE],
+      frame_rate_hz=context.get(schema.IMAGE_FRAME_RATE),
       label=tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)[0],
       key=context[schema.EXAMPLE_ID],
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:
-    found = [context[key] for key in (schema.CLIP_INDEX, schema.NUM_CHANNELS, schema.SAMPLE_RATE)]
-    expected = [self._numbers[record], self.info.num_channels, float(self.info.sample_rate_hz)]
-    names = ["clip/index", ", channels", ", sample rate"]
+    keys, names = [schema.CLIP_INDEX], ["clip/index"]
+    expected = [self._numbers[record]]
+    if types.AUDIO in self.info.modalities:
+      keys += [schema.NUM_CHANNELS, schema.SAMPLE_RATE]
+      names += [", channels", ", sample rate"]
+      expected += [self.info.num_channels, float(self.info.sample_rate_hz)]
+    found = [context[key] for key in keys]
     return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),
       ["A record of", self._path(record), "is not what dataset_info.json says. Found"]

@@ -47,26 +47,18 @@ def encode_example(
 
   Returns:
     A serialised `tf.train.SequenceExample` from which a reader that does as DMVR gets the
-    very samples of `content.waveform`: this is checked.
+    very samples of `content.waveform`: this is checked. What there is no content of has no
+    features in it.
 
   Raises:
     ValueError: the content is not of the shapes and ranges of `Content`, or what was
       written does not read back.
   """
   _check_content(content)
-  num_samples, num_channels = content.waveform.shape
-  height, width = content.frames.shape[1:3]
   known_by_reading = () if content.label is None else (content.label,)
   labels = clip.labels or known_by_reading
   label_text = [os.fsencode(label) for label in labels]
   context = {
-    schema.IMAGE_FORMAT: _bytes([b"JPEG"]),
-    schema.IMAGE_HEIGHT: _ints([height]),
-    schema.IMAGE_WIDTH: _ints([width]),
-    schema.IMAGE_FRAME_RATE: _floats([frame_rate_hz]),
-    schema.SAMPLE_RATE: _floats([sample_rate_hz]),
-    schema.NUM_CHANNELS: _ints([num_channels]),
-    schema.NUM_SAMPLES: _ints([num_samples]),
     schema.LABEL_INDEX: _ints(
       [label_names.index(label) for label in labels if label in label_names]
     ),
@@ -81,16 +73,11 @@ def encode_example(
   }
   if content.sound_replaced is not None:
     context[schema.SOUND_REPLACED] = _ints([int(content.sound_replaced)])
-  lists = {
-    schema.IMAGE_ENCODED: [
-      _bytes([frame]) for frame in encode_frames(content.frames, frame_rate_hz, jpeg)
-    ],
-    schema.IMAGE_TIMESTAMP: [_ints([time]) for time in content.timestamps_us.tolist()],
-    schema.WAVEFORM: [_floats(content.waveform.ravel().tolist())],
-  }
-  if content.boxes is not None:
-    for key, side in zip(schema.BBOX_KEYS, content.boxes.T.tolist()):
-      lists[key] = [_floats([value]) for value in side]
+  lists = {}
+  if content.frames is not None:
+    _add_pictures(context, lists, content, frame_rate_hz, jpeg)
+  if content.waveform is not None:
+    _add_sound(context, lists, content.waveform, sample_rate_hz)
   example = tf.train.SequenceExample(
     context=tf.train.Features(feature=context),
     feature_lists=tf.train.FeatureLists(
@@ -98,7 +85,8 @@ def encode_example(
     ),
   )
   serialized = example.SerializeToString(deterministic=True)
-  _check_sound(serialized, content.waveform)
+  if content.waveform is not None:
+    _check_sound(serialized, content.waveform)
   return serialized
 
 
@@ -195,8 +183,50 @@ def _sound_parser():
   return parse
 
 
+def _add_pictures(
+  context: dict[str, tf.train.Feature],
+  lists: dict[str, list[tf.train.Feature]],
+  content: Content,
+  frame_rate_hz: float,
+  jpeg: JpegSettings,
+) -> None:
+  height, width = content.frames.shape[1:3]
+  context[schema.IMAGE_FORMAT] = _bytes([b"JPEG"])
+  context[schema.IMAGE_HEIGHT] = _ints([height])
+  context[schema.IMAGE_WIDTH] = _ints([width])
+  context[schema.IMAGE_FRAME_RATE] = _floats([frame_rate_hz])
+  encoded = encode_frames(content.frames, frame_rate_hz, jpeg)
+  lists[schema.IMAGE_ENCODED] = [_bytes([frame]) for frame in encoded]
+  lists[schema.IMAGE_TIMESTAMP] = [_ints([time]) for time in content.timestamps_us.tolist()]
+  if content.boxes is not None:
+    for key, side in zip(schema.BBOX_KEYS, content.boxes.T.tolist()):
+      lists[key] = [_floats([value]) for value in side]
+
+
+def _add_sound(
+  context: dict[str, tf.train.Feature],
+  lists: dict[str, list[tf.train.Feature]],
+  waveform: np.ndarray,
+  sample_rate_hz: int,
+) -> None:
+  num_samples, num_channels = waveform.shape
+  context[schema.SAMPLE_RATE] = _floats([sample_rate_hz])
+  context[schema.NUM_CHANNELS] = _ints([num_channels])
+  context[schema.NUM_SAMPLES] = _ints([num_samples])
+  lists[schema.WAVEFORM] = [_floats(waveform.ravel().tolist())]
+
+
 def _check_content(content: Content) -> None:
-  frames, waveform = content.frames, content.waveform
+  if content.frames is None and content.waveform is None:
+    raise ValueError("A clip has neither frames nor a waveform; expected one of them at least.")
+  if content.frames is not None:
+    _check_pictures(content)
+  if content.waveform is not None:
+    _check_waveform(content.waveform)
+
+
+def _check_pictures(content: Content) -> None:
+  frames = content.frames
   if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
     raise ValueError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, W, 3].")
   if len(content.timestamps_us) != len(frames) or np.any(np.diff(content.timestamps_us) <= 0):
@@ -204,6 +234,13 @@ def _check_content(content: Content) -> None:
       f"{len(frames)} frames come with {len(content.timestamps_us)} timestamps; expected one "
       "a frame, strictly increasing."
     )
+  if content.boxes is not None and content.boxes.shape != (len(frames), 4):
+    raise ValueError(
+      f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one a frame."
+    )
+
+
+def _check_waveform(waveform: np.ndarray) -> None:
   if waveform.dtype != np.float32 or waveform.ndim != 2 or not waveform.size:
     raise ValueError(
       f"The waveform is {waveform.dtype} {waveform.shape}; expected float32 [samples, channels]."
@@ -212,10 +249,6 @@ def _check_content(content: Content) -> None:
     raise ValueError("The waveform holds values that are not finite.")
   if np.max(np.abs(waveform)) > 1:
     raise ValueError(f"The waveform's peak is {np.max(np.abs(waveform)):g}; expected at most 1.")
-  if content.boxes is not None and content.boxes.shape != (len(frames), 4):
-    raise ValueError(
-      f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one a frame."
-    )
 
 
 def _check_sound(serialized: bytes, waveform: np.ndarray) -> None:

@@ -2,13 +2,16 @@
 
 A record is a MediaSequence `tf.train.SequenceExample` that holds one whole
 clip (about 10 s). DMVR and Scenic read the same keys, so a data set built here
-can be read there and the other way round.
+can be read there and the other way round. A record of one modality has none of
+the features that describe the other.
 """
 
-
+from collections.abc import Sequence
 from typing import Union
 
 import tensorflow as tf
+
+from avssl_tf import types
 
 # Feature lists.
 IMAGE_ENCODED = "image/encoded"  # JPEG bytes, one step a frame
@@ -41,21 +44,31 @@ SOUND_REPLACED = "avssl/sound_replaced"  # 1: another clip's sound, 0: its own; 
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
 
 
-def context_spec() -> dict[str, Union[tf.io.FixedLenFeature, tf.io.VarLenFeature]]:
-  """The context features that the pipeline reads from a record."""
+def context_spec(
+  modalities: Sequence[str] = types.MODALITIES,
+) -> dict[str, Union[tf.io.FixedLenFeature, tf.io.VarLenFeature]]:
+  """The context features that the pipeline reads from a record that holds `modalities`."""
+  of_modality = {
+    types.VIDEO: {IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32)},
+    types.AUDIO: {
+      SAMPLE_RATE: tf.io.FixedLenFeature([], tf.float32),
+      NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64),
+    },
+  }
   return {
-    IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32),
-    SAMPLE_RATE: tf.io.FixedLenFeature([], tf.float32),
-    NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64),
+    **{key: value for name in modalities for key, value in of_modality[name].items()},
     LABEL_INDEX: tf.io.VarLenFeature(tf.int64),
     EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string),
     CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
   }
 
 
-def sequence_spec() -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
-  """The feature lists that the pipeline reads from a record."""
-  return {
-    IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string),
-    WAVEFORM: tf.io.VarLenFeature(tf.float32),
+def sequence_spec(
+  modalities: Sequence[str] = types.MODALITIES,
+) -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
+  """The feature lists that the pipeline reads from a record that holds `modalities`."""
+  of_modality = {
+    types.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
+    types.AUDIO: {WAVEFORM: tf.io.VarLenFeature(tf.float32)},
   }
+  return {key: value for name in modalities for key, value in of_modality[name].items()}

@@ -1,4 +1,4 @@
-"""A contact sheet: clips as rows of frames above their spectrograms."""
+"""A contact sheet: clips as rows of frames above their spectrograms, or one of the two."""
 
 import math
 from collections.abc import Sequence
@@ -39,13 +39,16 @@ def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
   figure.suptitle(title, fontsize=10, parse_math=False)
   panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.02, wspace=0.02)
   for clip, panel in zip(clips, panels.flat):
-    top, bottom = panel.subplots(2, 1, height_ratios=(1.1, 1))
+    heights = [1.1] * bool(clip.frames) + [1] * (clip.waveform is not None)
+    axes = panel.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     label = ", ".join(clip.labels) or "no label"
     name = f"{label}   {clip.example_id[-48:]}"
-    top.set_title(name, fontsize=7, pad=2, parse_math=False)
-    top.imshow(filmstrip(clip))
-    top.axis("off")
-    _draw_sound(bottom, clip)
+    axes[0].set_title(name, fontsize=7, pad=2, parse_math=False)
+    if clip.frames:
+      axes[0].imshow(filmstrip(clip))
+      axes[0].axis("off")
+    if clip.waveform is not None:
+      _draw_sound(axes[-1], clip)
   return figure
 
 
@@ -90,6 +93,5 @@ def _draw_sound(axes, clip: Record) -> None:
   axes.set_yticks([])
   peak = float(np.max(np.abs(clip.waveform)))
   rms = float(np.sqrt(np.mean(np.square(clip.waveform))))
-  axes.set_xlabel(
-    f"s     peak {peak:.3f}, RMS {rms:.3f}, {len(clip.frames)} frames", fontsize=6, labelpad=1
-  )
+  frames = f", {len(clip.frames)} frames" if clip.frames else ""
+  axes.set_xlabel(f"s     peak {peak:.3f}, RMS {rms:.3f}{frames}", fontsize=6, labelpad=1)

@@ -38,13 +38,19 @@ class TrainingData:
 
     Raises:
       FileNotFoundError: there is none in `data_dir`.
-      ValueError: it has no such split, or the split is too small.
+      ValueError: it lacks pictures or sound, has no such split, or the split is too small.
     """
     self.data_dir = os.fspath(data_dir)
     self.split = split
     self.clip = clip
     self.batch_size = batch_size
     self.info = dataset_info.DatasetInfo.load(self.data_dir)
+    missing = [name for name in types.MODALITIES if name not in self.info.modalities]
+    if missing:
+      raise ValueError(
+        f"The records in {self.data_dir!r} have no {missing[0]}, and training needs clips of "
+        "both: build a data set of videos with sound, or evaluate on this one."
+      )
     self.num_videos = self.info.num_clips(split)
     self.sample_rate_hz = clip.output_rate_hz(self.info.sample_rate_hz)
     self._augmentation = augmentation

@@ -21,6 +21,8 @@ from tests.data.toy_records import (
   encode,
   first_samples,
   frame_numbers,
+  merge,
+  record,
   take,
   write,
 )
@@ -55,6 +57,61 @@ class WindowsTest(ToyRecordsCase):
     data = take(self.training(clip=clip), 2)
     self.assertAllEqual(first_samples(data[types.AUDIO]) < 1, [True] * 8)
     self.assert_shape(data[types.VIDEO], (8, NUM_STORED_FRAMES, 16, 16, 3))
+
+
+class OneModalityTest(ToyRecordsCase):
+  """Clips of 2, 1.6 and 1 seconds that have pictures alone, or sound alone."""
+
+  def write_alone(self, modality):
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    self.data_dir = folder.name
+    lengths = (20, 16, 10)
+    stored = [record(i, n, label=i, modalities=[modality]) for i, n in enumerate(lengths)]
+    write(self.data_dir, [stored], [modality])
+
+  def test_pictures_alone(self):
+    self.write_alone(types.VIDEO)
+    data = take(self.training(batch_size=3, augmentation=None), 60)
+    self.assertEqual(set(data), {types.VIDEO, types.INDEX, types.LABEL, types.KEY})
+    first = frame_numbers(data[types.VIDEO])[:, 0]
+    for index, last in enumerate((16, 12, 6)):
+      starts = first[data[types.INDEX] == index]
+      self.assertEqual((starts.min(), starts.max()), (0, last))
+    augmented = take(self.training(batch_size=3), 2)
+    self.assert_shape(augmented[types.VIDEO], (6, 4, 16, 16, 3))
+
+  def test_windows_of_pictures_are_spread_over_each_clip(self):
+    self.write_alone(types.VIDEO)
+    data = merge(self.evaluation(windows_per_clip=3).as_numpy_iterator())
+    self.assertNotIn(types.AUDIO, data)
+    first = frame_numbers(data[types.VIDEO])[:, 0].reshape(3, 3)
+    self.assertAllEqual(first, [[0, 8, 16], [0, 6, 12], [0, 3, 6]])
+
+  def test_sound_alone(self):
+    self.write_alone(types.AUDIO)
+    data = take(self.training(batch_size=3), 60)
+    self.assertEqual(set(data), {types.AUDIO, types.INDEX, types.LABEL, types.KEY})
+    self.assert_shape(data[types.AUDIO], (180, 800, 2))
+    self.assertAllEqual(data[types.LABEL], data[types.INDEX])
+    even = merge(self.evaluation(windows_per_clip=3).as_numpy_iterator())
+    first = first_samples(even[types.AUDIO]).reshape(3, 3)
+    self.assertAllEqual(first, [[0, 600, 1200], [0, 400, 800], [0, 100, 200]])
+
+  def test_settings_of_what_is_not_there_do_not_matter(self):
+    self.write_alone(types.VIDEO)
+    take(self.training(batch_size=3, clip=dataclasses.replace(CLIP, audio_sec=60.0)), 1)
+    with self.assertRaisesRegex(ValueError, "ClipSpec.video_sec is 6 s"):
+      self.training(batch_size=3, clip=dataclasses.replace(CLIP, num_frames=60))
+
+  def test_a_clip_that_is_too_short_is_named(self):
+    for modality, changes, found in (
+      (types.VIDEO, {"num_frames": 12}, r"clip2@0.000.*many stored frames:.*\[10\].*\[12\]"),
+      (types.AUDIO, {"audio_sec": 1.2}, r"clip2@0.000.*many samples:.*\[1000\].*\[1200\]"),
+    ):
+      self.write_alone(modality)
+      with self.assertRaisesRegex(tf.errors.InvalidArgumentError, found):
+        list(self.evaluation(clip=dataclasses.replace(CLIP, **changes)))
 
 
 class AugmentationTest(ToyRecordsCase):

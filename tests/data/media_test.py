@@ -73,6 +73,38 @@ class VariantsTest(parameterized.TestCase):
       media.probe(path)
       media.read_clip(path, 0.0, 4.0)
 
+  @parameterized.parameters("no_sound.mp4", "silent.mp4", "surround.mkv", "sound_later.mp4")
+  def test_pictures_alone(self, name):
+    path = os.path.join(self.folder, name)
+    info = media.probe(path, ["video"])
+    self.assertEqual((info.height, info.width, info.num_channels), (90, 160, 0))
+    self.assertAlmostEqual(info.duration_sec, 5.28, delta=0.05)
+    clip = media.read_clip(path, 2.0, 4.0, short_side=90, modalities=["video"])
+    self.assertIsNone(clip.waveform)
+    self.assertLen(clip.timestamps_us, 32)
+    for k in range(0, 32, 5):  # The start of the sound is of no account.
+      expected = media_variants.source_pictures()[int((2 + k / 16) * 25 + 1e-6)]
+      self.assertLess(np.abs(expected.astype(np.float32) - clip.frames[k]).mean(), 6.0)
+
+  @parameterized.parameters("no_pictures.mp4", "surround.mkv", "opus_vp9.webm", "variable_rate.mkv")
+  def test_sound_alone(self, name):
+    path = os.path.join(self.folder, name)
+    info = media.probe(path, ["audio"])
+    self.assertEqual((info.height, info.frame_rate_hz), (0, 0))
+    clip = media.read_clip(path, 1.0, 3.0, num_channels=None, modalities=["audio"])
+    self.assertIsNone(clip.frames)
+    self.assertIsNone(clip.timestamps_us)
+    self.assertEqual(clip.waveform.shape, (48000, info.num_channels))
+    if name != "no_pictures.mp4":  # With pictures, from the same time line.
+      both = media.read_clip(path, 1.0, 3.0, num_channels=None)
+      np.testing.assert_allclose(clip.waveform, both.waveform, atol=2e-3)
+
+  @parameterized.parameters("truncated.mp4", "truncated.mkv", "index_lost.mp4", "text.mp4")
+  def test_damage_is_found_in_either_modality(self, name):
+    for modality in ("video", "audio"):
+      with self.assertRaisesRegex(media.MediaError, "truncated|not a video"):
+        media.probe(os.path.join(self.folder, name), [modality])
+
   def test_truncated_file_gives_what_it_still_holds(self):
     path = os.path.join(self.folder, "truncated.mp4")
     self.assertLen(media.read_clip(path, 0.0, 1.5).frames, 24)
@@ -103,6 +135,32 @@ class VariantsTest(parameterized.TestCase):
     with self.assertRaisesRegex(media.MediaError, problem):
       media.read_clip(path, 0.0, 4.5)
     self.assertLen(media.read_clip(path, 0.0, 2.0).frames, 32)
+
+
+class SoundFilesTest(media_variants.MediaTestCase):
+  """Files of sound: a tone whose level tells the second."""
+
+  @parameterized.parameters(
+    ("a.wav", "pcm_s16le", 44100), ("a.flac", "flac", 44100), ("a.ogg", "libopus", 48000),
+    ("a.mp3", "libmp3lame", 44100), ("a.m4a", "aac", 44100),
+  )  # fmt: skip
+  def test_clip_deep_in_a_file(self, name, codec, rate_hz):
+    levels = np.repeat(np.arange(1, 25) / 25, 48000).astype(np.float32)
+    samples = 2 * media_variants.sine(24.0) * levels
+    path = self.write(name, None, samples, audio_codec=codec, audio_rate_hz=rate_hz)
+    info = media.probe(path, ["audio"])
+    self.assertEqual((info.sample_rate_hz, info.num_channels), (rate_hz, 1))
+    self.assertAlmostEqual(info.duration_sec, 24.0, delta=0.08)
+    for start_sec in (0.0, 15.0, 22.0):
+      clip = media.read_clip(path, start_sec, start_sec + 2, modalities=["audio"])
+      found = np.abs(clip.waveform[:, 0]).reshape(4, -1).max(axis=1)
+      second = int(start_sec)
+      expected = levels[[k * 48000 + 24000 for k in (second, second, second + 1, second + 1)]]
+      np.testing.assert_allclose(found[[0, 2, 3]], expected[[0, 2, 3]], atol=0.05)
+    with self.assertRaisesRegex(media.MediaError, "no video stream"):
+      media.probe(path)
+    whole = media.read_clip(path, 0.0, info.duration_sec, modalities=["audio"])
+    self.assertLen(whole.waveform, round(info.duration_sec * 24000))
 
 
 class ErrorsTest(media_variants.MediaTestCase):

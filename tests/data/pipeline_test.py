@@ -89,7 +89,7 @@ class TrainingDatasetTest(ToyRecordsCase):
     self.assertEqual(parameters["sampling"].default, "independent")
 
   def _no_example(self, stored, clip, augmentation, uniforms):
-    return tf.zeros([1], tf.uint8), tf.zeros([1])
+    return {types.VIDEO: tf.zeros([1], tf.uint8), types.AUDIO: tf.zeros([1])}
 
 
 class EvaluationDatasetTest(ToyRecordsCase):

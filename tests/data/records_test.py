@@ -1,5 +1,6 @@
 """Tests of records: what is written is what others read."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -97,6 +98,29 @@ class RecordsTest(test_base.TestCase):
     )
     self.assertLen(lists[schema.IMAGE_ENCODED], 4)
     self.assertEqual(context[schema.CLIP_INDEX], 0)
+
+  def test_a_record_of_one_modality_has_no_features_of_the_other(self):
+    content = _content(self.rng)
+    alone = {
+      "video": dataclasses.replace(content, waveform=None),
+      "audio": dataclasses.replace(content, frames=None, timestamps_us=None),
+    }
+    prefixes = {"video": "image/", "audio": "WAVEFORM/"}
+    whole = tf.train.SequenceExample.FromString(_encode(content))
+    for modality, other in (("video", "audio"), ("audio", "video")):
+      record = records.with_index(_encode(alone[modality]), 0)
+      example = tf.train.SequenceExample.FromString(record)
+      for part, of_both in (
+        (example.context.feature, whole.context.feature),
+        (example.feature_lists.feature_list, whole.feature_lists.feature_list),
+      ):
+        expected = {key for key in of_both if not key.startswith(prefixes[other])}
+        self.assertEqual(set(part) - {schema.CLIP_INDEX}, expected)
+      tf.io.parse_single_sequence_example(
+        record, schema.context_spec([modality]), schema.sequence_spec([modality])
+      )
+    with self.assertRaisesRegex(ValueError, "neither frames nor a waveform"):
+      _encode(dataclasses.replace(alone["video"], frames=None))
 
   def test_labels_that_are_unknown_have_no_index(self):
     for labels, texts, indexes in (

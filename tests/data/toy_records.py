@@ -7,6 +7,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records, schema
 from tests import test_base
 
@@ -24,16 +25,19 @@ ONLY_CROP = pipeline.Augmentation(
 )
 
 
-def record(index, num_frames=NUM_STORED_FRAMES, num_channels=2, label=None):
+def record(
+  index, num_frames=NUM_STORED_FRAMES, num_channels=2, label=None, modalities=types.MODALITIES
+):
   """A clip that tells its parts: frames by their grey level, sound as a ramp over time."""
   levels = 10 * np.arange(num_frames) + 20
   frames = np.broadcast_to(levels[:, None, None, None], (num_frames, SIZE, SIZE, 3))
   num_samples = round(num_frames / FRAME_RATE_HZ * SAMPLE_RATE_HZ)
   ramp = np.arange(num_samples, dtype=np.float32) / (DURATION_SEC * SAMPLE_RATE_HZ)
+  seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
   content = clips.Content(
-    frames=frames.astype(np.uint8),
-    timestamps_us=np.arange(num_frames) * 100_000,
-    waveform=np.stack([ramp, -ramp], axis=1)[:, :num_channels],
+    frames=frames.astype(np.uint8) if seen else None,
+    timestamps_us=np.arange(num_frames) * 100_000 if seen else None,
+    waveform=np.stack([ramp, -ramp], axis=1)[:, :num_channels] if heard else None,
     label=None if label is None else LABELS[label],
   )
   return encode(index, content)
@@ -55,7 +59,7 @@ def encode(index, content):
   return records.with_index(encoded, index)
 
 
-def write(folder, shards):
+def write(folder, shards, modalities=types.MODALITIES):
   """Writes a data set of one split "train" whose shards hold the given records."""
   table = []
   for number, shard in enumerate(shards):
@@ -80,6 +84,7 @@ def write(folder, shards):
     sample_rate_hz=SAMPLE_RATE_HZ,
     num_channels=2,
     clip_duration_sec=DURATION_SEC,
+    modalities=list(modalities),
   )
   info.save(folder)
 

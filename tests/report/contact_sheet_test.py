@@ -1,5 +1,6 @@
 """Tests of the contact sheet."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -52,6 +53,17 @@ class ContactSheetTest(absltest.TestCase):
     figure = contact_sheet.draw([_clip(name="cost$_{in$.mp4")], "mine$_{$")
     with tempfile.TemporaryDirectory() as folder:
       figure.savefig(os.path.join(folder, "sheet.png"))
+
+  def test_clips_of_one_modality(self):
+    silent = dataclasses.replace(_clip(), waveform=None, sample_rate_hz=0.0, num_samples=0)
+    unseen = dataclasses.replace(_clip(), frames=[], height=0, width=0, frame_rate_hz=0.0)
+    for clip in (silent, unseen):
+      figure = contact_sheet.draw([clip, clip], "title")
+      self.assertLen(figure.axes, 2)
+      with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "sheet.png")
+        figure.savefig(path)
+        self.assertGreater(cv2.imread(path).std(), 20)
 
   def test_the_sheet_is_saved(self):
     for count in (1, 4):

@@ -25,6 +25,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data.building import finish, plan, shards, subsets, workers
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
@@ -136,7 +137,9 @@ class _Build:
       self._journal.forget(failed)
     probes = self._probe(generations)
     num_channels = recipe.reader.num_channels
-    if num_channels is None:
+    if types.AUDIO not in recipe.modalities:
+      num_channels = 0
+    elif num_channels is None:
       num_channels = plan.common_num_channels(probes or {})
     clips, failures = plan.plan_clips(recipe.requests, probes, recipe.cutting)
     # Nobody knows how many clips a file that failed would have given: files are counted first.
@@ -183,7 +186,9 @@ class _Build:
       )
     missing = sum(path not in self._journal.probes for path in paths)
     with ProgressBar("Probing", "file", len(paths), len(paths) - missing) as bar:
-      self._journal.probe_missing(paths, self._recipe.reader, self._num_workers, bar.reach)
+      self._journal.probe_missing(
+        paths, self._recipe.reader, self._recipe.modalities, self._num_workers, bar.reach
+      )
     return {path: self._journal.probes[path] for path in paths}
 
   def _encode(
@@ -216,6 +221,7 @@ class _Build:
 
   def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:
     recipe = self._recipe
+    measured = shard.split == TRAINING_SPLIT and types.AUDIO in recipe.modalities
     return shards.ShardTask(
       clips=shard.clips,
       reader=recipe.reader,
@@ -223,7 +229,8 @@ class _Build:
         recipe.name,
         tuple(recipe.label_names),
         recipe.jpeg,
-        recipe.spectrogram if shard.split == TRAINING_SPLIT else None,
+        tuple(recipe.modalities),
+        recipe.spectrogram if measured else None,
       ),
       data_path=self._folder.work_path(generation, shard.name),
       state_path=self._folder.state_path(generation, shard.name),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import types
 from avssl_tf.data import spectrogram_statistics
 from avssl_tf.data.building import shards
 from avssl_tf.data.building.plan import PlannedShard
@@ -80,19 +81,20 @@ def dataset_info(
       sums, recipe.spectrogram.num_bins
     )
   settings = recipe.settings()
+  modalities = settings["modalities"]
   versions = {
     "numpy": np.__version__, "opencv": cv2.__version__, "tensorflow": tf.__version__
   }
   return DatasetInfo(
     name=recipe.name,
     splits=splits,
-    frame_rate_hz=float(recipe.reader.frame_rate_hz),
+    frame_rate_hz=float(recipe.reader.frame_rate_hz) if types.VIDEO in modalities else 0.0,
     frame_size=size,
-    sample_rate_hz=int(recipe.reader.sample_rate_hz),
+    sample_rate_hz=int(recipe.reader.sample_rate_hz) if types.AUDIO in modalities else 0,
     num_channels=num_channels,
     clip_duration_sec=float(recipe.cutting.clip_duration_sec),
     subsets=subsets,
-    modalities=list(recipe.modalities),
+    modalities=modalities,
     label_names=list(recipe.label_names),
     spectrogram_statistics=statistics,
     build={

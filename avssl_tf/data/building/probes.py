@@ -28,7 +28,7 @@ class Probe:
     size: bytes.
     mtime_ns: time of its last change.
     duration_sec: common span of picture and sound.
-    num_channels: of the sound.
+    num_channels: of the sound; 0 where sound is not asked for.
     reason: why the file cannot be used; the two fields above mean nothing then.
   """
 
@@ -58,6 +58,7 @@ class ProbeJournal:
     self,
     paths: Sequence[str],
     reader: Reader,
+    modalities: Sequence[str],
     num_workers: int,
     on_progress: Callable[[int], None],
   ) -> None:
@@ -66,12 +67,13 @@ class ProbeJournal:
     Args:
       paths: files.
       reader: what probes them.
+      modalities: what they must have.
       num_workers: number of processes.
       on_progress: called with the number of files begun.
     """
     missing = [path for path in paths if path not in self.probes]
     tasks = [
-      (reader, missing[i : i + _PROBES_PER_TASK])
+      (reader, modalities, missing[i : i + _PROBES_PER_TASK])
       for i in range(0, len(missing), _PROBES_PER_TASK)
     ]
     with open(self._path, "a", encoding="utf-8") as f:
@@ -100,18 +102,22 @@ class ProbeJournal:
         f.writelines(whole)
 
 
-def _probe_files(task: tuple[Reader, list[str]], monitor: workers.Monitor) -> list[Probe]:
-  reader, paths = task
-  return [_probe_file(reader, path, item, monitor) for item, path in enumerate(paths)]
+def _probe_files(
+  task: tuple[Reader, Sequence[str], list[str]], monitor: workers.Monitor
+) -> list[Probe]:
+  reader, modalities, paths = task
+  return [_probe_file(reader, modalities, path, item, monitor) for item, path in enumerate(paths)]
 
 
-def _probe_file(reader: Reader, path: str, item: int, monitor: workers.Monitor) -> Probe:
+def _probe_file(
+  reader: Reader, modalities: Sequence[str], path: str, item: int, monitor: workers.Monitor
+) -> Probe:
   if item in monitor.skip:
     return Probe(path, *_stat(path), reason=monitor.skip[item])
   monitor.begin(item)
   size, mtime_ns = _stat(path)
   try:
-    duration_sec, num_channels = reader.probe(path)
+    duration_sec, num_channels = reader.probe(path, modalities)
   except (MediaError, OSError) as error:
     return Probe(path, size, mtime_ns, reason=reason_of(error))
   except Exception as error:

@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import ClassVar, Optional
 
 import numpy as np
 
+from avssl_tf import types
 from avssl_tf.data import media
 from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -13,7 +15,7 @@ from avssl_tf.data.synthetic.planar import PlanarWorld
 
 @dataclasses.dataclass(frozen=True)
 class MediaReader:
-  """Reads clips of video files.
+  """Reads clips of video files, or of sound files where sound alone is asked for.
 
   Attributes:
     frame_rate_hz: rate that frames are taken at.
@@ -28,12 +30,12 @@ class MediaReader:
   num_channels: Optional[int] = 1
   needs_probe: ClassVar[bool] = True
 
-  def probe(self, path: str) -> tuple[float, int]:
+  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
     """Duration in seconds and number of sound channels; raises `MediaError`."""
-    info = media.probe(path)
+    info = media.probe(path, modalities)
     return info.duration_sec, info.num_channels
 
-  def read(self, clip: PlannedClip) -> Content:
+  def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
     read = media.read_clip(
       clip.path,
@@ -43,6 +45,7 @@ class MediaReader:
       short_side=self.short_side,
       sample_rate_hz=self.sample_rate_hz,
       num_channels=self.num_channels,
+      modalities=modalities,
     )
     return Content(read.frames, read.timestamps_us, read.waveform)
 
@@ -65,20 +68,21 @@ class WorldReader:
     """Rate of the world's sound."""
     return self.world.sample_rate_hz
 
-  def probe(self, path: str) -> tuple[float, int]:
+  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
     """Not needed: all clips of a world are alike."""
     raise NotImplementedError(f"Clips of a world are not probed: {path!r}.")
 
-  def read(self, clip: PlannedClip) -> Content:
+  def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Renders a clip, with the boxes of what sounds."""
     index = int(os.path.basename(clip.path))
     rendered = self.world.clip(clip.split, index)
     timestamps = np.arange(len(rendered.frames)) * (1e6 / self.frame_rate_hz)
+    seen, heard = (modality in modalities for modality in types.MODALITIES)
     return Content(
-      rendered.frames,
-      np.round(timestamps).astype(np.int64),
-      rendered.waveform[:, np.newaxis],
-      boxes=rendered.boxes,
+      rendered.frames if seen else None,
+      np.round(timestamps).astype(np.int64) if seen else None,
+      rendered.waveform[:, np.newaxis] if heard else None,
+      boxes=rendered.boxes if seen else None,
       label=self.world.label_names[rendered.label],
-      sound_replaced=rendered.audio_from != index,
+      sound_replaced=rendered.audio_from != index if heard else None,
     )

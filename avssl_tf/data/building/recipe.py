@@ -43,6 +43,13 @@ class Recipe:
   subsets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+  def __post_init__(self):
+    if not self.modalities or not set(self.modalities) <= set(types.MODALITIES):
+      raise ValueError(
+        f"Recipe.modalities is {list(self.modalities)}; expected one or both of "
+        f"{list(types.MODALITIES)}."
+      )
+
   def settings(self) -> dict[str, Any]:
     """All that the records depend on, as plain values; the requests as a fingerprint.
 
@@ -57,7 +64,7 @@ class Recipe:
       "jpeg": dataclasses.asdict(self.jpeg),
       "num_shards": self.num_shards,
       "spectrogram": self.spectrogram and self.spectrogram.id,
-      "modalities": list(self.modalities),
+      "modalities": [name for name in types.MODALITIES if name in self.modalities],
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }

@@ -37,12 +37,14 @@ class Encoding:
     dataset_name: name of the data set.
     label_names: names of the classes in order of their index.
     jpeg: how frames are compressed.
+    modalities: what records hold.
     spectrogram: what is measured on the training split; `None` measures nothing.
   """
 
   dataset_name: str
   label_names: tuple[str, ...]
   jpeg: JpegSettings
+  modalities: Sequence[str]
   spectrogram: Optional[Spectrogram]
 
 
@@ -193,7 +195,7 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
   try:
     return records.encode_example(
       clip,
-      task.reader.read(clip),
+      task.reader.read(clip, task.encoding.modalities),
       task.encoding.dataset_name,
       task.reader.frame_rate_hz,
       task.reader.sample_rate_hz,
@@ -210,12 +212,13 @@ def _count(
   state: ShardState, clip: PlannedClip, record: bytes, spectrogram: Optional[Spectrogram]
 ) -> None:
   context = tf.train.SequenceExample.FromString(record).context.feature
-  height, width = (
-    context[key].int64_list.value[0] for key in (schema.IMAGE_HEIGHT, schema.IMAGE_WIDTH)
-  )
   state.kept.append(clip.key)
   state.duration_us += clip.end_us - clip.start_us
-  state.frame_sizes[f"{height}x{width}"] += 1
+  if schema.IMAGE_HEIGHT in context:
+    height, width = (
+      context[key].int64_list.value[0] for key in (schema.IMAGE_HEIGHT, schema.IMAGE_WIDTH)
+    )
+    state.frame_sizes[f"{height}x{width}"] += 1
   for label in context[schema.LABEL_TEXT].bytes_list.value:
     state.labels[os.fsdecode(label)] += 1
   state.example_ids.append(os.fsdecode(context[schema.EXAMPLE_ID].bytes_list.value[0]))

@@ -33,13 +33,13 @@ class FakeReader:
   num_channels: ClassVar[int] = 1
   needs_probe: ClassVar[bool] = True
 
-  def probe(self, path):
+  def probe(self, path, modalities):
     words = _words(path)
     if words[0] == "unreadable":
       raise MediaError("not a video: it is a test")
     return float(words[0]), 1
 
-  def read(self, clip: PlannedClip) -> Content:
+  def read(self, clip: PlannedClip, modalities) -> Content:
     time.sleep(self.delay_sec)
     words = _words(clip.path)
     if "bad" in words and clip.start_us == float(words[2]) * 1e6:
@@ -48,11 +48,14 @@ class FakeReader:
     seed = zlib.crc32(f"{os.path.basename(clip.path)} {clip.start_us}".encode())
     rng = np.random.default_rng(seed)
     num_frames = round(seconds * self.frame_rate_hz)
-    return Content(
+    content = Content(
       rng.integers(0, 255, (num_frames, 16, 24, 3), np.uint8),
       np.arange(num_frames) * 250_000,
       rng.uniform(-0.9, 0.9, (round(seconds * 800), 1)).astype(np.float32),
     )
+    if "video" not in modalities:
+      content = dataclasses.replace(content, frames=None, timestamps_us=None)
+    return content if "audio" in modalities else dataclasses.replace(content, waveform=None)
 
 
 def _words(path):

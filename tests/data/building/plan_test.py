@@ -113,7 +113,7 @@ class ProbeJournalTest(absltest.TestCase):
   def probe(self):
     journal = ProbeJournal(self.journal_path)
     begun = []
-    journal.probe_missing(self.paths, fake_source.FakeReader(), 0, begun.append)
+    journal.probe_missing(self.paths, fake_source.FakeReader(), ["video", "audio"], 0, begun.append)
     return journal, len(begun)
 
   def test_what_is_known_is_not_probed_again(self):
