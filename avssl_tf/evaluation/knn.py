@@ -4,12 +4,38 @@ The weighted form is that of Wu et al., "Unsupervised feature learning via
 non-parametric instance discrimination", CVPR 2018, section 3.4.
 """
 
+import dataclasses
 from typing import Optional
 
+import gin
 import numpy as np
 from sklearn.preprocessing import normalize
 
-_BLOCK_SIZE = 1024
+from avssl_tf.evaluation import frozen_features
+
+# Similarities held at a time: a few arrays of 128 MiB.
+_BLOCK_ELEMENTS = 2**25
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class KNN(frozen_features.FrozenClassification):
+  """Tests frozen features by the vote of their nearest neighbours: `knn_{video,audio}`.
+
+  Attributes:
+    num_neighbors: neighbours that vote.
+    temperature: temperature of their votes; None for plain votes.
+  """
+
+  num_neighbors: int = 20
+  temperature: Optional[float] = 0.07
+
+  def accuracies(
+    self, modality, train_features, train_labels, test_features, test_labels
+  ) -> dict[str, float]:
+    """Top-1 accuracy of `predict`."""
+    rows = (train_features, train_labels, test_features, test_labels)
+    return {f"knn_{modality}": accuracy(*rows, k=self.num_neighbors, temperature=self.temperature)}
 
 
 def predict(
@@ -21,8 +47,8 @@ def predict(
 ) -> np.ndarray:
   """Predicts a class by a vote among the `k` training rows of largest cosine similarity.
 
-  Similarities are computed for a block of test rows at a time, so that memory
-  grows with the number of training rows and not with the product of both.
+  Similarities are computed for a block of test rows at a time, which is smaller
+  where there are more training rows: memory does not grow with their product.
 
   Args:
     train_features: float [N, D].
@@ -59,8 +85,9 @@ def predict(
   num_classes = int(train_labels.max()) + 1
 
   predictions = np.empty(len(queries), np.int64)
-  for start in range(0, len(queries), _BLOCK_SIZE):
-    block = slice(start, start + _BLOCK_SIZE)
+  block_size = max(1, _BLOCK_ELEMENTS // len(gallery))
+  for start in range(0, len(queries), block_size):
+    block = slice(start, start + block_size)
     similarity = queries[block] @ gallery.T
     nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
     similarity = np.take_along_axis(similarity, nearest, axis=1)

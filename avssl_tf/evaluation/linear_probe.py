@@ -1,16 +1,43 @@
 """Linear classification of frozen features."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 
+import gin
 import numpy as np
+from absl import logging
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from avssl_tf.evaluation import frozen_features
+
 _VALIDATION_SHARE = 0.2
 _MAX_ITERATIONS = 1000
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class LinearProbe(frozen_features.FrozenClassification):
+  """Tests frozen features by a linear classifier: `linear_{video,audio}`, and `..._top5`.
+
+  Attributes:
+    c_grid: inverse penalties that the classifier chooses from, on held-out training rows.
+  """
+
+  c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+
+  def accuracies(
+    self, modality, train_features, train_labels, test_features, test_labels
+  ) -> dict[str, float]:
+    """Top-1 and top-5 accuracy of `linear_probe`."""
+    found = linear_probe(
+      train_features, train_labels, test_features, test_labels, c_grid=self.c_grid
+    )
+    return {f"linear_{modality}": found.top1, f"linear_{modality}_top5": found.top5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +150,24 @@ def _choose_c(features: np.ndarray, labels: np.ndarray, c_grid: Sequence[float])
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, c: float) -> Pipeline:
+  """Fits the classifier; says so in a line, once, where it does not come to rest."""
   classifier = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=_MAX_ITERATIONS))
-  return classifier.fit(features, labels)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    classifier.fit(features, labels)
+  for warning in caught:
+    if issubclass(warning.category, ConvergenceWarning):
+      logging.warning(
+        "The linear classifier with C = %g had not converged after %d iterations; its accuracy is "
+        "that of the last one.",
+        c,
+        classifier[-1].n_iter_[0],
+      )
+    elif "number of unique classes" not in str(warning.message):  # Few clips a class are no error.
+      warnings.warn_explicit(
+        warning.message, warning.category, warning.filename, warning.lineno
+      )
+  return classifier
 
 
 def _top_k_accuracy(

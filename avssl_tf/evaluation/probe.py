@@ -8,10 +8,11 @@ import gin
 import numpy as np
 from absl import logging
 
-from avssl_tf import types
 from avssl_tf.data import pipeline
 from avssl_tf.evaluation import features as features_lib
-from avssl_tf.evaluation import knn, linear_probe, retrieval
+from avssl_tf.evaluation.knn import KNN
+from avssl_tf.evaluation.linear_probe import LinearProbe
+from avssl_tf.evaluation.retrieval import Retrieval
 from avssl_tf.models import av_model
 
 
@@ -103,33 +104,20 @@ class Probe:
         test_known.sum(),
       )
       return {}
-    result = {}
-    for modality in types.MODALITIES:
-      rows = (
-        getattr(train, f"{modality}_features")[train_known],
-        train.labels[train_known],
-        getattr(test, f"{modality}_features")[test_known],
-        test.labels[test_known],
-      )
-      linear = linear_probe.linear_probe(*rows, c_grid=self.c_grid)
-      result[f"probe/linear_{modality}"] = linear.top1
-      result[f"probe/linear_{modality}_top5"] = linear.top5
-      result[f"probe/knn_{modality}"] = knn.accuracy(
-        *rows, k=self.num_neighbors, temperature=self.knn_temperature
-      )
-    return result
+    protocols = (
+      LinearProbe(c_grid=self.c_grid),
+      KNN(num_neighbors=self.num_neighbors, temperature=self.knn_temperature),
+    )
+    return {
+      f"probe/{name}": value
+      for protocol in protocols
+      for name, value in protocol.scores(train, test).items()
+    }
 
   def retrieval_scores(self, test: features_lib.Features) -> dict[str, float]:
     """Recalls of retrieval across modalities."""
-    if len(test) < self.gallery_size:
-      logging.info(
-        "Retrieval searches all %d clips of split %r: there are fewer than %d.",
-        len(test),
-        self.test_split,
-        self.gallery_size,
-      )
-    recalls = retrieval.cross_modal(test.video_embeddings, test.audio_embeddings, self.gallery_size)
-    return {f"probe/retrieval_{name}": value for name, value in recalls.items()}
+    found = Retrieval(gallery_size=self.gallery_size).scores(test, self.test_split)
+    return {f"probe/{name}": value for name, value in found.items()}
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:

@@ -47,7 +47,7 @@ def raw_input(
   Returns:
     `probe/linear_video`, `probe/linear_audio`, `probe/knn_video` and
     `probe/knn_audio`, 0..1: the names that `Probe` gives the accuracies of
-    learned features. Empty where the data has no labels.
+    learned features, of the modalities that the records have. Empty where the data has no labels.
   """
   arrays = []
   for split in (train_split, test_split):
@@ -59,9 +59,10 @@ def raw_input(
     return {}
   result = {}
   for modality in types.MODALITIES:
-    rows = (train[modality], train[types.LABEL], test[modality], test[types.LABEL])
-    result[f"probe/linear_{modality}"] = ridge_accuracy(*rows)
-    result[f"probe/knn_{modality}"] = knn.accuracy(*rows)
+    if modality in train:
+      rows = (train[modality], train[types.LABEL], test[modality], test[types.LABEL])
+      result[f"probe/linear_{modality}"] = ridge_accuracy(*rows)
+      result[f"probe/knn_{modality}"] = knn.accuracy(*rows)
   return result
 
 
@@ -74,33 +75,38 @@ def flatten(
   """Collects the labelled clips of a data set as flat vectors.
 
   Args:
-    dataset: finite, batches with `VIDEO`, `AUDIO` and `LABEL`.
+    dataset: finite, batches with `LABEL`, and with `VIDEO` and `AUDIO` or one of them.
     spectrogram: the spectrogram of the sound.
     frame_size: see `raw_input`.
     spectrogram_size: see `raw_input`.
 
   Returns:
     `VIDEO` float32 [N, T * h * w * 3] in 0..1, `AUDIO` float32
-    [N, frames * bins * channels] in dB, `LABEL` int64 [N]; N clips with a label.
+    [N, frames * bins * channels] in dB, as far as they are there, `LABEL` int64 [N]; N clips
+    with a label.
   """
 
   @tf.function(reduce_retracing=True)
-  def small(frames, waveform):
-    batch, time = tf.shape(frames)[0], frames.shape[1]
+  def small_video(frames):
     images = tf.reshape(frames, tf.concat([[-1], tf.shape(frames)[2:]], 0))
     images = _shrink(tf.cast(images, tf.float32) / 255, frames.shape[2:4], [frame_size] * 2)
-    image_values = images.shape[1] * images.shape[2] * 3
+    values = frames.shape[1] * images.shape[1] * images.shape[2] * 3
+    return tf.reshape(images, [tf.shape(frames)[0], values])
+
+  @tf.function(reduce_retracing=True)
+  def small_audio(waveform):
     bins = spectrogram(waveform)
     bins = _shrink(bins, bins.shape[1:3], [spectrogram_size] * 2)
-    return tf.reshape(images, [batch, time * image_values]), tf.reshape(bins, [batch, -1])
+    return tf.reshape(bins, [tf.shape(waveform)[0], -1])
 
-  rows = {types.VIDEO: [], types.AUDIO: [], types.LABEL: []}
+  functions = {types.VIDEO: small_video, types.AUDIO: small_audio}
+  functions = {key: f for key, f in functions.items() if key in dataset.element_spec}
+  rows = {key: [] for key in (*functions, types.LABEL)}
   for batch in dataset:
-    video, audio = small(batch[types.VIDEO], batch[types.AUDIO])
     label = batch[types.LABEL].numpy()
     known = label >= 0
-    rows[types.VIDEO].append(video.numpy()[known])
-    rows[types.AUDIO].append(audio.numpy()[known])
+    for key, function in functions.items():
+      rows[key].append(function(batch[key]).numpy()[known])
     rows[types.LABEL].append(label[known])
   return {key: np.concatenate(parts) for key, parts in rows.items()}
 
@@ -130,7 +136,7 @@ def ridge_accuracy(
   """
   scaler = StandardScaler().fit(train_inputs)
   train, test = scaler.transform(train_inputs), scaler.transform(test_inputs)
-  scale = np.mean(np.sum(np.square(train), axis=1))
+  scale = np.mean(np.sum(np.square(train), axis=1)) or 1.0  # 0 where all inputs are the same.
   gram, cross = train @ train.T / scale, test @ train.T / scale
   fitting, validation = linear_probe.holdout(train_labels)
   scores = {}

@@ -1,13 +1,95 @@
 """Retrieval across modalities: which sound goes with which video?"""
 
+import dataclasses
 from collections.abc import Sequence
 
+import gin
 import numpy as np
+from absl import logging
+
+from avssl_tf import types
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.evaluation import frozen_features
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.features import Features
+from avssl_tf.evaluation.results import Results
 
 _BLOCK_SIZE = 1024
 # Products of the same two unit vectors differ by about 1e-7 with their place in a matrix product
 # (its kernels add in different orders); what is closer than this counts as equal.
 _TIE_TOLERANCE = 1e-6
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class Retrieval:
+  """Finds the sound that belongs to a picture, and the picture that belongs to a sound.
+
+  Measured are `retrieval_audio_to_video_r{k}` (the query is a sound, the gallery holds
+  videos), `retrieval_video_to_audio_r{k}`, and their mean, `retrieval_r{k}`.
+
+  Attributes:
+    split: split, subset or slice whose first clips are searched.
+    windows_per_clip: evenly spaced windows of a clip whose embeddings are averaged.
+    batch_size: windows that go through the network at a time.
+    gallery_size: clips that are searched; all, where the split has fewer.
+    ks: for each k, how often the right clip is among the k nearest.
+  """
+
+  split: str = "test"
+  windows_per_clip: int = 1
+  batch_size: int = 64
+  gallery_size: int = 1000
+  ks: Sequence[int] = (1, 5, 10)
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "windows_per_clip", "batch_size", "gallery_size")
+    if not self.ks or min(self.ks) < 1:
+      raise ValueError(f"Retrieval.ks is {self.ks}; expected numbers of 1 or more.")
+
+  def __call__(
+    self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Measures the split, unless `results` has it.
+
+    Args:
+      encoder: the frozen network.
+      data_dir: folder of the records.
+      results: where the metrics go, under the name of the split.
+      work_dir: not used: embeddings stay in memory.
+      progress: whether to show a progress bar.
+
+    Raises:
+      FileNotFoundError: there is no data set, or files of it are missing.
+      ValueError: the split is empty, the records lack a modality, or do not go together with
+        the network.
+    """
+    del work_dir
+    info = DatasetInfo.load(data_dir)
+    modalities = frozen_features.check_modalities(types.MODALITIES, encoder, info, data_dir)
+    count = info.num_clips(self.split)
+    if not count:
+      raise ValueError(f"Split {self.split!r} of {data_dir!r} is empty: there is nothing to find.")
+    if results.get(self.split) is None:
+      searched = self.split
+      if self.gallery_size < count and not self.split.endswith("]"):
+        searched = f"{self.split}[:{self.gallery_size}]"
+      features = frozen_features.SplitFeatures(
+        encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress
+      )
+      results.put(self.split, self.scores(features.extract(searched), self.split))
+
+  def scores(self, test: Features, split: str) -> dict[str, float]:
+    """Recalls over the first clips of `split`, whose features are `test`."""
+    if len(test) < self.gallery_size:
+      logging.info(
+        "Retrieval searches all %d clips of split %r: there are fewer than %d.",
+        len(test),
+        split,
+        self.gallery_size,
+      )
+    recalls = cross_modal(test.video_embeddings, test.audio_embeddings, self.gallery_size, self.ks)
+    return {f"retrieval_{name}": value for name, value in recalls.items()}
 
 
 def recall_at_k(

@@ -1,5 +1,7 @@
 """Tests of kNN classification against a loop over neighbours."""
 
+from unittest import mock
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
@@ -33,11 +35,13 @@ class KnnTest(parameterized.TestCase):
       knn.predict(train, labels, test, k, temperature), _oracle(train, labels, test, k, temperature)
     )
 
-  def test_blocks_do_not_change_predictions(self):
+  @parameterized.parameters(1, 50, 777, 2**25)
+  def test_blocks_do_not_change_predictions(self, block_elements):
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(50, 4)), rng.normal(size=(2500, 4))
     labels = rng.integers(3, size=50)
-    whole = knn.predict(train, labels, test, 5)
+    with mock.patch.object(knn, "_BLOCK_ELEMENTS", block_elements):
+      whole = knn.predict(train, labels, test, 5)
     parts = [knn.predict(train, labels, test[i : i + 100], 5) for i in range(0, 2500, 100)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 

@@ -1,5 +1,8 @@
 """Tests of the linear probe."""
 
+import warnings
+from unittest import mock
+
 import numpy as np
 from absl.testing import absltest
 
@@ -102,6 +105,30 @@ class LinearProbeTest(absltest.TestCase):
     x = self.rng.normal(size=(7, 3))
     result = linear_probe.linear_probe(x, [0, 0, 0, 1, 1, 1, 2], x, [0, 0, 0, 1, 1, 1, 2])
     self.assertBetween(result.top1, 0, 1)
+
+  def test_few_clips_of_many_classes_raise_no_warning(self):
+    labels = np.arange(60) % 40
+    x = self.rng.normal(size=(60, 4))
+    with warnings.catch_warnings():
+      warnings.simplefilter("error")
+      linear_probe.linear_probe(x, labels, x, labels)
+
+  def test_says_in_a_line_where_it_does_not_converge(self):
+    x, labels = self.rng.normal(size=(200, 50)), self.rng.integers(4, size=200)
+    with warnings.catch_warnings(), mock.patch.object(linear_probe, "_MAX_ITERATIONS", 3):
+      warnings.simplefilter("error")
+      with self.assertLogs("absl", "WARNING") as logs:
+        linear_probe.linear_probe(x, labels, x, labels, c_grid=(1.0,))
+    self.assertLen(logs.output, 1)
+    self.assertIn("C = 1 had not converged after 3 iterations", logs.output[0])
+
+  def test_other_warnings_are_passed_on(self):
+    def fit(*unused):
+      warnings.warn("something else", RuntimeWarning, stacklevel=1)
+
+    with mock.patch.object(linear_probe.Pipeline, "fit", fit):
+      with self.assertWarnsRegex(RuntimeWarning, "something else"):
+        linear_probe._fit(np.eye(2), np.arange(2), 1.0)
 
   def test_rejects_bad_input(self):
     x = np.ones((4, 2))

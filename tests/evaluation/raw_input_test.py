@@ -90,6 +90,19 @@ class RawInputTest(test_base.TestCase):
     predicted = np.argmax(z_test @ weights + targets.mean(0), axis=1)
     self.assertAllClose(accuracy, np.mean(predicted == y_test))
 
+  def test_constant_inputs_score_at_chance(self):
+    labels = np.arange(40) % 4
+    x = np.ones((40, 9), np.float32)
+    self.assertAllClose(raw_input.ridge_accuracy(x, labels, x, labels), 0.25)
+
+  def test_records_of_one_modality(self):
+    def dataset(*unused):
+      return self._dataset().map(lambda batch: {k: v for k, v in batch.items() if k != "video"})
+
+    with mock.patch.object(pipeline, "evaluation_dataset", dataset):
+      result = raw_input.raw_input("data", pipeline.ClipSpec(), _SPECTROGRAM)
+    self.assertCountEqual(result, ["probe/linear_audio", "probe/knn_audio"])
+
   def test_noise_scores_at_chance(self):
     labels = np.arange(400) % 4
     x, x_test = self.rng.normal(size=(2, 400, 500))
