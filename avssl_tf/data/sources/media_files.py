@@ -102,7 +102,7 @@ class MediaFiles:
     extra = [name for name in self.names if self.path(name) not in listed]
     if extra:
       notes.append(
-        f"{len(extra)} media files in {self.root!r} are named by no list and left out, such as "
+        f"Media files in {self.root!r} that no list names are left out: {len(extra)}, such as "
         f"{extra[0]!r}."
       )
     return dataclasses.replace(listing, notes=notes)

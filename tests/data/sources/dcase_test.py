@@ -69,7 +69,7 @@ class LaterChallengesTest(source_case.SourceCase):
       ],
     )
     self.assertEqual(listing.subsets, {})
-    self.assert_notes(listing, "1 media files .*'audio/d.wav'")
+    self.assert_notes(listing, "left out: 1, .*'audio/d.wav'")
 
   def test_several_folds_give_subsets(self):
     listing = clips_of_dcase(self.make({**LISTS, **FOLD2}, AUDIO[:2]))

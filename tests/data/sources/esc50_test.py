@@ -43,7 +43,7 @@ class Esc50Test(source_case.SourceCase):
     root = self.make(
       {"meta/esc50.csv": HEADER + "".join(ROWS)}, [f"audio/{n}" for n in [*SOUNDS[1:], "x.wav"]]
     )
-    self.assert_notes(clips_of_esc50(root), "1 of 10 clips listed", "1 media files .*'x.wav'")
+    self.assert_notes(clips_of_esc50(root), "1 of 10 clips listed", "left out: 1, .*'x.wav'")
 
   def test_what_is_missing_is_named(self):
     with self.assertRaisesRegex(ListError, "(?s)misses '.*esc50.csv'.*Expected.*meta/esc50.csv"):

@@ -37,7 +37,7 @@ class Hmdb51Test(source_case.SourceCase):
   def test_missing_and_superfluous_videos_are_told(self):
     listing = clips_of_hmdb51(self.make(LISTS, [*VIDEOS[:5], "wave/mine.avi"]))
     self.assertLen(listing.requests, 6)
-    self.assert_notes(listing, "1 of 6 clips listed", "1 media files .*'wave/mine.avi'")
+    self.assert_notes(listing, "1 of 6 clips listed", "left out: 1, .*'wave/mine.avi'")
 
   def test_missing_lists_are_named(self):
     lists = {name: text for name, text in LISTS.items() if "wave_test_split2" not in name}

@@ -61,7 +61,7 @@ class KineticsTest(source_case.SourceCase):
     self.assert_notes(
       listing,
       r"2 of 3 clips listed \(66.7%\).*--max_failure_rate=0.67 or more",
-      "1 media files.*'train/other.mp4'",
+      "left out: 1,.*'train/other.mp4'",
     )
     # Where it would be, so that the build can list it.
     self.assertEqual(self.summary(listing)[1][1], "train/-_hyphens_x_000000_000010.mp4")
