@@ -1,16 +1,16 @@
-# make demo   train, probe and export AVID on the embedded demo data
+# make demo   train, probe and export AVID-CMA on the embedded demo data
 # make test   lint and every test
 # make lint   ruff alone
 # make env    the environment alone (.venv), with what the tests need
 #
 # Each makes the environment that it needs first. Variables:
 #   PYTHON   interpreter to make .venv with (default: the first of Python 3.11, 3.10, 3.9 that runs)
-#   RUN_DIR  folder of the demo's run (default: runs/avid)
+#   RUN_DIR  folder of the demo's run (default: runs/avid_cma)
 #   ARGS     further flags for the command: make demo ARGS="--gin_param=seed=1",
 #            make test ARGS="tests/losses -k memory_bank"
 
 PYTHON ?=
-RUN_DIR ?= runs/avid
+RUN_DIR ?= runs/avid_cma
 ARGS ?=
 
 VENV := .venv
@@ -29,7 +29,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .DELETE_ON_ERROR:
 
 demo: $(RUN_ENV) $(DEMO_DATA)/dataset_info.json
-	$(VENV)/bin/python -m avssl_tf.train --gin_file=gin/avid.gin --model_dir=$(RUN_DIR) $(ARGS)
+	$(VENV)/bin/python -m avssl_tf.train --gin_file=gin/avid_cma.gin --model_dir=$(RUN_DIR) $(ARGS)
 
 # Written last by the builder, which goes on where an interrupted build stopped.
 $(DEMO_DATA)/dataset_info.json: | $(RUN_ENV)

@@ -57,7 +57,8 @@ class ConfigurationTest(parameterized.TestCase):
         configuration.check_complete(trainer.train)
     for path in sorted(glob.glob(os.path.join(root, "gin", "scale", "*.gin"))):
       with self.subTest(path):
-        configuration.parse([*_AVID, path])
+        method = "gin/avid_cma.gin" if path.endswith("_cma.gin") else "gin/avid.gin"
+        configuration.parse([method, path])
         configuration.check_complete(trainer.train)
 
   @parameterized.parameters(
