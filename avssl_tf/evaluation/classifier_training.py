@@ -1,0 +1,252 @@
+"""Training classifiers by Keras `fit`, epoch by epoch, so that a stopped training goes on.
+
+What a training has come to is saved after each epoch. Batches, augmentation and dropout follow
+from the seed and the number of the step: a training that is gone on with ends with the weights
+of one that was never stopped.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, Optional
+
+import tensorflow as tf
+import tqdm
+from absl import logging
+
+from avssl_tf import types
+from avssl_tf.data.whole_file import whole_file
+from avssl_tf.models import graph_rewriting
+from avssl_tf.types import Tensor
+
+_SETTINGS_FILE = "settings.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+  """Some epochs of a training.
+
+  Attributes:
+    num_epochs: number of epochs; 0 leaves the phase out.
+    optimizer: a Keras optimiser of its own.
+    frozen: layers that do not learn in these epochs.
+  """
+
+  num_epochs: int
+  optimizer: tf.keras.optimizers.Optimizer
+  frozen: Sequence[tf.keras.layers.Layer] = ()
+
+
+def step_decay(
+  learning_rate: float, factor: float, milestone_epochs: Sequence[int], steps_per_epoch: int
+) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+  """`learning_rate`, multiplied by `factor` when each of the epochs begins (the first is 0)."""
+  # A value holds up to and including its boundary. The first one is reached before any step.
+  boundaries = [-1] + [epoch * steps_per_epoch - 1 for epoch in milestone_epochs]
+  values = [learning_rate] + [learning_rate * factor**i for i in range(len(boundaries))]
+  return tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+def train(
+  model: tf.keras.Model,
+  batches_from: Callable[[int], tf.data.Dataset],
+  steps_per_epoch: int,
+  phases: Sequence[Phase],
+  folder: str,
+  settings: Mapping[str, Any],
+  title: str,
+  progress: bool = False,
+) -> None:
+  """Trains a model that returns the logits of one or several classifiers, all at once.
+
+  The loss is the sum over the classifiers of the mean cross-entropy; records without a label
+  (-1) have no part in it.
+
+  Args:
+    model: gives logits by the name of a classifier, one of `model.classifiers`, for frames; with
+      its variables built.
+    batches_from: gives the endless batches from a step on, as `pipeline.training_dataset` does.
+    steps_per_epoch: steps of an epoch.
+    phases: what is done, in this order.
+    folder: for checkpoints, which go on where they were made under the same settings.
+    settings: what the training depends on, by name; values that JSON can hold.
+    title: title of the progress bar, or of the lines in its place.
+    progress: whether to show a bar or, where there is no terminal, a line an epoch.
+
+  Raises:
+    FloatingPointError: a loss or a weight became NaN or infinite; nothing of that is saved.
+  """
+  _claim(folder, settings)
+  epochs_done = tf.Variable(0, dtype=tf.int64)
+  optimizers = [_wrapped(phase.optimizer) for phase in phases]
+  for phase, optimizer in zip(phases, optimizers):
+    with _frozen(phase.frozen):
+      optimizer.build(model.trainable_variables)
+  checkpoint = tf.train.Checkpoint(
+    epochs_done=epochs_done, variables=list(model.variables), optimizers=optimizers
+  )
+  manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+  if manager.latest_checkpoint:
+    checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+
+  num_epochs = sum(phase.num_epochs for phase in phases)
+  end = 0
+  with contextlib.closing(_Watch(title, num_epochs, steps_per_epoch, progress)) as watch:
+    for phase, optimizer in zip(phases, optimizers):
+      first, end = int(epochs_done), end + phase.num_epochs
+      if first >= end:
+        continue
+      with _frozen(phase.frozen), graph_rewriting.without_remapping():
+        model.compile(optimizer=optimizer, loss=_cross_entropy)
+        model.fit(
+          _examples(batches_from(first * steps_per_epoch), list(model.classifiers)),
+          initial_epoch=first,
+          epochs=end,
+          steps_per_epoch=steps_per_epoch,
+          callbacks=[watch, _Saver(manager, epochs_done, watch)],
+          verbose=0,
+        )
+
+
+def _claim(folder: str, settings: Mapping[str, Any]) -> None:
+  """Makes the folder, or clears it of what other settings came to."""
+  path = os.path.join(folder, _SETTINGS_FILE)
+  text = json.dumps(dict(settings), indent=1, sort_keys=True)
+  if os.path.exists(path):
+    with open(path, encoding="utf-8") as f:
+      if f.read() == text:
+        return
+    logging.info("%s holds a training under other settings: it begins anew.", folder)
+  shutil.rmtree(folder, ignore_errors=True)
+  os.makedirs(folder)
+  with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+    f.write(text)
+
+
+def _wrapped(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
+  """The optimiser with loss scaling where the precision needs it, as `compile` would do."""
+  if tf.keras.mixed_precision.global_policy().name == "mixed_float16":
+    return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+  return optimizer
+
+
+@contextlib.contextmanager
+def _frozen(layers: Sequence[tf.keras.layers.Layer]) -> Iterator[None]:
+  """The layers do not learn inside of this."""
+  for layer in layers:
+    layer.trainable = False
+  try:
+    yield
+  finally:
+    for layer in layers:
+      layer.trainable = True
+
+
+def _examples(batches: tf.data.Dataset, names: Sequence[str]) -> tf.data.Dataset:
+  """Pairs of frames and, for each classifier, labels."""
+
+  @tf.autograph.experimental.do_not_convert
+  def pair(batch: types.Batch):
+    return batch[types.VIDEO], {name: batch[types.LABEL] for name in names}
+
+  return batches.map(pair)
+
+
+def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+  """Cross-entropy of each row, such that the mean of all rows is that of the labelled ones."""
+  labels = tf.reshape(labels, [-1])  # Keras makes a column of them.
+  known = tf.cast(labels >= 0, tf.float32)
+  losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+  return losses * tf.math.divide_no_nan(known, tf.reduce_mean(known))
+
+
+class _Saver(tf.keras.callbacks.Callback):
+  """Saves after each epoch, if all is finite."""
+
+  def __init__(
+    self, manager: tf.train.CheckpointManager, epochs_done: tf.Variable, watch: "_Watch"
+  ):
+    super().__init__()
+    self._supports_tf_logs = True
+    self._manager = manager
+    self._epochs_done = epochs_done
+    self._watch = watch
+
+  def on_epoch_end(self, epoch, logs=None):
+    floating = [v for v in self.model.variables if v.dtype.is_floating]
+    self._watch.check([float(tf.reduce_sum(tf.abs(v))) for v in floating])
+    self._epochs_done.assign(epoch + 1)
+    self._manager.save(checkpoint_number=epoch + 1)
+
+
+class _Watch(tf.keras.callbacks.Callback):
+  """Shows how far a training is, and stops it at NaN."""
+
+  _LOOK_EVERY_SEC = 0.5
+
+  def __init__(self, title: str, num_epochs: int, steps_per_epoch: int, progress: bool):
+    super().__init__()
+    # Losses stay on the device until somebody looks at them: no step waits for the one before.
+    self._supports_tf_logs = True
+    self._title = title
+    self._num_epochs = num_epochs
+    self._steps_per_epoch = steps_per_epoch
+    self._prints = progress and not sys.stderr.isatty()
+    self._shows = progress and sys.stderr.isatty()
+    self._bar: Optional[tqdm.tqdm] = None
+    self._looked = self._began = time.monotonic()
+
+  def close(self) -> None:
+    """Takes the bar off the screen."""
+    if self._bar is not None:
+      self._bar.close()
+
+  def check(self, values: Sequence[float]) -> None:
+    """Raises an error where a value is not finite."""
+    if not all(map(math.isfinite, values)):
+      raise FloatingPointError(
+        f"{self._title}: a loss or a weight became NaN or infinite. The last epoch before that is "
+        "saved; lower the learning rate, or train in float32."
+      )
+
+  def on_epoch_begin(self, epoch, logs=None):
+    self._began = time.monotonic()
+    if self._bar is None:
+      self._bar = tqdm.tqdm(
+        desc=self._title,
+        initial=epoch * self._steps_per_epoch,
+        total=self._num_epochs * self._steps_per_epoch,
+        unit="step",
+        dynamic_ncols=True,
+        disable=not self._shows,
+        leave=False,
+      )
+
+  def on_train_batch_end(self, batch, logs=None):
+    self._bar.update()
+    if time.monotonic() - self._looked > self._LOOK_EVERY_SEC:
+      self._look(logs)
+
+  def on_epoch_end(self, epoch, logs=None):
+    loss = self._look(logs)
+    if self._prints:
+      sec = time.monotonic() - self._began
+      left = tqdm.tqdm.format_interval(sec * (self._num_epochs - epoch - 1))
+      print(
+        f"{self._title}: epoch {epoch + 1}/{self._num_epochs}, loss {loss:.3f}, "
+        f"{self._steps_per_epoch / sec:.1f} steps/s, {left} left",
+        flush=True,
+      )
+
+  def _look(self, logs) -> float:
+    loss = float(logs["loss"])
+    self._looked = time.monotonic()
+    self.check([loss])
+    self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+    return loss
