@@ -6,6 +6,7 @@ import tensorflow as tf
 from avssl_tf import addons
 
 gin.external_configurable(tf.keras.optimizers.AdamW, module="optimizers")
+gin.external_configurable(tf.keras.optimizers.SGD, module="optimizers")
 gin.external_configurable(addons.LAMB, module="optimizers")
 
 
