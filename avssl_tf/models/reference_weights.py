@@ -192,9 +192,10 @@ def objective(state: Mapping[str, np.ndarray]) -> Objective:
       f"The memory banks have shapes {video_bank.shape} and {audio_bank.shape}; expected the "
       "same [N, D]."
     )
-  # Early checkpoints hold one constant for each term of the loss. -1: not yet estimated.
-  constant = float(np.mean([np.mean(state[name]) for name in normalizers]))
-  return Objective(video_bank, audio_bank, max(constant, 0.0))
+  # Early checkpoints hold one constant for each term of the loss. -1: not estimated (yet).
+  constants = [float(np.mean(state[name])) for name in normalizers]
+  estimated = [constant for constant in constants if constant > 0]
+  return Objective(video_bank, audio_bank, float(np.mean(estimated)) if estimated else 0.0)
 
 
 def _array(state, name):

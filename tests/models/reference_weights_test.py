@@ -224,6 +224,9 @@ class ReferenceWeightsTest(test_base.TestCase, parameterized.TestCase):
       "criterion.avg_exp_score": np.float32(-1),
     }
     self.assertEqual(reference_weights.objective(state).normalizer, 0)
+    # One constant a term: only those of terms that were in use count.
+    several = {"a.avg_exp_score": 2.0, "b.avg_exp_score": np.array([4.0]), **state}
+    self.assertEqual(reference_weights.objective(several).normalizer, 3)
 
   def test_incomplete_objectives_are_errors(self):
     bank = np.ones((2, 3), np.float32)
