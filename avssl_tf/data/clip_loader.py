@@ -3,7 +3,8 @@
 The sound's window lies anywhere in the clip, uniformly. The centre of the frames' window lies
 within `ClipSpec.max_offset_sec` of the centre of the sound's, uniformly among the stored
 frames, and inside the clip. Only the frames drawn are decoded. A clip shorter than a window
-is an error: repeating its sound would teach rhythms that are not there.
+is an error: repeating its sound would teach rhythms that are not there. For its frames alone,
+`ClipSpec.repeat_frames` allows it.
 
 Of a clip of pictures alone the frames' window lies anywhere; what a clip does not have, an
 example does not have either.
@@ -111,8 +112,9 @@ def _last_starts(
     wanted.append(tf.constant(clip.num_samples(stored.sample_rate_hz), tf.int64))
   if stored.frames is not None:
     names.append("stored frames")
-    found.append(tf.shape(stored.frames, tf.int64)[0])
+    num_frames = tf.shape(stored.frames, tf.int64)[0]
     wanted.append(_frame_offsets(stored, clip)[-1] + 1)
+    found.append(tf.maximum(num_frames, wanted[-1]) if clip.repeat_frames else num_frames)
   found, wanted = tf.stack(found), tf.stack(wanted)
   short = f"is too short. It has this many {' and '.join(names)}:"
   remedy = ". Lower ClipSpec.audio_sec or num_frames, or build the data set without short clips."
@@ -148,7 +150,10 @@ def _cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
 
 
 def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tensor]:
-  frames = tf.gather(stored.frames, start + _frame_offsets(stored, clip))
+  places = start + _frame_offsets(stored, clip)
+  if clip.repeat_frames:
+    places %= tf.shape(stored.frames, tf.int64)[0]
+  frames = tf.gather(stored.frames, places)
   return tf.unstack(frames, clip.num_frames)
 
 

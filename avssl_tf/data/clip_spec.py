@@ -20,6 +20,8 @@ class ClipSpec:
       in training. In evaluation they coincide where the clip's ends allow.
     sample_rate_hz: rate of the sound, to which stored sound of another rate is converted; None
       takes it as it is stored.
+    repeat_frames: whether the frames of a clip that has too few of them begin anew, as often as
+      it takes. If not, such a clip is an error.
   """
 
   num_frames: int = 8
@@ -28,6 +30,7 @@ class ClipSpec:
   audio_sec: float = 2.0
   max_offset_sec: float = 0.5
   sample_rate_hz: Optional[int] = None
+  repeat_frames: bool = False
 
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):

@@ -24,6 +24,8 @@ def frames_of(
 ) -> ClipSpec:
   """The frames of a clip, with sound that does not bear upon where in a record they are taken.
 
+  Records with fewer frames repeat them.
+
   Args:
     clip: what a network was trained on.
     num_frames: number of frames; None leaves it.
@@ -33,7 +35,11 @@ def frames_of(
     clip, num_frames=num_frames or clip.num_frames, frame_size=frame_size or clip.frame_size
   )
   return dataclasses.replace(
-    clip, audio_sec=clip.video_sec, max_offset_sec=0.0, sample_rate_hz=None
+    clip,
+    audio_sec=clip.video_sec,
+    max_offset_sec=0.0,
+    sample_rate_hz=None,
+    repeat_frames=True,
   )
 
 

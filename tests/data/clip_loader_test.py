@@ -113,6 +113,19 @@ class OneModalityTest(ToyRecordsCase):
       with self.assertRaisesRegex(tf.errors.InvalidArgumentError, found):
         list(self.evaluation(clip=dataclasses.replace(CLIP, **changes)))
 
+  def test_frames_of_short_clips_begin_anew_where_that_is_wanted(self):
+    self.write_alone(types.VIDEO)
+    clip = dataclasses.replace(CLIP, num_frames=18, repeat_frames=True)
+    evenly = frame_numbers(merge(self.evaluation(clip=clip).as_numpy_iterator())[types.VIDEO])
+    self.assertAllEqual(
+      evenly, [np.arange(1, 19), [*range(16), 0, 1], [*range(10), *range(8)]]
+    )
+    drawn = take(self.training(batch_size=3, clip=clip, augmentation=None), 20)
+    rows = np.flatnonzero(drawn[types.INDEX] == 2)
+    self.assertAllEqual(
+      frame_numbers(drawn[types.VIDEO][rows]), [[*range(10), *range(8)]] * len(rows)
+    )
+
 
 class AugmentationTest(ToyRecordsCase):
   def test_volume(self):

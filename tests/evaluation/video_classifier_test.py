@@ -15,6 +15,7 @@ class FramesOfTest(test_base.TestCase):
     clip = video_classifier.frames_of(tiny_av_model.CLIP, num_frames=12, frame_size=32)
     self.assertEqual((clip.num_frames, clip.frame_size, clip.frame_rate_hz), (12, 32, 8.0))
     self.assertEqual((clip.audio_sec, clip.video_sec, clip.max_offset_sec), (1.5, 1.5, 0.0))
+    self.assertTrue(clip.repeat_frames)
 
   def test_frames_as_they_were(self):
     clip = video_classifier.frames_of(tiny_av_model.CLIP)
