@@ -105,7 +105,8 @@ class RunCheckpoints:
         f"The checkpoint {path} does not fit the networks, the objective (a row for each of the "
         f"data set's videos) or the optimiser that are configured: {error}\nGo on with the "
         "configuration and the data that it was made with; name another --model_dir (with "
-        "train.start_from, a new run takes over the network); or pass --overwrite to start anew."
+        "train.init_from, a new run begins with what this one knows); or pass --overwrite to start "
+        "anew."
       ) from error
     self._saved_step = steps_done(self._task)
     return self._saved_step

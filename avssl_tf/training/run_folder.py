@@ -16,6 +16,8 @@ CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 SAVED_MODEL = "saved_model"
+# Id of the video that each row of the memory banks stands for, a line each.
+VIDEO_IDS = "video_ids.txt"
 
 # What may change between two parts of a run: how long and how fast it learns, where its data
 # lies, and how it is watched. Anything else would make of the weights and of the memory
@@ -120,7 +122,8 @@ def check_unchanged(model_dir: str) -> str:
       f"The run in {model_dir} was begun with another configuration (then -> now):\n"
       + "\n".join(refused)
       + "\nTo go on with it, use its own. To train with this one, name another --model_dir (with "
-      "train.start_from, a new run takes over the network), or pass --overwrite to delete the run."
+      "train.init_from, a new run begins with what this one knows), or pass --overwrite to delete "
+      "the run."
     )
   return "\n".join(lines.values())
 

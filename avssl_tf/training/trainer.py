@@ -1,9 +1,8 @@
 """One training run, from a data set to a checkpoint, its curves and its probe."""
 
-import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
@@ -15,8 +14,15 @@ from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.draws import SAMPLINGS
 from avssl_tf.evaluation.memory import MemoryProbe
 from avssl_tf.evaluation.probe import Probe
-from avssl_tf.models import av_model
-from avssl_tf.training import callbacks, checkpoints, run_folder, statistics, strategies
+from avssl_tf.models import av_model, graph_rewriting
+from avssl_tf.training import (
+  callbacks,
+  checkpoints,
+  initialization,
+  run_folder,
+  statistics,
+  strategies,
+)
 from avssl_tf.training.inputs import TrainingData
 from avssl_tf.training.metrics import Metrics
 from avssl_tf.training.probing import RunProbe
@@ -60,7 +66,8 @@ def train(
   clips_per_video: int = 1,
   sampling: str = "independent",
   precision: str = "float32",
-  start_from: Optional[str] = None,
+  init_from: Optional[str] = None,
+  init_memory: bool = True,
   fill_memory: bool = True,
   checkpoint_every_steps: int = 500,
   log_every_steps: int = 50,
@@ -91,9 +98,12 @@ def train(
     clips_per_video: clips drawn from each video in an epoch, on average.
     sampling: see `pipeline.training_dataset`.
     precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
-    start_from: folder of a run, or of a converted checkpoint, whose network this run begins
-      with; None: random weights.
-    fill_memory: embed every video once into the task's memory before step 0.
+    init_from: folder of a run, or of a converted checkpoint, whose network and memory banks this
+      run begins with; None: random weights.
+    init_memory: take over the memory banks and the NCE constant from there too, where both runs
+      have them; see `initialization.memory_from`.
+    fill_memory: embed every video once into the task's memory before step 0, unless all of it is
+      taken over.
     checkpoint_every_steps: steps between checkpoints.
     log_every_steps: steps that one line of the log averages.
     seed: of everything random.
@@ -112,7 +122,8 @@ def train(
     checkpoint_every_steps=checkpoint_every_steps,
     log_every_steps=log_every_steps,
   )
-  start_checkpoint = start_from and checkpoints.latest_of(start_from)
+  if init_from is not None:
+    checkpoints.latest_of(init_from)
   is_chief = strategies.is_chief()
   if isinstance(data_dir, DemoData):
     strategies.on_chief(strategy, data_dir.build_if_missing)
@@ -126,7 +137,8 @@ def train(
       total_steps=num_epochs * data.steps_per_epoch, steps_per_epoch=data.steps_per_epoch
     )
     trained = _build(network, task, optimizer(learning_rate=rate), data, seed)
-  strategies.on_chief(strategy, lambda: _introduce(trained, model_dir))
+  ids = data.info.records(split).ids
+  strategies.on_chief(strategy, lambda: _introduce(trained, model_dir, ids))
 
   saved = checkpoints.RunCheckpoints(trained, model_dir, is_chief)
   metrics = Metrics(model_dir, write=is_chief)
@@ -139,7 +151,14 @@ def train(
   metrics.drop_after(-1 if step is None else step)
   try:
     if step is None:
-      _begin(trained, strategy, data, run_probe, start_checkpoint, fill_memory, seed)
+      memory = None
+      if init_from is not None:
+        memory = _take_over(trained, init_from, ids if init_memory else None)
+      run_probe.measure(0)
+      if fill_memory and not (memory and memory.is_complete):
+        _fill_memory(trained, strategy, data, seed)
+        if memory is not None:
+          memory.write_to(trained.objective)
       saved.save(0)
     elif is_chief:
       print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
@@ -216,10 +235,11 @@ def _memory_measurement(trained, memory_probe: Optional[MemoryProbe], data, is_c
   return measure
 
 
-def _introduce(trained: tf.keras.Model, model_dir: str) -> None:
+def _introduce(trained: tf.keras.Model, model_dir: str, ids: Sequence[str]) -> None:
   """Prints and saves what is about to be done, unless the run was begun otherwise."""
   # As long as nothing was learnt, nothing is lost by another configuration.
   changes = run_folder.check_unchanged(model_dir) if checkpoints.latest(model_dir) else ""
+  initialization.save_video_ids(model_dir, ids)
   run_folder.save_configuration(model_dir)
   configuration = Settings.parse(gin.operative_config_str()).table()
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
@@ -246,13 +266,15 @@ def _advice(error: Exception, model_dir: str) -> str:
   )
 
 
-def _begin(trained, strategy, data, run_probe, start_checkpoint, fill_memory, seed) -> None:
-  """What comes before the first step."""
-  if start_checkpoint is not None:
-    checkpoints.restore_network(trained.network, start_checkpoint)
-  run_probe.measure(0)
-  if fill_memory:
-    _fill_memory(trained, strategy, data, seed)
+def _take_over(trained, init_from: str, ids: Optional[Sequence[str]]):
+  """Begins with the network of another run; returns its memory of the videos `ids`, if any."""
+  memory = None
+  if ids is not None:
+    memory = initialization.memory_from(init_from, getattr(trained, "objective", None), ids)
+  checkpoints.restore_network(trained.network, checkpoints.latest_of(init_from))
+  if memory is not None:
+    memory.write_to(trained.objective)
+  return memory
 
 
 def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
@@ -287,7 +309,7 @@ def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> 
   legs.append((epoch + len(legs), num_epochs, data.steps_per_epoch))
   for first, end, steps in legs:
     if first < end:
-      with _without_remapping():
+      with graph_rewriting.without_remapping():
         trained.fit(
           batches_from(checkpoints.steps_done(trained)),
           initial_epoch=first,
@@ -296,18 +318,3 @@ def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> 
           callbacks=around,
           verbose=0,
         )
-
-
-@contextlib.contextmanager
-def _without_remapping() -> Iterator[None]:
-  """Leaves out a rewriting of graphs that fails on training.
-
-  TensorFlow would join paddings to the convolutions after them, cannot where gradients need the
-  shape of what is padded, and then gives up all rewriting of this kind, with an error on the
-  terminal. Elsewhere it works, and speeds inference up by a tenth.
-  """
-  tf.config.optimizer.set_experimental_options({"remapping": False})
-  try:
-    yield
-  finally:
-    tf.config.optimizer.set_experimental_options({"remapping": True})

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import re
@@ -13,7 +14,9 @@ import tensorflow as tf
 
 from avssl_tf import addons
 from avssl_tf.evaluation.probe import Probe
-from avssl_tf.training import callbacks, checkpoints, metrics, optimizers, settings
+from avssl_tf.losses import cma, robust_xid
+from avssl_tf.tasks import instance_discrimination
+from avssl_tf.training import callbacks, checkpoints, initialization, metrics, optimizers, settings
 from tests import tiny_run
 
 STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8
@@ -35,17 +38,36 @@ def _killed_after(step: int):
   return mock.patch.object(callbacks.LossLog, "on_step_end", interrupted)
 
 
+def _cma(**arguments):
+  """CMA that mines before its second epoch."""
+  return cma.CMA(num_negatives=8, num_positives=4, warmup_epochs=1, **arguments)
+
+
+def _robust_xid(**arguments):
+  """Robust xID whose warm-up is one epoch."""
+  return robust_xid.RobustXID(num_negatives=8, warmup_epochs=1, **arguments)
+
+
+def _task_with(objective):
+  """Makes the task of an objective."""
+  return functools.partial(
+    instance_discrimination.InstanceDiscrimination, objective=objective
+  )
+
+
 class ResumeTest(tiny_run.TestCase):
 
-  def assert_resumes_exactly(self, kill_after, **arguments):
+  def assert_resumes_exactly(self, kill_after, model_dir="", **arguments):
     """Compares a run broken off after some steps with one that never was."""
-    tiny_run.train(self.data_dir, self.path("whole"), **arguments)
+    prefix = f"{model_dir}-" if model_dir else ""
+    whole_dir, killed_dir = self.path(f"{prefix}whole"), self.path(f"{prefix}killed")
+    tiny_run.train(self.data_dir, whole_dir, **arguments)
     for step in kill_after:
       with self.assertRaises(_Killed), _killed_after(step):
-        tiny_run.train(self.data_dir, self.path("killed"), **arguments)
-    tiny_run.train(self.data_dir, self.path("killed"), **arguments)
-    whole = tiny_run.saved(self.path("whole"))
-    self.assert_same_state(tiny_run.saved(self.path("killed")), whole)
+        tiny_run.train(self.data_dir, killed_dir, **arguments)
+    tiny_run.train(self.data_dir, killed_dir, **arguments)
+    whole = tiny_run.saved(whole_dir)
+    self.assert_same_state(tiny_run.saved(killed_dir), whole)
     return whole
 
   def test_killed_again_and_again(self):
@@ -56,6 +78,19 @@ class ResumeTest(tiny_run.TestCase):
     for part in ("video_net", "video_bank", "moving_mean", "objective/step"):
       changed = [n for n in state if part in n and not np.array_equal(state[n], start[n])]
       self.assertTrue(changed, f"{part} did not change: the test proves nothing.")
+
+  def test_objectives_that_renew_their_state(self):
+    for name, objective, part in (
+      ("cma", _cma, "positive_sets"),
+      ("robust", _robust_xid, "cosine_mean"),
+    ):
+      with self.subTest(name):
+        # In the epoch before the state is renewed, at its end, and after.
+        state = self.assert_resumes_exactly(
+          (2, 3, 4), task=_task_with(objective), model_dir=name, checkpoint_every_steps=1
+        )
+        key = f"task/objective/{part}/.ATTRIBUTES/VARIABLE_VALUE"
+        self.assertTrue(state[key].any(), "Still as it began: the test proves nothing.")
 
   def test_log_has_each_step_once_and_keeps_probes(self):
     arguments = {"probe": Probe(c_grid=(0.1,), batch_size=8), "probe_every_epochs": 1}
@@ -127,7 +162,7 @@ class ResumeTest(tiny_run.TestCase):
   def test_network_of_another_run(self):
     tiny_run.train(self.data_dir, self.path("first"), num_epochs=1)
     first = tiny_run.saved(self.path("first"))
-    second = {"start_from": self.path("first"), "seed": 7}
+    second = {"init_from": self.path("first"), "init_memory": False, "seed": 7}
     self.assert_resumes_exactly((1,), **second)
     with self.assertRaises(_Killed), _killed_after(1):
       tiny_run.train(self.data_dir, self.path("start"), **second)
@@ -138,7 +173,7 @@ class ResumeTest(tiny_run.TestCase):
     )
     self.assertEqual(start["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"], 0)
     with self.assertRaisesRegex(FileNotFoundError, "There is no checkpoint in 'nowhere'"):
-      tiny_run.train(self.data_dir, self.path("third"), start_from="nowhere")
+      tiny_run.train(self.data_dir, self.path("third"), init_from="nowhere")
 
 
 class PrecisionTest(tiny_run.TestCase):
@@ -286,7 +321,7 @@ class ChangedRunTest(tiny_run.TestCase):
     with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
       tiny_run.train(self.data_dir, self.path("run"), network=Wider)
     other = tiny_run.make_data(self.path("other"), num_train=16)
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "a row for each of the data set's"):
+    with self.assertRaisesRegex(initialization.InitializationError, "24 other videos than the 16"):
       tiny_run.train(other, self.path("run"))
     with self.assertRaisesRegex(checkpoints.CheckpointError, "optimiser"):
       tiny_run.train(self.data_dir, self.path("run"), optimizer=tf.keras.optimizers.SGD)

@@ -1,0 +1,126 @@
+"""Tests of beginning a run with the network and the banks of another."""
+
+import contextlib
+import functools
+import io
+import os
+import shutil
+import unittest
+from unittest import mock
+
+import numpy as np
+
+from avssl_tf.losses import avid, cma
+from avssl_tf.tasks import instance_discrimination
+from avssl_tf.training import callbacks, initialization, run_folder
+from tests import tiny_run
+
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
+_ROWS = f"task/objective/video_bank/rows/{_VALUE}"
+_NORMALIZER = f"task/objective/normalizer/{_VALUE}"
+
+
+class _Stopped(Exception):
+  pass
+
+
+class InitializationTest(tiny_run.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.first = self.path("first")
+    tiny_run.train(self.data_dir, self.first, num_epochs=1)
+
+  def start(self, name: str, **settings):
+    """What a run that begins with the first holds before its first step, and what it printed."""
+
+    def stop(self, epoch, logs=None):
+      raise _Stopped
+
+    printed = io.StringIO()
+    with mock.patch.object(callbacks.LossLog, "on_epoch_begin", stop):
+      with contextlib.redirect_stdout(printed), contextlib.suppress(_Stopped):
+        settings = {"init_from": self.first, **settings}
+        tiny_run.train(self.data_dir, self.path(name), **settings)
+    return tiny_run.saved(self.path(name), 0), printed.getvalue()
+
+  def test_takes_over_banks_and_constant(self):
+    first = tiny_run.saved(self.first)
+    start, printed = self.start("second", seed=5)
+    names = [n for n in first if n.startswith("task/") and "step" not in n]
+    self.assertIn(_ROWS, names)
+    self.assert_same_state({n: start[n] for n in names}, {n: first[n] for n in names})
+    self.assertGreater(start[_NORMALIZER], 0.0)
+    self.assertIn("24 of its 24 videos are in the data set.", printed)
+
+  def test_another_objective_takes_them_over(self):
+    first = tiny_run.saved(self.first)
+    task = functools.partial(
+      instance_discrimination.InstanceDiscrimination,
+      objective=functools.partial(cma.CMA, num_negatives=8, num_positives=3),
+    )
+    start, _ = self.start("cma", task=task)
+    for name in (_ROWS, _NORMALIZER):
+      np.testing.assert_array_equal(start[name], first[name])
+
+  def test_without_memory(self):
+    first = tiny_run.saved(self.first)
+    start, _ = self.start("second", init_memory=False, fill_memory=False)
+    name = f"task/network/video_net/kernel/{_VALUE}"
+    np.testing.assert_array_equal(start[name], first[name])
+    self.assertFalse(np.array_equal(start[_ROWS], first[_ROWS]))
+    self.assertEqual(start[_NORMALIZER], 0.0)
+
+  def test_part_of_the_videos(self):
+    first = tiny_run.saved(self.first)
+    start, printed = self.start("part", split="train[4:20]", seed=5)
+    np.testing.assert_array_equal(start[_ROWS], first[_ROWS][4:20])
+    self.assertIn("16 of its 24 videos are in the data set.", printed)
+
+  def test_missing_ids_are_told_and_filled(self):
+    part = self.path("part")
+    tiny_run.train(self.data_dir, part, split="train[:20]", num_epochs=1)
+    start, printed = self.start("whole", init_from=part, seed=5)
+    np.testing.assert_array_equal(start[_ROWS][:20], tiny_run.saved(part)[_ROWS])
+    self.assertIn("4 videos of the data set are missing", printed)
+    random, _ = self.start("random", init_from=part, seed=5, fill_memory=False)
+    self.assertFalse(np.array_equal(start[_ROWS][20:], random[_ROWS][20:]))
+    np.testing.assert_array_equal(start[_ROWS][:20], random[_ROWS][:20])
+
+  def test_folder_without_ids(self):
+    os.remove(os.path.join(self.first, run_folder.VIDEO_IDS))
+    start, printed = self.start("second")
+    np.testing.assert_array_equal(start[_ROWS], tiny_run.saved(self.first)[_ROWS])
+    self.assertIn("in order", printed)
+    with self.assertRaisesRegex(initialization.InitializationError, "24 rows.*16 videos"):
+      self.start("third", split="train[:16]")
+
+  def test_refuses_other_videos_and_sizes(self):
+    objective = avid.AVID(num_rows=24, dim=4)
+    with self.assertRaisesRegex(initialization.InitializationError, "know none of the 2 videos"):
+      initialization.memory_from(self.first, objective, ["x", "y"])
+    with self.assertRaisesRegex(initialization.InitializationError, "4 columns.* 5"):
+      initialization.memory_from(self.first, avid.AVID(num_rows=24, dim=5), ["x"])
+    with self.assertRaises(FileNotFoundError):
+      initialization.memory_from(self.path("nowhere"), objective, ["x"])
+
+  def test_other_data_in_the_same_folder(self):
+    ids = initialization.read_video_ids(self.first)
+    self.assertEqual(len(ids), 24)
+    other = [*ids[:3], "another", *ids[4:]]
+    with self.assertRaisesRegex(initialization.InitializationError, "row 3 is .* 'another'"):
+      initialization.save_video_ids(self.first, other)
+    initialization.save_video_ids(self.first, ids)
+
+  def test_ids_of_any_characters(self):
+    folder = self.path("ids")
+    os.mkdir(folder)
+    ids = ["a\nb", "a\\nb", "caf\udce9", "ü", "\r", " "]
+    initialization.save_video_ids(folder, ids)
+    initialization.save_video_ids(folder, ids)
+    self.assertEqual(len(set(initialization.read_video_ids(folder))), len(ids))
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+  unittest.main()
