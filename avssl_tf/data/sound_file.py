@@ -1,11 +1,13 @@
-"""Reads the sound of a whole file with PyAV, whether it has pictures or not."""
+"""Reads the sound of a whole file with PyAV, whether it has pictures or not.
 
-import os
+`media.read_clip` gives a span in step with pictures; here every sample counts, silent ones too.
+"""
 
 import av
 import numpy as np
 
-from avssl_tf.data import media_sound
+from avssl_tf import types
+from avssl_tf.data import media_sound, media_streams
 from avssl_tf.data.media_streams import MediaError
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -44,19 +46,15 @@ def read_sound(path: str, sample_rate_hz: int, num_channels: int) -> np.ndarray:
 
 def _decode(path: str) -> tuple[np.ndarray, str, int]:
   """All samples, float32 `[channels, samples]`, with the name of their layout and their rate."""
-  if not os.path.isfile(path):
-    raise MediaError("no such file")
   chunks: list[np.ndarray] = []
   formats = set()
-  try:
-    with av.open(os.fspath(path), metadata_errors="replace") as container:
-      if not container.streams.audio:
-        raise MediaError("no audio stream")
-      for frame in container.decode(container.streams.audio[0]):
+  with media_streams.open_streams(path, (types.AUDIO,)) as media:
+    try:
+      for frame in media.container.decode(media.audio):
         chunks.append(media_sound.to_float(frame))
         formats.add((frame.layout.name, frame.sample_rate))
-  except av.error.FFmpegError as error:
-    raise MediaError(f"truncated or damaged, or of an unknown kind ({error.strerror})") from error
+    except av.error.FFmpegError as error:
+      raise MediaError(f"truncated or damaged: cannot be decoded ({error.strerror})") from error
   if not chunks:
     raise MediaError("truncated or damaged: the audio stream holds nothing to decode")
   if len(formats) > 1:

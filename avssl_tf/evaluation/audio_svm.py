@@ -10,7 +10,7 @@ import dataclasses
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Callable, Optional
+from typing import Optional
 
 import gin
 import numpy as np
@@ -18,9 +18,7 @@ import tqdm
 from absl import logging
 
 from avssl_tf.data import dataset_info
-from avssl_tf.data.sources.dcase import clips_of_dcase
-from avssl_tf.data.sources.esc50 import clips_of_esc50
-from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.media_streams import MediaError
 from avssl_tf.evaluation import audio_windows, linear_svm, sound_sets, stage_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
@@ -48,7 +46,7 @@ class AudioSVM:
       smaller in a dimension stays as it is there.
     speed: bounds of the factor of the speed of a window to learn from.
     volume: bounds of the factor of its volume.
-    splits: pairs of what to learn from and what to test on; None takes the folds that the data
+    folds: pairs of what to learn from and what to test on; None takes the folds that the data
       has, see `sound_sets.find_parts`.
     num_folds: number of folds that there must be; None takes any.
     max_failure_rate: share of the sounds that may be unreadable, and are left out.
@@ -70,7 +68,7 @@ class AudioSVM:
   )
   speed: Sequence[float] = (3 / 4, 4 / 3)
   volume: Sequence[float] = (0.9, 1.1)
-  splits: Optional[Sequence[Sequence[str]]] = None
+  folds: Optional[Sequence[Sequence[str]]] = None
   num_folds: Optional[int] = None
   max_failure_rate: float = 0.0
   batch_size: int = 64
@@ -153,12 +151,12 @@ class AudioSVM:
     """The sounds, with folds, labels and files checked."""
     rate_hz, num_channels = encoder.sample_rate_hz, encoder.num_channels
     if os.path.exists(os.path.join(data_dir, dataset_info.FILE_NAME)):
-      sounds = sound_sets.of_records(data_dir, rate_hz, num_channels, self.splits)
+      sounds = sound_sets.of_records(data_dir, rate_hz, num_channels, self.folds)
     else:
-      listing = list_files(data_dir)
+      listing = sound_sets.list_files(data_dir)
       for note in listing.notes:
         logging.info("%s", note)
-      sounds = sound_sets.of_files(listing, rate_hz, num_channels, self.splits)
+      sounds = sound_sets.of_files(listing, rate_hz, num_channels, self.folds)
     if self.num_folds not in (None, len(sounds.parts)):
       raise ValueError(
         f"{data_dir!r} has {len(sounds.parts)} folds; expected {self.num_folds} "
@@ -205,8 +203,8 @@ class AudioSVM:
     def read(number: int) -> np.ndarray:
       try:
         return sounds.read(number)
-      except sound_sets.MediaError as error:
-        raise sound_sets.MediaError(f"{sounds.ids[number]}: {error}") from error
+      except MediaError as error:
+        raise MediaError(f"{sounds.ids[number]}: {error}") from error
 
     def random_windows(number: int) -> np.ndarray:
       # By name: what is drawn for a sound does not depend on the others.
@@ -222,9 +220,7 @@ class AudioSVM:
 
     for side, windows_of in (("train", random_windows), ("test", even_windows)):
       most = self._most_failures(sounds)
-      store.extract(
-        side, numbers[side], windows_of, network, self.num_windows, most, progress
-      )
+      store.extract(side, numbers[side], windows_of, network, self.num_windows, most, progress)
     for reason in store.failures.values():
       logging.warning("Left out: %s", reason)
 
@@ -279,23 +275,3 @@ def standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     block = features[:, columns].astype(np.float64)
     mean[columns], scale[columns] = block.mean(axis=0), block.std(axis=0) + _STD_FLOOR
   return mean, scale
-
-
-def list_files(data_dir: str) -> Listing:
-  """Lists the sounds of a folder that has the layout of ESC-50 or of DCASE.
-
-  Raises:
-    FileNotFoundError: no such folder.
-    ListError: neither layout is there; the message says what each lacks.
-  """
-  sources: dict[str, Callable[[str], Listing]] = {"ESC-50": clips_of_esc50, "DCASE": clips_of_dcase}
-  problems = []
-  for name, source in sources.items():
-    try:
-      return source(data_dir)
-    except ListError as error:
-      problems.append(f"{name}: {error}")
-  raise ListError(
-    f"{data_dir!r} holds neither records ({dataset_info.FILE_NAME}) nor sounds that are known.\n"
-    + "\n".join(problems)
-  )

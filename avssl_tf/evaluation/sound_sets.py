@@ -13,7 +13,9 @@ from absl import logging
 from avssl_tf.data import dataset_info, media_sound, sound_file
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.data.record_reader import RecordReader
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.dcase import clips_of_dcase
+from avssl_tf.data.sources.esc50 import clips_of_esc50
+from avssl_tf.data.sources.listing import ListError, Listing
 
 Splits = Optional[Sequence[Sequence[str]]]
 
@@ -51,6 +53,26 @@ class SoundSet:
   parts: list[Part]
   read: Callable[[int], np.ndarray]
   missing: Sequence[int] = ()
+
+
+def list_files(data_dir: str) -> Listing:
+  """Lists the sounds of a folder that has the layout of ESC-50 or of DCASE.
+
+  Raises:
+    FileNotFoundError: no such folder.
+    ListError: neither layout is there; the message says what each lacks.
+  """
+  sources: dict[str, Callable[[str], Listing]] = {"ESC-50": clips_of_esc50, "DCASE": clips_of_dcase}
+  problems = []
+  for name, source in sources.items():
+    try:
+      return source(data_dir)
+    except ListError as error:
+      problems.append(f"{name}: {error}")
+  raise ListError(
+    f"{data_dir!r} holds neither records ({dataset_info.FILE_NAME}) nor sounds that are known.\n"
+    + "\n".join(problems)
+  )
 
 
 def of_files(
