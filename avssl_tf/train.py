@@ -6,9 +6,7 @@ The same command again goes on where it stopped.
 """
 
 import contextlib
-import logging as py_logging
 import os
-import re
 import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
@@ -16,13 +14,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # ruff: noqa: E402
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
 from avssl_tf import serving
-from avssl_tf.data.building.work_folder import BuildError
-from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.evaluation import probe
-from avssl_tf.training import checkpoints, configuration, run, run_folder, strategies, trainer
+from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
 _MODEL_DIR = flags.DEFINE_string(
@@ -33,18 +29,6 @@ _VIRTUAL_DEVICES = flags.DEFINE_integer(
   "virtual_devices", 0, "Train on so many virtual CPUs by MirroredStrategy."
 )
 
-# These say all there is to say; a traceback would bury it.
-_PLAIN_ERRORS = (
-  ValueError,
-  OSError,
-  BuildError,
-  WorkerError,
-  checkpoints.NonFiniteError,
-  strategies.ChiefError,
-  tf.errors.DataLossError,
-  tf.errors.InvalidArgumentError,
-  tf.errors.ResourceExhaustedError,
-)
 # How TensorFlow says that a worker of a cluster is gone.
 _LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)
 
@@ -55,16 +39,13 @@ def main(argv):
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
   if not flags.FLAGS.gin_file:
     raise app.UsageError("Name a configuration, for example --gin_file=gin/avid.gin.")
-  _quiet_libraries()
+  terminal.quiet_libraries()
   names = [os.path.splitext(os.path.basename(path))[0] for path in flags.FLAGS.gin_file]
   model_dir = _MODEL_DIR.value or os.path.join("runs", "+".join(names))
   try:
     _run(model_dir)
-  except _PLAIN_ERRORS as error:
-    logging.debug("Raised here:", exc_info=True)
-    # gin adds the function that it called, which for this one goes without saying.
-    message = re.sub(r"\n\s*In call to configurable 'train'.*", "", str(error))
-    sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="train")
   except _LOST_WORKER_ERRORS as error:
     if strategies.count_workers() < 2:
       raise
@@ -110,25 +91,6 @@ Everything lies in {model_dir}:
   {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, features and embeddings out
 Look into it: saved_model_cli show --dir={saved_model} --all"""
   )
-
-
-def _quiet_libraries() -> None:
-  """Lets only warnings of libraries through, and everything of this package without a prefix."""
-  if flags.FLAGS["verbosity"].present:
-    return
-  # What all workers would say, the chief says.
-  package = os.path.dirname(os.path.abspath(__file__)) if strategies.is_chief() else None
-  logging.get_absl_logger().addFilter(
-    lambda record: record.levelno >= py_logging.WARNING
-    or bool(package and record.pathname.startswith(package))
-  )
-  logging.get_absl_handler().setFormatter(py_logging.Formatter("%(message)s"))
-  tf.get_logger().setLevel(py_logging.WARNING)
-  # Keras compares callbacks with the time to enqueue a step: whichever waits for the device has to
-  # be slow, and one has to.
-  tf.get_logger().addFilter(lambda record: "slow compared to the batch" not in str(record.msg))
-  # It has a handler of its own: each message would come twice.
-  tf.get_logger().propagate = False
 
 
 if __name__ == "__main__":

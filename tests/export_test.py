@@ -22,7 +22,12 @@ class ExportTest(absltest.TestCase):
   def test_exports_what_the_run_holds(self):
     clip = pipeline.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
     self.load.return_value = run.LoadedRun(
-      mock.sentinel.model, clip, sample_rate_hz=4000, num_channels=2, data_dir="data/x"
+      mock.sentinel.model,
+      clip,
+      sample_rate_hz=4000,
+      num_channels=2,
+      data_dir="data/x",
+      checkpoint="runs/x/checkpoints/ckpt-1",
     )
     export.main(["export"])
     self.load.assert_called_once_with("runs/x")

@@ -24,6 +24,7 @@ class LoadedRun:
     sample_rate_hz: rate of the waveforms.
     num_channels: channels of the waveforms.
     data_dir: records that it was trained on, as named then; they need not be there.
+    checkpoint: path of the checkpoint that holds the weights.
   """
 
   model: av_model.AudioVisualModel
@@ -31,6 +32,7 @@ class LoadedRun:
   sample_rate_hz: int
   num_channels: int
   data_dir: str
+  checkpoint: str
 
 
 def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
@@ -66,7 +68,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
   model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   checkpoints.restore_network(model, path)
   return LoadedRun(
-    model, bound["clip"], sample_rate_hz, num_channels, os.fspath(bound["data_dir"])
+    model, bound["clip"], sample_rate_hz, num_channels, os.fspath(bound["data_dir"]), path
   )
 
 

@@ -1,0 +1,139 @@
+"""Measures what a trained network is worth, by one of several protocols.
+
+  python -m avssl_tf.evaluate --task=linear_probe --model_dir=runs/avid
+
+A task is a file of gin/evaluate. The same command again measures what is missing and prints all.
+"""
+
+import os
+import shutil
+import sys
+
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+import hashlib
+
+import gin
+from absl import app, flags
+
+from avssl_tf.data import dataset_info
+
+# Registering happens at import: every protocol that a gin file may name is imported here.
+from avssl_tf.evaluation import (  # noqa: F401
+  audio_svm,
+  finetune,
+  kinetics_linear,
+  knn,
+  linear_probe,
+  memory,
+  protocol,
+  retrieval,
+)
+from avssl_tf.evaluation.results import Results
+from avssl_tf.training import configuration, encoders, terminal
+from avssl_tf.training.settings import ConfigurationError, Settings
+
+configuration.define_flags()
+_TASK = flags.DEFINE_string(
+  "task", None, "What to measure: the name of a file of gin/evaluate.", required=True
+)
+_MODEL_DIR = flags.DEFINE_string(
+  "model_dir", None, "Folder of a run, of a converted checkpoint or of a SavedModel.", required=True
+)
+_DATA_DIR = flags.DEFINE_string(
+  "data_dir", None, "Folder of the records; default: those that the run was trained on."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+  "output_dir",
+  None,
+  "Folder for the results; default: evaluation/<task> in --model_dir, or for a SavedModel "
+  "<model_dir>.evaluation/<task>.",
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure anew: deletes results that are there.")
+
+_TASKS = os.path.join("gin", "evaluate")
+_RESULTS = "results.json"
+_WORK = "work"
+_CHECKSUM_LENGTH = 12
+
+
+def main(argv: list[str]) -> None:
+  """Reads the configuration, measures, and prints what there is."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
+  terminal.quiet_libraries()
+  try:
+    _run()
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="evaluate")
+  except KeyboardInterrupt:
+    sys.exit("\nStopped. The same command goes on with what has not been measured.")
+
+
+def _run() -> None:
+  sources = [_task_file(_TASK.value), *flags.FLAGS.gin_file]
+  configuration.parse(sources, flags.FLAGS.gin_param)
+  configuration.check_complete(protocol.evaluate)
+  bindings = Settings.parse(gin.config_str()).resolved()
+  chosen = protocol.settings(gin.get_bindings("evaluate")["protocol"], bindings)
+  output_dir = _OUTPUT_DIR.value or _default_output_dir(_MODEL_DIR.value, _TASK.value)
+
+  loaded = encoders.load(_MODEL_DIR.value)
+  data_dir = _DATA_DIR.value or loaded.data_dir
+  if not data_dir:
+    raise ConfigurationError(
+      f"--model_dir={_MODEL_DIR.value} does not say which records it was trained on: name some "
+      "with --data_dir."
+    )
+  if _OVERWRITE.value:
+    _clear(output_dir)
+  facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}
+  results = Results(os.path.join(output_dir, _RESULTS), {**facts, **chosen})
+  work_dir = os.path.join(output_dir, _WORK)
+  protocol.evaluate(loaded.encoder, data_dir, results, work_dir, progress=True)
+  print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table()}")
+  print(f"Everything is in {results.path}.")
+
+
+def _task_file(task: str) -> str:
+  """Path of the gin file of a task, from the repository's root."""
+  folder = os.path.join(configuration.REPOSITORY, _TASKS)
+  known = sorted(os.path.splitext(f)[0] for f in os.listdir(folder) if f.endswith(".gin"))
+  if task not in known:
+    raise ConfigurationError(
+      f"--task={task}: there is no {_TASKS}/{task}.gin. The tasks are: {', '.join(known)}."
+    )
+  return os.path.join(_TASKS, f"{task}.gin")
+
+
+def _default_output_dir(model_dir: str, task: str) -> str:
+  if encoders.is_saved_model(model_dir):  # Nothing should be written into one.
+    return os.path.join(f"{os.path.normpath(model_dir)}.evaluation", task)
+  return os.path.join(model_dir, "evaluation", task)
+
+
+def _identity_of_data(data_dir: str) -> str:
+  """Name of a data set and a checksum of its description: moved, it stays the same.
+
+  A folder without a description, as of sound files that a protocol reads itself, is told by its
+  path.
+  """
+  path = os.path.join(data_dir, dataset_info.FILE_NAME)
+  if not os.path.exists(path):
+    return os.path.abspath(data_dir)
+  with open(path, "rb") as f:
+    checksum = hashlib.sha256(f.read()).hexdigest()
+  return f"{dataset_info.DatasetInfo.load(data_dir).name} {checksum[:_CHECKSUM_LENGTH]}"
+
+
+def _clear(output_dir: str) -> None:
+  """Deletes what an evaluation has written there, and nothing else."""
+  shutil.rmtree(os.path.join(output_dir, _WORK), ignore_errors=True)
+  if os.path.exists(os.path.join(output_dir, _RESULTS)):
+    os.remove(os.path.join(output_dir, _RESULTS))
+
+
+if __name__ == "__main__":
+  app.run(main)

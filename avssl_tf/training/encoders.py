@@ -1,0 +1,150 @@
+"""Loading encoders: of runs, of converted checkpoints and of SavedModels."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from avssl_tf import serving
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.models import av_model
+from avssl_tf.training import checkpoints, inputs, run, run_folder
+from avssl_tf.training.settings import ConfigurationError
+
+# Of a checksum: enough to tell any two weights apart that ever meet.
+_CHECKSUM_LENGTH = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedEncoder:
+  """An encoder and where it comes from.
+
+  Attributes:
+    encoder: the encoder.
+    weights: name of what holds its weights, and a checksum of them.
+    data_dir: records that it was trained on, as named then; None where that is not known.
+  """
+
+  encoder: Encoder
+  weights: str
+  data_dir: Optional[str]
+
+
+def is_saved_model(path: str) -> bool:
+  """Whether `path` is the folder of a SavedModel."""
+  return os.path.exists(os.path.join(path, tf.saved_model.SAVED_MODEL_FILENAME_PB))
+
+
+def load(model_dir: str) -> LoadedEncoder:
+  """Loads the encoder of a run, of a converted checkpoint, or of a SavedModel.
+
+  The present gin configuration stays as it is; the precision of Keras becomes that of the run.
+
+  Args:
+    model_dir: folder of one of these.
+
+  Raises:
+    ValueError: `model_dir` is none of these, or one that this version does not understand.
+    FileNotFoundError: the run has no checkpoint yet.
+  """
+  if is_saved_model(model_dir):
+    return _load_saved_model(model_dir)
+  if not os.path.exists(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG)):
+    raise ConfigurationError(
+      f"--model_dir={model_dir}: neither {run_folder.OPERATIVE_CONFIG} nor "
+      f"{tf.saved_model.SAVED_MODEL_FILENAME_PB} there. Expected the folder of a run "
+      "(avssl_tf.train), of a converted checkpoint (tools/convert_checkpoint.py) or of a "
+      "SavedModel (avssl_tf.export)."
+    )
+  return _load_run(model_dir)
+
+
+def _load_run(model_dir: str) -> LoadedEncoder:
+  with _present_configuration_kept():
+    loaded = run.load(model_dir)
+    network = gin.get_bindings("train")["network"]
+    configuration = gin.config_str()
+
+  def make_model(trained: bool = True) -> av_model.AudioVisualModel:
+    with _present_configuration_kept():
+      gin.parse_config(configuration)
+      model = network()
+    model(inputs.zero_batch(loaded.clip, loaded.sample_rate_hz, loaded.num_channels))
+    if trained:
+      checkpoints.restore_network(model, loaded.checkpoint)
+    else:
+      statistics = loaded.model.audio_front_end
+      model.audio_front_end.set_statistics(statistics.mean.numpy(), statistics.std.numpy())
+    return model
+
+  # Sound of any rate has to be brought to that of the network.
+  clip = dataclasses.replace(loaded.clip, sample_rate_hz=loaded.sample_rate_hz)
+  encoder = Encoder.of_model(
+    loaded.model, clip, loaded.sample_rate_hz, loaded.num_channels, make_model
+  )
+  return LoadedEncoder(encoder, _identity(loaded.checkpoint), loaded.data_dir or None)
+
+
+def _load_saved_model(path: str) -> LoadedEncoder:
+  spec = serving.InputSpec.load(path)
+  module = tf.saved_model.load(path)
+
+  def signature(name: str, modality: str):
+    def call(value):
+      if name not in module.signatures:
+        raise ValueError(
+          f"The SavedModel {path!r} has no signature {name!r}; it has {sorted(module.signatures)}. "
+          "Export it again with this version (avssl_tf.export)."
+        )
+      return module.signatures[name](**{modality: value})
+
+    return call
+
+  def embedding(modality: str):
+    embed = signature(f"embed_{modality}", modality)
+
+    def call(value):
+      outputs = embed(value)
+      return {name: outputs[f"{modality}_{name}"] for name in ("features", "embedding")}
+
+    return call
+
+  encoder = Encoder(
+    clip=spec.clip(),
+    sample_rate_hz=spec.sample_rate_hz,
+    num_channels=spec.num_channels,
+    embed_video=embedding("video"),
+    embed_audio=embedding("audio"),
+    video_maps=signature("video_maps", "video"),
+    audio_maps=signature("audio_maps", "audio"),
+    make_model=None,
+  )
+  variables = os.path.join(path, tf.saved_model.VARIABLES_DIRECTORY)
+  return LoadedEncoder(
+    encoder, _identity(os.path.join(variables, tf.saved_model.VARIABLES_FILENAME)), data_dir=None
+  )
+
+
+def _identity(checkpoint: str) -> str:
+  """Name and checksum of the weights in a checkpoint."""
+  # The index holds a checksum of each tensor.
+  with open(f"{checkpoint}.index", "rb") as f:
+    checksum = hashlib.sha256(f.read()).hexdigest()
+  return f"{os.path.basename(checkpoint)} {checksum[:_CHECKSUM_LENGTH]}"
+
+
+@contextlib.contextmanager
+def _present_configuration_kept() -> Iterator[None]:
+  """Lets other gin configurations be read, from an empty one on; restores the present one."""
+  present = gin.config_str()
+  gin.clear_config()
+  try:
+    yield
+  finally:
+    gin.clear_config()
+    gin.parse_config(present)

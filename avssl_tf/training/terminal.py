@@ -1,0 +1,62 @@
+"""What commands let through to the terminal, and how they end when something is wrong."""
+
+import logging as py_logging
+import os
+import re
+import sys
+
+import tensorflow as tf
+from absl import flags, logging
+
+from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.building.workers import WorkerError
+from avssl_tf.training import strategies
+
+# These say all there is to say; a traceback would bury it.
+PLAIN_ERRORS = (
+  ValueError,
+  OSError,
+  BuildError,
+  WorkerError,
+  FloatingPointError,
+  strategies.ChiefError,
+  tf.errors.DataLossError,
+  tf.errors.InvalidArgumentError,
+  tf.errors.ResourceExhaustedError,
+)
+
+
+def quiet_libraries() -> None:
+  """Lets only warnings of libraries through, and everything of this package without a prefix.
+
+  `--verbosity` on the command line asks for all of it.
+  """
+  if flags.FLAGS["verbosity"].present:
+    return
+  # What all workers would say, the chief says.
+  package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  heard = package if strategies.is_chief() else None
+  logging.get_absl_logger().addFilter(
+    lambda record: record.levelno >= py_logging.WARNING
+    or bool(heard and record.pathname.startswith(heard))
+  )
+  logging.get_absl_handler().setFormatter(py_logging.Formatter("%(message)s"))
+  tf.get_logger().setLevel(py_logging.WARNING)
+  # Keras compares callbacks with the time to enqueue a step: whichever waits for the device has to
+  # be slow, and one has to.
+  tf.get_logger().addFilter(lambda record: "slow compared to the batch" not in str(record.msg))
+  # It has a handler of its own: each message would come twice.
+  tf.get_logger().propagate = False
+
+
+def end_with(error: BaseException, configurable: str) -> None:
+  """Ends the command with the message of one of `PLAIN_ERRORS`, and status 1.
+
+  Args:
+    error: what was raised.
+    configurable: name of the function that gin called for the command; gin adds it to messages,
+      where it goes without saying.
+  """
+  logging.debug("Raised here:", exc_info=True)
+  message = re.sub(rf"\n\s*In call to configurable '{configurable}'.*", "", str(error))
+  sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")

@@ -1,0 +1,167 @@
+"""Tests that encoders of runs and of SavedModels are the network that was trained."""
+
+import os
+import shutil
+import unittest
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import serving
+from avssl_tf.evaluation.encoder import STAGES
+from avssl_tf.training import (
+  checkpoints,
+  configuration,
+  encoders,
+  run,
+  run_folder,
+  strategies,
+  trainer,
+)
+from tests import source_tree, tiny_run
+
+
+class LoadTest(tiny_run.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    # One run of the real networks, and its SavedModel, for all tests.
+    folder = os.path.dirname(cls.data_dir)
+    cls.model_dir, cls.saved_model = os.path.join(folder, "run"), os.path.join(folder, "exported")
+    os.mkdir(cls.model_dir)
+    tiny = os.path.join(folder, "tiny.gin")
+    with open(tiny, "w", encoding="utf-8") as f:
+      f.write(tiny_run.GIN)
+    configuration.parse(
+      [str(source_tree.ROOT / "gin/avid.gin"), tiny],
+      [
+        f'data_dir = "{cls.data_dir}"', "num_epochs = 1", "train.probe = None",
+        "train.fill_memory = False", "ClipSpec.sample_rate_hz = None",
+      ],
+    )  # fmt: skip
+    trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
+    loaded = run.load(cls.model_dir)
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, cls.saved_model)
+    cls.model = loaded.model
+    gin.clear_config()
+    rng = np.random.default_rng(0)
+    cls.frames = tf.constant(rng.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
+    cls.waveform = tf.constant(rng.normal(0, 0.1, (2, 2400, 1)), tf.float32)
+
+  def check_same(self, found, model):
+    """Checks that an encoder or a model gives what `model` gives."""
+    for name, value in (
+      ("embed_video", self.frames),
+      ("embed_audio", self.waveform),
+      ("video_maps", self.frames),
+      ("audio_maps", self.waveform),
+    ):
+      outputs, expected = getattr(found, name)(value), getattr(model, name)(value)
+      self.assertEqual(set(outputs), set(expected))
+      if name.endswith("maps"):
+        self.assertLessEqual(set(STAGES), set(outputs))
+      for key, array in expected.items():
+        np.testing.assert_allclose(outputs[key], array, rtol=1e-4, atol=1e-5, err_msg=key)
+
+  def test_run_and_saved_model_are_the_same(self):
+    for path in (self.model_dir, self.saved_model):
+      loaded = encoders.load(path)
+      self.check_same(loaded.encoder, self.model)
+      clip = loaded.encoder.clip
+      # Records of any rate have to be converted to that of the network.
+      self.assertEqual(clip.sample_rate_hz, 8000)
+      self.assertEqual((clip.num_frames, clip.frame_size, clip.audio_sec), (2, 16, 0.3))
+      self.assertEqual((loaded.encoder.sample_rate_hz, loaded.encoder.num_channels), (8000, 1))
+    self.assertIsNone(loaded.encoder.make_model)
+    self.assertIsNone(loaded.data_dir)
+    self.assertEqual(encoders.load(self.model_dir).data_dir, self.data_dir)
+
+  def test_works_in_graphs(self):
+    loaded = encoders.load(self.saved_model).encoder
+    embed = tf.function(lambda frames: loaded.embed_video(frames)["features"])
+    np.testing.assert_allclose(
+      embed(self.frames), self.model.embed_video(self.frames)["features"], rtol=1e-4, atol=1e-5
+    )
+
+  def test_present_configuration_stays(self):
+    gin.parse_config("R2Plus1D.depth = 10\nClipSpec.num_frames = 5")
+    before = gin.config_str()
+    encoder = encoders.load(self.model_dir).encoder
+    self.assertEqual(gin.config_str(), before)
+    self.assertEqual(encoder.clip.num_frames, 2)
+    self.check_same(encoder.make_model(), self.model)
+    self.assertEqual(gin.config_str(), before)
+
+  def test_copies_are_apart(self):
+    encoder = encoders.load(self.model_dir).encoder
+    copy = encoder.make_model()
+    copy.video_net.conv1.kernel.assign(copy.video_net.conv1.kernel * 2)
+    self.check_same(encoder, self.model)
+    self.check_same(encoder.make_model(), self.model)
+
+  def test_untrained_copies(self):
+    encoder = encoders.load(self.model_dir).encoder
+    copies = []
+    for seed in (1, 1, 2):
+      tf.keras.utils.set_random_seed(seed)
+      copies.append(encoder.make_model(trained=False))
+    kernels = [copy.audio_net.conv1.kernel.numpy() for copy in copies]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    self.assertFalse(np.allclose(kernels[0], kernels[2]))
+    self.assertFalse(np.allclose(kernels[0], self.model.audio_net.conv1.kernel))
+    # What was measured of the data is no weight.
+    statistics = self.model.audio_front_end
+    np.testing.assert_array_equal(copies[0].audio_front_end.mean, statistics.mean)
+    np.testing.assert_array_equal(copies[0].audio_front_end.std, statistics.std)
+
+  def test_weights_are_told_apart(self):
+    for path in (self.model_dir, self.saved_model):
+      self.assertEqual(encoders.load(path).weights, encoders.load(path).weights)
+    copy = self.path("copy")
+    shutil.copytree(self.model_dir, copy)
+    self.assertEqual(encoders.load(copy).weights, encoders.load(self.model_dir).weights)
+    model = encoders.load(copy).encoder.make_model()
+    model.video_net.conv1.kernel.assign(model.video_net.conv1.kernel * 2)
+    shutil.rmtree(os.path.join(copy, run_folder.CHECKPOINTS))
+    checkpoints.write(copy, model, None)
+    first = encoders.load(copy).weights
+    model.video_net.conv1.kernel.assign(model.video_net.conv1.kernel * 2)
+    shutil.rmtree(os.path.join(copy, run_folder.CHECKPOINTS))
+    checkpoints.write(copy, model, None)
+    second = encoders.load(copy).weights
+    self.assertEqual(first.split()[0], second.split()[0])
+    self.assertNotEqual(first, second)
+
+  def test_folders_of_other_things(self):
+    for path in (self.data_dir, "nowhere"):
+      with self.assertRaisesRegex(configuration.ConfigurationError, "or of a SavedModel"):
+        encoders.load(path)
+
+  def test_saved_models_of_others(self):
+    foreign = self.path("foreign")
+    shutil.copytree(self.saved_model, foreign)
+    shutil.rmtree(os.path.join(foreign, "assets.extra"))
+    with self.assertRaisesRegex(ValueError, "does not say what the SavedModel takes"):
+      encoders.load(foreign)
+
+  def test_saved_models_without_maps(self):
+    old = self.path("old")
+    module = tf.Module()
+    module.embed = tf.function(
+      lambda video: {"video_features": tf.zeros([1, 3]), "video_embedding": tf.zeros([1, 3])},
+      [tf.TensorSpec([None, 2, 16, 16, 3], tf.uint8, "video")],
+    )
+    module.variable = tf.Variable(1.0)
+    tf.saved_model.save(module, old, signatures={"embed_video": module.embed})
+    shutil.copytree(os.path.join(self.saved_model, "assets.extra"), f"{old}/assets.extra")
+    encoder = encoders.load(old).encoder
+    encoder.embed_video(self.frames)
+    with self.assertRaisesRegex(ValueError, "no signature 'video_maps'.*Export it again"):
+      encoder.video_maps(self.frames)
+
+
+if __name__ == "__main__":
+  unittest.main()
