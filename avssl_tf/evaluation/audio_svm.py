@@ -8,6 +8,7 @@ twice, and each classifier is fitted until it is near its optimum instead of for
 
 import dataclasses
 import os
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -16,10 +17,12 @@ import gin
 import numpy as np
 import tqdm
 from absl import logging
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
 
 from avssl_tf.data import dataset_info
 from avssl_tf.data.media_streams import MediaError
-from avssl_tf.evaluation import audio_windows, linear_svm, sound_sets, stage_features
+from avssl_tf.evaluation import audio_windows, sound_sets, stage_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 
@@ -51,8 +54,8 @@ class AudioSVM:
     num_folds: number of folds that there must be; None takes any.
     max_failure_rate: share of the sounds that may be unreadable, and are left out.
     batch_size: windows that go through the network at a time.
-    tolerance: see `linear_svm.fit`.
-    max_passes: see `linear_svm.fit`.
+    tolerance: of a classifier's fit, in units of the margin: `tol` of scikit-learn's `LinearSVC`.
+    max_passes: most passes of it over the windows.
     seed: of the windows, and of the order in which the classifiers go over them.
   """
 
@@ -237,26 +240,30 @@ class AudioSVM:
     mean, scale = standardisation(features)
     features -= mean
     features /= scale
-    svm = linear_svm.fit(
-      features,
-      np.repeat(labels[found], self.num_windows),
-      self.c,
-      self.tolerance,
-      self.max_passes,
-      self.seed,
+    svm = LinearSVC(
+      C=self.c,
+      loss="hinge",
+      tol=self.tolerance,
+      max_iter=self.max_passes,
+      random_state=self.seed,
     )
-    if svm.violation > self.tolerance:
+    with warnings.catch_warnings(record=True) as caught:
+      warnings.simplefilter("always", ConvergenceWarning)
+      svm.fit(features, np.repeat(labels[found], self.num_windows))
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
       logging.warning(
-        "%s, %s: the classifiers are not at their optimum after %d passes (largest violation %.2g, "
-        "AudioSVM.tolerance %.2g).",
-        part.name, stage, svm.num_passes, svm.violation, self.tolerance,
+        "%s, %s: the classifiers are not at their optimum after %d passes (AudioSVM.max_passes).",
+        part.name, stage, self.max_passes,
       )  # fmt: skip
     del features  # Before those of the test are there.
     tested, found = store.read("test", stage, numbers["test"], part.test, self.num_windows)
     tested -= mean
     tested /= scale
-    values = svm.decide(tested).reshape(len(found), self.num_windows, -1).mean(axis=1)
-    return float(np.mean(svm.classes[values.argmax(axis=1)] == labels[found]))
+    values = svm.decision_function(tested)
+    if values.ndim == 1:  # Of two classes, scikit-learn tells the second one alone.
+      values = np.stack([-values, values], axis=1)
+    values = values.reshape(len(found), self.num_windows, -1).mean(axis=1)
+    return float(np.mean(svm.classes_[values.argmax(axis=1)] == labels[found]))
 
 
 def standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,10 @@ import gin
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from sklearn.svm import LinearSVC
 
 from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.evaluation import audio_svm, linear_svm, protocol, stage_features
+from avssl_tf.evaluation import audio_svm, protocol, stage_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.models import audio_net, front_end
@@ -95,11 +96,12 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
     data_dir = make_esc50(self.path("esc50"), num_folds=2)
     seen = []
 
-    def fit(features, *args):
+    def fit(svm, features, *args):
       seen.append(features.copy())
-      return linear_svm.fit(features, *args)
+      return real(svm, features, *args)
 
-    with mock.patch.object(audio_svm, "linear_svm", mock.Mock(fit=fit)):
+    real = LinearSVC.fit
+    with mock.patch.object(LinearSVC, "fit", fit):
       for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         self._run(data_dir, name, seed=seed, sizes={"conv4x": (2, 2)})
     first, again, other = seen[0], seen[2], seen[4]
@@ -133,7 +135,7 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
 
   def test_another_network_gets_features_of_its_own(self):
     data_dir = make_esc50(self.path("esc50"), num_folds=2)
-    with mock.patch.object(linear_svm, "fit", side_effect=KeyboardInterrupt):
+    with mock.patch.object(LinearSVC, "fit", side_effect=KeyboardInterrupt):
       with self.assertRaises(KeyboardInterrupt):
         self._run(data_dir, "run")
       written = glob.glob(self.path("run_work/features/*.npz"))
