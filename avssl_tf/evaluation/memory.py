@@ -35,17 +35,17 @@ def positive_sets(
   """
   video, audio = tf.constant(video_rows), tf.constant(audio_rows)
 
-  @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
-  def search(queries):
-    return agreement_lib.nearest(video, audio, queries, k, agreement)
-
+  # Traced once a call, on purpose: TensorFlow warns of functions that trace at each call.
+  search = tf.function(
+    lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
+  ).get_concrete_function(tf.TensorSpec([None], tf.int64))
   sets = np.empty((len(video_rows), k), np.int32)
   with tqdm.tqdm(
     total=len(sets), desc=progress, unit="video", disable=progress is None, leave=False
   ) as bar:
     for start in range(0, len(sets), _BLOCK_SIZE):
       queries = np.arange(start, min(start + _BLOCK_SIZE, len(sets)))
-      sets[queries] = search(queries).numpy()
+      sets[queries] = search(tf.constant(queries, tf.int64)).numpy()
       bar.update(len(queries))
   return sets
 

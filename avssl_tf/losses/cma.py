@@ -147,21 +147,24 @@ class CMA(avid.AVID):
 
     Args:
       strategy: the strategy that the objective was made under.
-      progress: whether to show a bar on a terminal.
+      progress: whether to show a bar; where there is no terminal, it is written once a minute.
     """
 
-    @tf.function
-    def search(start):
-      return strategy.run(self._search, args=(start,))
-
+    # Traced once a search, on purpose: TensorFlow warns of functions that trace at each call.
+    search = tf.function(
+      lambda start: strategy.run(self._search, args=(start,))
+    ).get_concrete_function(tf.TensorSpec([], tf.int64))
+    is_terminal = sys.stderr.isatty()
     sets = np.zeros(self.positive_sets.shape, np.int64)
     stride = self._mining_block * strategy.num_replicas_in_sync
     with tqdm.tqdm(
       total=self.num_rows,
       desc="Mining positive sets",
       unit="video",
-      disable=not (progress and sys.stderr.isatty()),
+      disable=not progress,
       leave=False,
+      delay=0.0 if is_terminal else 60.0,
+      mininterval=0.1 if is_terminal else 60.0,
     ) as bar:
       for start in range(0, self.num_rows, stride):
         rows, found = search(tf.constant(start, tf.int64))

@@ -219,7 +219,8 @@ class RobustXID(bank_objective.BankObjective):
       targets = self._mixed_targets(rows[query], rows[target])
       scores = nce.bank_scores(queries[query], rows[target], self._temperature)
       loss = tf.nn.softmax_cross_entropy_with_logits(targets, scores)
-      losses.append(tf.reduce_mean(weights * loss) / mean_weight)
+      # Where w_min is 0, a whole batch may weigh nothing; nothing is learnt from it then.
+      losses.append(tf.math.divide_no_nan(tf.reduce_mean(weights * loss), mean_weight))
       result[f"loss/{query}_to_{target}"] = losses[-1]
       entropy = -tf.reduce_sum(tf.math.xlogy(targets, targets), axis=1)
       result[f"target_entropy/{query}"] = tf.reduce_mean(entropy)

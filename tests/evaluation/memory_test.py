@@ -1,8 +1,10 @@
 """Tests of what memory banks know, against slow counterparts and constructed banks."""
 
 import unittest
+from unittest import mock
 
 import numpy as np
+import tensorflow as tf
 from absl.testing import parameterized
 
 from avssl_tf.evaluation import memory
@@ -26,6 +28,17 @@ class MemoryTest(parameterized.TestCase):
       others = [j for j in range(30) if j != i]
       others.sort(key=lambda j: -combine(video[i] @ video[j], audio[i] @ audio[j]))
       self.assertEqual(list(sets[i]), others[:4])
+
+  def test_positive_sets_of_several_blocks(self):
+    generator = np.random.RandomState(2)
+    video, audio = _unit(generator.normal(size=(30, 5))), _unit(generator.normal(size=(30, 5)))
+    whole = memory.positive_sets(video, audio, 4)
+    with mock.patch.object(memory, "_BLOCK_SIZE", 28):
+      # Probes search again and again: TensorFlow is not to warn of traces.
+      with mock.patch.object(tf.get_logger(), "warning") as warning:
+        for _ in range(8):
+          np.testing.assert_array_equal(memory.positive_sets(video, audio, 4), whole)
+    warning.assert_not_called()
 
   def test_purity(self):
     sets = np.array([[1, 2], [0, 3], [3, 0], [2, 1]])

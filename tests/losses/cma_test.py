@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from avssl_tf.losses import avid, cma
+from tests import two_replicas
 
 _GOLDEN = os.path.join(os.path.dirname(__file__), "..", "testdata", "avid_losses.npz")
 _VARIANTS = {
@@ -22,11 +23,6 @@ _TERM_NAMES = {
   "pos-v2v": "loss/video_to_video_positives",
   "pos-a2a": "loss/audio_to_audio_positives",
 }
-
-# Two devices for the replicas; before TensorFlow uses any.
-tf.config.set_logical_device_configuration(
-  tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
 
 
 def _golden_objective(golden, **settings) -> cma.CMA:
@@ -143,12 +139,45 @@ class CMATest(tf.test.TestCase, parameterized.TestCase):
     golden = np.load(_GOLDEN)
     alone = _golden_objective(golden)
     alone.mine(tf.distribute.get_strategy())
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = two_replicas.strategy()
     with strategy.scope():
       shared = _golden_objective(golden)
     shared.mine(strategy)
     for replica in strategy.experimental_local_results(shared.positive_sets):
       np.testing.assert_array_equal(replica.numpy(), alone.positive_sets.numpy())
+
+  def test_two_replicas_lose_what_one_does(self):
+    golden = np.load(_GOLDEN)
+    strategy = two_replicas.strategy()
+    settings = {"num_positive_negatives": 5, **_VARIANTS["all"]}
+    alone = _golden_objective(golden, **settings)
+    with strategy.scope():
+      shared = _golden_objective(golden, **settings)
+    alone.mine(tf.distribute.get_strategy())
+    shared.mine(strategy)
+    batch = {
+      "video": tf.constant(golden["cma_emb_v"]),
+      "audio": tf.constant(golden["cma_emb_a"]),
+      "index": tf.constant(golden["cma_index"]),
+    }
+    negatives = tf.constant(golden["cma_negatives"])
+    expected = alone.loss_of(batch, negatives)
+    found = two_replicas.loss_of_halves(shared, batch, negatives)
+    self.assertEqual(set(found), set(expected))
+    for name, values in found.items():
+      self.assertNotEqual(*values)
+      self.assertAllClose(np.mean(values), expected[name], rtol=1e-5)
+    for bank in ("video_bank", "audio_bank"):
+      rows = getattr(alone, bank).rows.numpy()
+      for copy in strategy.experimental_local_results(getattr(shared, bank).rows):
+        self.assertAllClose(copy.numpy(), rows, atol=1e-6)
+
+  def test_mining_again_and_again_warns_of_nothing(self):
+    objective = cma.CMA(num_rows=20, dim=4, num_positives=3)
+    with mock.patch.object(tf.get_logger(), "warning") as warning:
+      for _ in range(8):
+        objective.mine(tf.distribute.get_strategy())
+    warning.assert_not_called()
 
   @parameterized.parameters(
     ({"num_positives": 19}, "num_positives"),

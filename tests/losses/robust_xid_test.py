@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from avssl_tf.losses import nce, robust_xid
+from tests import two_replicas
 
 _N, _D, _K = 40, 6, 12
 
@@ -124,6 +125,27 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
   def test_weights_of_equal_cosines_are_finite(self):
     weights = robust_xid.sample_weights(tf.constant([0.3, 0.3]), 0.3, 0.0, 0.25, -0.25, 0.5)
     self.assertAllInRange(weights, 0.25, 1.0)
+
+  def test_loss_is_0_where_no_sample_of_a_batch_weighs_anything(self):
+    objective, batch, negatives = _setting(min_weight=0.0, delta=50.0, kappa=1e-6)
+    objective.begin_epoch(0, tf.distribute.get_strategy())
+    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64))
+    self.assertEqual(losses["weight/mean"].numpy(), 0.0)
+    self.assertEqual(losses["loss"].numpy(), 0.0)
+
+  def test_two_replicas_weigh_samples_as_one_does(self):
+    alone, batch, negatives = _setting()
+    with two_replicas.strategy().scope():
+      shared, _, _ = _setting()
+    batch = {name: value[:4] for name, value in batch.items()}
+    negatives = tf.constant(negatives[:4], tf.int64)
+    alone.begin_epoch(0, tf.distribute.get_strategy())
+    shared.begin_epoch(0, two_replicas.strategy())
+    expected = alone.loss_of(batch, negatives)
+    found = two_replicas.loss_of_halves(shared, batch, negatives)
+    self.assertNotAllClose(*found["weight/mean"])
+    for name in ("loss", "weight/mean"):
+      self.assertAllClose(np.mean(found[name]), expected[name], rtol=1e-5)
 
   def test_soft_targets_find_the_duplicate(self):
     rows = tf.constant([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
