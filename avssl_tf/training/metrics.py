@@ -27,6 +27,8 @@ class Metrics:
     self._write = write
     self._writer = None
     self._probes = _probes(read(self._path))
+    # Names by the step from which the run goes on: what begins there begins once more.
+    self._known: dict[int, set[str]] = {}
 
   @property
   def probes(self) -> dict[int, dict[str, float]]:
@@ -34,10 +36,11 @@ class Metrics:
     return dict(sorted(self._probes.items()))
 
   def drop_after(self, step: int) -> None:
-    """Forgets what was logged after `step`."""
+    """Forgets what was logged after `step`; what was at `step` is not logged once more."""
     self._probes = {s: values for s, values in self._probes.items() if s <= step}
     if self._write and os.path.exists(self._path):
       lines = [line for line in read(self._path) if line["step"] <= step]
+      self._known = {step: {name for line in lines if line["step"] == step for name in line}}
       with open(f"{self._path}.tmp", "w", encoding="utf-8") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines)
       os.replace(f"{self._path}.tmp", self._path)
@@ -50,6 +53,8 @@ class Metrics:
       values: by name, numbers, or arrays `[n]`; of these TensorBoard shows the histogram, and
         the line has none.
     """
+    known = self._known.get(step, ())
+    values = {name: value for name, value in values.items() if name not in known}
     numbers = {name: value for name, value in values.items() if np.ndim(value) == 0}
     self._probes.update(_probes([{"step": step, **numbers}]))
     if not self._write:

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
@@ -52,6 +53,18 @@ class MetricsTest(test_base.TestCase):
     self.assertEqual(self.steps(), [0, 2])
     self.assertEqual(list(log.probes), [0])
     self.assertEqual(list(metrics.Metrics(self.model_dir).probes), [0])
+
+  def test_what_is_done_again_at_the_same_step_is_logged_once(self):
+    log = metrics.Metrics(self.model_dir)
+    log.add(3, {"loss": 0.5})
+    log.add(3, {"bank/mean": 0.25, "bank/weight": np.ones(4)})
+    log.add(4, {"loss": 0.5})
+    log = metrics.Metrics(self.model_dir)
+    log.drop_after(3)
+    log.add(3, {"bank/mean": 0.25, "bank/weight": np.ones(4)})
+    log.add(3, {"bank/other": 1.0})
+    log.add(4, {"loss": 0.5})
+    self.assertEqual(self.steps(), [3, 3, 3, 4])
 
   def test_line_that_a_kill_cut_off(self):
     log = metrics.Metrics(self.model_dir)
