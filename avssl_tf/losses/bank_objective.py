@@ -1,6 +1,6 @@
 """What all objectives with memory banks share: the banks, the draw of negatives, the update."""
 
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,11 @@ class BankObjective(tf.keras.layers.Layer):
     video_bank: a row for each training video.
     audio_bank: the same of their sounds.
     step: calls so far; negatives follow from it.
+    warmup_epochs: epochs before it makes use of what the banks know beside the scores; None: it
+      never does.
   """
+
+  warmup_epochs: Optional[int] = None
 
   def __init__(
     self,

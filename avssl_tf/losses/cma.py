@@ -115,7 +115,7 @@ class CMA(avid.AVID):
     for name, (value, least) in counts.items():
       if value < least:
         raise ValueError(f"CMA.{name} is {value}; expected {least} or more.")
-    self._warmup_epochs = warmup_epochs
+    self.warmup_epochs = warmup_epochs
     self._refresh_every_epochs = refresh_every_epochs
     self._num_positives = num_positives
     self._agreement = agreement
@@ -135,7 +135,7 @@ class CMA(avid.AVID):
     self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
   ) -> dict[str, Union[float, np.ndarray]]:
     """Searches the positive sets where they are due; see `BankObjective.begin_epoch`."""
-    since = epoch - self._warmup_epochs
+    since = epoch - self.warmup_epochs
     if since >= 0 and since % self._refresh_every_epochs == 0:
       self.mine(strategy, progress)
     return {}

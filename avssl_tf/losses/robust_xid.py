@@ -162,7 +162,7 @@ class RobustXID(bank_objective.BankObjective):
       raise ValueError(
         f"RobustXID.targets is {targets!r}; expected one of {', '.join(SOFT_TARGETS)}."
       )
-    self._warmup_epochs = warmup_epochs
+    self.warmup_epochs = warmup_epochs
     self._min_weight = min_weight
     self._delta = delta
     self._kappa = kappa
@@ -187,7 +187,7 @@ class RobustXID(bank_objective.BankObjective):
     cosines = self.bank_cosines()
     self.cosine_mean.assign(np.mean(cosines))
     self.cosine_std.assign(np.std(cosines))
-    self.active.assign(float(epoch >= self._warmup_epochs))
+    self.active.assign(float(epoch >= self.warmup_epochs))
     return {
       "bank/cosine_mean": float(np.mean(cosines)),
       "bank/cosine_std": float(np.std(cosines)),

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.losses import bank_objective
-from avssl_tf.training import checkpoints, run_folder
+from avssl_tf.training import checkpoints, run_folder, strategies
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 _BANKS = ("video_bank", "audio_bank")
@@ -24,13 +24,18 @@ def _bank_name(bank: str) -> str:
   return f"task/objective/{bank}/rows/{_VALUE}"
 
 
-def save_video_ids(model_dir: str, ids: Sequence[str]) -> None:
+def save_video_ids(model_dir: str, ids: Sequence[str], replace: bool = False) -> None:
   """Writes the id of the video that each row of the banks stands for, a line each.
+
+  Args:
+    model_dir: folder of the run.
+    ids: in the order of the rows.
+    replace: forget which ones are written there, instead of comparing them.
 
   Raises:
     InitializationError: the run in `model_dir` was begun with other videos.
   """
-  found = read_video_ids(model_dir)
+  found = None if replace else read_video_ids(model_dir)
   if found is None:
     path = os.path.join(model_dir, run_folder.VIDEO_IDS)
     with open(f"{path}.tmp", "w", encoding="utf-8", errors="surrogateescape", newline="\n") as f:
@@ -58,7 +63,9 @@ def read_video_ids(model_dir: str) -> Optional[list[str]]:
   if not os.path.exists(path):
     return None
   with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as f:
-    return f.read().split("\n")[:-1]
+    ids = f.read().split("\n")
+  # Somebody may have written the file by hand, and not ended its last line.
+  return ids if ids[-1] else ids[:-1]
 
 
 def _line(video_id: str) -> str:
@@ -127,7 +134,7 @@ def memory_from(
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
   if any(_bank_name(bank) not in shapes for bank in _BANKS):
-    print(f"{init_from} has no memory banks: only its network is taken over.", flush=True)
+    strategies.print_on_chief(f"{init_from} has no memory banks: only its network is taken over.")
     return None
   num_rows, dim = shapes[_bank_name("video_bank")]
   if dim != objective.video_bank.rows.shape[1]:
@@ -139,6 +146,12 @@ def memory_from(
   known = read_video_ids(init_from)
   if known is None:
     rows = source_rows = _rows_in_order(init_from, num_rows, len(ids))
+  elif len(known) != num_rows:
+    raise InitializationError(
+      f"{os.path.join(init_from, run_folder.VIDEO_IDS)} has {len(known)} lines, and the memory "
+      f"banks there have {num_rows} rows. Expected the id of the video of each row, a line each; "
+      "or take over nothing but the network: train.init_memory=False."
+    )
   else:
     rows, source_rows = _rows_by_id(init_from, known, ids)
   video_rows, audio_rows = (reader.get_tensor(_bank_name(bank))[source_rows] for bank in _BANKS)
@@ -154,10 +167,9 @@ def _rows_in_order(init_from: str, num_rows: int, num_videos: int) -> np.ndarray
       "that file (the id of the video of each row, a line each), or take over nothing but the "
       "network: train.init_memory=False."
     )
-  print(
+  strategies.print_on_chief(
     f"{init_from} has no {run_folder.VIDEO_IDS}: the {num_rows} rows of its memory banks are taken "
-    "to be the videos of the data set, in order.",
-    flush=True,
+    "to be the videos of the data set, in order."
   )
   return np.arange(num_rows)
 
@@ -183,5 +195,5 @@ def _rows_by_id(
       f"; {len(missing)} videos of the data set are missing in its memory banks and begin anew "
       f"({examples}{', ...' if len(missing) > 3 else ''})"
     )
-  print(f"{text}.", flush=True)
+  strategies.print_on_chief(f"{text}.")
   return rows, np.array([row_of[wanted[row]] for row in rows], np.int64)

@@ -68,6 +68,12 @@ def is_chief() -> bool:
   return task.get("index", 0) == 0
 
 
+def print_on_chief(text: str) -> None:
+  """Prints what all workers would say once."""
+  if is_chief():
+    print(text, flush=True)
+
+
 def count_workers() -> int:
   """Number of processes that train together according to `TF_CONFIG`; 0 without one."""
   return len(_workers())

@@ -7,7 +7,6 @@ from typing import Any, Callable, Optional, Union
 
 import gin
 import tensorflow as tf
-import tqdm
 
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
@@ -16,6 +15,7 @@ from avssl_tf.evaluation.memory import MemoryProbe
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
 from avssl_tf.training import (
+  beginning,
   callbacks,
   checkpoints,
   initialization,
@@ -122,7 +122,7 @@ def train(
     checkpoint_every_steps=checkpoint_every_steps,
     log_every_steps=log_every_steps,
   )
-  if init_from is not None:
+  if init_from is not None and checkpoints.latest(model_dir) is None:
     checkpoints.latest_of(init_from)
   is_chief = strategies.is_chief()
   if isinstance(data_dir, DemoData):
@@ -138,7 +138,7 @@ def train(
     )
     trained = _build(network, task, optimizer(learning_rate=rate), data, seed)
   ids = data.info.records(split).ids
-  strategies.on_chief(strategy, lambda: _introduce(trained, model_dir, ids))
+  strategies.on_chief(strategy, lambda: _introduce(trained, model_dir, ids, num_epochs))
 
   saved = checkpoints.RunCheckpoints(trained, model_dir, is_chief)
   metrics = Metrics(model_dir, write=is_chief)
@@ -151,14 +151,17 @@ def train(
   metrics.drop_after(-1 if step is None else step)
   try:
     if step is None:
-      memory = None
-      if init_from is not None:
-        memory = _take_over(trained, init_from, ids if init_memory else None)
-      run_probe.measure(0)
-      if fill_memory and not (memory and memory.is_complete):
-        _fill_memory(trained, strategy, data, seed)
-        if memory is not None:
-          memory.write_to(trained.objective)
+      beginning.begin(
+        trained,
+        strategy,
+        data,
+        ids,
+        init_from,
+        init_memory,
+        fill_memory,
+        measure=lambda: run_probe.measure(0),
+        seed=seed,
+      )
       saved.save(0)
     elif is_chief:
       print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
@@ -235,16 +238,26 @@ def _memory_measurement(trained, memory_probe: Optional[MemoryProbe], data, is_c
   return measure
 
 
-def _introduce(trained: tf.keras.Model, model_dir: str, ids: Sequence[str]) -> None:
+def _introduce(
+  trained: tf.keras.Model, model_dir: str, ids: Sequence[str], num_epochs: int
+) -> None:
   """Prints and saves what is about to be done, unless the run was begun otherwise."""
   # As long as nothing was learnt, nothing is lost by another configuration.
-  changes = run_folder.check_unchanged(model_dir) if checkpoints.latest(model_dir) else ""
-  initialization.save_video_ids(model_dir, ids)
+  has_learnt = checkpoints.latest(model_dir) is not None
+  changes = run_folder.check_unchanged(model_dir) if has_learnt else ""
+  initialization.save_video_ids(model_dir, ids, replace=not has_learnt)
   run_folder.save_configuration(model_dir)
   configuration = Settings.parse(gin.operative_config_str()).table()
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
   if changes:
     print(f"WARNING: the configuration has changed since the run began:\n{changes}\n")
+  objective = getattr(trained, "objective", None)
+  warmup_epochs = getattr(objective, "warmup_epochs", None)
+  if warmup_epochs is not None and warmup_epochs >= num_epochs:
+    print(
+      f"WARNING: {type(objective).__name__}.warmup_epochs is {warmup_epochs} and train.num_epochs "
+      f"{num_epochs}: the run is all warm-up.\n"
+    )
   sys.stdout.flush()
 
 
@@ -264,34 +277,6 @@ def _advice(error: Exception, model_dir: str) -> str:
     f"{error} Training stops; {kept}. Lower the learning rate, lengthen the warm-up, or train in "
     "float32."
   )
-
-
-def _take_over(trained, init_from: str, ids: Optional[Sequence[str]]):
-  """Begins with the network of another run; returns its memory of the videos `ids`, if any."""
-  memory = None
-  if ids is not None:
-    memory = initialization.memory_from(init_from, getattr(trained, "objective", None), ids)
-  checkpoints.restore_network(trained.network, checkpoints.latest_of(init_from))
-  if memory is not None:
-    memory.write_to(trained.objective)
-  return memory
-
-
-def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
-  """Embeds every video once into the memory of the task, if it has one."""
-  if not hasattr(trained, "fill_step"):
-    return
-
-  @tf.function
-  def fill(batch):
-    strategy.run(trained.fill_step, args=(batch,))
-
-  # One pass over all records in a random order, by a seed of its own.
-  batches = iter(data.batches(0, "shuffle", seed + 1))
-  num_steps = -(-data.num_videos // data.batch_size)
-  hidden = not (strategies.is_chief() and sys.stderr.isatty())
-  for _ in tqdm.trange(num_steps, desc="Filling the memory", disable=hidden, leave=False):
-    fill(next(batches))
 
 
 def _begin_epoch(trained: tf.keras.Model, epoch: int, strategy) -> dict:

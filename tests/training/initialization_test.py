@@ -95,6 +95,39 @@ class InitializationTest(tiny_run.TestCase):
     with self.assertRaisesRegex(initialization.InitializationError, "24 rows.*16 videos"):
       self.start("third", split="train[:16]")
 
+  def test_ids_that_were_written_by_hand(self):
+    path = os.path.join(self.first, run_folder.VIDEO_IDS)
+    ids = initialization.read_video_ids(self.first)
+    with open(path, "w", encoding="utf-8") as f:
+      f.write("\n".join(ids))
+    self.assertEqual(initialization.read_video_ids(self.first), ids)
+    with open(path, "w", encoding="utf-8") as f:
+      f.write("\n".join(ids[1:]))
+    with self.assertRaisesRegex(initialization.InitializationError, "23 lines.* 24 rows"):
+      self.start("second")
+    open(path, "w", encoding="utf-8").close()
+    with self.assertRaisesRegex(initialization.InitializationError, "0 lines.* 24 rows"):
+      self.start("second")
+
+  def test_says_when_a_memory_of_nothing_is_read(self):
+    cases = (
+      ({"init_from": None, "fill_memory": False}, True),
+      ({"init_memory": False, "fill_memory": False}, True),
+      ({"init_from": None}, False),
+      ({"fill_memory": False}, False),
+    )
+    make = functools.partial(cma.CMA, num_negatives=8, num_positives=3)
+    task = functools.partial(instance_discrimination.InstanceDiscrimination, objective=make)
+    for number, (settings, expected) in enumerate(cases):
+      with self.subTest(str(settings)):
+        _, printed = self.start(str(number), task=task, **settings)
+        self.assertEqual("WARNING: the memory banks begin at random" in printed, expected)
+
+  def test_what_it_began_with_may_be_gone_when_it_goes_on(self):
+    self.start("second")
+    shutil.rmtree(self.first)
+    tiny_run.train(self.data_dir, self.path("second"), init_from=self.first)
+
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
     with self.assertRaisesRegex(initialization.InitializationError, "know none of the 2 videos"):

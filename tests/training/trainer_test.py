@@ -85,12 +85,16 @@ class ResumeTest(tiny_run.TestCase):
       ("robust", _robust_xid, "cosine_mean"),
     ):
       with self.subTest(name):
-        # In the epoch before the state is renewed, at its end, and after.
+        # In the epoch before the state is renewed, at its end, after, and with the state that was
+        # saved in the midst of an epoch.
         state = self.assert_resumes_exactly(
-          (2, 3, 4), task=_task_with(objective), model_dir=name, checkpoint_every_steps=1
+          (2, 3, 4, 5), task=_task_with(objective), model_dir=name, checkpoint_every_steps=1
         )
         key = f"task/objective/{part}/.ATTRIBUTES/VARIABLE_VALUE"
         self.assertTrue(state[key].any(), "Still as it began: the test proves nothing.")
+        lines = metrics.read(self.path(f"{name}-killed/metrics.jsonl"))
+        renewed = [line["step"] for line in lines if "bank/cosine_mean" in line]
+        self.assertEqual(renewed, [0, 3] if name == "robust" else [])
 
   def test_log_has_each_step_once_and_keeps_probes(self):
     arguments = {"probe": Probe(c_grid=(0.1,), batch_size=8), "probe_every_epochs": 1}
@@ -252,6 +256,19 @@ class NonFiniteTest(tiny_run.TestCase):
     self.assert_stops("After step 4 .*moving_mean.* held NaN", 2, network=Broken)
 
 
+class WarmUpTest(tiny_run.TestCase):
+
+  def test_run_that_ends_within_the_warm_up(self):
+    for num_epochs, expected in ((1, True), (2, False)):
+      output = io.StringIO()
+      with contextlib.redirect_stdout(output):
+        tiny_run.train(
+          self.data_dir, self.path(f"{num_epochs}"), task=_task_with(_cma), num_epochs=num_epochs
+        )
+      warning = "WARNING: CMA.warmup_epochs is 1 and train.num_epochs 1: the run is all warm-up"
+      self.assertEqual(warning in output.getvalue(), expected)
+
+
 class RefusalTest(tiny_run.TestCase):
 
   def assert_refused(self, kind, message, **arguments):
@@ -297,6 +314,14 @@ class ChangedRunTest(tiny_run.TestCase):
       self.data_dir, self.path("fresh"), seed=3, num_epochs=1, probe=Probe(c_grid=(0.1,))
     )
     self.assertEqual(other.probes, fresh.probes)
+
+  def test_other_data_before_anything_was_learnt(self):
+    with self.assertRaises(_Killed), mock.patch.object(
+      checkpoints.RunCheckpoints, "save", side_effect=_Killed
+    ):
+      tiny_run.train(self.data_dir, self.path("new"))
+    tiny_run.train(self.data_dir, self.path("new"), split="train[:16]", num_epochs=1)
+    self.assertEqual(len(initialization.read_video_ids(self.path("new"))), 16)
 
   def test_longer(self):
     output = io.StringIO()

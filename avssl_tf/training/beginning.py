@@ -1,0 +1,77 @@
+"""What a run does before its first step: it takes over what another knows, and fills its memory."""
+
+import sys
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+import tensorflow as tf
+import tqdm
+
+from avssl_tf.training import checkpoints, initialization, strategies
+from avssl_tf.training.inputs import TrainingData
+
+
+def begin(
+  trained: tf.keras.Model,
+  strategy: tf.distribute.Strategy,
+  data: TrainingData,
+  ids: Sequence[str],
+  init_from: Optional[str],
+  init_memory: bool,
+  fill_memory: bool,
+  measure: Callable[[], None],
+  seed: int,
+) -> None:
+  """Brings a task, as it was made, to the state of step 0.
+
+  Args:
+    trained: the task.
+    strategy: the strategy that it was made under.
+    data: what it will be trained on.
+    ids: ids of the videos, in the order of the rows of its memory banks.
+    init_from: see `trainer.train`.
+    init_memory: the same.
+    fill_memory: the same.
+    measure: called once the network is there, before it is used.
+    seed: of the run.
+
+  Raises:
+    InitializationError: the network or the banks of `init_from` do not fit.
+  """
+  objective = getattr(trained, "objective", None)
+  memory = None
+  if init_from is not None:
+    if init_memory:
+      memory = initialization.memory_from(init_from, objective, ids)
+    checkpoints.restore_network(trained.network, checkpoints.latest_of(init_from))
+  if memory is not None:
+    memory.write_to(objective)
+  elif not fill_memory and getattr(objective, "warmup_epochs", None) == 0:
+    strategies.print_on_chief(
+      "WARNING: the memory banks begin at random, and what "
+      f"{type(objective).__name__} looks for there from the first step on is not there. Set "
+      "train.fill_memory=True, train.init_from to a run with memory banks, or "
+      f"{type(objective).__name__}.warmup_epochs to some epochs."
+    )
+  measure()
+  if fill_memory and not (memory and memory.is_complete):
+    _fill_memory(trained, strategy, data, seed)
+    if memory is not None:
+      memory.write_to(objective)
+
+
+def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
+  """Embeds every video once into the memory of the task, if it has one."""
+  if not hasattr(trained, "fill_step"):
+    return
+
+  @tf.function
+  def fill(batch):
+    strategy.run(trained.fill_step, args=(batch,))
+
+  # One pass over all records in a random order, by a seed of its own.
+  batches = iter(data.batches(0, "shuffle", seed + 1))
+  num_steps = -(-data.num_videos // data.batch_size)
+  hidden = not (strategies.is_chief() and sys.stderr.isatty())
+  for _ in tqdm.trange(num_steps, desc="Filling the memory", disable=hidden, leave=False):
+    fill(next(batches))
