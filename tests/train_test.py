@@ -165,7 +165,10 @@ class CommandTest(tiny_run.TestCase):
       self.assertNotIn("Traceback", errors)
     self.assertEqual(
       sorted(os.listdir(self.path("workers"))),
-      ["checkpoints", "metrics.jsonl", "operative_config.gin", "saved_model", "tensorboard"],
+      [
+        "checkpoints", "metrics.jsonl", "operative_config.gin", "saved_model", "tensorboard",
+        "video_ids.txt",
+      ],
     )
     for name in os.listdir(self.path("workers/checkpoints")):
       self.assertRegex(name, r"^(checkpoint|ckpt-\d+\..*)$")
