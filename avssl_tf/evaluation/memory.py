@@ -40,7 +40,7 @@ def positive_sets(
     lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
   ).get_concrete_function(tf.TensorSpec([None], tf.int64))
   sets = np.empty((len(video_rows), k), np.int32)
-  with tqdm.tqdm(
+  with agreement_lib.full_precision(), tqdm.tqdm(
     total=len(sets), desc=progress, unit="video", disable=progress is None, leave=False
   ) as bar:
     for start in range(0, len(sets), _BLOCK_SIZE):

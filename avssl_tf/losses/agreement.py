@@ -5,7 +5,9 @@ CVPR 2021, section 3.2. The agreement of two videos is computed from the cosine 
 the video bank and the cosine of their rows in the audio bank.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Optional
 
 import tensorflow as tf
@@ -13,6 +15,20 @@ import tensorflow as tf
 from avssl_tf.types import Tensor
 
 AGREEMENTS = ("consensus", "union", "video", "audio")
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+  """Matrix products inside of this are in float32, which GPUs may shorten to TensorFloat-32.
+
+  That would round cosines to about 1e-3, too coarsely to order near neighbours.
+  """
+  before = tf.config.experimental.tensor_float_32_execution_enabled()
+  tf.config.experimental.enable_tensor_float_32_execution(False)
+  try:
+    yield
+  finally:
+    tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def agreement(video_cosine: Tensor, audio_cosine: Tensor, kind: str = "consensus") -> Tensor:
@@ -50,7 +66,8 @@ def nearest(
   """Finds the `k` rows that agree most with each query, without the query itself.
 
   The search is exact. Rows whose computed agreement is equal come in the order of their numbers.
-  (Products of equal rows can differ by 1e-7 with their place in a matrix product.)
+  (Products of equal rows can differ by 1e-7 with their place in a matrix product.) On GPUs, call it
+  inside of `full_precision`.
 
   Cost. A query costs 4 N D FLOP ("video" and "audio" half of it), so that mining all N rows grows
   with N^2. Memory is O(Q * gallery_block), whatever N: at most about 12 bytes for each query and

@@ -157,7 +157,7 @@ class CMA(avid.AVID):
     is_terminal = sys.stderr.isatty()
     sets = np.zeros(self.positive_sets.shape, np.int64)
     stride = self._mining_block * strategy.num_replicas_in_sync
-    with tqdm.tqdm(
+    with agreement_lib.full_precision(), tqdm.tqdm(
       total=self.num_rows,
       desc="Mining positive sets",
       unit="video",

@@ -166,6 +166,14 @@ class NearestTest(test_base.TestCase):
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         agreement.nearest(rows, other, [0], k, kind, block)
 
+  def test_full_precision_is_put_back(self):
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before = enabled()
+    with self.assertRaises(KeyError), agreement.full_precision():
+      self.assertFalse(enabled())
+      raise KeyError
+    self.assertEqual(enabled(), before)
+
 
 if __name__ == "__main__":
   tf.test.main()
