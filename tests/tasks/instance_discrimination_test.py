@@ -32,9 +32,9 @@ data_dir, folder = sys.argv[1:]
 mirrored = strategies.create(virtual_devices=2)
 
 
-def negatives_of_sample(indices, num_rows, num_negatives, seed):
+def negatives_of_sample(excluded, num_rows, num_negatives, seed):
   # What is drawn depends on the replica; here, one device must draw what two do.
-  return (indices[:, tf.newaxis] + 1 + tf.range(num_negatives, dtype=tf.int64)) % num_rows
+  return (excluded[:, :1] + 1 + tf.range(num_negatives, dtype=tf.int64)) % num_rows
 
 
 def copies(variable):

@@ -47,9 +47,9 @@ class StrategiesTest(parameterized.TestCase):
     with _tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]):
       with self.assertRaisesRegex(settings.ConfigurationError, "for one machine"):
         strategies.create(virtual_devices=2)
-    tf.zeros([])  # TensorFlow has started.
+    tf.zeros([])  # TensorFlow has started, with two devices if other tests here need them.
     with self.assertRaisesRegex(settings.ConfigurationError, "after TensorFlow had started"):
-      strategies.create(virtual_devices=2)
+      strategies.create(virtual_devices=3)
 
   def test_on_chief(self):
     strategy = tf.distribute.get_strategy()
