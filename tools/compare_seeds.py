@@ -6,7 +6,7 @@
     --seeds=0,1,2 --baseline=AVID --output_dir=runs/seeds
 
 Each --method is a name, the gin files that compose to its configuration, and bindings after them.
-A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/demo.flags.
+A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/methods.flags.
 
 Runs go to <output_dir>/<method>-seed<seed>, all methods with a seed before the next seed; after
 each one the table so far is shown, and written with all numbers to <output_dir>/comparison.json;

@@ -1,14 +1,16 @@
 """The probe of a run: what frozen features and embeddings are worth."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import Optional, Union
 
 import gin
 import numpy as np
 from absl import logging
 
 from avssl_tf.data import pipeline
+from avssl_tf.data.building.demo import DemoData
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation.knn import KNN
 from avssl_tf.evaluation.linear_probe import LinearProbe
@@ -25,6 +27,8 @@ class Probe:
   `test_split="train[3584:]"`, and keep the test split for the end.
 
   Attributes:
+    data_dir: folder of other records than those of the run to measure on, such as data whose
+      sounds belong to their pictures; None: those of the run.
     train_split: split, or slice of one, that classifiers learn from.
     test_split: split, or slice of one, that is classified and searched.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
@@ -36,6 +40,7 @@ class Probe:
       held-out training rows.
   """
 
+  data_dir: Optional[Union[str, DemoData]] = None
   train_split: str = "train"
   test_split: str = "test"
   windows_per_clip: int = 1
@@ -57,7 +62,7 @@ class Probe:
     Args:
       model: the model, with its variables built. See `features.extract` for
         models of a distribution strategy.
-      data_dir: folder of the records.
+      data_dir: folder of the records, unless the probe has its own.
       clip: the windows that the model sees.
       progress: whether to show progress bars.
 
@@ -68,6 +73,8 @@ class Probe:
       mean over both directions, `probe/retrieval_r{1,5,10}`. What needs labels
       is left out, and a message logged, where the data has none.
     """
+
+    data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
 
     def extract(split: str) -> features_lib.Features:
       dataset = pipeline.evaluation_dataset(

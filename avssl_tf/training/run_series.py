@@ -179,12 +179,13 @@ def _failure(run: Run, status: int, num_parallel: int) -> str:
 def _build_data(runs: Iterable[Run]) -> None:
   for run in runs:
     configuration.parse(run.gin_files, run.gin_params)
-    data_dir = gin.get_bindings("train")["data_dir"]
-    if isinstance(data_dir, DemoData):
-      try:
-        data_dir.build_if_missing()
-      except (ValueError, OSError) as error:
-        raise ConfigurationError(f"Method {run.method}: {error}") from error
+    bound = gin.get_bindings("train")
+    for data_dir in (bound["data_dir"], getattr(bound.get("probe"), "data_dir", None)):
+      if isinstance(data_dir, DemoData):
+        try:
+          data_dir.build_if_missing()
+        except (ValueError, OSError) as error:
+          raise ConfigurationError(f"Method {run.method}: {error}") from error
 
 
 def _log_path(run: Run) -> str:

@@ -125,8 +125,9 @@ def train(
   if init_from is not None and checkpoints.latest(model_dir) is None:
     checkpoints.latest_of(init_from)
   is_chief = strategies.is_chief()
-  if isinstance(data_dir, DemoData):
-    strategies.on_chief(strategy, data_dir.build_if_missing)
+  for folder in (data_dir, probe and probe.data_dir):
+    if isinstance(folder, DemoData):
+      strategies.on_chief(strategy, folder.build_if_missing)
   data = TrainingData(
     data_dir, split, clip, augmentation, batch_size, clips_per_video, strategy
   )

@@ -54,11 +54,12 @@ class ProbeTest(test_base.TestCase):
     super().setUp()
     self.labelled = True
     self.splits = []
+    self.folders = set()
     self.enter_context(mock.patch.object(pipeline, "evaluation_dataset", self._dataset))
 
   def _dataset(self, data_dir, split, clip, batch_size, windows_per_clip=1):
     """60 training and 30 test clips; class i has colour i and sounds on channel i."""
-    del data_dir
+    self.folders.add(data_dir)
     self.splits.append(split)
     count = 60 if split.startswith("train") else 30
     index = np.repeat(np.arange(count), windows_per_clip)
@@ -105,6 +106,13 @@ class ProbeTest(test_base.TestCase):
   def test_gallery_size(self):
     result = self._run(_Collapsed(), gallery_size=20)
     self.assertAllClose(result["probe/retrieval_r1"], 1 / 20)
+
+  def test_records_of_its_own(self):
+    self._run(_Model())
+    self.assertEqual(self.folders, {"data"})
+    self.folders.clear()
+    self._run(_Model(), data_dir="clean")
+    self.assertEqual(self.folders, {"clean"})
 
   def test_splits(self):
     self._run(_Model(), train_split="train[:40]", test_split="train[40:]")

@@ -60,6 +60,17 @@ class ConfigurationTest(parameterized.TestCase):
         method = "gin/avid_cma.gin" if path.endswith("_cma.gin") else "gin/avid.gin"
         configuration.parse([method, path])
         configuration.check_complete(trainer.train)
+    for path in sorted(glob.glob(os.path.join(root, "gin", "world", "*.gin"))):
+      with self.subTest(path):
+        configuration.parse(["gin/robust_xid.gin", path])
+        configuration.check_complete(trainer.train)
+
+  def test_faulty_positives_are_measured_on_clean_data(self):
+    configuration.parse(["gin/robust_xid.gin", "gin/world/faulty_positives.gin"])
+    bound = gin.get_bindings("train")
+    self.assertEqual(bound["data_dir"].world.faulty_positive_rate, 0.5)
+    self.assertEqual(bound["probe"].data_dir.world.faulty_positive_rate, 0.0)
+    self.assertNotEqual(os.fspath(bound["data_dir"]), os.fspath(bound["probe"].data_dir))
 
   @parameterized.parameters(
     ("num_epoch=2", "'num_epoch' is set, but nothing uses it. Did you mean num_epochs?"),
