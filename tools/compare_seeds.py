@@ -192,7 +192,8 @@ def define_flags(values: flags.FlagValues = FLAGS) -> None:
   flags.DEFINE_multi_string(
     "method",
     [],
-    "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable.",
+    "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable. In bindings, "
+    "{seed} and {output_dir} stand for those of the run.",
     flag_values=values,
   )
   flags.DEFINE_multi_string(

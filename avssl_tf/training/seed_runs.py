@@ -121,8 +121,10 @@ def plan(
   """Lists the runs of a comparison, all methods with a seed before the next seed.
 
   Args:
-    methods: at least one, of different names.
-    gin_params: bindings for all runs; they win over those of a method.
+    methods: at least one, of different names. In bindings, "{seed}" and "{output_dir}" stand for
+      those of the run, so that a run can begin with one before it:
+      `train.init_from="{output_dir}/AVID-seed{seed}"`.
+    gin_params: bindings for all runs, likewise; they win over those of a method.
     seeds: integers as text.
     output_dir: folder of the runs.
 
@@ -148,11 +150,15 @@ def plan(
         f"Methods {other.name!r} and {method.name!r} would share a folder: give them names that "
         "differ in letters or digits."
       )
+
+  def filled(param: str, seed: int) -> str:
+    return param.replace("{seed}", str(seed)).replace("{output_dir}", output_dir)
+
   return [
     Run(
       method.name,
       method.gin_files,
-      (*method.gin_params, *gin_params, f"seed={seed}"),
+      (*(filled(p, seed) for p in (*method.gin_params, *gin_params)), f"seed={seed}"),
       seed,
       os.path.join(output_dir, f"{method.folder_name}-seed{seed}"),
     )

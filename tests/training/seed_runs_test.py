@@ -69,6 +69,13 @@ class PlanTest(absltest.TestCase):
       ],
     )  # fmt: skip
 
+  def test_runs_can_begin_with_those_of_their_seed(self):
+    method = Method("on", ("gin/avid.gin",), ('train.init_from="{output_dir}/AVID-seed{seed}"',))
+    runs = seed_runs.plan([AVID, method], ['data_dir="data{seed}"'], ["3", "5"], "runs/x")
+    for run, seed in ((runs[1], 3), (runs[3], 5)):
+      self.assertEqual(run.gin_params[0], f'train.init_from="{runs[2 * (seed > 3)].model_dir}"')
+      self.assertEqual(run.gin_params[1], f'data_dir="data{seed}"')
+
   def test_refuses_what_makes_no_comparison(self):
     for methods, seeds, message in (
       ([], ["0"], "Name a method"),
