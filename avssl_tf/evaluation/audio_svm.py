@@ -1,9 +1,9 @@
 """Linear support vector machines on the maps of each stage of a frozen audio network.
 
 The protocol by which Morgado, Vasconcelos, Misra ("Audio-Visual Instance Discrimination with
-Cross-Modal Agreement", CVPR 2021) measured sound recognition on ESC-50 and DCASE. Two things are
+Cross-Modal Agreement", CVPR 2021) measured sound recognition on ESC-50 and DCASE. One thing is
 done otherwise: windows for testing start at i / n of the sound instead of showing its beginning
-twice, and each classifier is fitted until it is near its optimum instead of for 200 passes.
+twice.
 """
 
 import dataclasses

@@ -17,21 +17,23 @@ _BLOCK_SIZE = 512
 def positive_sets(
   video_rows: np.ndarray,
   audio_rows: np.ndarray,
+  queries: np.ndarray,
   k: int,
   agreement: str = "consensus",
   progress: Optional[str] = None,
 ) -> np.ndarray:
-  """The `k` videos that agree most with each one; see `losses.agreement.nearest`.
+  """The `k` videos that agree most with each query; see `losses.agreement.nearest`.
 
   Args:
     video_rows: float32 `[N, D]`, L2-normalised.
     audio_rows: float32 `[N, D]`, L2-normalised, of the same videos.
+    queries: int64 `[Q]`, rows whose sets are searched.
     k: size of a set, below N.
     agreement: one of `agreement.AGREEMENTS`.
     progress: title of a progress bar (in videos); None shows none.
 
   Returns:
-    int32 `[N, k]`, best first.
+    int32 `[Q, k]`, best first.
   """
   video, audio = tf.constant(video_rows), tf.constant(audio_rows)
 
@@ -39,22 +41,23 @@ def positive_sets(
   search = tf.function(
     lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
   ).get_concrete_function(tf.TensorSpec([None], tf.int64))
-  sets = np.empty((len(video_rows), k), np.int32)
+  sets = np.empty((len(queries), k), np.int32)
   with agreement_lib.full_precision(), tqdm.tqdm(
     total=len(sets), desc=progress, unit="video", disable=progress is None, leave=False
   ) as bar:
     for start in range(0, len(sets), _BLOCK_SIZE):
-      queries = np.arange(start, min(start + _BLOCK_SIZE, len(sets)))
-      sets[queries] = search(tf.constant(queries, tf.int64)).numpy()
-      bar.update(len(queries))
+      block = slice(start, start + _BLOCK_SIZE)
+      sets[block] = search(tf.constant(queries[block], tf.int64)).numpy()
+      bar.update(len(sets[block]))
   return sets
 
 
-def purity(sets: np.ndarray, labels: np.ndarray) -> float:
+def purity(sets: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> float:
   """Share of the members of positive sets that are of the set's own class.
 
   Args:
-    sets: int `[N, k]`, rows.
+    sets: int `[Q, k]`, rows.
+    queries: int `[Q]`, rows that they are the sets of.
     labels: int `[N]`, -1 where unknown; what is unknown has no part in this.
 
   Returns:
@@ -63,11 +66,11 @@ def purity(sets: np.ndarray, labels: np.ndarray) -> float:
   Raises:
     ValueError: no set has a member of known class.
   """
-  known = (labels[:, np.newaxis] >= 0) & (labels[sets] >= 0)
+  own = labels[queries][:, np.newaxis]
+  known = (own >= 0) & (labels[sets] >= 0)
   if not known.any():
     raise ValueError("The purity of positive sets needs labels, and there are none.")
-  same = labels[sets] == labels[:, np.newaxis]
-  return float(same[known].mean())
+  return float((labels[sets] == own)[known].mean())
 
 
 def faulty_positive_auc(cosines: np.ndarray, is_faulty: np.ndarray) -> float:
@@ -94,10 +97,13 @@ class MemoryProbe:
   Attributes:
     num_positives: size of the positive sets whose purity is measured.
     agreement: similarity by which they are found.
+    max_queries: most videos whose sets are searched; of more, so many that are evenly spaced among
+      those with a label. The time grows with this number and that of the videos.
   """
 
   num_positives: int = 32
   agreement: str = "consensus"
+  max_queries: int = 10000
 
   def __post_init__(self):
     if self.agreement not in agreement_lib.AGREEMENTS:
@@ -105,10 +111,9 @@ class MemoryProbe:
         f"MemoryProbe.agreement is {self.agreement!r}; expected one of "
         f"{', '.join(agreement_lib.AGREEMENTS)}."
       )
-    if self.num_positives < 1:
-      raise ValueError(
-        f"MemoryProbe.num_positives is {self.num_positives}; expected 1 or more."
-      )
+    for name in ("num_positives", "max_queries"):
+      if getattr(self, name) < 1:
+        raise ValueError(f"MemoryProbe.{name} is {getattr(self, name)}; expected 1 or more.")
 
   def __call__(
     self,
@@ -132,10 +137,15 @@ class MemoryProbe:
       `faulty_positive_auc` where some sounds are known to be replaced.
     """
     result = {}
-    if (labels >= 0).any() and self.num_positives < len(labels):
+    labelled = np.flatnonzero(labels >= 0)
+    if len(labelled) and self.num_positives < len(labels):
+      count = min(self.max_queries, len(labelled))
+      queries = labelled[np.arange(count) * len(labelled) // count]
       title = "positive sets" if progress else None
-      sets = positive_sets(video_rows, audio_rows, self.num_positives, self.agreement, title)
-      result[f"purity_k{self.num_positives}"] = purity(sets, labels)
+      sets = positive_sets(
+        video_rows, audio_rows, queries, self.num_positives, self.agreement, title
+      )
+      result[f"purity_k{self.num_positives}"] = purity(sets, queries, labels)
     if sound_replaced is not None and sound_replaced.any() and not sound_replaced.all():
       cosines = np.einsum("nd,nd->n", video_rows, audio_rows)
       result["faulty_positive_auc"] = faulty_positive_auc(cosines, sound_replaced)

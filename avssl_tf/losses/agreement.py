@@ -1,7 +1,7 @@
 """Which videos agree with a video both in sight and in sound: the positive sets of CMA.
 
 Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
-CVPR 2021, section 3.2. The agreement of two videos is computed from the cosine of their rows in
+CVPR 2021, section 4. The agreement of two videos is computed from the cosine of their rows in
 the video bank and the cosine of their rows in the audio bank.
 """
 

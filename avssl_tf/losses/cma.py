@@ -108,10 +108,12 @@ class CMA(avid.AVID):
         "positive_cross_coefficient and positive_self_coefficient must not be negative, got "
         f"{positive_cross_coefficient} and {positive_self_coefficient}."
       )
-    counts = {"warmup_epochs": (warmup_epochs, 0)}
-    counts["refresh_every_epochs"] = (refresh_every_epochs, 1)
-    counts["num_positive_negatives"] = (num_positive_negatives, 1)
-    counts["mining_block"] = (mining_block, 1)
+    counts = {
+      "warmup_epochs": (warmup_epochs, 0),
+      "refresh_every_epochs": (refresh_every_epochs, 1),
+      "num_positive_negatives": (num_positive_negatives, 1),
+      "mining_block": (mining_block, 1),
+    }
     for name, (value, least) in counts.items():
       if value < least:
         raise ValueError(f"CMA.{name} is {value}; expected {least} or more.")

@@ -20,32 +20,36 @@ class MemoryTest(parameterized.TestCase):
   def test_positive_sets_agree_with_a_slow_search(self, agreement):
     generator = np.random.RandomState(0)
     video, audio = _unit(generator.normal(size=(30, 5))), _unit(generator.normal(size=(30, 5)))
-    sets = memory.positive_sets(video, audio, 4, agreement)
+    queries = np.array([29, 3, *range(30)])
+    sets = memory.positive_sets(video, audio, queries, 4, agreement)
     combine = {
       "consensus": min, "union": max, "video": lambda v, a: v, "audio": lambda v, a: a
     }[agreement]
-    for i in range(30):
+    for row, i in enumerate(queries):
       others = [j for j in range(30) if j != i]
       others.sort(key=lambda j: -combine(video[i] @ video[j], audio[i] @ audio[j]))
-      self.assertEqual(list(sets[i]), others[:4])
+      self.assertEqual(list(sets[row]), others[:4])
 
   def test_positive_sets_of_several_blocks(self):
     generator = np.random.RandomState(2)
     video, audio = _unit(generator.normal(size=(30, 5))), _unit(generator.normal(size=(30, 5)))
-    whole = memory.positive_sets(video, audio, 4)
+    whole = memory.positive_sets(video, audio, np.arange(30), 4)
     with mock.patch.object(memory, "_BLOCK_SIZE", 28):
       # Probes search again and again: TensorFlow is not to warn of traces.
       with mock.patch.object(tf.get_logger(), "warning") as warning:
         for _ in range(8):
-          np.testing.assert_array_equal(memory.positive_sets(video, audio, 4), whole)
+          sets = memory.positive_sets(video, audio, np.arange(30), 4)
+          np.testing.assert_array_equal(sets, whole)
     warning.assert_not_called()
 
   def test_purity(self):
     sets = np.array([[1, 2], [0, 3], [3, 0], [2, 1]])
     # Pairs of known classes: 0-1 alike, 0-2 not, 1-0 alike, 2-0 not.
-    self.assertEqual(memory.purity(sets, np.array([7, 7, 8, -1])), 0.5)
+    labels = np.array([7, 7, 8, -1])
+    self.assertEqual(memory.purity(sets, np.arange(4), labels), 0.5)
+    self.assertEqual(memory.purity(sets[[1]], np.array([1]), labels), 1.0)
     with self.assertRaisesRegex(ValueError, "needs labels"):
-      memory.purity(sets, np.full(4, -1))
+      memory.purity(sets, np.arange(4), np.full(4, -1))
 
   def test_faulty_positives(self):
     cosines = np.array([0.9, 0.1, 0.8, 0.3, 0.2])
@@ -76,7 +80,17 @@ class MemoryTest(parameterized.TestCase):
     # Too few videos for the sets.
     self.assertEqual(memory.MemoryProbe(num_positives=40)(video, audio, labels), {})
 
+  def test_looks_at_evenly_spaced_labelled_videos(self):
+    generator = np.random.RandomState(2)
+    rows = _unit(generator.normal(size=(12, 3)))
+    labels = np.array([-1, 0] * 6)
+    with mock.patch.object(memory, "positive_sets", wraps=memory.positive_sets) as search:
+      memory.MemoryProbe(num_positives=2, max_queries=3)(rows, rows, labels)
+    self.assertEqual(list(search.call_args.args[2]), [1, 5, 9])
+
   def test_refuses(self):
+    with self.assertRaisesRegex(ValueError, "max_queries is 0"):
+      memory.MemoryProbe(max_queries=0)
     with self.assertRaisesRegex(ValueError, "agreement is 'mean'"):
       memory.MemoryProbe(agreement="mean")
     with self.assertRaisesRegex(ValueError, "num_positives is 0"):
