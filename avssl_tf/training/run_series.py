@@ -1,14 +1,13 @@
 """Doing the runs of a comparison: each in a process of its own, finished ones never again."""
 
-import collections
 import difflib
 import json
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Callable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Callable, Optional
 
 import gin
 
@@ -49,6 +48,8 @@ def train(
 ) -> list[str]:
   """Does runs in order; one that fails leaves the others alone.
 
+  Side by side, a run that begins with another waits for it, and those after it come first.
+
   Args:
     runs: what `prepare` gives.
     num_parallel: processes side by side. Several share the cores, and print into
@@ -64,13 +65,13 @@ def train(
   """
   if num_parallel > 1:
     _build_data(runs)  # Several processes cannot do it at once.
-  waiting = collections.deque(runs)
+  waiting = list(runs)
   failures: list[str] = []
   processes: dict[Run, subprocess.Popen] = {}
   try:
     while waiting or processes:
-      while waiting and len(processes) < num_parallel:
-        run = waiting.popleft()
+      while len(processes) < num_parallel and (run := _next(waiting, processes)):
+        waiting.remove(run)
         number = len(runs) - len(waiting)
         target = f", printing into {_log_path(run)}" if num_parallel > 1 else ""
         print(f"\nRun {number} of {len(runs)}: {run.method}, seed {run.seed}{target}", flush=True)
@@ -93,6 +94,15 @@ def train(
     for process in processes.values():
       process.wait()
   return failures
+
+
+def _next(waiting: Sequence[Run], running: Collection[Run]) -> Optional[Run]:
+  """The first run that begins with none that has not ended; None where there is none."""
+  for run in waiting:
+    if not any(run.begins_with(other) for other in (*running, *waiting)):
+      return run
+  # Runs that wait for each other: they say themselves what is not there.
+  return waiting[0] if waiting and not running else None
 
 
 def is_finished(run: Run, resolved: str) -> bool:

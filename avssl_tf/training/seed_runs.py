@@ -105,6 +105,11 @@ class Run:
     """File, beside the folder of the run, that says what was run and whether to its end."""
     return f"{self.model_dir}.json"
 
+  def begins_with(self, other: "Run") -> bool:
+    """Whether its bindings name the folder of `other`, so that it cannot begin before that ends."""
+    folder = re.compile(rf"{re.escape(other.model_dir)}(?![\w.+-])")
+    return other is not self and any(folder.search(param) for param in self.gin_params)
+
   def command(self) -> list[str]:
     """The training command of this run."""
     return [
@@ -150,6 +155,8 @@ def plan(
         f"Methods {other.name!r} and {method.name!r} would share a folder: give them names that "
         "differ in letters or digits."
       )
+
+  output_dir = os.path.normpath(output_dir)
 
   def filled(param: str, seed: int) -> str:
     return param.replace("{seed}", str(seed)).replace("{output_dir}", output_dir)

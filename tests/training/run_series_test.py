@@ -108,6 +108,22 @@ class SeriesTest(absltest.TestCase):
     self.assertEqual(self.train(runs, num_parallel=2), [])
     self.assertEqual(self.ended[0], "b")
 
+  def test_what_begins_with_another_waits_for_it(self):
+    # The first ends once the third runs, which therefore came before the second.
+    begin = f"train.init_from='{self.path('a-seed0')}'"
+    runs = [
+      self.run_of("a", _MEET, self.folder, "a", "c"),
+      self.run_of("b", _MEET, self.folder, "b", "a", params=(begin,)),
+      self.run_of("c", _MEET, self.folder, "c", "a"),
+    ]
+    self.assertEqual(self.train(runs, num_parallel=3), [])
+    self.assertEqual(self.ended[-1], "b")
+    circle = [
+      self.run_of("d", params=(f"train.init_from='{self.path('e-seed0')}'",)),
+      self.run_of("e", params=(f"train.init_from='{self.path('d-seed0')}'",)),
+    ]
+    self.assertIs(run_series._next(circle, []), circle[0])
+
   def test_those_side_by_side_share_the_cores(self):
     self.assertEqual(run_series.thread_limits(1), {})
     free = {k: v for k, v in os.environ.items() if k not in run_series.thread_limits(2)}

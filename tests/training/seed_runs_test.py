@@ -76,6 +76,18 @@ class PlanTest(absltest.TestCase):
       self.assertEqual(run.gin_params[0], f'train.init_from="{runs[2 * (seed > 3)].model_dir}"')
       self.assertEqual(run.gin_params[1], f'data_dir="data{seed}"')
 
+  def test_knows_which_run_another_begins_with(self):
+    methods = [
+      Method("start", ("gin/avid.gin",)),
+      Method("go on", ("gin/avid.gin",), ('train.init_from="{output_dir}/start-seed{seed}"',)),
+    ]
+    start, go_on, start_10, go_on_10 = seed_runs.plan(methods, [], ["1", "10"], "runs/x/")
+    self.assertTrue(go_on.begins_with(start))
+    self.assertTrue(go_on_10.begins_with(start_10))
+    self.assertFalse(go_on_10.begins_with(start))
+    self.assertFalse(start.begins_with(go_on))
+    self.assertFalse(start.begins_with(start))
+
   def test_refuses_what_makes_no_comparison(self):
     for methods, seeds, message in (
       ([], ["0"], "Name a method"),
