@@ -11,6 +11,7 @@ from tests import source_tree
 # of one row know nothing of each other.
 LAYERS = (
   {"base": {"__init__", "addons", "spectrograms", "types"}},
+  {"spatial": {"spatial"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
   {"evaluation": {"evaluation"}, "serving": {"serving"}},

@@ -1,0 +1,292 @@
+"""Ambisonics of orders 1 to 3: encode, rotate, decode, and look at sound fields.
+
+Fields are float32 `[..., channels]` with `(order + 1)^2` channels in ACN order and SN3D weights
+(Nachbar et al., "AmbiX", Ambisonics Symposium 2011), for example `[samples, 4]` or
+`[clips, samples, 4]`.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.spatial import directions
+from avssl_tf.types import Tensor
+
+MAX_ORDER = 3
+# Channels of FuMa (W X Y Z R S T U V K L M N O P Q) in ACN order, and what makes SN3D of them.
+_FUMA_CHANNELS = (0, 2, 3, 1, 8, 6, 4, 5, 7, 15, 13, 11, 9, 10, 12, 14)
+_FUMA_TO_SN3D = (
+  math.sqrt(2.0),
+  *(1.0,) * 3,
+  *(math.sqrt(3.0) / 2.0,) * 2, 1.0, *(math.sqrt(3.0) / 2.0,) * 2,
+  *(math.sqrt(5.0 / 8.0),) * 1, math.sqrt(5.0) / 3.0, math.sqrt(32.0 / 45.0), 1.0,
+  math.sqrt(32.0 / 45.0), math.sqrt(5.0) / 3.0, math.sqrt(5.0 / 8.0),
+)  # fmt: skip
+CONVENTIONS = ("ACN/SN3D", "ACN/N3D", "FuMa")
+
+
+def num_channels(order: int) -> int:
+  """Channels of a field of this order.
+
+  Raises:
+    ValueError: the order is not 1..3.
+  """
+  if order not in range(1, MAX_ORDER + 1):
+    raise ValueError(f"Ambisonics of order {order!r}; expected 1..{MAX_ORDER}.")
+  return (order + 1) ** 2
+
+
+def order_of(channels: int) -> int:
+  """Order of a field with so many channels.
+
+  Raises:
+    ValueError: it is none of 4, 9, 16.
+  """
+  for order in range(1, MAX_ORDER + 1):
+    if channels == num_channels(order):
+      return order
+  expected = ", ".join(f"{num_channels(n)} (order {n})" for n in range(1, MAX_ORDER + 1))
+  raise ValueError(f"Sound of {channels} channel(s) is no ambisonics; expected {expected}.")
+
+
+def harmonics(azimuth_rad: Tensor, elevation_rad: Tensor, order: int) -> Tensor:
+  """Real spherical harmonics, SN3D, without the Condon-Shortley phase.
+
+  Args:
+    azimuth_rad: float `[...]`.
+    elevation_rad: float `[...]`.
+    order: 1..3.
+
+  Returns:
+    `[..., channels]`: what a source of gain 1 in this direction puts into each channel.
+  """
+  return _harmonics_of(directions.unit_vectors(azimuth_rad, elevation_rad), order)
+
+
+def _harmonics_of(vectors: Tensor, order: int) -> Tensor:
+  """`harmonics` of unit vectors `[..., 3]`."""
+  num_channels(order)
+  x, y, z = tf.unstack(vectors, axis=-1)
+  result = [tf.ones_like(x), y, z, x]
+  if order >= 2:
+    half_3 = math.sqrt(3.0) / 2.0
+    result += [
+      2.0 * half_3 * x * y,
+      2.0 * half_3 * y * z,
+      (3.0 * z * z - 1.0) / 2.0,
+      2.0 * half_3 * x * z,
+      half_3 * (x * x - y * y),
+    ]
+  if order >= 3:
+    result += [
+      math.sqrt(5.0 / 8.0) * y * (3.0 * x * x - y * y),
+      math.sqrt(15.0) * x * y * z,
+      math.sqrt(3.0 / 8.0) * y * (5.0 * z * z - 1.0),
+      z * (5.0 * z * z - 3.0) / 2.0,
+      math.sqrt(3.0 / 8.0) * x * (5.0 * z * z - 1.0),
+      math.sqrt(15.0) / 2.0 * z * (x * x - y * y),
+      math.sqrt(5.0 / 8.0) * x * (x * x - 3.0 * y * y),
+    ]
+  return tf.stack(result, axis=-1)
+
+
+def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: int = 1) -> Tensor:
+  """The field of sources, each heard from its direction.
+
+  Args:
+    sources: float `[..., samples, num_sources]`, waveforms.
+    azimuth_rad: float `[..., num_sources]`, or `[..., samples, num_sources]` where they move.
+    elevation_rad: likewise.
+    order: 1..3.
+
+  Returns:
+    `[..., samples, channels]`, the sum over the sources.
+  """
+  sources = tf.convert_to_tensor(sources)
+  weights = harmonics(azimuth_rad, elevation_rad, order)
+  if weights.shape.rank == sources.shape.rank:  # One direction for all samples.
+    return tf.matmul(sources, weights)
+  return tf.einsum("...s,...sc->...c", sources, weights)
+
+
+def decode(field: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
+  """The field as heard towards directions: its product with their harmonics.
+
+  Towards the direction of a single source of gain 1 the result is `order + 1`; for the first
+  order it falls as 1 + cos(angle) to 0 behind.
+
+  Args:
+    field: `[..., samples, channels]`.
+    azimuth_rad: float `[..., num_directions]`.
+    elevation_rad: likewise.
+
+  Returns:
+    `[..., samples, num_directions]`.
+
+  Raises:
+    ValueError: the field has a number of channels that no order has.
+  """
+  weights = harmonics(azimuth_rad, elevation_rad, order_of(field.shape[-1]))
+  return tf.matmul(field, weights, transpose_b=True)
+
+
+def rotation_matrix(rotations: Tensor, order: int) -> Tensor:
+  """Rotations of directions as matrices that act on channels.
+
+  Exact: harmonics of an order rotate among themselves, so that their values at enough fixed
+  directions, and at these turned, determine the matrix.
+
+  Args:
+    rotations: float32 `[..., 3, 3]`, for example of `directions.rotation`.
+    order: 1..3.
+
+  Returns:
+    `[..., channels, channels]`.
+  """
+  if order == 1:  # Y Z X are the vector itself.
+    channels = [1, 2, 0]
+    turned = tf.gather(tf.gather(rotations, channels, axis=-2), channels, axis=-1)
+    # W stays what it is.
+    padded = tf.pad(turned, [[0, 0]] * (rotations.shape.rank - 2) + [[1, 0], [1, 0]])
+    return padded + tf.linalg.diag(tf.constant([1.0, 0.0, 0.0, 0.0], rotations.dtype))
+  fixed = spread_directions(4 * num_channels(order))
+  inverse = np.linalg.pinv(_harmonics_of(tf.constant(fixed), order).numpy())
+  turned = tf.einsum("...ij,nj->...ni", rotations, tf.constant(fixed, rotations.dtype))
+  return tf.einsum(
+    "...nc,dn->...cd", _harmonics_of(turned, order), tf.constant(inverse, rotations.dtype)
+  )
+
+
+def rotate(field: Tensor, rotations: Tensor) -> Tensor:
+  """Turns a field: what came from d comes from R d.
+
+  Args:
+    field: `[..., samples, channels]`.
+    rotations: float32 `[..., 3, 3]`; leading axes broadcast, so that one field can be turned in
+      several ways.
+
+  Returns:
+    `[..., samples, channels]`.
+
+  Raises:
+    ValueError: the field has a number of channels that no order has.
+  """
+  matrix = rotation_matrix(rotations, order_of(field.shape[-1]))
+  return tf.matmul(field, matrix, transpose_b=True)
+
+
+def mirror(field: Tensor) -> Tensor:
+  """Exchanges left and right, as a horizontal flip of the picture does.
+
+  Args:
+    field: `[..., channels]`.
+
+  Returns:
+    `[..., channels]`.
+  """
+  order = order_of(field.shape[-1])
+  # Harmonics of negative degree are odd in y.
+  signs = [-1.0 if m < 0 else 1.0 for n in range(order + 1) for m in range(-n, n + 1)]
+  return field * tf.constant(signs, field.dtype)
+
+
+def convert(field: Tensor, source: str, target: str = "ACN/SN3D") -> Tensor:
+  """Converts between conventions of channel order and weights.
+
+  Args:
+    field: `[..., channels]`.
+    source: its convention, one of `CONVENTIONS`. FuMa is that of Malham up to the third order
+      (W X Y Z R S T U V K L M N O P Q with maxN weights, W down by 3 dB).
+    target: the wanted one.
+
+  Returns:
+    `[..., channels]`.
+
+  Raises:
+    ValueError: an unknown convention, or a number of channels that no order has.
+  """
+  for convention in (source, target):
+    if convention not in CONVENTIONS:
+      raise ValueError(
+        f"Ambisonics convention {convention!r}; expected one of {', '.join(CONVENTIONS)}."
+      )
+  matrix = _to_sn3d(source, order_of(field.shape[-1]))
+  matrix = np.linalg.inv(_to_sn3d(target, order_of(field.shape[-1]))) @ matrix
+  return tf.linalg.matvec(tf.constant(matrix, field.dtype), field)
+
+
+def _to_sn3d(convention: str, order: int) -> np.ndarray:
+  """Matrix from a convention to ACN/SN3D: `[channels, channels]`."""
+  channels = num_channels(order)
+  if convention == "ACN/N3D":
+    degrees = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
+    return np.diag(1.0 / np.sqrt(2.0 * degrees + 1.0))
+  if convention == "FuMa":
+    return np.eye(channels)[list(_FUMA_CHANNELS[:channels])] * np.array(
+      _FUMA_TO_SN3D[:channels]
+    )[:, np.newaxis]
+  return np.eye(channels)
+
+
+def energy_map(field: Tensor, height: int, width: int) -> Tensor:
+  """Root mean square of what is heard from each direction, as an equirectangular picture.
+
+  Args:
+    field: `[..., samples, channels]`.
+    height: rows, from elevation +pi/2 down.
+    width: columns, from azimuth +pi to the right; 2 * height for square pixels.
+
+  Returns:
+    `[..., height, width]`, at least 0.
+  """
+  azimuth_rad, elevation_rad = pixel_directions(height, width)
+  weights = harmonics(azimuth_rad, elevation_rad, order_of(field.shape[-1]))
+  # From the covariance of the channels: the signals themselves would be many times larger.
+  samples = tf.cast(tf.shape(field)[-2], field.dtype)
+  covariance = tf.matmul(field, field, transpose_a=True) / samples
+  power = tf.einsum("hwc,...cd,hwd->...hw", weights, covariance, weights)
+  return tf.sqrt(tf.maximum(power, 0.0))
+
+
+def pixel_directions(height: int, width: int) -> tuple[Tensor, Tensor]:
+  """Directions of the pixel centres of an equirectangular picture: azimuth, elevation.
+
+  Returns:
+    float32 `[height, width]` each, in radians.
+  """
+  azimuth = np.pi * (1.0 - (2.0 * np.arange(width) + 1.0) / width)
+  elevation = np.pi / 2.0 * (1.0 - (2.0 * np.arange(height) + 1.0) / height)
+  grid = np.meshgrid(azimuth, elevation)
+  return tf.constant(grid[0], tf.float32), tf.constant(grid[1], tf.float32)
+
+
+def intensity(field: Tensor) -> Tensor:
+  """Active intensity of a first-order field over its energy: points towards the sound.
+
+  For a plane wave a unit vector towards its source, for diffuse sound near 0.
+
+  Args:
+    field: float or complex `[..., channels]`; complex for spectra, whose real part of
+      conj(W) times X, Y, Z is taken.
+
+  Returns:
+    float `[..., 3]` (x, y, z), of length 0..1.
+  """
+  field = tf.convert_to_tensor(field)
+  w, y, z, x = tf.unstack(field[..., :4], axis=-1)
+  velocity = tf.stack([x, y, z], axis=-1)
+  if field.dtype.is_complex:
+    flow = tf.math.real(tf.math.conj(w)[..., tf.newaxis] * velocity)
+  else:
+    flow = w[..., tf.newaxis] * velocity
+  energy = (tf.abs(w) ** 2 + tf.reduce_sum(tf.abs(velocity) ** 2, axis=-1)) / 2.0
+  return tf.math.divide_no_nan(flow, energy[..., tf.newaxis])
+
+
+def spread_directions(count: int) -> np.ndarray:
+  """Directions spread evenly over the sphere on a spiral: float64 unit vectors `[count, 3]`."""
+  z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+  azimuth = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0))
+  across = np.sqrt(1.0 - z * z)
+  return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), z], axis=-1)

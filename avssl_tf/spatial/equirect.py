@@ -1,0 +1,137 @@
+"""Viewports of equirectangular pictures: flat views in a direction, by gnomonic projection."""
+
+import math
+
+import tensorflow as tf
+
+from avssl_tf.spatial import directions
+from avssl_tf.types import Tensor
+
+
+def check_shape(height: int, width: int, name: str = "the picture") -> None:
+  """Raises ValueError unless a picture is twice as wide as high."""
+  if width != 2 * height:
+    raise ValueError(
+      f"{name} has {width}x{height} pixels; an equirectangular picture is twice as wide as high. "
+      "Scale it to 2:1, or convert it from its own projection."
+    )
+
+
+def viewport_directions(
+  azimuth_rad: Tensor,
+  elevation_rad: Tensor,
+  horizontal_fov_rad: Tensor,
+  vertical_fov_rad: Tensor,
+  height: int,
+  width: int,
+) -> Tensor:
+  """Where the pixels of viewports look.
+
+  The picture lies in the plane that touches the sphere at the viewing direction and reaches
+  tan(fov / 2) to either side, so that its edges subtend exactly the fields of view.
+
+  Args:
+    azimuth_rad: float `[...]`, of the viewing directions.
+    elevation_rad: likewise.
+    horizontal_fov_rad: between 0 and pi, likewise.
+    vertical_fov_rad: likewise.
+    height: rows of a viewport.
+    width: its columns.
+
+  Returns:
+    float32 `[..., height, width, 3]`: vectors, not of unit length.
+  """
+  # Pixel centres; the first column is on the left, where y is positive.
+  across = 1.0 - (2.0 * tf.range(width, dtype=tf.float32) + 1.0) / width
+  up = 1.0 - (2.0 * tf.range(height, dtype=tf.float32) + 1.0) / height
+  y = tf.tan(horizontal_fov_rad / 2.0)[..., tf.newaxis, tf.newaxis] * across
+  z = tf.tan(vertical_fov_rad / 2.0)[..., tf.newaxis, tf.newaxis] * up[:, tf.newaxis]
+  shape = tf.broadcast_dynamic_shape(tf.shape(y), tf.shape(z))
+  plane = tf.stack([tf.ones(shape), tf.broadcast_to(y, shape), tf.broadcast_to(z, shape)], axis=-1)
+  rotations = directions.rotation(azimuth_rad, elevation_rad)
+  return tf.einsum("...ij,...hwj->...hwi", rotations, plane)
+
+
+def sample(frames: Tensor, vectors: Tensor) -> Tensor:
+  """Looks equirectangular frames up in directions, by bilinear interpolation.
+
+  There is no seam: left and right edge meet, and beyond a pole lies the other half of the circle.
+
+  Args:
+    frames: uint8 or float32 `[T, H, 2H, C]`, of one clip.
+    vectors: float32 `[..., 3]`, of any length.
+
+  Returns:
+    `[T, ..., C]` of the frames' dtype.
+
+  Raises:
+    ValueError: the frames are not twice as wide as high.
+  """
+  if frames.shape[1] is not None and frames.shape[2] is not None:
+    check_shape(frames.shape[1], frames.shape[2], "A frame")
+  num_frames, height, width, channels = tf.unstack(tf.shape(frames))
+  azimuth, elevation = directions.angles(vectors)
+  columns = (0.5 - azimuth / (2.0 * math.pi)) * tf.cast(width, tf.float32) - 0.5
+  rows = (0.5 - elevation / math.pi) * tf.cast(height, tf.float32) - 0.5
+  # One long row of values a pixel, all frames: four reads a pixel serve them all.
+  pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), [height * width, num_frames * channels])
+  left, top = tf.floor(columns), tf.floor(rows)
+  right_weight, bottom_weight = (columns - left)[..., tf.newaxis], (rows - top)[..., tf.newaxis]
+  left, top = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
+
+  def pixel(row: Tensor, column: Tensor) -> Tensor:
+    beyond = tf.logical_or(row < 0, row >= height)
+    column = tf.where(beyond, column + width // 2, column)
+    row = tf.where(row < 0, -1 - row, tf.where(row >= height, 2 * height - 1 - row, row))
+    return tf.cast(tf.gather(pixels, row * width + tf.math.floormod(column, width)), tf.float32)
+
+  def between(row: Tensor) -> Tensor:
+    first, second = pixel(row, left), pixel(row, left + 1)
+    return first + right_weight * (second - first)
+
+  first, second = between(top), between(top + 1)
+  values = first + bottom_weight * (second - first)
+  if frames.dtype.is_integer:
+    values = tf.round(values)
+  values = tf.cast(values, frames.dtype)
+  shape = tf.shape(vectors)[:-1]
+  values = tf.reshape(values, tf.concat([[-1, num_frames], [channels]], axis=0))
+  values = tf.reshape(
+    tf.transpose(values, [1, 0, 2]), tf.concat([[num_frames], shape, [channels]], axis=0)
+  )
+  values.set_shape([frames.shape[0], *vectors.shape[:-1], frames.shape[-1]])
+  return values
+
+
+def viewports(
+  frames: Tensor,
+  azimuth_rad: Tensor,
+  elevation_rad: Tensor,
+  horizontal_fov_rad: Tensor,
+  vertical_fov_rad: Tensor,
+  height: int,
+  width: int,
+) -> Tensor:
+  """Cuts views out of the frames of a 360° clip.
+
+  Reads single pixels: meant for views at least as fine as the frames they are cut from.
+
+  Args:
+    frames: uint8 or float32 `[T, H, 2H, C]`.
+    azimuth_rad: float32 `[K]`, of the viewing directions.
+    elevation_rad: likewise.
+    horizontal_fov_rad: between 0 and pi, likewise.
+    vertical_fov_rad: likewise.
+    height: rows of a viewport.
+    width: its columns.
+
+  Returns:
+    `[K, T, height, width, C]` of the frames' dtype.
+
+  Raises:
+    ValueError: the frames are not twice as wide as high.
+  """
+  vectors = viewport_directions(
+    azimuth_rad, elevation_rad, horizontal_fov_rad, vertical_fov_rad, height, width
+  )
+  return tf.transpose(sample(frames, vectors), [1, 0, 2, 3, 4])

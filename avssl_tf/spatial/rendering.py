@@ -1,0 +1,115 @@
+"""Sound fields for two ears: stereo by virtual microphones, binaural by a model of the head."""
+
+import functools
+
+import numpy as np
+import scipy.special
+import tensorflow as tf
+
+from avssl_tf.spatial import ambisonics, directions
+from avssl_tf.types import Tensor
+
+_SPEED_OF_SOUND_M_PER_SEC = 343.0
+_HEAD_RADIUS_M = 0.0875
+# Above it a first-order field is too coarse for the phase at the ears: only levels are matched.
+_PHASE_LIMIT_HZ = 1500.0
+
+
+def to_stereo(field: Tensor, azimuth_rad: float = np.pi / 2) -> Tensor:
+  """Two virtual microphones to the left and right; for the first order cardioids.
+
+  Args:
+    field: `[..., samples, channels]`.
+    azimuth_rad: where they point, mirrored.
+
+  Returns:
+    `[..., samples, 2]`, left and right; a source that one of them points at keeps its level.
+  """
+  both = tf.constant([azimuth_rad, -azimuth_rad], field.dtype)
+  gain = ambisonics.order_of(field.shape[-1]) + 1.0
+  return ambisonics.decode(field, both, tf.zeros_like(both)) / gain
+
+
+def to_binaural(field: Tensor, sample_rate_hz: float, num_taps: int = 256) -> Tensor:
+  """What two ears hear, for headphones, by `head_filters`.
+
+  Args:
+    field: float32 `[..., samples, channels]`.
+    sample_rate_hz: of the field.
+    num_taps: length of the filters.
+
+  Returns:
+    float32 `[..., samples, 2]`, left and right, of the same length and in time with the field.
+  """
+  order = ambisonics.order_of(field.shape[-1])
+  filters = head_filters(order, sample_rate_hz, num_taps)
+  length = tf.shape(field)[-2]
+  # Filters' outputs are longer by their length; room for it prevents wrapping around.
+  size = length + num_taps
+  spectra = tf.signal.rfft(tf.linalg.matrix_transpose(field), [size])
+  responses = tf.signal.rfft(tf.constant(filters, tf.float32), [size])
+  heard = tf.einsum("...cf,ecf->...ef", spectra, responses)
+  ears = tf.linalg.matrix_transpose(tf.signal.irfft(heard, [size]))
+  # The filters delay by half their length, so that the nearer ear can be early.
+  return ears[..., num_taps // 2 : num_taps // 2 + length, :]
+
+
+@functools.lru_cache(maxsize=8)
+def head_filters(order: int, sample_rate_hz: float, num_taps: int = 256) -> np.ndarray:
+  """Filters from the channels of a field to the ears on the sides of a rigid sphere.
+
+  Magnitude least squares (Schörkhuber, Zaunschirm, Höldrich, DAGA 2018) over directions spread
+  on the sphere: below 1.5 kHz the ears' signals, above their levels alone.
+
+  Args:
+    order: 1..3.
+    sample_rate_hz: of the field.
+    num_taps: their length, even.
+
+  Returns:
+    float64 `[2, channels, num_taps]`, left and right, delayed by `num_taps / 2` samples.
+  """
+  points = ambisonics.spread_directions(256)
+  azimuth_rad, elevation_rad = directions.angles(tf.constant(points))
+  fit = np.linalg.pinv(ambisonics.harmonics(azimuth_rad, elevation_rad, order).numpy())
+  values = np.linalg.pinv(fit)
+  frequencies_hz = np.fft.rfftfreq(num_taps, 1.0 / sample_rate_hz)
+  # The left ear is at +y.
+  responses = sphere_responses(points[:, 1], frequencies_hz)
+  fitted = np.zeros([len(frequencies_hz), values.shape[1]], complex)
+  for i, frequency_hz in enumerate(frequencies_hz):
+    target = responses[:, i]
+    if frequency_hz > _PHASE_LIMIT_HZ:
+      # The phase stays as the bin before has it.
+      target = np.abs(target) * np.exp(1j * np.angle(values @ fitted[i - 1]))
+    fitted[i] = fit @ target
+  left = np.roll(np.fft.irfft(fitted, num_taps, axis=0), num_taps // 2, axis=0).T
+  left = left * np.hanning(num_taps + 1)[:-1]
+  right = ambisonics.mirror(tf.constant(left.T)).numpy().T
+  return np.stack([left, right])
+
+
+def sphere_responses(cosines: np.ndarray, frequencies_hz: np.ndarray) -> np.ndarray:
+  """Pressure at a point of a rigid sphere, relative to that of a plane wave at its centre.
+
+  Duda and Martens, "Range dependence of the response of a spherical head model", JASA 1998.
+
+  Args:
+    cosines: `[D]`, of the angles between the point and the directions of the sources.
+    frequencies_hz: `[F]`, at least 0.
+
+  Returns:
+    complex128 `[D, F]`, for signals of exp(+i omega t).
+  """
+  ka = 2.0 * np.pi * np.asarray(frequencies_hz) * _HEAD_RADIUS_M / _SPEED_OF_SOUND_M_PER_SEC
+  result = np.ones([len(cosines), len(ka)], complex)
+  for column, x in enumerate(ka):
+    if x == 0.0:
+      continue
+    degrees = np.arange(int(np.ceil(x)) + 15)
+    outgoing = scipy.special.spherical_jn(degrees, x, True) - 1j * scipy.special.spherical_yn(
+      degrees, x, True
+    )
+    weights = (2 * degrees + 1) * 1j ** (degrees - 1.0) / (outgoing * x * x)
+    result[:, column] = scipy.special.eval_legendre(degrees, np.asarray(cosines)[:, None]) @ weights
+  return result
