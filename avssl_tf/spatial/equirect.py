@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from avssl_tf.spatial import directions
+from avssl_tf.spatial import directions, sampling
 from avssl_tf.types import Tensor
 
 
@@ -69,38 +69,18 @@ def sample(frames: Tensor, vectors: Tensor) -> Tensor:
   """
   if frames.shape[1] is not None and frames.shape[2] is not None:
     check_shape(frames.shape[1], frames.shape[2], "A frame")
-  num_frames, height, width, channels = tf.unstack(tf.shape(frames))
+  height, width = tf.shape(frames)[1], tf.shape(frames)[2]
   azimuth, elevation = directions.angles(vectors)
   columns = (0.5 - azimuth / (2.0 * math.pi)) * tf.cast(width, tf.float32) - 0.5
   rows = (0.5 - elevation / math.pi) * tf.cast(height, tf.float32) - 0.5
-  # One long row of values a pixel, all frames: four reads a pixel serve them all.
-  pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), [height * width, num_frames * channels])
-  left, top = tf.floor(columns), tf.floor(rows)
-  right_weight, bottom_weight = (columns - left)[..., tf.newaxis], (rows - top)[..., tf.newaxis]
-  left, top = tf.cast(left, tf.int32), tf.cast(top, tf.int32)
 
-  def pixel(row: Tensor, column: Tensor) -> Tensor:
+  def address(row: Tensor, column: Tensor) -> Tensor:
     beyond = tf.logical_or(row < 0, row >= height)
     column = tf.where(beyond, column + width // 2, column)
     row = tf.where(row < 0, -1 - row, tf.where(row >= height, 2 * height - 1 - row, row))
-    return tf.cast(tf.gather(pixels, row * width + tf.math.floormod(column, width)), tf.float32)
+    return row * width + tf.math.floormod(column, width)
 
-  def between(row: Tensor) -> Tensor:
-    first, second = pixel(row, left), pixel(row, left + 1)
-    return first + right_weight * (second - first)
-
-  first, second = between(top), between(top + 1)
-  values = first + bottom_weight * (second - first)
-  if frames.dtype.is_integer:
-    values = tf.round(values)
-  values = tf.cast(values, frames.dtype)
-  shape = tf.shape(vectors)[:-1]
-  values = tf.reshape(values, tf.concat([[-1, num_frames], [channels]], axis=0))
-  values = tf.reshape(
-    tf.transpose(values, [1, 0, 2]), tf.concat([[num_frames], shape, [channels]], axis=0)
-  )
-  values.set_shape([frames.shape[0], *vectors.shape[:-1], frames.shape[-1]])
-  return values
+  return sampling.bilinear(frames, rows, columns, address)
 
 
 def viewports(
