@@ -5,7 +5,7 @@ import tensorflow as tf
 from avssl_tf.types import Tensor
 
 
-def all_gather(value: Tensor) -> Tensor:
+def all_gather(value: Tensor, with_gradient: bool = False) -> Tensor:
   """Concatenates `value` of all replicas along the first axis, on each of them.
 
   Made of an all-reduce over one slot per replica:
@@ -14,13 +14,15 @@ def all_gather(value: Tensor) -> Tensor:
 
   Args:
     value: `[B, ...]`, the same shape on every replica.
+    with_gradient: whether the gradient of what any replica makes of the result flows back.
 
   Returns:
-    `[replicas * B, ...]` in the order of the replicas; no gradient flows back.
+    `[replicas * B, ...]` in the order of the replicas.
   """
   context = tf.distribute.get_replica_context()
   num_replicas = context.num_replicas_in_sync
-  value = tf.stop_gradient(value)
+  if not with_gradient:
+    value = tf.stop_gradient(value)
   if num_replicas == 1:
     return value
   slot = tf.one_hot(context.replica_id_in_sync_group, num_replicas, dtype=value.dtype)

@@ -18,6 +18,7 @@ from avssl_tf.models import (
   front_end,
   projection,
   r2plus1d,
+  translation,
 )
 from tests import test_base
 
@@ -74,6 +75,19 @@ _LAYERS = {
   projection.MLPHead: (lambda: projection.MLPHead((5, 4), batch_norm=True), ((3, 6), _FLOAT), None),
   front_end.VideoFrontEnd: (front_end.VideoFrontEnd, _FRAMES, None),
   front_end.AudioFrontEnd: (_audio_front_end, _WAVEFORM, None),
+  translation.TransformerLayer: (
+    lambda: translation.TransformerLayer(6, num_heads=2), ((2, 3, 6), _FLOAT), (),
+  ),
+  translation.Transformer: (
+    lambda: translation.Transformer(1, normalization="pre"), ((2, 3, 6), _FLOAT), (),
+  ),
+  translation.FeatureTranslation: (
+    lambda: translation.FeatureTranslation(
+      lambda name: projection.MLPHead((4,), name=name), translation.Transformer
+    ),
+    {"video": ((2, 3, 6), _FLOAT), "audio": ((2, 3, 6), _FLOAT)},
+    None,
+  ),
   av_model.AudioVisualModel: (_av_model, {"video": _FRAMES, "audio": _WAVEFORM}, None),
 }  # None: all of them.
 

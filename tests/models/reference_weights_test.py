@@ -2,7 +2,6 @@
 
 import json
 import os
-import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -17,36 +16,19 @@ from avssl_tf.models import (
   r2plus1d,
   reference_weights,
 )
-from tests import test_base
+from tests import golden_arrays, test_base
 
 _TESTDATA = os.path.join(os.path.dirname(os.path.dirname(__file__)), "testdata")
-_SEED = 1
-
-
-def _generator(name):
-  return np.random.RandomState((zlib.crc32(name.encode()) ^ _SEED) & 0x7FFFFFFF)
-
-
-def _golden_array(name, shape):
-  """The array that the golden numbers were made with: a pure function of its name."""
-  generator, last = _generator(name), name.split(".")[-1]
-  if last == "num_batches_tracked":
-    return np.zeros(shape, np.int64)
-  if last == "running_var" or (last == "weight" and len(shape) == 1):
-    return generator.uniform(0.5, 1.5, shape).astype(np.float32)
-  scale = np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else 0.1
-  return generator.normal(0, scale, shape).astype(np.float32)
 
 
 def _golden_state(network):
   with open(os.path.join(_TESTDATA, "avid_state_dict_shapes.json"), encoding="utf-8") as f:
-    return {name: _golden_array(name, shape) for name, shape in json.load(f)[network]}
+    return {name: golden_arrays.weight(name, shape) for name, shape in json.load(f)[network]}
 
 
 def _golden_input(name, shape):
   """Channels last, from channels first."""
-  x = _generator(f"input/{name}").standard_normal(shape).astype(np.float32)
-  return np.moveaxis(x, 1, -1)
+  return np.moveaxis(golden_arrays.network_input(name, shape), 1, -1)
 
 
 def _model(architecture, stem="avid"):

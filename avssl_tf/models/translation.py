@@ -1,0 +1,210 @@
+"""Translation of features between modalities, viewpoint by viewpoint.
+
+Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
+2020, section 3.3: a transformer per direction turns the features of all viewpoints of a clip in one
+modality into predictions of their features in the other.
+"""
+
+from typing import Callable, Optional
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.types import AUDIO, VIDEO, Tensor
+
+NORMALIZATIONS = ("post", "pre")
+_EPSILON = 1e-5
+
+
+class TransformerLayer(tf.keras.layers.Layer):
+  """Self-attention and a two-layer perceptron, each with a shortcut around it.
+
+  With `normalization="post"` the layer of the published system: the sums are normalised, and ReLU
+  ends the layer. With `"pre"` what enters attention and perceptron is normalised instead, nothing
+  ends the layer, and it begins as the identity, since what joins the shortcuts starts at 0.
+  """
+
+  def __init__(
+    self,
+    dim: int,
+    expansion: int = 4,
+    num_heads: int = 1,
+    dropout: float = 0.1,
+    normalization: str = "post",
+    name=None,
+  ):
+    super().__init__(name=name)
+    if normalization not in NORMALIZATIONS:
+      raise ValueError(
+        f"TransformerLayer.normalization is {normalization!r}; expected one of "
+        f"{', '.join(NORMALIZATIONS)}."
+      )
+    if dim % num_heads:
+      raise ValueError(f"{dim} dimensions cannot be shared by {num_heads} attention heads.")
+    self._pre = normalization == "pre"
+    last = "zeros" if self._pre else "glorot_uniform"
+    self.attention = tf.keras.layers.MultiHeadAttention(
+      num_heads,
+      dim // num_heads,
+      # One head attends to all there is: nothing of it is dropped in the published system.
+      dropout=dropout if num_heads > 1 else 0.0,
+      name="attention",
+    )
+    # Keras has a single initialiser for all of its projections.
+    self._attention_gain = (
+      self.add_weight("attention_gain", [dim], initializer="zeros") if self._pre else None
+    )
+    self.attention_norm = tf.keras.layers.LayerNormalization(
+      epsilon=_EPSILON, name="attention_norm"
+    )
+    self.hidden = tf.keras.layers.Dense(expansion * dim, activation="relu", name="hidden")
+    self.output_dense = tf.keras.layers.Dense(dim, kernel_initializer=last, name="output")
+    self.dense_norm = tf.keras.layers.LayerNormalization(epsilon=_EPSILON, name="dense_norm")
+    self.dropout = tf.keras.layers.Dropout(dropout)
+
+  def call(self, x: Tensor, training: bool = False) -> Tensor:
+    """Maps `[B, K, dim]` to the same shape; each of the K sees all of its clip."""
+    if self._pre:
+      normalized = self.attention_norm(x)
+      attended = self.attention(normalized, normalized, training=training)
+      x = x + self.dropout(attended * tf.cast(self._attention_gain, x.dtype), training=training)
+      return x + self._perceptron(self.dense_norm(x), training)
+    attended = self.attention(x, x, training=training)
+    x = self.attention_norm(x + self.dropout(attended, training=training))
+    return tf.nn.relu(self.dense_norm(x + self._perceptron(x, training)))
+
+  def _perceptron(self, x: Tensor, training: bool) -> Tensor:
+    return self.dropout(self.output_dense(self.hidden(x)), training=training)
+
+
+@gin.register
+class Transformer(tf.keras.layers.Layer):
+  """Transformer over the viewpoints of a clip; the defaults are those of the paper."""
+
+  def __init__(
+    self,
+    depth: int = 2,
+    expansion: int = 4,
+    num_heads: int = 1,
+    dropout: float = 0.1,
+    normalization: str = "post",
+    name: str = "transformer",
+  ):
+    """Creates the transformer; its width is that of its input.
+
+    Args:
+      depth: number of layers.
+      expansion: width of the perceptrons' hidden layer, as a multiple of the input's.
+      num_heads: attention heads; 1 is the published configuration, which has a variant of 8.
+      dropout: share of activations dropped in training.
+      normalization: `"post"`, as published, or `"pre"`, which starts as the identity.
+      name: name of the layer.
+
+    Raises:
+      ValueError: not a layer, or an unknown normalisation.
+    """
+    super().__init__(name=name)
+    if depth < 1:
+      raise ValueError(f"Transformer.depth is {depth}; expected 1 or more.")
+    if normalization not in NORMALIZATIONS:
+      raise ValueError(
+        f"Transformer.normalization is {normalization!r}; expected one of "
+        f"{', '.join(NORMALIZATIONS)}."
+      )
+    self._depth = depth
+    self._settings = dict(
+      expansion=expansion, num_heads=num_heads, dropout=dropout, normalization=normalization
+    )
+    self.blocks = []
+
+  def build(self, input_shape):
+    self.blocks = [
+      TransformerLayer(input_shape[-1], name=f"layer_{i}", **self._settings)
+      for i in range(self._depth)
+    ]
+    super().build(input_shape)
+
+  def call(self, x: Tensor, training: bool = False) -> Tensor:
+    """Maps `[B, K, dim]` to the same shape."""
+    for block in self.blocks:
+      x = block(x, training=training)
+    return x
+
+
+@gin.register
+class FeatureTranslation(tf.keras.layers.Layer):
+  """Predicts features of sound from those of pictures, and the other way round.
+
+  Attributes:
+    embedding_dim: dimension of targets and predictions.
+  """
+
+  def __init__(
+    self,
+    head: Callable[..., tf.keras.layers.Layer],
+    transformer: Optional[Callable[..., tf.keras.layers.Layer]] = None,
+    name: str = "feature_translation",
+  ):
+    """Creates the transformers and heads.
+
+    Args:
+      head: makes a projection head; called with `name`, four times: for the features of either
+        modality as they are and as they are predicted.
+      transformer: makes a transformer; called with `name`, once for each direction; None predicts
+        from the features of the same viewpoint alone.
+      name: name of the layer.
+    """
+    super().__init__(name=name, autocast=False)
+    names = {VIDEO: "video_to_audio", AUDIO: "audio_to_video"}
+    self.transformers = {
+      query: transformer(name=name) for query, name in names.items() if transformer is not None
+    }
+    self.heads = {
+      name: head(name=f"{name}_head")
+      for name in (VIDEO, AUDIO, f"{VIDEO}_prediction", f"{AUDIO}_prediction")
+    }
+    self.embedding_dim = self.heads[VIDEO].embedding_dim
+
+  def translate(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+    """Features translated into the other modality, before any projection.
+
+    Args:
+      features: `VIDEO` and `AUDIO`: float `[B, K, D]`.
+      training: whether to drop out.
+
+    Returns:
+      `VIDEO`: predicted from the sound, `AUDIO`: predicted from the pictures, `[B, K, D]`.
+    """
+    other = {VIDEO: AUDIO, AUDIO: VIDEO}
+    return {
+      other[query]: (
+        self.transformers[query](value, training=training) if self.transformers else value
+      )
+      for query, value in features.items()
+    }
+
+  def call(
+    self, features: dict[str, Tensor], training: bool = False, pool: bool = False
+  ) -> dict[str, dict[str, Tensor]]:
+    """Targets, and predictions of them from the other modality.
+
+    Args:
+      features: `VIDEO` and `AUDIO`: float `[B, K, D]`, features of K viewpoints.
+      training: whether to drop out.
+      pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
+
+    Returns:
+      `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
+    """
+    predicted = self.translate(features, training)
+    result = {"target": {}, "prediction": {}}
+    for modality in (VIDEO, AUDIO):
+      for kind, value, head in (
+        ("target", features[modality], self.heads[modality]),
+        ("prediction", predicted[modality], self.heads[f"{modality}_prediction"]),
+      ):
+        if pool:
+          value = tf.reduce_max(value, axis=1, keepdims=True)
+        value = tf.cast(head(value, training=training), tf.float32)
+        result[kind][modality] = tf.math.l2_normalize(value, axis=-1)
+    return result

@@ -1,0 +1,91 @@
+"""Tests of the alignment losses against a slow oracle; golden numbers are in translation_test."""
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.losses import avsa
+from tests import test_base, two_replicas
+
+
+def _unit(x):
+  return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _oracle(predictions, targets, temperature, easy):
+  """Loss and the two accuracies, choice by choice."""
+  losses, nearest_view, nearest_clip = [], [], []
+  batch_size, num_viewpoints, _ = predictions.shape
+  for b in range(batch_size):
+    for k in range(num_viewpoints):
+      own = [predictions[b, k] @ targets[b, j] / temperature for j in range(num_viewpoints)]
+      others = [
+        predictions[b, k] @ targets[c, k] / temperature for c in range(batch_size) if c != b
+      ]
+      choices = own + (others if easy else [])
+      losses.append(np.log(np.sum(np.exp(choices))) - own[k])
+      nearest_view.append(own[k] >= max(own))
+      nearest_clip.append(all(own[k] > other for other in others))
+  return np.mean(losses), np.mean(nearest_view), np.mean(nearest_clip)
+
+
+class AlignmentTest(test_base.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.predictions = _unit(self.rng.normal(size=[6, 3, 5]))
+    self.targets = _unit(self.rng.normal(size=[6, 3, 5]) + 0.7 * self.predictions)
+
+  def test_oracle(self):
+    for easy in (True, False):
+      logits = avsa.alignment_logits(self.predictions, self.targets, 0.3, easy)
+      self.assert_shape(logits, [6, 3, 9 if easy else 3], tf.float32)
+      loss, accuracies = avsa.alignment_loss(logits)
+      expected = _oracle(self.predictions, self.targets, 0.3, easy)
+      self.assertAllClose(loss, expected[0])
+      self.assertAllClose(accuracies["accuracy/viewpoint"], expected[1])
+      if easy:
+        self.assertAllClose(accuracies["accuracy/clip"], expected[2])
+      else:
+        self.assertNotIn("accuracy/clip", accuracies)
+
+  def test_perfect_alignment(self):
+    targets = tf.one_hot([[0, 1], [2, 3]], 4)
+    loss, accuracies = avsa.alignment_loss(avsa.alignment_logits(targets, targets, 0.01))
+    self.assertAllClose(loss, 0.0, atol=1e-6)
+    self.assertAllEqual(list(accuracies.values()), [1.0, 1.0])
+    # What all choices are alike is a matter of chance.
+    alike = tf.ones_like(targets) / 2
+    loss, _ = avsa.alignment_loss(avsa.alignment_logits(alike, alike, 0.01))
+    self.assertAllClose(loss, np.log(3.0))  # Two viewpoints, and one other clip.
+
+  def test_replicas_are_choices_for_each_other(self):
+    """Loss and gradient of two replicas with half of the clips each are those of all of them."""
+    strategy = two_replicas.strategy()
+
+    def loss_and_gradients(predictions, targets, share=1.0):
+      with tf.GradientTape() as tape:
+        tape.watch([predictions, targets])
+        loss, _ = avsa.alignment_loss(avsa.alignment_logits(predictions, targets, 0.3))
+        loss *= share
+      return loss, *tape.gradient(loss, [predictions, targets])
+
+    expected = loss_and_gradients(tf.constant(self.predictions), tf.constant(self.targets))
+
+    def half(context):
+      start = context.replica_id_in_sync_group * 3
+      return self.predictions[start : start + 3], self.targets[start : start + 3]
+
+    values = strategy.experimental_distribute_values_from_function(half)
+
+    @tf.function
+    def run(values):
+      return strategy.run(lambda value: loss_and_gradients(*value, share=0.5), args=(values,))
+
+    found = [strategy.experimental_local_results(part) for part in run(values)]
+    self.assertAllClose(sum(found[0]), expected[0])
+    for gradients, whole in zip(found[1:], expected[1:]):
+      self.assertAllClose(tf.concat(gradients, axis=0), whole, atol=1e-6)
+
+
+if __name__ == "__main__":
+  tf.test.main()
