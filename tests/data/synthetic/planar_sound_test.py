@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
+from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound, voices
 from tests import test_base
 from tests.data.synthetic import scenes
 
@@ -99,7 +99,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.parameters(*_SHAPES)
   def test_larger_objects_sound_lower(self, shape):
     for size, expected_hz in ((0.0, 700.0), (0.5, 392.4), (1.0, 220.0)):
-      tone = planar_sound._partials(scenes.scene(shape, size=size), np.zeros(12000), self.rng)
+      tone = voices.partials(scenes.scene(shape, size=size), np.zeros(12000), self.rng)
       spectrum, frequencies_hz = np.abs(np.fft.rfft(tone)), np.fft.rfftfreq(12000, 1 / 8000)
       lowest_hz = frequencies_hz[spectrum > 0.2 * spectrum.max()][0]
       self.assertNear(lowest_hz, expected_hz, 2.0)
@@ -107,7 +107,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
   def test_partials_keep_clear_of_the_highest_frequencies(self):
     for shape in _SHAPES:
       scene = scenes.scene(shape, "orbit", size=0.0)
-      tone = planar_sound._partials(scene, np.full(12000, 4.0), self.rng)
+      tone = voices.partials(scene, np.full(12000, 4.0), self.rng)
       power = np.abs(np.fft.rfft(tone)) ** 2
       beyond = np.fft.rfftfreq(12000, 1 / 8000) > 3650
       self.assertLess(power[beyond].sum() / power.sum(), 1e-4)
@@ -151,5 +151,5 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
 
   def test_noise_has_unit_power(self):
     for _ in range(4):
-      noise = planar_sound._tilted_noise(self.rng)
+      noise = voices.tilted_noise(self.rng)
       self.assertAllClose([np.mean(noise), np.mean(noise**2)], [0.0, 1.0], atol=0.05)
