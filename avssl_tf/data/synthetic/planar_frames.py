@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from avssl_tf.data.synthetic import planar_scene
+from avssl_tf.data.synthetic import objects, planar_scene
 
 FRAME_RATE_HZ = 8.0
 NUM_FRAMES = 12
@@ -21,9 +21,6 @@ FRAME_SIZE = 40
 _RADIUS_RANGE = (5.5, 10.0)
 _OSCILLATION_AMPLITUDE = (5.0, 7.5)
 _ORBIT_RADIUS = (4.5, 6.5)
-_MAX_TILT_RAD = np.deg2rad(50.0)  # of the oscillation's axis against the vertical
-_MIN_PULSE = 0.45  # smallest extent of a pulsating object, as a share of the largest
-_UNLIT_OPACITY = 0.1
 _NUM_DISTRACTORS = 2
 _NOISE_STD = 0.03
 
@@ -36,7 +33,6 @@ _CUE_PLACE = 0.9  # reached to either side, as a share of the room there is
 _CUE_CONTRAST = 0.35  # of the grating against the background's colour
 _CUE_PERIOD_RANGE = (12.0, 5.0)  # of the grating; pixels
 
-_SHAPE_SCALE = {"disc": 0.95, "triangle": 1.2, "cross": 1.1, "ring": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +74,7 @@ def render(scene: planar_scene.Scene, rng: np.random.Generator) -> tuple[np.ndar
     _paint(image, _distractor(time_sec, rng), _bright_colour(rng) * rng.uniform(0.4, 0.9))
   colour = _object_colour(scene.cues, _bright_colour(rng))
   _paint(image, coverage * track.opacity[:, None, None], colour)
-  image += _NOISE_STD * _noise(image.shape, rng)
+  image += _NOISE_STD * objects.noise(image.shape, rng)
   pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
   return np.ascontiguousarray(pixels.transpose(1, 2, 3, 0)), _boxes(coverage)
 
@@ -87,29 +83,10 @@ def _draw_track(
   scene: planar_scene.Scene, time_sec: np.ndarray, rng: np.random.Generator
 ) -> Track:
   """Moves the object as `scene` says, around a place drawn so that it stays in view."""
-  motion = planar_scene.MOTIONS[scene.motion]
-  cycles = scene.cycles(time_sec)
   radius = np.full_like(time_sec, np.interp(scene.size, (0.0, 1.0), _RADIUS_RANGE))
-  dx, dy, opacity = np.zeros_like(radius), np.zeros_like(radius), np.ones_like(radius)
-  reach = radius[0]
-  if motion == "oscillate":
-    # The object is up when the pitch is: the axis never comes near the horizontal.
-    tilt = rng.uniform(-_MAX_TILT_RAD, _MAX_TILT_RAD)
-    amplitude = rng.uniform(*_OSCILLATION_AMPLITUDE)
-    displacement = amplitude * np.sin(2 * np.pi * cycles)
-    dx, dy = np.sin(tilt) * displacement, -np.cos(tilt) * displacement
-    reach += amplitude
-  elif motion == "orbit":
-    # The glide starts anew when the object passes the top, whichever way round.
-    amplitude = rng.uniform(*_ORBIT_RADIUS)
-    direction = 1.0 if rng.random() < 0.5 else -1.0
-    dx = direction * amplitude * np.sin(2 * np.pi * cycles)
-    dy = -amplitude * np.cos(2 * np.pi * cycles)
-    reach += amplitude
-  elif motion == "pulse":
-    radius = radius * (_MIN_PULSE + (1 - _MIN_PULSE) * (0.5 + 0.5 * np.sin(2 * np.pi * cycles)))
-  else:
-    opacity = np.where(cycles % 1.0 < planar_scene.BLINK_DUTY, 1.0, _UNLIT_OPACITY)
+  motion = objects.Motion.draw(scene, _OSCILLATION_AMPLITUDE, _ORBIT_RADIUS, rng)
+  pose = motion.pose(time_sec)
+  reach = radius[0] + motion.amplitude
   room = max(FRAME_SIZE / 2 - reach, 2.0)
   start_x, start_y, end_x, end_y = rng.uniform(-room, room, size=4)
   cues, place = scene.cues, _CUE_PLACE * room * (2 * scene.cues.place - 1)
@@ -118,11 +95,11 @@ def _draw_track(
   progress = 0.25 * time_sec / planar_scene.CLIP_DURATION_SEC
   spin = rng.uniform(-1.0, 1.0)
   return Track(
-    x=start_x + progress * (end_x - start_x) + dx,
-    y=start_y + progress * (end_y - start_y) + dy,
-    radius=radius,
+    x=start_x + progress * (end_x - start_x) + pose.x,
+    y=start_y + progress * (end_y - start_y) + pose.y,
+    radius=radius * pose.scale,
     angle=rng.uniform(0.0, 2 * np.pi) + spin * time_sec,
-    opacity=opacity,
+    opacity=pose.opacity,
   )
 
 
@@ -136,21 +113,8 @@ def _coverage(shape: str, track: Track) -> np.ndarray:
   grid = _pixel_grid()
   x = grid[None, None, :] - track.x[:, None, None]
   y = grid[None, :, None] - track.y[:, None, None]
-  radius = track.radius[:, None, None] * _SHAPE_SCALE[shape]
-  cos, sin = np.cos(track.angle)[:, None, None], np.sin(track.angle)[:, None, None]
-  if shape == "disc":
-    distance = np.sqrt(x * x + y * y) - radius
-  elif shape == "ring":
-    distance = np.abs(np.sqrt(x * x + y * y) - 0.77 * radius) - 0.23 * radius
-  else:
-    u, v = cos * x + sin * y, cos * y - sin * x
-    if shape == "triangle":
-      # Equilateral, `radius` from the centre to a corner: three half-planes.
-      side = 0.5 * np.sqrt(3.0) * np.abs(u) + 0.5 * v
-      distance = np.maximum(side, -v) - 0.5 * radius
-    else:
-      u, v = np.abs(u), np.abs(v)
-      distance = np.maximum(np.maximum(u, v) - radius, np.minimum(u, v) - 0.34 * radius)
+  radius, angle = track.radius[:, None, None], track.angle[:, None, None]
+  distance = objects.signed_distance(shape, x, y, radius, angle)
   return np.clip(0.5 - distance, 0.0, 1.0)
 
 
@@ -201,8 +165,7 @@ def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _bright_colour(rng: np.random.Generator) -> np.ndarray:
   """A colour of full value and any hue, float64 `[3, 1, 1, 1]` in 0..1."""
-  colour = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, 0.75), 1.0)
-  return np.array(colour).reshape(3, 1, 1, 1)
+  return objects.bright_colour(rng).reshape(3, 1, 1, 1)
 
 
 def _cue_colour(cue: float, saturation: float, value: float) -> np.ndarray:
@@ -225,16 +188,6 @@ def _blend(own, cue, strength):
 def _paint(image: np.ndarray, opacity: np.ndarray, colour: np.ndarray) -> None:
   """Blends `colour` into `image` `[3, 12, 40, 40]`, in place, by `opacity` `[12, 40, 40]`."""
   image += opacity * (colour - image)
-
-
-def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-  """Nearly normal noise of unit variance from sums of four bytes.
-
-  Whole numbers, unlike a normal sampler's logarithms, are the same everywhere.
-  """
-  size = int(np.prod(shape))
-  total = np.frombuffer(rng.bytes(4 * size), np.uint8).reshape(4, size).sum(axis=0, dtype=np.int16)
-  return ((total - 510) / np.sqrt(4 * (256**2 - 1) / 12)).reshape(shape)
 
 
 def _boxes(coverage: np.ndarray) -> np.ndarray:

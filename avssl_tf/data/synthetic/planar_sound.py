@@ -82,5 +82,6 @@ def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   band = np.exp(-0.5 * ((voices.spectrum_hz() - centre_hz) / (0.5 * width_hz)) ** 2)
   start_sec = rng.uniform(-0.5, 1.0)
   length_sec = rng.uniform(0.3, 1.0)
-  sounding = voices.fade_in(time_sec - start_sec) * voices.fade_in(start_sec + length_sec - time_sec)
-  return sounding * voices.shaped_noise(band, rng)
+  begun = voices.fade_in(time_sec - start_sec)
+  going_on = voices.fade_in(start_sec + length_sec - time_sec)
+  return begun * going_on * voices.shaped_noise(band, rng)

@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.synthetic import planar_frames, planar_scene
+from avssl_tf.data.synthetic import objects, planar_frames, planar_scene
 from tests import test_base
 from tests.data.synthetic import scenes
 
@@ -108,5 +108,5 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
           self.assertAllClose(colour.ravel(), (0.25, 1.0, 1.0))
 
   def test_noise_is_standardised(self):
-    noise = planar_frames._noise((100, 1000), self.rng)
+    noise = objects.noise((100, 1000), self.rng)
     self.assertAllClose([noise.mean(), noise.std()], [0.0, 1.0], atol=0.01)
