@@ -101,7 +101,7 @@ class PlanarWorld:
   @property
   def label_names(self) -> list[str]:
     """Names of the 16 classes in the order of their labels, e.g. "disc_orbit"."""
-    return [f"{shape}_{motion}" for shape in planar_scene.SHAPES for motion in planar_scene.MOTIONS]
+    return list(planar_scene.CLASS_NAMES)
 
   def num_clips(self, split: str) -> int:
     """Number of clips of `split`.

@@ -9,6 +9,8 @@ import numpy as np
 SHAPES = ("disc", "triangle", "cross", "ring")
 MOTIONS = ("oscillate", "orbit", "pulse", "blink")
 NUM_CLASSES = len(SHAPES) * len(MOTIONS)
+# Names of the classes in the order of their labels, for example "disc_orbit".
+CLASS_NAMES = tuple(f"{shape}_{motion}" for shape in SHAPES for motion in MOTIONS)
 
 CLIP_DURATION_SEC = 1.5
 # Part of a cycle for which a blinking object is lit.

@@ -1,0 +1,169 @@
+"""The spherical world: 360° clips of objects that move on the sphere and are heard from there.
+
+Classes are those of the planar world: a shape is heard as a timbre, a motion as a pattern in time.
+Several objects sound at once, each from its own direction, in first-order ambisonics with diffuse
+noise; others look alike and are silent. Size and pitch, rate and phase go together too, so that
+which sound belongs to which view can be told; what tells one clip from another without any
+direction is a shortcut, and its strength a field of the world.
+
+The truth comes with each clip: directions and classes of all objects, which of them sound, and
+masks of what is seen.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import gin
+import numpy as np
+
+from avssl_tf.data.synthetic import (
+  planar_scene,
+  spherical_frames,
+  spherical_scene,
+  spherical_sound,
+)
+
+_SPLIT_NUMBER = {"train": 0, "test": 1}
+# Independent streams of random numbers, so that picture and sound can be had one by one.
+_SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM = range(3)
+# More would not find room on the circle without touching.
+_MAX_OBJECTS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectTracks:
+  """Where the objects of a clip are, the sounding ones first.
+
+  Attributes:
+    labels: int64 `[objects]`, their classes.
+    is_sounding: bool `[objects]`, whether they are heard.
+    azimuth_rad: float32 `[T, objects]`, counter-clockwise from the front, -pi..pi.
+    elevation_rad: float32 `[T, objects]`, up.
+  """
+
+  labels: np.ndarray
+  is_sounding: np.ndarray
+  azimuth_rad: np.ndarray
+  elevation_rad: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SphericalClip:
+  """One clip with its ground truth.
+
+  Attributes:
+    frames: uint8 `[12, 64, 128, 3]`, RGB, equirectangular.
+    waveform: float32 `[12000, 4]` in -1..1, ACN/SN3D (W Y Z X).
+    tracks: the objects at the times of the frames.
+    masks: uint8 `[12, 64, 128]`, 1 + class of what is seen, 0 where there is only background.
+  """
+
+  frames: np.ndarray
+  waveform: np.ndarray
+  tracks: ObjectTracks
+  masks: np.ndarray
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class SphericalWorld:
+  """A seeded set of 360° clips.
+
+  Every clip is a pure function of the fields below, the split and the index.
+
+  Attributes:
+    seed: of the whole world; a whole number from 0 on.
+    num_train: number of clips of the split "train".
+    num_test: number of clips of the split "test".
+    num_sounding: smallest and largest number of objects that are heard in a clip; all numbers
+      between are equally frequent.
+    num_silent: likewise of silent look-alikes.
+    shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
+      any direction: the hue of the background is heard as the pitch of a hum in W alone.
+  """
+
+  seed: int = 0
+  num_train: int = 3072
+  num_test: int = 768
+  num_sounding: tuple[int, int] = (3, 3)
+  num_silent: tuple[int, int] = (1, 1)
+  shortcut: float = 0.0
+
+  frame_rate_hz: ClassVar[float] = spherical_frames.FRAME_RATE_HZ
+  frame_height: ClassVar[int] = spherical_frames.HEIGHT  # half of the width
+  sample_rate_hz: ClassVar[int] = spherical_sound.SAMPLE_RATE_HZ
+  num_channels: ClassVar[int] = spherical_sound.NUM_CHANNELS
+  clip_duration_sec: ClassVar[float] = planar_scene.CLIP_DURATION_SEC
+
+  def __post_init__(self):
+    if self.seed < 0:
+      raise ValueError(f"seed must be 0 or more, got {self.seed}.")
+    if self.num_train < 0 or self.num_test < 0:
+      raise ValueError(
+        f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
+      )
+    if not 0.0 <= self.shortcut <= 1.0:
+      raise ValueError(f"shortcut must be in 0..1, got {self.shortcut}.")
+    for name, least in (("num_sounding", 1), ("num_silent", 0)):
+      low, high = getattr(self, name)
+      if not least <= low <= high:
+        raise ValueError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
+    if self.num_sounding[1] + self.num_silent[1] > _MAX_OBJECTS:
+      raise ValueError(
+        f"A clip has room for {_MAX_OBJECTS} objects, got up to {self.num_sounding[1]} sounding "
+        f"and {self.num_silent[1]} silent ones."
+      )
+
+  @property
+  def label_names(self) -> list[str]:
+    """Names of the 16 classes in the order of their labels, e.g. "disc_orbit"."""
+    return list(planar_scene.CLASS_NAMES)
+
+  def num_clips(self, split: str) -> int:
+    """Number of clips of `split`.
+
+    Raises:
+      ValueError: no such split.
+    """
+    if split not in _SPLIT_NUMBER:
+      raise ValueError(
+        f"The spherical world has no split {split!r}. It has: {list(_SPLIT_NUMBER)}."
+      )
+    return self.num_train if split == "train" else self.num_test
+
+  def clip(self, split: str, index: int) -> SphericalClip:
+    """Renders the clip number `index` of `split`.
+
+    Raises:
+      ValueError: no such split.
+      IndexError: `index` is not in 0..num_clips(split) - 1.
+    """
+    num_clips = self.num_clips(split)
+    if not 0 <= index < num_clips:
+      raise IndexError(f"Clip {index} of {split!r}: the split has clips 0..{num_clips - 1}.")
+    scene = self._scene(split, index)
+    frames, masks = spherical_frames.render(scene, self._generator(split, index, _FRAMES_STREAM))
+    waveform = spherical_sound.synthesize(scene, self._generator(split, index, _SOUND_STREAM))
+    return SphericalClip(frames, waveform, _tracks(scene), masks)
+
+  def _scene(self, split: str, index: int) -> spherical_scene.SphericalScene:
+    rng = self._generator(split, index, _SCENE_STREAM)
+    sounding, silent = (
+      int(rng.integers(low, high + 1)) for low, high in (self.num_sounding, self.num_silent)
+    )
+    return spherical_scene.draw_scene(sounding, silent, self.shortcut, rng)
+
+  def _generator(self, split: str, index: int, stream: int) -> np.random.Generator:
+    key = (self.seed, _SPLIT_NUMBER[split], stream, index)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _tracks(scene: spherical_scene.SphericalScene) -> ObjectTracks:
+  time_sec = np.arange(spherical_frames.NUM_FRAMES) / spherical_frames.FRAME_RATE_HZ
+  vectors = np.stack([one.directions(time_sec) for one in scene.objects], axis=1)
+  return ObjectTracks(
+    labels=np.array([one.label for one in scene.objects], np.int64),
+    is_sounding=np.array([one.is_sounding for one in scene.objects]),
+    azimuth_rad=np.arctan2(vectors[..., 1], vectors[..., 0]).astype(np.float32),
+    elevation_rad=np.arcsin(np.clip(vectors[..., 2], -1.0, 1.0)).astype(np.float32),
+  )

@@ -1,0 +1,129 @@
+"""What picture and sound of one clip of the spherical world have in common."""
+
+import dataclasses
+
+import numpy as np
+
+from avssl_tf.data.synthetic import objects, planar_scene
+
+# Of an object around its middle, as tangents of angles.
+_OSCILLATION_RANGE = (np.tan(np.deg2rad(11.0)), np.tan(np.deg2rad(15.0)))
+_ORBIT_RANGE = (np.tan(np.deg2rad(9.0)), np.tan(np.deg2rad(13.0)))
+_MIN_GAP_RAD = np.deg2rad(50.0)  # between neighbours in azimuth, where there is room
+_MAX_GAP_SHARE = 0.8  # of an even share of the circle
+_MAX_ELEVATION_RAD = np.deg2rad(17.0)
+_MAX_DRIFT_RAD = np.deg2rad(11.0)  # in a clip
+
+
+@dataclasses.dataclass(frozen=True)
+class SphericalObject:
+  """An object on the sphere.
+
+  Attributes:
+    scene: its shape, motion, rate, phase and size.
+    is_sounding: whether it is heard.
+    azimuth_rad: of the middle of its motion at time 0, and likewise
+    elevation_rad.
+    azimuth_drift: radians that the middle moves in a clip, and likewise
+    elevation_drift.
+    motion: how it moves around its middle; lengths are tangents of angles.
+  """
+
+  scene: planar_scene.Scene
+  is_sounding: bool
+  azimuth_rad: float
+  elevation_rad: float
+  azimuth_drift: float
+  elevation_drift: float
+  motion: objects.Motion
+
+  @property
+  def label(self) -> int:
+    """Its class: shape and motion."""
+    return self.scene.shape * len(planar_scene.MOTIONS) + self.scene.motion
+
+  def axes(self, time_sec: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the middle of its motion is, and the tangent plane there.
+
+    Args:
+      time_sec: `[times]`.
+
+    Returns:
+      Unit vectors float64 `[times, 3]`: towards the middle, to the right of it, and up.
+    """
+    progress = time_sec / planar_scene.CLIP_DURATION_SEC
+    azimuth = self.azimuth_rad + self.azimuth_drift * progress
+    elevation = self.elevation_rad + self.elevation_drift * progress
+    cos_a, sin_a = np.cos(azimuth), np.sin(azimuth)
+    cos_e, sin_e = np.cos(elevation), np.sin(elevation)
+    middle = np.stack([cos_e * cos_a, cos_e * sin_a, sin_e], axis=-1)
+    right = np.stack([sin_a, -cos_a, np.zeros_like(azimuth)], axis=-1)
+    up = np.stack([-sin_e * cos_a, -sin_e * sin_a, cos_e], axis=-1)
+    return middle, right, up
+
+  def directions(self, time_sec: np.ndarray) -> np.ndarray:
+    """Where it is: unit vectors (x, y, z), float64 `[times, 3]`."""
+    middle, right, up = self.axes(time_sec)
+    pose = self.motion.pose(time_sec)
+    vectors = middle + pose.x[:, np.newaxis] * right - pose.y[:, np.newaxis] * up
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class SphericalScene:
+  """The facts of one clip that both modalities show.
+
+  Attributes:
+    objects: what is seen, the sounding ones first.
+    cues: marks of the whole clip in picture and sound that have no direction; only
+      `background` is used.
+  """
+
+  objects: tuple[SphericalObject, ...]
+  cues: planar_scene.Cues
+
+
+def draw_scene(
+  num_sounding: int, num_silent: int, shortcut: float, rng: np.random.Generator
+) -> SphericalScene:
+  """Draws what a clip shows.
+
+  Silent objects are look-alikes: each has the shape of a sounding one, and a motion of its own.
+
+  Args:
+    num_sounding: objects that are heard, of different classes.
+    num_silent: objects that are not.
+    shortcut: strength of the cues, 0..1.
+    rng: source of everything.
+  """
+  labels = rng.permutation(planar_scene.NUM_CLASSES)[:num_sounding].tolist()
+  for i in range(num_silent):
+    shape = labels[i % num_sounding] // len(planar_scene.MOTIONS)
+    motion = int(rng.integers(len(planar_scene.MOTIONS)))
+    labels.append(shape * len(planar_scene.MOTIONS) + motion)
+  azimuths = _spread_azimuths(len(labels), rng)
+  found = []
+  for i, (label, azimuth) in enumerate(zip(labels, azimuths)):
+    scene = planar_scene.draw_scene(label, planar_scene.Cues(), rng)
+    drift, heading = rng.uniform(0.0, _MAX_DRIFT_RAD), rng.uniform(0.0, 2 * np.pi)
+    found.append(
+      SphericalObject(
+        scene=scene,
+        is_sounding=i < num_sounding,
+        azimuth_rad=azimuth,
+        elevation_rad=rng.uniform(-_MAX_ELEVATION_RAD, _MAX_ELEVATION_RAD),
+        azimuth_drift=drift * np.cos(heading),
+        elevation_drift=drift * np.sin(heading),
+        motion=objects.Motion.draw(scene, _OSCILLATION_RANGE, _ORBIT_RANGE, rng),
+      )
+    )
+  return SphericalScene(tuple(found), planar_scene.draw_cues(shortcut, rng))
+
+
+def _spread_azimuths(count: int, rng: np.random.Generator) -> np.ndarray:
+  """Azimuths in random order, at least the smallest gap from their neighbours on the circle."""
+  gap = min(_MIN_GAP_RAD, _MAX_GAP_SHARE * 2 * np.pi / count)
+  spare = 2 * np.pi - count * gap
+  places = np.sort(rng.random(count)) * spare + gap * np.arange(count)
+  places = places + rng.uniform(0.0, 2 * np.pi)
+  return rng.permutation((places + np.pi) % (2 * np.pi) - np.pi)

@@ -1,0 +1,66 @@
+"""Synthesises the sound field of a clip of the spherical world: first-order ambisonics."""
+
+import numpy as np
+
+from avssl_tf.data.synthetic import voices
+from avssl_tf.data.synthetic.spherical_scene import SphericalScene
+
+SAMPLE_RATE_HZ = voices.SAMPLE_RATE_HZ
+NUM_SAMPLES = voices.NUM_SAMPLES
+NUM_CHANNELS = 4
+
+_MAX_ONSET_SEC = 0.1
+_LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object against the others
+_DIFFUSE_RANGE_DB = (-26.0, -14.0)  # of the diffuse noise in W, against an object
+_RMS_RANGE_DB = (-28.0, -18.0)  # of an object, against full scale
+_PEAK = 0.98
+_CUE_HUM_RANGE_HZ = (90.0, 270.0)
+_CUE_HUM_PARTIALS_DB = (7.0, 3.0)
+
+
+def synthesize(scene: SphericalScene, rng: np.random.Generator) -> np.ndarray:
+  """Synthesises the sound of `scene`, each object heard from where it is seen.
+
+  Args:
+    scene: what is shared with the picture.
+    rng: source of everything else (loudness, partials, onsets, noise).
+
+  Returns:
+    float32 `[12000, 4]` in -1..1, ACN/SN3D (W Y Z X), whole multiples of 1 / 32768.
+  """
+  time_sec = np.arange(NUM_SAMPLES) / SAMPLE_RATE_HZ
+  field = np.zeros((NUM_SAMPLES, NUM_CHANNELS))
+  for one in scene.objects:
+    if not one.is_sounding:
+      continue
+    semitones, envelope = voices.modulation(one.scene, time_sec)
+    tone = envelope * voices.partials(one.scene, semitones, rng)
+    tone *= voices.fade_in(time_sec - rng.uniform(0.0, _MAX_ONSET_SEC))
+    tone *= voices.random_gain(_LEVEL_RANGE_DB, rng)
+    field[:, 0] += tone
+    field[:, [3, 1, 2]] += tone[:, np.newaxis] * one.directions(time_sec)
+  field += voices.random_gain(_DIFFUSE_RANGE_DB, rng) * _diffuse_noise(rng)
+  if scene.cues.strength:
+    field[:, 0] += scene.cues.strength**2 * _hum(scene.cues.background, time_sec, rng)
+  field *= voices.random_gain(_RMS_RANGE_DB, rng)
+  peak = np.abs(field).max()
+  if peak > _PEAK:
+    field *= _PEAK / peak
+  return voices.to_16_bits(field)
+
+
+def _diffuse_noise(rng: np.random.Generator) -> np.ndarray:
+  """Noise from everywhere, `[12000, 4]`: a third of the power of W in each of the others."""
+  noise = np.stack([voices.tilted_noise(rng) for _ in range(NUM_CHANNELS)], axis=-1)
+  return noise * np.array([1.0, *[3**-0.5] * 3])
+
+
+def _hum(cue: float, time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """A steady tone without direction whose pitch tells the cue, `[12000]`."""
+  hum_hz = voices.log_between(_CUE_HUM_RANGE_HZ, cue)
+  hum = np.zeros_like(time_sec)
+  for number, level_db in enumerate(_CUE_HUM_PARTIALS_DB, start=1):
+    amplitude = np.sqrt(2.0) * 10.0 ** (level_db / 20)
+    phase = rng.uniform(0.0, 2 * np.pi)
+    hum += amplitude * np.sin(2 * np.pi * number * hum_hz * time_sec + phase)
+  return hum
