@@ -91,6 +91,41 @@ class Spectrogram:
     Raises:
       ValueError: the waveform's shape is not as above, as far as it is known statically.
     """
+    waveform = self._checked(waveform)
+    spectrum = self._magnitude(waveform)
+    bins = self._to_bins(spectrum)
+    return tf.transpose(_to_db(bins, self.top_db), [0, 2, 3, 1])
+
+  def intensity(self, waveform: tf.Tensor) -> tf.Tensor:
+    """Where the energy of each bin comes from, in a first-order sound field.
+
+    The active intensity Re(conj(W) Y), Re(conj(W) Z), Re(conj(W) X) over the energy, both summed
+    over the frequencies of a bin: a unit vector for a single source, near 0 for diffuse sound.
+    Magnitudes alone do not tell front from back, or left from right; its signs do.
+
+    Args:
+      waveform: float `[B, samples, channels]`, the first four of them W Y Z X (ACN, SN3D).
+
+    Returns:
+      float32 `[B, num_frames(samples), num_bins, 3]` (y, z, x) in -1..1; 0 where it is silent.
+
+    Raises:
+      ValueError: fewer than four channels, or as `__call__`.
+    """
+    waveform = self._checked(waveform)
+    if waveform.shape[2] is not None and waveform.shape[2] < 4:
+      raise ValueError(
+        f"The waveform has {waveform.shape[2]} channel(s); the direction of sound needs the four "
+        "of first-order ambisonics, W Y Z X."
+      )
+    stft = self._stft(waveform[:, :, :4])
+    pressure, velocity = stft[:, :1], stft[:, 1:]
+    flow = tf.math.real(tf.math.conj(pressure) * velocity)
+    energy = (_squared(pressure) + tf.reduce_sum(_squared(velocity), axis=1, keepdims=True)) / 2
+    direction = tf.math.divide_no_nan(self._to_bins(flow), self._to_bins(energy))
+    return tf.transpose(direction, [0, 2, 3, 1])
+
+  def _checked(self, waveform: tf.Tensor) -> tf.Tensor:
     waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
     if waveform.shape.rank != 3:
       raise ValueError(f"The waveform's shape is {waveform.shape}; expected [B, samples, C].")
@@ -99,12 +134,15 @@ class Spectrogram:
       raise ValueError(
         f"The waveform has {num_samples} samples; expected at least hop_length = {self.hop_length}."
       )
-    spectrum = self._magnitude(waveform)
-    bins = self._to_bins(spectrum)
-    return tf.transpose(_to_db(bins, self.top_db), [0, 2, 3, 1])
+    return waveform
 
   def _magnitude(self, waveform: tf.Tensor) -> tf.Tensor:
-    """`[B, samples, C]` -> |STFT|^power, `[B, C, frames, fft_length / 2 + 1]`.
+    """`[B, samples, C]` -> |STFT|^power, `[B, C, frames, fft_length / 2 + 1]`."""
+    stft = self._stft(waveform)
+    return _squared(stft) if self.power == 2 else tf.math.pow(tf.math.abs(stft), self.power)
+
+  def _stft(self, waveform: tf.Tensor) -> tf.Tensor:
+    """`[B, samples, C]` -> complex64 `[B, C, frames, fft_length / 2 + 1]`.
 
     Frame t is centred on sample t * hop_length; the signal is silent outside of its span.
     """
@@ -116,9 +154,7 @@ class Spectrogram:
     stft = stft[:, :, :num_frames]
     if waveform.shape[1] is not None:
       stft.set_shape([None, None, self.num_frames(waveform.shape[1]), half + 1])
-    if self.power == 2:
-      return tf.math.square(tf.math.real(stft)) + tf.math.square(tf.math.imag(stft))
-    return tf.math.pow(tf.math.abs(stft), self.power)
+    return stft
 
   def _to_bins(self, spectrum: tf.Tensor) -> tf.Tensor:
     """`[..., fft_length / 2 + 1]` -> `[..., num_bins]`."""
@@ -141,6 +177,10 @@ class Spectrogram:
     return librosa.filters.mel(
       sr=self.sample_rate_hz, n_fft=self.fft_length, n_mels=self.num_bins, dtype=np.float32
     ).T
+
+
+def _squared(stft: tf.Tensor) -> tf.Tensor:
+  return tf.math.square(tf.math.real(stft)) + tf.math.square(tf.math.imag(stft))
 
 
 def _to_db(power: tf.Tensor, top_db: float) -> tf.Tensor:

@@ -90,6 +90,48 @@ class SpectrogramTest(test_base.TestCase, parameterized.TestCase):
     shift = spectrogram(0.5 * waveform) - spectrogram(waveform)
     self.assertAllClose(shift, np.full(shift.shape, 20 * np.log10(0.5)), atol=1e-3)
 
+  @parameterized.parameters("log_power", "log_mel")
+  def test_intensity_points_at_a_single_source(self, kind):
+    spectrogram = spectrograms.Spectrogram(
+      kind, sample_rate_hz=8000, fft_length=256, hop_length=64, num_bins=33
+    )
+    source = self.rng.normal(size=[2, 2000, 1])
+    vectors = self.rng.normal(size=[2, 1, 3])
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)  # y, z, x
+    waveform = source * np.concatenate([np.ones([2, 1, 1]), vectors], axis=-1)
+    found = spectrogram.intensity(waveform)
+    self.assert_shape(found, [2, 31, 33, 3], tf.float32)
+    if kind == "log_mel":  # The lowest bands are narrower than a frequency, and empty.
+      found = found[:, :, 4:]
+    expected = np.broadcast_to(vectors[:, :, np.newaxis], found.shape)
+    self.assertAllClose(found, expected, atol=1e-4)
+    # Where front and back, or left and right, change places, magnitudes are the same.
+    turned = waveform * [1, -1, 1, -1]
+    self.assertAllClose(spectrogram(turned), spectrogram(waveform))
+    self.assertAllClose(
+      spectrogram.intensity(turned), spectrogram.intensity(waveform) * [-1, 1, -1], atol=1e-6
+    )
+
+  def test_intensity_equals_slow_oracle(self):
+    spectrogram = spectrograms.Spectrogram("log_power", fft_length=32, hop_length=16, num_bins=5)
+    waveform = self.rng.normal(size=[64, 4])
+    padded = np.pad(waveform, ((16, 16), (0, 0)))
+    window = scipy.signal.get_window("hann", 32)[:, np.newaxis]
+    for t in range(4):
+      spectrum = np.fft.rfft(padded[16 * t : 16 * t + 32] * window, axis=0)
+      for b in range(5):
+        part = spectrum[0:1] if b == 0 else spectrum[1 + 4 * (b - 1) : 1 + 4 * b]
+        flow = np.sum(np.real(np.conj(part[:, :1]) * part[:, 1:]), axis=0)
+        energy = np.sum(np.abs(part) ** 2) / 2
+        found = spectrogram.intensity(waveform[np.newaxis])[0, t, b]
+        self.assertAllClose(found, flow / energy, atol=1e-5)
+
+  def test_intensity_of_silence_and_of_too_few_channels(self):
+    spectrogram = spectrograms.Spectrogram(fft_length=64, hop_length=32, num_bins=33)
+    self.assertAllEqual(spectrogram.intensity(tf.zeros([1, 320, 4])), np.zeros([1, 10, 33, 3]))
+    with self.assertRaisesRegex(ValueError, r"has 2 channel\(s\); the direction of sound needs"):
+      spectrogram.intensity(tf.zeros([1, 320, 2]))
+
   def test_silence_is_finite(self):
     found = spectrograms.Spectrogram()(np.zeros((1, 2400, 1), np.float32))
     self.assertAllClose(found, np.full((1, 10, 257, 1), -100.0))

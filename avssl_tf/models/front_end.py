@@ -95,3 +95,17 @@ class AudioFrontEnd(tf.keras.layers.Layer):
     level = self.spectrogram(waveform)
     mean, std = self.mean[:, tf.newaxis], self.std[:, tf.newaxis]
     return (level - mean) / tf.maximum(std, _MIN_STD_DB)
+
+
+@gin.register
+class AmbisonicFrontEnd(AudioFrontEnd):
+  """Log spectrograms of a first-order sound field, and where the energy of each bin comes from.
+
+  Beside the magnitudes of W Y Z X, which are the published feature of AVSA (Morgado, Li,
+  Vasconcelos, NeurIPS 2020, section 4) and what `AudioFrontEnd` gives, the signed intensity, which
+  magnitudes lack.
+  """
+
+  def call(self, waveform: tf.Tensor) -> tf.Tensor:
+    """Maps float32 `[B, samples, 4]` (W Y Z X) in -1..1 to float32 `[B, frames, num_bins, 7]`."""
+    return tf.concat([super().call(waveform), self.spectrogram.intensity(waveform)], axis=-1)

@@ -32,11 +32,11 @@ def _video_net(depth=6):
   )
 
 
-def _audio_front_end():
+def _audio_front_end(layer_class=front_end.AudioFrontEnd):
   spectrogram = spectrograms.Spectrogram(
     sample_rate_hz=8000, fft_length=64, hop_length=32, num_bins=17
   )
-  layer = front_end.AudioFrontEnd(spectrogram)
+  layer = layer_class(spectrogram)
   layer.set_statistics(np.linspace(-40, -20, 17), np.linspace(5, 10, 17))
   return layer
 
@@ -75,6 +75,9 @@ _LAYERS = {
   projection.MLPHead: (lambda: projection.MLPHead((5, 4), batch_norm=True), ((3, 6), _FLOAT), None),
   front_end.VideoFrontEnd: (front_end.VideoFrontEnd, _FRAMES, None),
   front_end.AudioFrontEnd: (_audio_front_end, _WAVEFORM, None),
+  front_end.AmbisonicFrontEnd: (
+    lambda: _audio_front_end(front_end.AmbisonicFrontEnd), ((2, 512, 4), _FLOAT), None,
+  ),
   translation.TransformerLayer: (
     lambda: translation.TransformerLayer(6, num_heads=2), ((2, 3, 6), _FLOAT), (),
   ),

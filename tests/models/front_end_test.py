@@ -41,6 +41,18 @@ class FrontEndTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "negative"):
       layer.set_statistics(np.zeros(257), -np.ones(257))
 
+  def test_ambisonics(self):
+    spectrogram = spectrograms.Spectrogram(fft_length=64, hop_length=32, num_bins=17)
+    layer = front_end.AmbisonicFrontEnd(spectrogram)
+    layer.set_statistics(self.rng.normal(size=17), self.rng.uniform(1, 2, 17))
+    waveform = self.rng.normal(0, 0.1, (2, 320, 4)).astype(np.float32)
+    found = layer(waveform)
+    self.assert_shape(found, [2, 10, 17, 7], tf.float32)
+    magnitudes = front_end.AudioFrontEnd(spectrogram)
+    magnitudes.set_statistics(layer.mean, layer.std)
+    self.assertAllEqual(found[..., :4], magnitudes(waveform))
+    self.assertAllEqual(found[..., 4:], spectrogram.intensity(waveform))
+
 
 if __name__ == "__main__":
   tf.test.main()
