@@ -6,6 +6,9 @@ from typing import Optional, Protocol
 
 import numpy as np
 
+# The projection of 360° frames.
+EQUIRECTANGULAR = "equirectangular"
+
 
 @dataclasses.dataclass(frozen=True)
 class PlannedClip:
@@ -41,6 +44,23 @@ class PlannedClip:
 
 
 @dataclasses.dataclass(frozen=True)
+class ObjectTracks:
+  """Where the objects of a 360° clip are, the sounding ones first.
+
+  Attributes:
+    labels: int64 `[objects]`, their classes.
+    is_sounding: bool `[objects]`, whether they are heard.
+    azimuth_rad: float32 `[T, objects]`, counter-clockwise from the front, -pi..pi.
+    elevation_rad: float32 `[T, objects]`, up.
+  """
+
+  labels: np.ndarray
+  is_sounding: np.ndarray
+  azimuth_rad: np.ndarray
+  elevation_rad: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Content:
   """What is seen and heard in a clip.
 
@@ -52,6 +72,11 @@ class Content:
       unknown.
     label: class name, where only reading tells it.
     sound_replaced: whether the sound is that of another clip; `None` where nobody knows.
+    projection: `"equirectangular"` where the frames show all directions; the sound is
+      ambisonics then, in ACN order with SN3D weights.
+    tracks: where objects are in the frames; `None` where unknown.
+    masks: uint8 `[T, H, W]`, the class of each pixel of the frames (0..255, 255 where it counts
+      for nothing); `None` where unknown.
   """
 
   frames: Optional[np.ndarray]
@@ -60,6 +85,9 @@ class Content:
   boxes: Optional[np.ndarray] = None
   label: Optional[str] = None
   sound_replaced: Optional[bool] = None
+  projection: Optional[str] = None
+  tracks: Optional[ObjectTracks] = None
+  masks: Optional[np.ndarray] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +121,14 @@ class Reader(Protocol):
     frame_rate_hz: of the frames that `read` returns.
     sample_rate_hz: of the sound.
     num_channels: of the sound; `None`: as many as the file has.
+    projection: of the frames: `None` for ordinary ones, `"equirectangular"` for 360°.
     needs_probe: whether a path must be probed before clips of it are planned.
   """
 
   frame_rate_hz: float
   sample_rate_hz: int
   num_channels: Optional[int]
+  projection: Optional[str]
   needs_probe: bool
 
   def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:

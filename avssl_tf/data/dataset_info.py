@@ -138,6 +138,8 @@ class DatasetInfo:
     spectrogram_statistics: per-bin `{"mean": [...], "std": [...]}` of the
       training split, by the id of the spectrogram (`Spectrogram.id`).
     build: how the data set was built (source, flags, versions).
+    projection: `None` for ordinary frames; `"equirectangular"` where they show all directions
+      and the sound is ambisonics (ACN/SN3D).
   """
 
   name: str
@@ -154,6 +156,7 @@ class DatasetInfo:
     default_factory=dict
   )
   build: dict[str, Any] = dataclasses.field(default_factory=dict)
+  projection: Optional[str] = None
 
   def __post_init__(self):
     for name, subset in self.subsets.items():

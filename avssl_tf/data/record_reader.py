@@ -11,6 +11,24 @@ from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
 
 
+class StoredTruth(NamedTuple):
+  """What is known of a 360° clip; each part is empty where nothing is.
+
+  Attributes:
+    labels: int64 `[objects]`, classes of the objects, the sounding ones first.
+    is_sounding: bool `[objects]`.
+    azimuth_rad: float32 `[T, objects]`, of the objects in each frame.
+    elevation_rad: likewise.
+    masks: string `[T]`, PNG bytes of 8-bit classes.
+  """
+
+  labels: Tensor
+  is_sounding: Tensor
+  azimuth_rad: Tensor
+  elevation_rad: Tensor
+  masks: Tensor
+
+
 class StoredClip(NamedTuple):
   """A clip as it is stored.
 
@@ -21,6 +39,7 @@ class StoredClip(NamedTuple):
     frame_rate_hz: float32 scalar; None without pictures.
     label: int64 scalar, the first label; -1 if there is none.
     key: string scalar, id of the example.
+    truth: of a 360° clip; None for ordinary ones.
   """
 
   frames: Optional[Tensor]
@@ -29,6 +48,7 @@ class StoredClip(NamedTuple):
   frame_rate_hz: Optional[Tensor]
   label: Tensor
   key: Tensor
+  truth: Optional[StoredTruth] = None
 
 
 def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
@@ -102,9 +122,11 @@ class RecordReader:
     return self._paths[self._file_numbers[record]]
 
   def _parse(self, serialized: Tensor, record: Tensor) -> StoredClip:
-    modalities = self.info.modalities
+    modalities, spherical = self.info.modalities, self.info.projection is not None
     context, lists = tf.io.parse_single_sequence_example(
-      serialized, schema.context_spec(modalities), schema.sequence_spec(modalities)
+      serialized,
+      schema.context_spec(modalities, spherical),
+      schema.sequence_spec(modalities, spherical),
     )
     frames, waveform = None, None
     with tf.control_dependencies([self._check(context, record)]):
@@ -120,6 +142,7 @@ class RecordReader:
       frame_rate_hz=context.get(schema.IMAGE_FRAME_RATE),
       label=tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)[0],
       key=context[schema.EXAMPLE_ID],
+      truth=_truth(context, lists) if spherical else None,
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:
@@ -138,3 +161,15 @@ class RecordReader:
       + [part for pair in zip(names, expected) for part in pair]
       + ["Files of different builds are mixed: build the data set again."],
     )
+
+
+def _truth(context: dict[str, Tensor], lists: dict[str, Tensor]) -> StoredTruth:
+  labels = context[schema.OBJECT_LABEL].values
+  shape = [-1, tf.maximum(tf.size(labels), 1)]
+  return StoredTruth(
+    labels=labels,
+    is_sounding=context[schema.OBJECT_IS_SOUNDING].values > 0,
+    azimuth_rad=tf.reshape(lists[schema.OBJECT_AZIMUTH].values, shape),
+    elevation_rad=tf.reshape(lists[schema.OBJECT_ELEVATION].values, shape),
+    masks=lists[schema.MASK_ENCODED],
+  )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import schema
+from avssl_tf.data import features, schema, spherical_features
 from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.jpeg import JpegSettings, encode_frames
 from avssl_tf.data.record_reader import record_at
@@ -59,25 +59,26 @@ def encode_example(
   labels = clip.labels or known_by_reading
   label_text = [os.fsencode(label) for label in labels]
   context = {
-    schema.LABEL_INDEX: _ints(
+    schema.LABEL_INDEX: features.int64_list(
       [label_names.index(label) for label in labels if label in label_names]
     ),
-    schema.LABEL_STRING: _bytes(label_text),
-    schema.LABEL_TEXT: _bytes(label_text),
-    schema.CLIP_START: _ints([clip.start_us]),
-    schema.CLIP_END: _ints([clip.end_us]),
-    schema.CLIP_DATA_PATH: _bytes([os.fsencode(clip.path)]),
-    schema.CLIP_MEDIA_ID: _bytes([os.fsencode(clip.media_id)]),
-    schema.EXAMPLE_ID: _bytes([os.fsencode(clip.example_id)]),
-    schema.DATASET_NAME: _bytes([os.fsencode(dataset_name)]),
+    schema.LABEL_STRING: features.bytes_list(label_text),
+    schema.LABEL_TEXT: features.bytes_list(label_text),
+    schema.CLIP_START: features.int64_list([clip.start_us]),
+    schema.CLIP_END: features.int64_list([clip.end_us]),
+    schema.CLIP_DATA_PATH: features.bytes_list([os.fsencode(clip.path)]),
+    schema.CLIP_MEDIA_ID: features.bytes_list([os.fsencode(clip.media_id)]),
+    schema.EXAMPLE_ID: features.bytes_list([os.fsencode(clip.example_id)]),
+    schema.DATASET_NAME: features.bytes_list([os.fsencode(dataset_name)]),
   }
   if content.sound_replaced is not None:
-    context[schema.SOUND_REPLACED] = _ints([int(content.sound_replaced)])
+    context[schema.SOUND_REPLACED] = features.int64_list([int(content.sound_replaced)])
   lists = {}
   if content.frames is not None:
     _add_pictures(context, lists, content, frame_rate_hz, jpeg)
   if content.waveform is not None:
     _add_sound(context, lists, content.waveform, sample_rate_hz)
+  spherical_features.add(context, lists, content)
   example = tf.train.SequenceExample(
     context=tf.train.Features(feature=context),
     feature_lists=tf.train.FeatureLists(
@@ -191,16 +192,17 @@ def _add_pictures(
   jpeg: JpegSettings,
 ) -> None:
   height, width = content.frames.shape[1:3]
-  context[schema.IMAGE_FORMAT] = _bytes([b"JPEG"])
-  context[schema.IMAGE_HEIGHT] = _ints([height])
-  context[schema.IMAGE_WIDTH] = _ints([width])
-  context[schema.IMAGE_FRAME_RATE] = _floats([frame_rate_hz])
+  context[schema.IMAGE_FORMAT] = features.bytes_list([b"JPEG"])
+  context[schema.IMAGE_HEIGHT] = features.int64_list([height])
+  context[schema.IMAGE_WIDTH] = features.int64_list([width])
+  context[schema.IMAGE_FRAME_RATE] = features.float_list([frame_rate_hz])
   encoded = encode_frames(content.frames, frame_rate_hz, jpeg)
-  lists[schema.IMAGE_ENCODED] = [_bytes([frame]) for frame in encoded]
-  lists[schema.IMAGE_TIMESTAMP] = [_ints([time]) for time in content.timestamps_us.tolist()]
+  lists[schema.IMAGE_ENCODED] = [features.bytes_list([frame]) for frame in encoded]
+  times = content.timestamps_us.tolist()
+  lists[schema.IMAGE_TIMESTAMP] = [features.int64_list([time]) for time in times]
   if content.boxes is not None:
     for key, side in zip(schema.BBOX_KEYS, content.boxes.T.tolist()):
-      lists[key] = [_floats([value]) for value in side]
+      lists[key] = [features.float_list([value]) for value in side]
 
 
 def _add_sound(
@@ -210,10 +212,10 @@ def _add_sound(
   sample_rate_hz: int,
 ) -> None:
   num_samples, num_channels = waveform.shape
-  context[schema.SAMPLE_RATE] = _floats([sample_rate_hz])
-  context[schema.NUM_CHANNELS] = _ints([num_channels])
-  context[schema.NUM_SAMPLES] = _ints([num_samples])
-  lists[schema.WAVEFORM] = [_floats(waveform.ravel().tolist())]
+  context[schema.SAMPLE_RATE] = features.float_list([sample_rate_hz])
+  context[schema.NUM_CHANNELS] = features.int64_list([num_channels])
+  context[schema.NUM_SAMPLES] = features.int64_list([num_samples])
+  lists[schema.WAVEFORM] = [features.float_list(waveform.ravel().tolist())]
 
 
 def _check_content(content: Content) -> None:
@@ -271,15 +273,3 @@ def _peak_and_rms(waveform: np.ndarray):
     float(np.max(np.abs(waveform))),
     float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))),
   )
-
-
-def _bytes(values) -> tf.train.Feature:
-  return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-
-def _ints(values) -> tf.train.Feature:
-  return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-
-def _floats(values) -> tf.train.Feature:
-  return tf.train.Feature(float_list=tf.train.FloatList(value=values))

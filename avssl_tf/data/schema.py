@@ -21,6 +21,9 @@ BBOX_YMIN = "region/bbox/ymin"  # float, 0..1, one step a frame
 BBOX_XMIN = "region/bbox/xmin"
 BBOX_YMAX = "region/bbox/ymax"
 BBOX_XMAX = "region/bbox/xmax"
+OBJECT_AZIMUTH = "avssl/object/azimuth"  # float, radians, a value an object in each step
+OBJECT_ELEVATION = "avssl/object/elevation"
+MASK_ENCODED = "CLASS_SEGMENTATION/image/encoded"  # PNG bytes of 8-bit classes, one step a frame
 BBOX_KEYS = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
 
 # Context.
@@ -41,13 +44,24 @@ CLIP_MEDIA_ID = "clip/media_id"
 EXAMPLE_ID = "example/id"
 DATASET_NAME = "example/dataset_name"
 SOUND_REPLACED = "avssl/sound_replaced"  # 1: another clip's sound, 0: its own; absent: not known
+PROJECTION = "avssl/projection"  # b"equirectangular" for 360° frames; absent for ordinary ones
+AMBISONICS = "avssl/ambisonics"  # b"ACN/SN3D" where the sound is a sound field
+MASK_FORMAT = "CLASS_SEGMENTATION/image/format"  # b"PNG"
+OBJECT_LABEL = "avssl/object/label/index"  # int64, one an object
+OBJECT_IS_SOUNDING = "avssl/object/is_sounding"  # 0 or 1, one an object
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
 
 
 def context_spec(
   modalities: Sequence[str] = types.MODALITIES,
+  spherical: bool = False,
 ) -> dict[str, Union[tf.io.FixedLenFeature, tf.io.VarLenFeature]]:
-  """The context features that the pipeline reads from a record that holds `modalities`."""
+  """The context features that the pipeline reads from a record.
+
+  Args:
+    modalities: what it holds.
+    spherical: whether it shows all directions.
+  """
   of_modality = {
     types.VIDEO: {IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32)},
     types.AUDIO: {
@@ -60,15 +74,26 @@ def context_spec(
     LABEL_INDEX: tf.io.VarLenFeature(tf.int64),
     EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string),
     CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
+    **(
+      {key: tf.io.VarLenFeature(tf.int64) for key in (OBJECT_LABEL, OBJECT_IS_SOUNDING)}
+      if spherical else {}
+    ),
   }
 
 
 def sequence_spec(
   modalities: Sequence[str] = types.MODALITIES,
+  spherical: bool = False,
 ) -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
-  """The feature lists that the pipeline reads from a record that holds `modalities`."""
+  """The feature lists that the pipeline reads from a record; arguments as of `context_spec`."""
   of_modality = {
     types.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
     types.AUDIO: {WAVEFORM: tf.io.VarLenFeature(tf.float32)},
   }
-  return {key: value for name in modalities for key, value in of_modality[name].items()}
+  spec = {key: value for name in modalities for key, value in of_modality[name].items()}
+  if spherical:
+    # The truth, as far as there is any.
+    spec[OBJECT_AZIMUTH] = tf.io.VarLenFeature(tf.float32)
+    spec[OBJECT_ELEVATION] = tf.io.VarLenFeature(tf.float32)
+    spec[MASK_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+  return spec

@@ -1,6 +1,7 @@
-"""The embedded demo data set: the planar world, built where it is first needed."""
+"""The embedded demo data sets: synthetic worlds, built where they are first needed."""
 
 import dataclasses
+import json
 import os
 from typing import Optional
 
@@ -14,17 +15,17 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources.world import clips_of_world
-from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.world import World
 from avssl_tf.spectrograms import Spectrogram
 
 
 def recipe(
-  world: PlanarWorld, spectrogram: Optional[Spectrogram] = None, num_shards: int = 16
+  world: World, spectrogram: Optional[Spectrogram] = None, num_shards: int = 16
 ) -> Recipe:
   """The recipe of the data set that shows `world`; it decides rates and sizes itself."""
   listing = clips_of_world(world)
   return Recipe(
-    name="planar",
+    name=world.name,
     requests=listing.requests,
     label_names=listing.label_names,
     reader=WorldReader(world),
@@ -33,7 +34,7 @@ def recipe(
     jpeg=JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4"),
     num_shards=num_shards,
     spectrogram=spectrogram,
-    origin={"source": "demo"},
+    origin={"source": "demo" if world.projection is None else "demo360"},
   )
 
 
@@ -48,7 +49,7 @@ class DemoData(os.PathLike):
     spectrogram: measured on the training split while it is built.
   """
 
-  world: PlanarWorld
+  world: World
   spectrogram: Spectrogram
   folder: str = "data/demo"
 
@@ -81,7 +82,7 @@ class DemoData(os.PathLike):
     )
 
   def _check(self) -> None:
-    wanted = dataclasses.asdict(self.world)
+    wanted = json.loads(json.dumps(dataclasses.asdict(self.world)))
     found = dataset_info.DatasetInfo.load(self.folder).build.get("reader", {}).get("world")
     if found != wanted:
       raise BuildError(

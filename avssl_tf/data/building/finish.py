@@ -102,4 +102,5 @@ def dataset_info(
       **{key: settings[key] for key in ("reader", "cutting", "jpeg", "num_shards")},
       "versions": versions,
     },
+    projection=recipe.reader.projection,
   )

@@ -5,12 +5,10 @@ import os
 from collections.abc import Sequence
 from typing import ClassVar, Optional
 
-import numpy as np
-
 from avssl_tf import types
 from avssl_tf.data import media
 from avssl_tf.data.clips import Content, PlannedClip
-from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.world import World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +26,7 @@ class MediaReader:
   short_side: int = 256
   sample_rate_hz: int = 24000
   num_channels: Optional[int] = 1
+  projection: ClassVar[Optional[str]] = None
   needs_probe: ClassVar[bool] = True
 
   def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
@@ -52,10 +51,9 @@ class MediaReader:
 
 @dataclasses.dataclass(frozen=True)
 class WorldReader:
-  """Renders the clips of a planar world, whose paths end in the number of the clip."""
+  """Renders the clips of a synthetic world, whose paths end in the number of the clip."""
 
-  world: PlanarWorld
-  num_channels: ClassVar[int] = 1
+  world: World
   needs_probe: ClassVar[bool] = False
 
   @property
@@ -68,21 +66,27 @@ class WorldReader:
     """Rate of the world's sound."""
     return self.world.sample_rate_hz
 
+  @property
+  def num_channels(self) -> int:
+    """Channels of the world's sound."""
+    return self.world.num_channels
+
+  @property
+  def projection(self) -> Optional[str]:
+    """Of the world's frames: `None` for ordinary ones."""
+    return self.world.projection
+
   def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
     """Not needed: all clips of a world are alike."""
     raise NotImplementedError(f"Clips of a world are not probed: {path!r}.")
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
-    """Renders a clip, with the boxes of what sounds."""
-    index = int(os.path.basename(clip.path))
-    rendered = self.world.clip(clip.split, index)
-    timestamps = np.arange(len(rendered.frames)) * (1e6 / self.frame_rate_hz)
-    seen, heard = (modality in modalities for modality in types.MODALITIES)
-    return Content(
-      rendered.frames if seen else None,
-      np.round(timestamps).astype(np.int64) if seen else None,
-      rendered.waveform[:, np.newaxis] if heard else None,
-      boxes=rendered.boxes if seen else None,
-      label=self.world.label_names[rendered.label],
-      sound_replaced=rendered.audio_from != index if heard else None,
-    )
+    """Renders a clip, with the truth of what is asked for."""
+    content = self.world.content(clip.split, int(os.path.basename(clip.path)))
+    if types.VIDEO not in modalities:
+      content = dataclasses.replace(
+        content, frames=None, timestamps_us=None, boxes=None, tracks=None, masks=None
+      )
+    if types.AUDIO not in modalities:
+      content = dataclasses.replace(content, waveform=None, sound_replaced=None)
+    return content

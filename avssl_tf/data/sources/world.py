@@ -2,10 +2,10 @@
 
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import Listing
-from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.world import World
 
 
-def clips_of_world(world: PlanarWorld) -> Listing:
+def clips_of_world(world: World) -> Listing:
   """Lists the clips of a world.
 
   Returns:
@@ -15,6 +15,6 @@ def clips_of_world(world: PlanarWorld) -> Listing:
   requests = []
   for split in ("train", "test"):
     for index in range(world.num_clips(split)):
-      path = f"planar/{split}/{index:05d}"
+      path = f"{world.name}/{split}/{index:05d}"
       requests.append(ClipRequest(split, path, 0.0, world.clip_duration_sec, (), path))
   return Listing(requests, world.label_names)

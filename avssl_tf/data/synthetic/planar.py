@@ -15,12 +15,14 @@ which discriminate instances can do without the class.
 
 import dataclasses
 import functools
-from typing import ClassVar
+from typing import ClassVar, Optional
 
 import gin
 import numpy as np
 
+from avssl_tf.data.clips import Content
 from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
+from avssl_tf.data.synthetic.world import frame_times_us
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers. The picture and the sound of a clip
@@ -81,6 +83,9 @@ class PlanarWorld:
   faulty_positive_rate: float = 0.0
   instance_cues: float = 0.0
 
+  name: ClassVar[str] = "planar"
+  projection: ClassVar[Optional[str]] = None
+  num_channels: ClassVar[int] = 1
   frame_rate_hz: ClassVar[float] = planar_frames.FRAME_RATE_HZ
   frame_size: ClassVar[int] = planar_frames.FRAME_SIZE  # height and width
   sample_rate_hz: ClassVar[int] = planar_sound.SAMPLE_RATE_HZ
@@ -136,6 +141,18 @@ class PlanarWorld:
       boxes=boxes,
       audio_from=source,
       cues=scene.cues,
+    )
+
+  def content(self, split: str, index: int) -> Content:
+    """`clip` in the form that is stored."""
+    clip = self.clip(split, index)
+    return Content(
+      clip.frames,
+      frame_times_us(len(clip.frames), self.frame_rate_hz),
+      clip.waveform[:, np.newaxis],
+      boxes=clip.boxes,
+      label=self.label_names[clip.label],
+      sound_replaced=clip.audio_from != index,
     )
 
   def _scene(self, split: str, index: int) -> planar_scene.Scene:

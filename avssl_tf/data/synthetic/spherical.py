@@ -16,35 +16,20 @@ from typing import ClassVar
 import gin
 import numpy as np
 
+from avssl_tf.data.clips import EQUIRECTANGULAR, Content, ObjectTracks
 from avssl_tf.data.synthetic import (
   planar_scene,
   spherical_frames,
   spherical_scene,
   spherical_sound,
 )
+from avssl_tf.data.synthetic.world import frame_times_us
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers, so that picture and sound can be had one by one.
 _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM = range(3)
 # More would not find room on the circle without touching.
 _MAX_OBJECTS = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class ObjectTracks:
-  """Where the objects of a clip are, the sounding ones first.
-
-  Attributes:
-    labels: int64 `[objects]`, their classes.
-    is_sounding: bool `[objects]`, whether they are heard.
-    azimuth_rad: float32 `[T, objects]`, counter-clockwise from the front, -pi..pi.
-    elevation_rad: float32 `[T, objects]`, up.
-  """
-
-  labels: np.ndarray
-  is_sounding: np.ndarray
-  azimuth_rad: np.ndarray
-  elevation_rad: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +74,8 @@ class SphericalWorld:
   num_silent: tuple[int, int] = (1, 1)
   shortcut: float = 0.0
 
+  name: ClassVar[str] = "spherical"
+  projection: ClassVar[str] = EQUIRECTANGULAR
   frame_rate_hz: ClassVar[float] = spherical_frames.FRAME_RATE_HZ
   frame_height: ClassVar[int] = spherical_frames.HEIGHT  # half of the width
   sample_rate_hz: ClassVar[int] = spherical_sound.SAMPLE_RATE_HZ
@@ -145,6 +132,19 @@ class SphericalWorld:
     frames, masks = spherical_frames.render(scene, self._generator(split, index, _FRAMES_STREAM))
     waveform = spherical_sound.synthesize(scene, self._generator(split, index, _SOUND_STREAM))
     return SphericalClip(frames, waveform, _tracks(scene), masks)
+
+  def content(self, split: str, index: int) -> Content:
+    """`clip` in the form that is stored; its label is the class of the first sounding object."""
+    clip = self.clip(split, index)
+    return Content(
+      clip.frames,
+      frame_times_us(len(clip.frames), self.frame_rate_hz),
+      clip.waveform,
+      label=self.label_names[clip.tracks.labels[0]],
+      projection=self.projection,
+      tracks=clip.tracks,
+      masks=clip.masks,
+    )
 
   def _scene(self, split: str, index: int) -> spherical_scene.SphericalScene:
     rng = self._generator(split, index, _SCENE_STREAM)

@@ -31,6 +31,7 @@ class FakeReader:
   frame_rate_hz: ClassVar[float] = 4.0
   sample_rate_hz: ClassVar[int] = 800
   num_channels: ClassVar[int] = 1
+  projection: ClassVar[None] = None
   needs_probe: ClassVar[bool] = True
 
   def probe(self, path, modalities):
