@@ -11,6 +11,14 @@ with the constants below.
 | `INDEX` | int64 `[B]` | row of the video in the memory banks, dense in 0..N-1 |
 | `LABEL` | int64 `[B]` | class, -1 where unknown |
 | `KEY` | string `[B]` | id of the example, for reports |
+
+Of 360° clips, K viewpoints come in place of the whole: `VIDEO` and `AUDIO` have an axis of K after
+the first, and there are also
+
+| key | dtype, shape | meaning |
+|---|---|---|
+| `DIRECTION` | float32 `[B, K, 2]` | azimuth and elevation of the viewing directions, radians |
+| `VIEW_LABEL` | int64 `[B, K]` | class of the object nearest to a view's centre; -1: none |
 """
 
 
@@ -24,5 +32,7 @@ AUDIO = "audio"
 INDEX = "index"
 LABEL = "label"
 KEY = "key"
+DIRECTION = "direction"
+VIEW_LABEL = "view_label"
 
 MODALITIES = (VIDEO, AUDIO)

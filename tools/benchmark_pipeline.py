@@ -138,7 +138,8 @@ def stages(data_dir: str, split: str, clip: pipeline.ClipSpec, batch_size: int) 
   reader = RecordReader(data_dir, split)
 
   def uniforms(element):
-    return tf.random.stateless_uniform([clip_loader.NUM_UNIFORMS], [0, element], dtype=tf.float64)
+    count = clip_loader.num_uniforms(clip)
+    return tf.random.stateless_uniform([count], [0, element], dtype=tf.float64)
 
   def parse(element):
     stored = reader.read(element % reader.num_records)

@@ -7,7 +7,8 @@ is an error: repeating its sound would teach rhythms that are not there. For its
 `ClipSpec.repeat_frames` allows it.
 
 Of a clip of pictures alone the frames' window lies anywhere; what a clip does not have, an
-example does not have either.
+example does not have either. Of a 360° clip, viewpoints are drawn, and what is seen and heard from
+each of them takes the place of the whole.
 """
 
 from typing import Optional
@@ -15,7 +16,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import audio_ops, draws, frame_ops
+from avssl_tf.data import audio_ops, draws, frame_ops, viewpoints
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import StoredClip
 from avssl_tf.types import Tensor
@@ -24,7 +25,12 @@ from avssl_tf.types import Tensor
 _AUDIO_START, _VIDEO_START, _FLIP, _VOLUME = range(4)
 _COLOR = slice(4, 8)
 _CROP = slice(8, 8 + frame_ops.CROP_UNIFORMS)
-NUM_UNIFORMS = _CROP.stop
+_VIEWPOINTS = slice(_CROP.stop, None)
+
+
+def num_uniforms(clip: ClipSpec) -> int:
+  """Random numbers that `random_example` takes."""
+  return _CROP.stop + (0 if clip.viewpoints is None else clip.viewpoints.num_uniforms)
 
 
 def random_example(
@@ -36,17 +42,23 @@ def random_example(
     stored: the clip.
     clip: what to take of it.
     augmentation: random changes; None takes the centre crop and changes nothing.
-    uniforms: float64 `[NUM_UNIFORMS]`, uniform in [0, 1).
+    uniforms: float64 `[num_uniforms(clip)]`, uniform in [0, 1).
 
   Returns:
     `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
-    float32 `[samples, channels]`, as far as they are stored.
+    float32 `[samples, channels]`, as far as they are stored. With viewpoints, both have an axis
+    of K before the others, and there are `DIRECTION`, float32 `[K, 2]`, and `VIEW_LABEL`, int64
+    `[K]`.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
   """
   last_audio, last_video = _last_starts(stored, clip)
-  example = {}
+  example, views = {}, None
+  if clip.viewpoints is not None:
+    views = viewpoints.draw(
+      clip.viewpoints, uniforms[_VIEWPOINTS], flip=augmentation is not None
+    )
   low, high = 0, last_video
   if last_audio is not None:
     audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
@@ -54,13 +66,15 @@ def random_example(
     if augmentation is not None:
       volume = _between(augmentation.volume, uniforms[_VOLUME])
       waveform = audio_ops.scale_volume(waveform, volume)
-    example[types.AUDIO] = waveform
+    example[types.AUDIO] = waveform if views is None else viewpoints.listen(waveform, views)
     if last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
     video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
     encoded = _cut_frames(stored, clip, video_start)
-    if augmentation is None:
+    if views is not None:
+      example.update(_views(stored, encoded, clip, video_start, views, augmentation, uniforms))
+    elif augmentation is None:
       example[types.VIDEO] = _center(encoded, clip)
     else:
       example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms)
@@ -68,15 +82,18 @@ def random_example(
 
 
 def even_example(
-  stored: StoredClip, clip: ClipSpec, window: Tensor, num_windows: int
+  stored: StoredClip, clip: ClipSpec, window: Tensor, num_windows: int, uniforms: Tensor
 ) -> types.Batch:
   """Takes one of `num_windows` windows spread evenly over a clip, and the centre crop.
+
+  The viewpoints of 360° clips are drawn all the same.
 
   Args:
     stored: the clip.
     clip: what to take of it.
     window: int64 scalar, number of the window in 0..num_windows - 1.
     num_windows: number of windows.
+    uniforms: as of `random_example`; used for viewpoints alone.
 
   Returns:
     As `random_example`.
@@ -85,16 +102,23 @@ def even_example(
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
   """
   last_audio, last_video = _last_starts(stored, clip)
-  example = {}
+  example, views = {}, None
+  if clip.viewpoints is not None:
+    views = viewpoints.draw(clip.viewpoints, uniforms[_VIEWPOINTS], flip=False)
   if last_audio is not None:
     audio_start = draws.even_start(window, num_windows, last_audio)
-    example[types.AUDIO] = _cut_waveform(stored, clip, audio_start)
+    waveform = _cut_waveform(stored, clip, audio_start)
+    example[types.AUDIO] = waveform if views is None else viewpoints.listen(waveform, views)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
     else:
       video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
-    example[types.VIDEO] = _center(_cut_frames(stored, clip, video_start), clip)
+    encoded = _cut_frames(stored, clip, video_start)
+    if views is None:
+      example[types.VIDEO] = _center(encoded, clip)
+    else:
+      example.update(_views(stored, encoded, clip, video_start, views, None, uniforms))
   return example
 
 
@@ -157,6 +181,42 @@ def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tenso
   return tf.unstack(frames, clip.num_frames)
 
 
+def _views(
+  stored: StoredClip,
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  start: Tensor,
+  views: viewpoints.Viewpoints,
+  augmentation: Optional[Augmentation],
+  uniforms: Tensor,
+) -> types.Batch:
+  """What is seen from the viewpoints, where they look, and the classes of what they show."""
+  frames = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
+  seen = viewpoints.look(frames, views, clip.frame_size)
+  if augmentation is not None:
+    size = clip.frame_size
+    flat = tf.cast(tf.reshape(seen, [-1, size, size, 3]), tf.float32)
+    flat = frame_ops.to_uint8(_color_jitter(flat, augmentation, uniforms))
+    seen = tf.reshape(flat, [clip.viewpoints.num_viewpoints, clip.num_frames, size, size, 3])
+  example = {
+    types.VIDEO: seen,
+    types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
+  }
+  truth = stored.truth
+  known = tf.shape(truth.azimuth_rad)[0] > 0
+  # Where objects are in the middle of the window.
+  middle = start + _frame_offsets(stored, clip)[clip.num_frames // 2]
+  middle = tf.minimum(middle, tf.shape(truth.azimuth_rad, tf.int64)[0] - 1)
+  example[types.VIEW_LABEL] = tf.cond(
+    known,
+    lambda: viewpoints.labels_in_view(
+      views, truth.labels, truth.azimuth_rad[middle], truth.elevation_rad[middle]
+    ),
+    lambda: tf.fill([clip.viewpoints.num_viewpoints], tf.constant(-1, tf.int64)),
+  )
+  return example
+
+
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:
   height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
   box = frame_ops.center_crop_box(height, width)
@@ -173,11 +233,14 @@ def _augmented(
   frames = frame_ops.decode_crop_resize(encoded, box, clip.frame_size)
   mirrored = uniforms[_FLIP] < augmentation.flip_probability
   frames = tf.cond(mirrored, lambda: frame_ops.mirror(frames), lambda: frames)
+  return frame_ops.to_uint8(_color_jitter(frames, augmentation, uniforms))
+
+
+def _color_jitter(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
   spread = [getattr(augmentation, name) for name in ("brightness", "contrast", "saturation", "hue")]
   drawn = tf.cast(2 * uniforms[_COLOR] - 1, tf.float32) * spread
   brightness, contrast, saturation, hue = tf.unstack(drawn + [1.0, 1.0, 1.0, 0.0])
-  frames = frame_ops.color_jitter(frames, brightness, contrast, saturation, hue)
-  return frame_ops.to_uint8(frames)
+  return frame_ops.color_jitter(frames, brightness, contrast, saturation, hue)
 
 
 def _between(bounds: tuple[float, float], uniform: Tensor) -> Tensor:

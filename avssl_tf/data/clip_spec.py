@@ -5,6 +5,8 @@ from typing import Optional
 
 import gin
 
+from avssl_tf.data.viewpoints import ViewpointSpec
+
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,8 @@ class ClipSpec:
       takes it as it is stored.
     repeat_frames: whether the frames of a clip that has too few of them begin anew, as often as
       it takes. If not, such a clip is an error.
+    viewpoints: of 360° clips, how to choose the views that stand for a clip; None for ordinary
+      ones.
   """
 
   num_frames: int = 8
@@ -31,6 +35,7 @@ class ClipSpec:
   max_offset_sec: float = 0.5
   sample_rate_hz: Optional[int] = None
   repeat_frames: bool = False
+  viewpoints: Optional[ViewpointSpec] = None
 
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):

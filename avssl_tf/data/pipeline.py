@@ -74,7 +74,7 @@ def training_dataset(
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
     uniforms = tf.random.stateless_uniform(
-      [1 + clip_loader.NUM_UNIFORMS], [seed, element], dtype=tf.float64
+      [1 + clip_loader.num_uniforms(clip)], [seed, element], dtype=tf.float64
     )
     record = draws.draw_record(uniforms[0], element, reader.num_records, seed, sampling)
     stored = reader.read(record)
@@ -124,7 +124,11 @@ def evaluation_dataset(
   def load(position: Tensor) -> types.Batch:
     record, window = position // windows_per_clip, position % windows_per_clip
     stored = reader.read(record)
-    example = clip_loader.even_example(stored, clip, window, windows_per_clip)
+    # The same viewpoints whenever a clip is looked at, and others for each clip.
+    uniforms = tf.random.stateless_uniform(
+      [clip_loader.num_uniforms(clip)], [0, position], dtype=tf.float64
+    )
+    example = clip_loader.even_example(stored, clip, window, windows_per_clip, uniforms)
     return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(reader.num_records * windows_per_clip)
@@ -137,6 +141,16 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
   if batch_size < 1:
     raise ValueError(f"batch_size is {batch_size}; expected 1 or more.")
   reader = RecordReader(data_dir, split)
+  if clip.viewpoints is None and reader.info.projection is not None:
+    raise ValueError(
+      f"The records in {data_dir!r} show all directions ({reader.info.projection}): set "
+      "ClipSpec.viewpoints = @ViewpointSpec(), or train on ordinary clips."
+    )
+  if clip.viewpoints is not None and reader.info.projection is None:
+    raise ValueError(
+      f"The records in {data_dir!r} are of ordinary video, and ClipSpec.viewpoints asks for views "
+      "of 360° clips: leave it out, or build 360° records."
+    )
   duration_sec = reader.info.clip_duration_sec
   for modality in reader.info.modalities:
     name = f"{modality}_sec"

@@ -45,7 +45,6 @@ class ViewpointSpec:
 
   Attributes:
     num_viewpoints: K, views of a clip.
-    size: height and width of a view, in pixels.
     placement: `"random"` draws directions anywhere in the band of elevations; `"even"` spaces
       them evenly around the circle, turned at random.
     max_elevation_deg: views look up or down by at most this.
@@ -57,7 +56,6 @@ class ViewpointSpec:
   """
 
   num_viewpoints: int = 4
-  size: int = 112
   placement: str = "random"
   max_elevation_deg: float = 30.0
   min_separation_deg: float = 36.0
@@ -67,9 +65,10 @@ class ViewpointSpec:
   flip_probability: float = 0.5
 
   def __post_init__(self):
-    for name in ("num_viewpoints", "size"):
-      if getattr(self, name) < 1:
-        raise ValueError(f"ViewpointSpec.{name} is {getattr(self, name)}; expected 1 or more.")
+    if self.num_viewpoints < 1:
+      raise ValueError(
+        f"ViewpointSpec.num_viewpoints is {self.num_viewpoints}; expected 1 or more."
+      )
     if self.placement not in PLACEMENTS:
       raise ValueError(
         f"ViewpointSpec.placement is {self.placement!r}; expected one of {', '.join(PLACEMENTS)}."
@@ -210,6 +209,34 @@ def listen(waveform: Tensor, viewpoints: Viewpoints) -> Tensor:
   turned = ambisonics.rotate(waveform[tf.newaxis], tf.linalg.matrix_transpose(towards))
   mirrored = viewpoints.mirrored[:, tf.newaxis, tf.newaxis]
   return tf.where(mirrored, ambisonics.mirror(turned), turned)
+
+
+def labels_in_view(
+  viewpoints: Viewpoints, labels: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor
+) -> Tensor:
+  """What the views show: the class of the object nearest to the centre of each.
+
+  Args:
+    viewpoints: K views.
+    labels: int64 `[objects]`, classes of the objects of the clip; may be empty.
+    azimuth_rad: float32 `[objects]`, where they are.
+    elevation_rad: likewise.
+
+  Returns:
+    int64 `[K]`, -1 where no object lies within the fields of view.
+  """
+  vectors = directions.unit_vectors(azimuth_rad, elevation_rad)
+  towards = directions.rotation(viewpoints.azimuth_rad, viewpoints.elevation_rad)
+  seen = tf.einsum("kij,oi->koj", towards, vectors)  # Turned back, so that the view is in front.
+  x, y, z = tf.unstack(seen, axis=-1)
+  inside = (
+    (x > 0)
+    & (tf.abs(y) <= x * tf.tan(viewpoints.horizontal_fov_rad / 2)[:, tf.newaxis])
+    & (tf.abs(z) <= x * tf.tan(viewpoints.vertical_fov_rad / 2)[:, tf.newaxis])
+  )
+  closeness = tf.pad(tf.where(inside, x, -2.0), [[0, 0], [0, 1]], constant_values=-1.0)
+  labels = tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)
+  return tf.gather(labels, tf.argmax(closeness, axis=1))
 
 
 def _far_apart(candidates: Tensor, count: int, max_cosine: float) -> Tensor:

@@ -97,12 +97,12 @@ class ViewpointsTest(test_base.TestCase):
       self.assertLess(energy[3, 0], 0)  # Mirrored.
 
   def test_mirrored_views_are_mirrored_pictures(self):
-    spec = ViewpointSpec(num_viewpoints=3, size=9)
+    spec = ViewpointSpec(num_viewpoints=3)
     frames = tf.constant(self.rng.integers(0, 256, [2, 16, 32, 3]), tf.uint8)
     views = self.draw(spec, flip=False)
-    plain = viewpoints.look(frames, views, spec.size)
+    plain = viewpoints.look(frames, views, 9)
     self.assert_shape(plain, [3, 2, 9, 9, 3], tf.uint8)
-    mirrored = viewpoints.look(frames, views._replace(mirrored=tf.ones([3], tf.bool)), spec.size)
+    mirrored = viewpoints.look(frames, views._replace(mirrored=tf.ones([3], tf.bool)), 9)
     self.assertAllEqual(mirrored, plain[:, :, :, ::-1])
 
   def test_front_view_hears_the_field_as_it_is(self):
@@ -112,6 +112,23 @@ class ViewpointsTest(test_base.TestCase):
     self.assertAllClose(heard[0], field, atol=1e-6)
     back = ambisonics.rotate(field, directions.rotation(tf.constant(math.pi)))
     self.assertAllClose(heard[2], back, atol=1e-6)
+
+  def test_labels_are_those_of_the_nearest_object_in_view(self):
+    views = viewpoints.Viewpoints(
+      tf.constant([0.0, math.pi, -1.5, 0.1]),
+      tf.constant([0.0, 0.2, 0.0, 1.2]),
+      tf.constant([1.0, 1.0, 1.0, 1.0]),
+      tf.constant([0.8, 0.8, 0.8, 0.8]),
+      tf.zeros([4], tf.bool),
+    )
+    labels = tf.constant([7, 3, 5], tf.int64)
+    azimuth, elevation = tf.constant([0.45, -0.1, -3.1]), tf.constant([0.0, 0.1, 0.1])
+    found = viewpoints.labels_in_view(views, labels, azimuth, elevation)
+    self.assertAllEqual(found, [3, 5, -1, -1])
+    higher = viewpoints.labels_in_view(views, labels, azimuth, elevation + 0.5)
+    self.assertAllEqual(higher, [-1, -1, -1, -1])
+    nothing = viewpoints.labels_in_view(views, labels[:0], azimuth[:0], elevation[:0])
+    self.assertAllEqual(nothing, [-1, -1, -1, -1])
 
   def test_bad_settings(self):
     for fields, message in (

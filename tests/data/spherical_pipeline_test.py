@@ -1,0 +1,129 @@
+"""Tests of batches of 360° clips: views, what is heard from them, and where they look."""
+
+import contextlib
+import io
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data import pipeline, viewpoints
+from avssl_tf.data.building import demo
+from avssl_tf.data.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.data.viewpoints import ViewpointSpec
+from avssl_tf.spatial import directions
+from avssl_tf.spectrograms import Spectrogram
+from tests import test_base
+
+_SPEC = ViewpointSpec(num_viewpoints=3, flip_probability=0.5)
+_CLIP = ClipSpec(
+  num_frames=8, frame_rate_hz=8.0, frame_size=24, audio_sec=1.2, max_offset_sec=0.1,
+  sample_rate_hz=8000, viewpoints=_SPEC,
+)  # fmt: skip
+_WORLD = SphericalWorld(num_train=6, num_test=2)
+
+
+def _build(world):
+  folder = tempfile.mkdtemp()
+  spectrogram = Spectrogram(sample_rate_hz=8000, fft_length=512, hop_length=160, num_bins=129)
+  with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    demo.DemoData(world, spectrogram, folder).build_if_missing(num_workers=0)
+  return folder
+
+
+class SphericalPipelineTest(test_base.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.data_dir = _build(_WORLD)
+
+  def batches(self, augmentation=None, **settings):
+    return pipeline.training_dataset(
+      self.data_dir, "train", _CLIP, augmentation, 4, seed=3, **settings
+    )
+
+  def test_training_batches(self):
+    batch = next(iter(self.batches(Augmentation())))
+    self.assert_shape(batch[types.VIDEO], [4, 3, 8, 24, 24, 3], tf.uint8)
+    self.assert_shape(batch[types.AUDIO], [4, 3, 9600, 4], tf.float32)
+    self.assert_shape(batch[types.DIRECTION], [4, 3, 2], tf.float32)
+    self.assert_shape(batch[types.VIEW_LABEL], [4, 3], tf.int64)
+    self.assertLess(np.abs(batch[types.DIRECTION][..., 1]).max(), np.deg2rad(30.1))
+    # W is the same from everywhere.
+    self.assertAllClose(batch[types.AUDIO][:, 0, :, 0], batch[types.AUDIO][:, 2, :, 0])
+    self.assertNotAllClose(batch[types.AUDIO][:, 0, :, 3], batch[types.AUDIO][:, 2, :, 3])
+    self.assertAllInRange(batch[types.VIEW_LABEL], -1, 15)
+    again = list(self.batches(Augmentation(), first_step=1).take(1))[0]
+    second = list(self.batches(Augmentation()).take(2))[1]
+    for name in batch:
+      self.assertAllEqual(second[name], again[name])
+
+  def test_views_are_those_of_the_clip(self):
+    """Evaluation: frames and sound of a view are what its direction says, and so is its label."""
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 6)
+    centre, found, visible = _CLIP.frame_size // 2, [], 0
+    for index in range(6):
+      clip = _WORLD.clip("train", index)
+      # The sound's window of 1.2 s lies in the middle of the 1.5 s, the frames' as well.
+      waveform = clip.waveform[1200:10800]
+      azimuth, elevation = tf.unstack(batch[types.DIRECTION][index], axis=-1)
+      for view in range(3):
+        middle = directions.rotation(azimuth[view], elevation[view])[:, 0]
+        towards_front = (waveform[:, [3, 1, 2]] @ middle.numpy()[:, np.newaxis])[:, 0]
+        self.assertAllClose(batch[types.AUDIO][index, view, :, 3], towards_front, atol=1e-5)
+        row = int((0.5 - elevation[view] / np.pi) * 64)
+        column = int((0.5 - azimuth[view] / (2 * np.pi)) * 128) % 128
+        seen = batch[types.VIDEO][index, view, 4, centre, centre].numpy().astype(int)
+        for frame in (5, 6):
+          expected = clip.frames[frame, row, column].astype(int)
+          found.append(np.abs(seen - expected).max())
+      objects = directions.unit_vectors(clip.tracks.azimuth_rad[6], clip.tracks.elevation_rad[6])
+      views = directions.unit_vectors(azimuth, elevation)
+      angles = np.rad2deg(directions.angle_between(views[:, tf.newaxis], objects))
+      for view, label in enumerate(batch[types.VIEW_LABEL][index].numpy()):
+        if label >= 0:
+          visible += 1
+          nearest = angles[view].min() + 12.0  # Frames 5 and 6 differ; the label's is one of them.
+          near = set(clip.tracks.labels[angles[view] < nearest].tolist())
+          self.assertIn(label, near)
+        else:
+          self.assertGreater(angles[view].min(), 8.0)  # Inside of any field of view.
+    self.assertGreater(visible, 4)
+    self.assertLess(np.median(found), 30)  # Noise of the pixels, and JPEG.
+
+  def test_evaluation_views_are_always_the_same_and_never_mirrored(self):
+    whole = list(pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 6))[0]
+    parts = list(pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 2))
+    self.assertAllEqual(
+      tf.concat([part[types.VIDEO] for part in parts], axis=0), whole[types.VIDEO]
+    )
+    directions_of_clips = whole[types.DIRECTION].numpy().reshape(6, -1)
+    self.assertLen(np.unique(directions_of_clips, axis=0), 6)
+
+  def test_flips_mirror_the_sound_too(self):
+    spec = ViewpointSpec(num_viewpoints=1, flip_probability=1.0)
+    frames = tf.constant(self.rng.integers(0, 256, [2, 32, 64, 3]), tf.uint8)
+    field = tf.constant(self.rng.normal(size=[50, 4]), tf.float32)
+    uniforms = tf.constant(self.rng.random(spec.num_uniforms))
+    plain, flipped = (viewpoints.draw(spec, uniforms, flip) for flip in (False, True))
+    self.assertAllEqual(
+      viewpoints.look(frames, flipped, 8), viewpoints.look(frames, plain, 8)[:, :, :, ::-1]
+    )
+    self.assertAllClose(
+      viewpoints.listen(field, flipped), viewpoints.listen(field, plain) * [1, -1, 1, 1]
+    )
+
+  def test_records_and_clip_spec_must_go_together(self):
+    ordinary = _build(PlanarWorld(num_train=4, num_test=1))
+    with self.assertRaisesRegex(ValueError, "are of ordinary video, and ClipSpec.viewpoints asks"):
+      pipeline.evaluation_dataset(ordinary, "train", _CLIP, 2)
+    with self.assertRaisesRegex(ValueError, "show all directions .equirectangular.: set ClipSpec"):
+      pipeline.evaluation_dataset(self.data_dir, "train", ClipSpec(audio_sec=1.0), 2)
+
+
+if __name__ == "__main__":
+  tf.test.main()
