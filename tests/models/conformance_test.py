@@ -199,7 +199,7 @@ class ConformanceTest(test_base.TestCase, parameterized.TestCase):
   def test_every_trainable_variable_has_a_gradient(self, layer_class):
     layer, inputs, _ = self.make(layer_class)
     if not layer.trainable_variables:
-      self.assertIn(layer_class, (front_end.VideoFrontEnd, front_end.AudioFrontEnd))
+      self.assertEqual(layer_class.__module__, front_end.__name__)
       return
     with tf.GradientTape() as tape:
       outputs = tf.nest.flatten(layer(inputs, **_inference(layer, training=True)))

@@ -12,7 +12,6 @@ from avssl_tf.spatial import ambisonics, directions
 from tests import test_base
 
 NUM_CLIPS = 12
-_PIXELS = np.stack([a.numpy() for a in ambisonics.pixel_directions(64, 128)])
 
 
 def _world(**fields):
@@ -91,8 +90,9 @@ class SphericalWorldTest(test_base.TestCase):
 
   def test_masks_lie_where_the_objects_are(self):
     world = _world(num_sounding=(2, 2), num_silent=(0, 0))
-    pixels = directions.unit_vectors(*_PIXELS).numpy()
-    area = np.cos(_PIXELS[1])
+    azimuth, elevation = ambisonics.pixel_directions(64, 128)
+    pixels = directions.unit_vectors(azimuth, elevation).numpy()
+    area = np.cos(elevation)
     for index in range(NUM_CLIPS):
       clip = world.clip("train", index)
       vectors = _vectors(clip.tracks)
