@@ -92,10 +92,12 @@ class WorkersTest(absltest.TestCase):
 
   def test_an_interrupt_while_they_start_is_the_parents_alone(self):
     script = (
-      "import time\n"
+      "import signal, time\n"
       "from avssl_tf.data.building import workers\n"
       "from tests.data.building import fake_tasks\n"
       "if __name__ == '__main__':\n"
+      # Tests that run in the background of a shell inherit that interrupts are ignored.
+      "  signal.signal(signal.SIGINT, signal.default_int_handler)\n"
       "  try:\n"
       "    list(workers.run(fake_tasks.double, [[1]] * 9, 2))\n"
       "  except KeyboardInterrupt:\n"
