@@ -102,7 +102,7 @@ class ViewpointSpec:
       gap = 360 / self.num_viewpoints - 2 * self.azimuth_jitter_deg
       # On a parallel, directions are nearer to each other than on the equator.
       across = math.cos(math.radians(self.max_elevation_deg)) * math.sin(math.radians(gap) / 2)
-      closest = 2 * math.degrees(math.asin(min(1.0, max(0.0, across)))) if gap < 180 else 180.0
+      closest = 2 * math.degrees(math.asin(max(0.0, across)))
       if gap <= 0 or closest < self.min_separation_deg:
         raise ValueError(
           f"ViewpointSpec: {self.num_viewpoints} viewpoints in even places, give or take "

@@ -261,29 +261,6 @@ def pixel_directions(height: int, width: int) -> tuple[Tensor, Tensor]:
   return tf.constant(grid[0], tf.float32), tf.constant(grid[1], tf.float32)
 
 
-def intensity(field: Tensor) -> Tensor:
-  """Active intensity of a first-order field over its energy: points towards the sound.
-
-  For a plane wave a unit vector towards its source, for diffuse sound near 0.
-
-  Args:
-    field: float or complex `[..., channels]`; complex for spectra, whose real part of
-      conj(W) times X, Y, Z is taken.
-
-  Returns:
-    float `[..., 3]` (x, y, z), of length 0..1.
-  """
-  field = tf.convert_to_tensor(field)
-  w, y, z, x = tf.unstack(field[..., :4], axis=-1)
-  velocity = tf.stack([x, y, z], axis=-1)
-  if field.dtype.is_complex:
-    flow = tf.math.real(tf.math.conj(w)[..., tf.newaxis] * velocity)
-  else:
-    flow = w[..., tf.newaxis] * velocity
-  energy = (tf.abs(w) ** 2 + tf.reduce_sum(tf.abs(velocity) ** 2, axis=-1)) / 2.0
-  return tf.math.divide_no_nan(flow, energy[..., tf.newaxis])
-
-
 def spread_directions(count: int) -> np.ndarray:
   """Directions spread evenly over the sphere on a spiral: float64 unit vectors `[count, 3]`."""
   z = 1.0 - (2.0 * np.arange(count) + 1.0) / count

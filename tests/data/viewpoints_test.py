@@ -142,6 +142,11 @@ class ViewpointsTest(test_base.TestCase):
         dict(placement="even", num_viewpoints=8, azimuth_jitter_deg=10.0),
         "8 viewpoints in even places, give or take 10 degrees, come as near .* as 22",
       ),
+      (
+        # Opposite each other in azimuth, and yet near where both look up.
+        dict(placement="even", num_viewpoints=2, max_elevation_deg=80.0),
+        "2 viewpoints in even places, give or take 0 degrees, come as near .* as 20",
+      ),
     ):
       with self.assertRaisesRegex(ValueError, message):
         ViewpointSpec(**fields)

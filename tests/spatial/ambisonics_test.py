@@ -183,19 +183,6 @@ class AmbisonicsTest(test_base.TestCase):
     self.assertAllClose(azimuth[0], np.pi * np.array([0.75, 0.25, -0.25, -0.75]))
     self.assertAllClose(elevation[:, 0], [np.pi / 4, -np.pi / 4])
 
-  def test_intensity_points_at_the_source(self):
-    source = self.rng.normal(size=[30, 1])
-    field = ambisonics.encode(source, self.azimuth[:1], self.elevation[:1], 1)
-    vector = directions.unit_vectors(self.azimuth[0], self.elevation[0])
-    self.assertAllClose(ambisonics.intensity(field), np.tile(vector, [30, 1]))
-    spectrum = tf.signal.fft(tf.cast(tf.transpose(field), tf.complex128))
-    self.assertAllClose(
-      ambisonics.intensity(tf.transpose(spectrum)), np.tile(vector, [30, 1]), atol=1e-9
-    )
-    self.assertAllClose(ambisonics.intensity(tf.zeros([3, 4])), np.zeros([3, 3]))
-    noise = tf.constant(self.rng.normal(size=[4000, 4]) * [1, 3**-0.5, 3**-0.5, 3**-0.5])
-    self.assertLess(np.abs(np.mean(ambisonics.intensity(noise), axis=0)).max(), 0.05)
-
   def test_wrong_orders_and_channels(self):
     for order in (0, 4):
       with self.assertRaisesRegex(ValueError, f"order {order}; expected 1..3"):
