@@ -23,6 +23,7 @@ from avssl_tf.data import dataset_info
 # Registering happens at import: every protocol that a gin file may name is imported here.
 from avssl_tf.evaluation import (  # noqa: F401
   audio_svm,
+  binary_alignment,
   finetune,
   kinetics_linear,
   knn,
@@ -30,6 +31,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   memory,
   protocol,
   retrieval,
+  viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
 from avssl_tf.training import configuration, encoders, terminal

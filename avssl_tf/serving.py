@@ -4,14 +4,15 @@ import dataclasses
 import json
 import os
 import shutil
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.models import av_model
+from avssl_tf.data import pipeline, viewpoints
+from avssl_tf.models import alignment_model, av_model
 
 _EXTRA_DIR = "assets.extra"
 # The name that TensorFlow Serving looks for.
@@ -30,6 +31,8 @@ class InputSpec:
     num_samples: length of a waveform.
     sample_rate_hz: rate of the waveform.
     num_channels: channels of the waveform.
+    viewpoints: settings of the `ViewpointSpec` that draws the views of a 360° clip; None for a
+      model of ordinary clips.
   """
 
   num_frames: int
@@ -38,6 +41,7 @@ class InputSpec:
   num_samples: int
   sample_rate_hz: int
   num_channels: int
+  viewpoints: Optional[dict[str, Any]] = None
 
   @classmethod
   def create(cls, clip: pipeline.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
@@ -49,6 +53,7 @@ class InputSpec:
       num_samples=clip.num_samples(sample_rate_hz),
       sample_rate_hz=sample_rate_hz,
       num_channels=num_channels,
+      viewpoints=None if clip.viewpoints is None else dataclasses.asdict(clip.viewpoints),
     )
 
   @classmethod
@@ -76,10 +81,11 @@ class InputSpec:
       frame_size=self.frame_size,
       audio_sec=self.num_samples / self.sample_rate_hz,
       sample_rate_hz=self.sample_rate_hz,
+      viewpoints=None if self.viewpoints is None else _viewpoint_spec(self.viewpoints),
     )
 
   def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
-    """Specification of the inputs `video` and `audio`, of any batch size."""
+    """Specification of the inputs `video` and `audio`, of any batch size; single views of 360°."""
     video = [self.num_frames, self.frame_size, self.frame_size]
     audio = [self.num_samples]
     if any_size:
@@ -88,6 +94,13 @@ class InputSpec:
       types.VIDEO: tf.TensorSpec([None, *video, 3], tf.uint8, types.VIDEO),
       types.AUDIO: tf.TensorSpec([None, *audio, self.num_channels], tf.float32, types.AUDIO),
     }
+
+
+def _viewpoint_spec(settings: dict[str, Any]) -> viewpoints.ViewpointSpec:
+  """The inverse of `dataclasses.asdict`, after JSON has made lists of tuples."""
+  return viewpoints.ViewpointSpec(
+    **{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+  )
 
 
 def export(
@@ -161,7 +174,10 @@ def signatures(
     `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
     maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
     [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
-    [B, t, f, c].
+    [B, t, f, c]. All of these take single views where the model is of 360° clips; then there is
+    also `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
+    `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`, as
+    `AlignmentModel.translate` returns them.
   """
 
   def embed_video(video):
@@ -181,14 +197,31 @@ def signatures(
   def audio_maps(audio):
     return model.audio_maps(audio, training=False)
 
+  def translate(video_features, audio_features):
+    outputs = model.translate({types.VIDEO: video_features, types.AUDIO: audio_features})
+    return {
+      f"{modality}_{kind}": value
+      for kind, found in outputs.items()
+      for modality, value in found.items()
+    }
+
   video, audio = specs[types.VIDEO], specs[types.AUDIO]
-  return {
+  functions = {
     tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: tf.function(embed_both, [video, audio]),
     "embed_video": tf.function(embed_video, [video]),
     "embed_audio": tf.function(embed_audio, [audio]),
     "video_maps": tf.function(video_maps, [video]),
     "audio_maps": tf.function(audio_maps, [audio]),
   }
+  if isinstance(model, alignment_model.AlignmentModel):
+    functions["translate"] = tf.function(
+      translate,
+      [
+        tf.TensorSpec([None, None, dim], tf.float32, f"{modality}_features")
+        for modality, dim in sorted(model.translation.feature_dims.items(), reverse=True)
+      ],
+    )
+  return functions
 
 
 def _check_destination(output_dir: str, overwrite: bool) -> None:
@@ -232,6 +265,8 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
       request = log.predict_log.request
       request.model_spec.signature_name = name
       for spec in function.input_signature:
-        zeros = np.zeros(shapes[spec.name], spec.dtype.as_numpy_dtype)
+        # What is no raw input are features of some views, of a size that the model knows.
+        shape = shapes.get(spec.name, [size or 1 for size in spec.shape])
+        zeros = np.zeros(shape, spec.dtype.as_numpy_dtype)
         request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(zeros))
       writer.write(log.SerializeToString())

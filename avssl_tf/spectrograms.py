@@ -91,10 +91,7 @@ class Spectrogram:
     Raises:
       ValueError: the waveform's shape is not as above, as far as it is known statically.
     """
-    waveform = self._checked(waveform)
-    spectrum = self._magnitude(waveform)
-    bins = self._to_bins(spectrum)
-    return tf.transpose(_to_db(bins, self.top_db), [0, 2, 3, 1])
+    return self._level(self._stft(self._checked(waveform)))
 
   def intensity(self, waveform: tf.Tensor) -> tf.Tensor:
     """Where the energy of each bin comes from, in a first-order sound field.
@@ -112,14 +109,36 @@ class Spectrogram:
     Raises:
       ValueError: fewer than four channels, or as `__call__`.
     """
-    waveform = self._checked(waveform)
-    if waveform.shape[2] is not None and waveform.shape[2] < 4:
+    return self._direction(self._stft(self._checked(waveform)))
+
+  def with_intensity(self, waveform: tf.Tensor) -> tf.Tensor:
+    """The spectrogram and the `intensity` after it, from one Fourier transform.
+
+    Args:
+      waveform: as of `intensity`.
+
+    Returns:
+      float32 `[B, num_frames(samples), num_bins, channels + 3]`.
+
+    Raises:
+      ValueError: as `intensity`.
+    """
+    stft = self._stft(self._checked(waveform))
+    return tf.concat([self._level(stft), self._direction(stft)], axis=-1)
+
+  def _level(self, stft: tf.Tensor) -> tf.Tensor:
+    """`[B, C, frames, fft_length / 2 + 1]` -> dB, `[B, frames, num_bins, C]`."""
+    spectrum = _squared(stft) if self.power == 2 else tf.math.pow(tf.math.abs(stft), self.power)
+    return tf.transpose(_to_db(self._to_bins(spectrum), self.top_db), [0, 2, 3, 1])
+
+  def _direction(self, stft: tf.Tensor) -> tf.Tensor:
+    """`[B, C, frames, fft_length / 2 + 1]` of W Y Z X -> `[B, frames, num_bins, 3]`."""
+    if stft.shape[1] is not None and stft.shape[1] < 4:
       raise ValueError(
-        f"The waveform has {waveform.shape[2]} channel(s); the direction of sound needs the four "
-        "of first-order ambisonics, W Y Z X."
+        f"The waveform has {stft.shape[1]} channel(s); the direction of sound needs the four of "
+        "first-order ambisonics, W Y Z X."
       )
-    stft = self._stft(waveform[:, :, :4])
-    pressure, velocity = stft[:, :1], stft[:, 1:]
+    pressure, velocity = stft[:, :1], stft[:, 1:4]
     flow = tf.math.real(tf.math.conj(pressure) * velocity)
     energy = (_squared(pressure) + tf.reduce_sum(_squared(velocity), axis=1, keepdims=True)) / 2
     direction = tf.math.divide_no_nan(self._to_bins(flow), self._to_bins(energy))
@@ -136,11 +155,6 @@ class Spectrogram:
       )
     return waveform
 
-  def _magnitude(self, waveform: tf.Tensor) -> tf.Tensor:
-    """`[B, samples, C]` -> |STFT|^power, `[B, C, frames, fft_length / 2 + 1]`."""
-    stft = self._stft(waveform)
-    return _squared(stft) if self.power == 2 else tf.math.pow(tf.math.abs(stft), self.power)
-
   def _stft(self, waveform: tf.Tensor) -> tf.Tensor:
     """`[B, samples, C]` -> complex64 `[B, C, frames, fft_length / 2 + 1]`.
 
@@ -153,7 +167,7 @@ class Spectrogram:
     stft = tf.signal.stft(padded, self.fft_length, self.hop_length, self.fft_length)
     stft = stft[:, :, :num_frames]
     if waveform.shape[1] is not None:
-      stft.set_shape([None, None, self.num_frames(waveform.shape[1]), half + 1])
+      stft.set_shape([None, waveform.shape[2], self.num_frames(waveform.shape[1]), half + 1])
     return stft
 
   def _to_bins(self, spectrum: tf.Tensor) -> tf.Tensor:

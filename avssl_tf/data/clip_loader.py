@@ -11,6 +11,7 @@ example does not have either. Of a 360° clip, viewpoints are drawn, and what is
 each of them takes the place of the whole.
 """
 
+import math
 from typing import Optional
 
 import tensorflow as tf
@@ -25,12 +26,13 @@ from avssl_tf.types import Tensor
 _AUDIO_START, _VIDEO_START, _FLIP, _VOLUME = range(4)
 _COLOR = slice(4, 8)
 _CROP = slice(8, 8 + frame_ops.CROP_UNIFORMS)
-_VIEWPOINTS = slice(_CROP.stop, None)
+_YAW = _CROP.stop
+_VIEWPOINTS = slice(_YAW + 1, None)
 
 
 def num_uniforms(clip: ClipSpec) -> int:
   """Random numbers that `random_example` takes."""
-  return _CROP.stop + (0 if clip.viewpoints is None else clip.viewpoints.num_uniforms)
+  return _CROP.stop + (0 if clip.viewpoints is None else 1 + clip.viewpoints.num_uniforms)
 
 
 def random_example(
@@ -66,7 +68,8 @@ def random_example(
     if augmentation is not None:
       volume = _between(augmentation.volume, uniforms[_VOLUME])
       waveform = audio_ops.scale_volume(waveform, volume)
-    example[types.AUDIO] = waveform if views is None else viewpoints.listen(waveform, views)
+    turn = augmentation is not None and augmentation.turn_sound
+    example[types.AUDIO] = _heard(waveform, views, uniforms, turn)
     if last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
@@ -82,7 +85,12 @@ def random_example(
 
 
 def even_example(
-  stored: StoredClip, clip: ClipSpec, window: Tensor, num_windows: int, uniforms: Tensor
+  stored: StoredClip,
+  clip: ClipSpec,
+  window: Tensor,
+  num_windows: int,
+  uniforms: Tensor,
+  turn_sound: bool = False,
 ) -> types.Batch:
   """Takes one of `num_windows` windows spread evenly over a clip, and the centre crop.
 
@@ -94,6 +102,8 @@ def even_example(
     window: int64 scalar, number of the window in 0..num_windows - 1.
     num_windows: number of windows.
     uniforms: as of `random_example`; used for viewpoints alone.
+    turn_sound: of 360° clips, whether the sound is turned to the left by any angle, out of line
+      with the picture.
 
   Returns:
     As `random_example`.
@@ -108,7 +118,7 @@ def even_example(
   if last_audio is not None:
     audio_start = draws.even_start(window, num_windows, last_audio)
     waveform = _cut_waveform(stored, clip, audio_start)
-    example[types.AUDIO] = waveform if views is None else viewpoints.listen(waveform, views)
+    example[types.AUDIO] = _heard(waveform, views, uniforms, turn_sound)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
@@ -179,6 +189,16 @@ def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tenso
     places %= tf.shape(stored.frames, tf.int64)[0]
   frames = tf.gather(stored.frames, places)
   return tf.unstack(frames, clip.num_frames)
+
+
+def _heard(
+  waveform: Tensor, views: Optional[viewpoints.Viewpoints], uniforms: Tensor, turn: bool
+) -> Tensor:
+  """The sound of an ordinary clip as it is, of a 360° clip as it is heard from the viewpoints."""
+  if views is None:
+    return waveform
+  yaw_rad = tf.cast(2.0 * math.pi * uniforms[_YAW], tf.float32) if turn else None
+  return viewpoints.listen(waveform, views, yaw_rad)
 
 
 def _views(

@@ -74,6 +74,8 @@ class Augmentation:
     saturation: factor drawn from 1 +- this, 0..1.
     hue: turn, as a share of the full circle, drawn from +- this, 0..0.5.
     volume: bounds of the factor of the sound.
+    turn_sound: of 360° clips, whether the sound is turned to the left by any angle, out of line
+      with the picture, so that nothing of direction can be learnt.
   """
 
   crop_area: tuple[float, float] = (0.08, 1.0)
@@ -84,6 +86,7 @@ class Augmentation:
   saturation: float = 0.4
   hue: float = 0.2
   volume: tuple[float, float] = (0.9, 1.1)
+  turn_sound: bool = False
 
   def __post_init__(self):
     limits = {"flip_probability": 1, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}

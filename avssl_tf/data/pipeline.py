@@ -94,6 +94,7 @@ def evaluation_dataset(
   batch_size: int,
   windows_per_clip: int = 1,
   num_threads: Optional[int] = None,
+  turn_sound: bool = False,
 ) -> tf.data.Dataset:
   """One pass over a split, in the order of the records, without anything random.
 
@@ -108,6 +109,8 @@ def evaluation_dataset(
     batch_size: windows in a batch; the last batch may have fewer.
     windows_per_clip: number of windows of each clip.
     num_threads: threads of this data set; None lets tf.data choose.
+    turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
+      own, out of line with the picture; the viewpoints stay the same.
 
   Returns:
     Batches as of `training_dataset`.
@@ -128,7 +131,9 @@ def evaluation_dataset(
     uniforms = tf.random.stateless_uniform(
       [clip_loader.num_uniforms(clip)], [0, position], dtype=tf.float64
     )
-    example = clip_loader.even_example(stored, clip, window, windows_per_clip, uniforms)
+    example = clip_loader.even_example(
+      stored, clip, window, windows_per_clip, uniforms, turn_sound
+    )
     return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(reader.num_records * windows_per_clip)

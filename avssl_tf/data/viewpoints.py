@@ -7,7 +7,7 @@ field is turned so that the viewing direction is its front.
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import gin
 import tensorflow as tf
@@ -195,18 +195,23 @@ def look(frames: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
   return tf.where(mirrored, tf.reverse(views, axis=[3]), views)
 
 
-def listen(waveform: Tensor, viewpoints: Viewpoints) -> Tensor:
+def listen(waveform: Tensor, viewpoints: Viewpoints, yaw_rad: Optional[Tensor] = None) -> Tensor:
   """What is heard from the viewpoints: the field turned, its front the viewing direction.
 
   Args:
     waveform: float32 `[samples, channels]`, ambisonics of any order, ACN/SN3D.
     viewpoints: K views.
+    yaw_rad: scalar, by which the field is turned to the left before that, so that it is out of
+      line with the picture; None leaves it as it is.
 
   Returns:
     float32 `[K, samples, channels]`.
   """
   towards = directions.rotation(viewpoints.azimuth_rad, viewpoints.elevation_rad)
-  turned = ambisonics.rotate(waveform[tf.newaxis], tf.linalg.matrix_transpose(towards))
+  turn = tf.linalg.matrix_transpose(towards)
+  if yaw_rad is not None:
+    turn = turn @ directions.rotation(yaw_rad)
+  turned = ambisonics.rotate(waveform[tf.newaxis], turn)
   mirrored = viewpoints.mirrored[:, tf.newaxis, tf.newaxis]
   return tf.where(mirrored, ambisonics.mirror(turned), turned)
 

@@ -27,6 +27,8 @@ class Encoder:
     video_maps: frames -> the map of each stage by its name (all of `STAGES`), float32
       `[B, t, h, w, c]`, and `"pooled"`, float32 `[B, D]`.
     audio_maps: waveforms -> the same of the sound; maps are `[B, t, f, c]`.
+    translate: of a network of 360° clips, features `[B, K, D]` of K views by modality -> what
+      `AlignmentModel.translate` returns; None for a network of ordinary clips.
     make_model: makes another model with the trained weights, to train further, in the present
       precision of Keras; with `trained=False` it has random weights, which follow the global
       seed. None for a SavedModel, which holds no layers.
@@ -39,6 +41,7 @@ class Encoder:
   embed_audio: Callable[[Tensor], dict[str, Tensor]]
   video_maps: Callable[[Tensor], dict[str, Tensor]]
   audio_maps: Callable[[Tensor], dict[str, Tensor]]
+  translate: Optional[Callable[[dict[str, Tensor]], dict[str, dict[str, Tensor]]]] = None
   make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None
 
   @classmethod
@@ -59,5 +62,6 @@ class Encoder:
       embed_audio=model.embed_audio,
       video_maps=model.video_maps,
       audio_maps=model.audio_maps,
+      translate=getattr(model, "translate", None),
       make_model=make_model,
     )

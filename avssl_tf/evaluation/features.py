@@ -30,7 +30,8 @@ class Features:
 
   Attributes:
     labels: int64 [N], -1 where unknown.
-    indices: int64 [N], positions of the clips in the split.
+    indices: int64 [N], positions of the clips in the split. Of 360° clips, the K views of each
+      follow each other, a row each.
     keys: object [N], ids of the examples (str).
     video_features: float32 [N, D], pooled features, the mean over a clip's windows.
     video_embeddings: float32 [N, E], unit rows: the mean over the windows, scaled to unit length.
@@ -72,6 +73,8 @@ def extract(
 ) -> Features:
   """Runs a frozen network over a finite data set.
 
+  Each view of a 360° clip counts as a clip of its own, with the label of what it shows.
+
   The network runs as a compiled function with an open batch size: neither a
   smaller last batch nor another data set of such clips traces it again.
   Variables of a distribution strategy are read as they would be saved
@@ -84,7 +87,8 @@ def extract(
       optionally `LABEL` and `KEY`, as from
       `avssl_tf.data.pipeline.evaluation_dataset`.
     num_windows: consecutive rows of the data set that are windows of one clip.
-      Batches need not end where a clip ends.
+      Batches need not end where a clip ends. Views are never averaged: those of another window
+      look elsewhere.
     progress: title of a progress bar (in batches); None shows no bar.
     modalities: which of `VIDEO` and `AUDIO`; None: all that the data set has.
 
@@ -99,6 +103,8 @@ def extract(
       f"Features of {' and '.join(modalities) or 'nothing'} are asked for, of a data set of "
       f"{' and '.join(there) or 'neither video nor audio'}."
     )
+  if has_views(dataset):
+    dataset, num_windows = dataset.map(_each_view), 1
   windows: list[dict[str, np.ndarray]] = []
   clips: list[dict[str, np.ndarray]] = []
   pending = 0
@@ -121,6 +127,25 @@ def extract(
   result = _concatenate(clips)
   labels, indices, keys = (result.pop(key) for key in (types.LABEL, types.INDEX, types.KEY))
   return Features(labels, indices, keys, **result)
+
+
+def has_views(dataset: tf.data.Dataset) -> bool:
+  """Whether a data set shows 360° clips, from several viewpoints each."""
+  return types.VIEW_LABEL in dataset.element_spec
+
+
+@tf.autograph.experimental.do_not_convert
+def _each_view(batch: types.Batch) -> types.Batch:
+  """The views of a batch of 360° clips as a batch of ordinary ones."""
+  views = {types.LABEL: tf.reshape(batch[types.VIEW_LABEL], [-1])}
+  for key in types.MODALITIES:
+    if key in batch:
+      views[key] = tf.reshape(batch[key], tf.concat([[-1], tf.shape(batch[key])[2:]], axis=0))
+  count = tf.shape(batch[types.VIEW_LABEL])[1]
+  for key in (types.INDEX, types.KEY):
+    if key in batch:
+      views[key] = tf.repeat(batch[key], count)
+  return views
 
 
 def _forward(

@@ -90,9 +90,16 @@ class AudioFrontEnd(tf.keras.layers.Layer):
     self.mean.assign(mean)
     self.std.assign(std)
 
+  @staticmethod
+  def num_waveform_channels(num_maps: int) -> int:
+    """Channels of the waveform that the layer makes `num_maps` maps of: as many."""
+    return num_maps
+
   def call(self, waveform: tf.Tensor) -> tf.Tensor:
     """Maps float32 `[B, samples, C]` in -1..1 to float32 `[B, frames, num_bins, C]`."""
-    level = self.spectrogram(waveform)
+    return self._normalized(self.spectrogram(waveform))
+
+  def _normalized(self, level: tf.Tensor) -> tf.Tensor:
     mean, std = self.mean[:, tf.newaxis], self.std[:, tf.newaxis]
     return (level - mean) / tf.maximum(std, _MIN_STD_DB)
 
@@ -106,6 +113,13 @@ class AmbisonicFrontEnd(AudioFrontEnd):
   magnitudes lack.
   """
 
+  @staticmethod
+  def num_waveform_channels(num_maps: int) -> int:
+    """Channels of the waveform, of first order: W, Y, Z and X."""
+    del num_maps
+    return 4
+
   def call(self, waveform: tf.Tensor) -> tf.Tensor:
     """Maps float32 `[B, samples, 4]` (W Y Z X) in -1..1 to float32 `[B, frames, num_bins, 7]`."""
-    return tf.concat([super().call(waveform), self.spectrogram.intensity(waveform)], axis=-1)
+    maps = self.spectrogram.with_intensity(waveform)
+    return tf.concat([self._normalized(maps[..., :-3]), maps[..., -3:]], axis=-1)

@@ -137,6 +137,7 @@ class FeatureTranslation(tf.keras.layers.Layer):
 
   Attributes:
     embedding_dim: dimension of targets and predictions.
+    feature_dims: dimension of the features of either modality, once the layer is built.
   """
 
   def __init__(
@@ -164,6 +165,11 @@ class FeatureTranslation(tf.keras.layers.Layer):
       for name in (VIDEO, AUDIO, f"{VIDEO}_prediction", f"{AUDIO}_prediction")
     }
     self.embedding_dim = self.heads[VIDEO].embedding_dim
+    self.feature_dims: dict[str, int] = {}
+
+  def build(self, input_shape):
+    self.feature_dims = {modality: shape[-1] for modality, shape in input_shape.items()}
+    super().build(input_shape)
 
   def translate(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
     """Features translated into the other modality, before any projection.
@@ -196,15 +202,28 @@ class FeatureTranslation(tf.keras.layers.Layer):
     Returns:
       `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
     """
-    predicted = self.translate(features, training)
+    return self.project(features, self.translate(features, training), training, pool)
+
+  def project(
+    self,
+    features: dict[str, Tensor],
+    translated: dict[str, Tensor],
+    training: bool = False,
+    pool: bool = False,
+  ) -> dict[str, dict[str, Tensor]]:
+    """The second half of `call`: projects features and what `translate` made of them."""
     result = {"target": {}, "prediction": {}}
     for modality in (VIDEO, AUDIO):
       for kind, value, head in (
         ("target", features[modality], self.heads[modality]),
-        ("prediction", predicted[modality], self.heads[f"{modality}_prediction"]),
+        ("prediction", translated[modality], self.heads[f"{modality}_prediction"]),
       ):
         if pool:
           value = tf.reduce_max(value, axis=1, keepdims=True)
-        value = tf.cast(head(value, training=training), tf.float32)
-        result[kind][modality] = tf.math.l2_normalize(value, axis=-1)
+        # A head takes one view at a time, as where features of single views are embedded.
+        views = tf.reshape(value, [-1, value.shape[-1]])
+        projected = tf.cast(head(views, training=training), tf.float32)
+        count = value.shape[1] or tf.shape(value)[1]
+        projected = tf.reshape(projected, [-1, count, self.embedding_dim])
+        result[kind][modality] = tf.math.l2_normalize(projected, axis=-1)
     return result

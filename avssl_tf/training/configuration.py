@@ -13,11 +13,23 @@ from absl import flags
 # may name is imported here.
 from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
-from avssl_tf.data.synthetic import planar  # noqa: F401
-from avssl_tf.evaluation import memory, probe  # noqa: F401
+from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
+from avssl_tf.evaluation import alignment_probe, memory, probe  # noqa: F401
 from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
-from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d  # noqa: F401
-from avssl_tf.tasks import classification, instance_discrimination  # noqa: F401
+from avssl_tf.models import (  # noqa: F401
+  alignment_model,
+  audio_net,
+  av_model,
+  front_end,
+  projection,
+  r2plus1d,
+  translation,
+)
+from avssl_tf.tasks import (  # noqa: F401
+  classification,
+  instance_discrimination,
+  spatial_alignment,
+)
 from avssl_tf.training import gin_check, optimizers, run_folder, schedules, settings, trainer  # noqa: F401
 from avssl_tf.training.settings import ConfigurationError, Settings
 

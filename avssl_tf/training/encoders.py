@@ -114,6 +114,16 @@ def _load_saved_model(path: str) -> LoadedEncoder:
 
     return call
 
+  def translate(features):
+    outputs = module.signatures["translate"](
+      **{f"{modality}_features": value for modality, value in features.items()}
+    )
+    found: dict[str, dict[str, tf.Tensor]] = {}
+    for name, value in outputs.items():
+      modality, _, kind = name.partition("_")
+      found.setdefault(kind, {})[modality] = value
+    return found
+
   encoder = Encoder(
     clip=spec.clip(),
     sample_rate_hz=spec.sample_rate_hz,
@@ -122,6 +132,7 @@ def _load_saved_model(path: str) -> LoadedEncoder:
     embed_audio=embedding("audio"),
     video_maps=signature("video_maps", "video"),
     audio_maps=signature("audio_maps", "audio"),
+    translate=translate if "translate" in module.signatures else None,
     make_model=None,
   )
   variables = os.path.join(path, tf.saved_model.VARIABLES_DIRECTORY)

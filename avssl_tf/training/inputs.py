@@ -107,7 +107,8 @@ class TrainingData:
 def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> types.Batch:
   """Two black and silent clips, which give a network its variables."""
   size = clip.frame_size
+  clips = [2] if clip.viewpoints is None else [2, clip.viewpoints.num_viewpoints]
   return {
-    types.VIDEO: tf.zeros([2, clip.num_frames, size, size, 3], tf.uint8),
-    types.AUDIO: tf.zeros([2, clip.num_samples(sample_rate_hz), num_channels]),
+    types.VIDEO: tf.zeros([*clips, clip.num_frames, size, size, 3], tf.uint8),
+    types.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
   }

@@ -63,7 +63,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
     )
   tf.keras.mixed_precision.set_global_policy(bound.get("precision", "float32"))
   model = bound["network"]()
-  num_channels = _num_channels(path)
+  num_channels = model.audio_front_end.num_waveform_channels(_num_maps(path))
   sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
   model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   checkpoints.restore_network(model, path)
@@ -72,8 +72,8 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
   )
 
 
-def _num_channels(path: str) -> int:
-  """Sound channels that the network in a checkpoint takes."""
+def _num_maps(path: str) -> int:
+  """Maps of sound, a spectrogram each, that the network in a checkpoint takes."""
   for name, shape in tf.train.load_checkpoint(path).get_variable_to_shape_map().items():
     if name.startswith(_AUDIO_STEM):
       return shape[-2]

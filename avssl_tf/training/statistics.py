@@ -1,5 +1,7 @@
 """Gives an audio front end the mean and spread of the spectrograms it will see."""
 
+import numpy as np
+
 from avssl_tf.data import pipeline, spectrogram_statistics
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
@@ -36,7 +38,14 @@ def _measure(spectrogram: Spectrogram, data: TrainingData) -> dict[str, list[flo
   print(f"Measuring the spectrograms of {num_clips} clips: the records have no statistics of them.")
   dataset = pipeline.evaluation_dataset(data.data_dir, data.split, data.clip, batch_size=1)
   parts = [
-    spectrogram_statistics.measure(spectrogram, batch[AUDIO][0].numpy())
+    spectrogram_statistics.measure(spectrogram, _channels(batch[AUDIO][0].numpy()))
     for batch in dataset.take(num_clips)
   ]
   return spectrogram_statistics.combine(parts, spectrogram.num_bins)
+
+
+def _channels(waveform: np.ndarray) -> np.ndarray:
+  """`[samples, channels]` as it is; of viewpoints, `[K, samples, channels]`, all channels."""
+  if waveform.ndim == 2:
+    return waveform
+  return np.moveaxis(waveform, 0, 1).reshape(waveform.shape[1], -1)

@@ -252,11 +252,12 @@ def _introduce(
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
   if changes:
     print(f"WARNING: the configuration has changed since the run began:\n{changes}\n")
-  objective = getattr(trained, "objective", None)
-  warmup_epochs = getattr(objective, "warmup_epochs", None)
-  if warmup_epochs is not None and warmup_epochs >= num_epochs:
+  owner = getattr(trained, "objective", trained)
+  # Without a warm-up there is nothing to say.
+  warmup_epochs = getattr(owner, "warmup_epochs", 0)
+  if warmup_epochs and warmup_epochs >= num_epochs:
     print(
-      f"WARNING: {type(objective).__name__}.warmup_epochs is {warmup_epochs} and train.num_epochs "
+      f"WARNING: {type(owner).__name__}.warmup_epochs is {warmup_epochs} and train.num_epochs "
       f"{num_epochs}: the run is all warm-up.\n"
     )
   sys.stdout.flush()

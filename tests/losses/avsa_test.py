@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from avssl_tf.losses import avsa
 from tests import test_base, two_replicas
@@ -11,52 +12,75 @@ def _unit(x):
   return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def _oracle(predictions, targets, temperature, easy):
+def _oracle(predictions, targets, temperature, contrast):
   """Loss and the two accuracies, choice by choice."""
   losses, nearest_view, nearest_clip = [], [], []
   batch_size, num_viewpoints, _ = predictions.shape
   for b in range(batch_size):
     for k in range(num_viewpoints):
       own = [predictions[b, k] @ targets[b, j] / temperature for j in range(num_viewpoints)]
-      others = [
-        predictions[b, k] @ targets[c, k] / temperature for c in range(batch_size) if c != b
-      ]
-      choices = own + (others if easy else [])
+      others = {
+        (c, j): predictions[b, k] @ targets[c, j] / temperature
+        for c in range(batch_size)
+        for j in range(num_viewpoints)
+        if c != b
+      }
+      same = [value for (_, j), value in others.items() if j == k]
+      choices = {
+        "easy+hard": own + same,
+        "hard": own,
+        "easy": [own[k], *others.values()],
+        "avc": [own[k], *same],
+      }[contrast]
       losses.append(np.log(np.sum(np.exp(choices))) - own[k])
       nearest_view.append(own[k] >= max(own))
-      nearest_clip.append(all(own[k] > other for other in others))
+      nearest_clip.append(all(own[k] > other for other in same))
   return np.mean(losses), np.mean(nearest_view), np.mean(nearest_clip)
 
 
-class AlignmentTest(test_base.TestCase):
+class AlignmentTest(test_base.TestCase, parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
     self.predictions = _unit(self.rng.normal(size=[6, 3, 5]))
     self.targets = _unit(self.rng.normal(size=[6, 3, 5]) + 0.7 * self.predictions)
 
-  def test_oracle(self):
-    for easy in (True, False):
-      logits = avsa.alignment_logits(self.predictions, self.targets, 0.3, easy)
-      self.assert_shape(logits, [6, 3, 9 if easy else 3], tf.float32)
-      loss, accuracies = avsa.alignment_loss(logits)
-      expected = _oracle(self.predictions, self.targets, 0.3, easy)
-      self.assertAllClose(loss, expected[0])
-      self.assertAllClose(accuracies["accuracy/viewpoint"], expected[1])
-      if easy:
-        self.assertAllClose(accuracies["accuracy/clip"], expected[2])
-      else:
-        self.assertNotIn("accuracy/clip", accuracies)
+  def _loss(self, predictions, targets, temperature, contrast="easy+hard"):
+    return avsa.alignment_loss(
+      *avsa.similarities(predictions, targets, temperature),
+      avsa.choices(contrast, predictions.shape[1]),
+    )
+
+  @parameterized.parameters(*avsa.CONTRASTS)
+  def test_oracle(self, contrast):
+    loss, accuracies = self._loss(self.predictions, self.targets, 0.3, contrast)
+    expected = _oracle(self.predictions, self.targets, 0.3, contrast)
+    self.assertAllClose(
+      [loss, accuracies["accuracy/viewpoint"], accuracies["accuracy/clip"]], expected
+    )
 
   def test_perfect_alignment(self):
     targets = tf.one_hot([[0, 1], [2, 3]], 4)
-    loss, accuracies = avsa.alignment_loss(avsa.alignment_logits(targets, targets, 0.01))
+    loss, accuracies = self._loss(targets, targets, 0.01)
     self.assertAllClose(loss, 0.0, atol=1e-6)
     self.assertAllEqual(list(accuracies.values()), [1.0, 1.0])
     # What all choices are alike is a matter of chance.
     alike = tf.ones_like(targets) / 2
-    loss, _ = avsa.alignment_loss(avsa.alignment_logits(alike, alike, 0.01))
-    self.assertAllClose(loss, np.log(3.0))  # Two viewpoints, and one other clip.
+    # Two viewpoints and one other clip; two viewpoints; itself and two others; itself and one.
+    for contrast, count in zip(("easy+hard", "hard", "easy", "avc"), (3, 2, 3, 2)):
+      self.assertAllClose(self._loss(alike, alike, 0.01, contrast)[0], np.log(count))
+
+  def test_gradients_are_finite(self):
+    for contrast in avsa.CONTRASTS:
+      with tf.GradientTape() as tape:
+        predictions = tf.constant(self.predictions)
+        tape.watch(predictions)
+        loss, _ = self._loss(predictions, tf.constant(self.targets), 1e-3, contrast)
+      self.assertAllInRange(tape.gradient(loss, predictions), -1e4, 1e4)
+
+  def test_unknown_contrast(self):
+    with self.assertRaisesRegex(ValueError, "'hart'; expected one of easy\\+hard, hard, easy, avc"):
+      avsa.choices("hart", 4)
 
   def test_replicas_are_choices_for_each_other(self):
     """Loss and gradient of two replicas with half of the clips each are those of all of them."""
@@ -65,7 +89,7 @@ class AlignmentTest(test_base.TestCase):
     def loss_and_gradients(predictions, targets, share=1.0):
       with tf.GradientTape() as tape:
         tape.watch([predictions, targets])
-        loss, _ = avsa.alignment_loss(avsa.alignment_logits(predictions, targets, 0.3))
+        loss, _ = self._loss(predictions, targets, 0.3)
         loss *= share
       return loss, *tape.gradient(loss, [predictions, targets])
 

@@ -1,0 +1,129 @@
+"""Frozen features of the views of 360° clips, and what a network translates them into."""
+
+import dataclasses
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import pipeline
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.evaluation import features as features_lib
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.types import AUDIO, MODALITIES, VIDEO
+
+# Clips that are translated at a time.
+_BLOCK_SIZE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewFeatures:
+  """Pooled features of the K views of N clips.
+
+  Attributes:
+    video: float32 `[N, K, D]`.
+    audio: float32 `[N, K, D']`.
+    turned: float32 `[N, K, D']`, of the sound turned out of line with the picture, a clip as a
+      whole; None where nobody asked.
+    labels: int64 `[N, K]`, classes of what the views show, -1 where unknown.
+  """
+
+  video: np.ndarray
+  audio: np.ndarray
+  turned: Optional[np.ndarray]
+  labels: np.ndarray
+
+  def __len__(self) -> int:
+    return len(self.video)
+
+  def single_views(self) -> "ViewFeatures":
+    """Each view as a clip of its own: N * K clips of one view."""
+
+    def split(array: Optional[np.ndarray]) -> Optional[np.ndarray]:
+      return None if array is None else array.reshape(-1, 1, *array.shape[2:])
+
+    return ViewFeatures(*map(split, (self.video, self.audio, self.turned, self.labels)))
+
+
+def extract(
+  encoder: Encoder,
+  data_dir: str,
+  split: str,
+  windows_per_clip: int = 1,
+  batch_size: int = 16,
+  turned: bool = False,
+  progress: bool = False,
+) -> ViewFeatures:
+  """Runs a frozen network over the views of a split.
+
+  Args:
+    encoder: a network of 360° clips.
+    data_dir: folder of 360° records.
+    split: split, subset or slice of one.
+    windows_per_clip: windows of a clip, each with viewpoints of its own and a clip here.
+    batch_size: clips that go through the network at a time.
+    turned: whether to listen to the turned sound as well.
+    progress: whether to show progress bars.
+  """
+
+  def rows(turn: bool, title: str) -> features_lib.Features:
+    dataset = pipeline.evaluation_dataset(
+      data_dir, split, encoder.clip, batch_size, windows_per_clip, turn_sound=turn
+    )
+    return features_lib.extract(
+      encoder,
+      dataset,
+      progress=title if progress else None,
+      modalities=(AUDIO,) if turn else MODALITIES,
+    )
+
+  def views(array: np.ndarray) -> np.ndarray:
+    return array.reshape(-1, encoder.clip.viewpoints.num_viewpoints, *array.shape[1:])
+
+  found = rows(False, f"views of {split}")
+  return ViewFeatures(
+    video=views(found.video_features),
+    audio=views(found.audio_features),
+    turned=views(rows(True, f"turned sound of {split}").audio_features) if turned else None,
+    labels=views(found.labels),
+  )
+
+
+def translate(
+  encoder: Encoder, video: np.ndarray, audio: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+  """What the network makes of features of views; see `AlignmentModel.translate`.
+
+  Args:
+    encoder: a network of 360° clips.
+    video: float32 `[N, K, D]`.
+    audio: float32 `[N, K, D']`.
+
+  Returns:
+    `"translated"`, `"target"` and `"prediction"`: by modality, float32 `[N, K, ...]`.
+  """
+  blocks = []
+  for start in range(0, len(video), _BLOCK_SIZE):
+    block = slice(start, start + _BLOCK_SIZE)
+    outputs = encoder.translate({VIDEO: tf.constant(video[block]), AUDIO: tf.constant(audio[block])})
+    blocks.append(tf.nest.map_structure(lambda value: value.numpy(), outputs))
+  return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)
+
+
+def check(encoder: Encoder, info: DatasetInfo, data_dir: str) -> None:
+  """Raises a `ValueError` unless network and records are of 360° clips and go together."""
+  if encoder.translate is None or encoder.clip.viewpoints is None:
+    raise ValueError(
+      "This task is for networks of 360° clips, that translate between what is seen and heard "
+      "from several viewpoints (gin/avsa.gin, gin/avc.gin); --model_dir holds another one."
+    )
+  if info.projection is None:
+    raise ValueError(
+      f"The records in {data_dir!r} are of ordinary video; this task needs 360° clips with "
+      "ambisonics: name such records with --data_dir."
+    )
+  if info.num_channels != encoder.num_channels:
+    raise ValueError(
+      f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"{encoder.num_channels}."
+    )

@@ -1,0 +1,102 @@
+"""The audio-visual model of 360° clips: two towers, and translation between what they see."""
+
+
+import gin
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.models import av_model
+from avssl_tf.models.translation import FeatureTranslation
+from avssl_tf.types import AUDIO, MODALITIES, VIDEO
+
+
+@gin.register
+class AlignmentModel(av_model.AudioVisualModel):
+  """Two towers that look and listen from K viewpoints of a clip, and a translation of features.
+
+  Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
+  2020, section 3. Each tower takes one view at a time; the embedding of a view is what the other
+  modality's views are translated into.
+
+  Attributes:
+    translation: predicts features of sound from those of pictures, and the other way round.
+  """
+
+  def __init__(
+    self,
+    video_front_end: tf.keras.layers.Layer,
+    video_net: tf.keras.layers.Layer,
+    audio_front_end: tf.keras.layers.Layer,
+    audio_net: tf.keras.layers.Layer,
+    translation: FeatureTranslation,
+    name: str = "alignment_model",
+  ):
+    super().__init__(
+      video_front_end,
+      video_net,
+      translation.heads[VIDEO],
+      audio_front_end,
+      audio_net,
+      translation.heads[AUDIO],
+      name=name,
+    )
+    self.translation = translation
+
+  def view_features(
+    self, batch: types.Batch, training: bool = False
+  ) -> dict[str, tf.Tensor]:
+    """Pooled features of each view.
+
+    Args:
+      batch: `VIDEO`, uint8 `[B, K, T, H, W, 3]`, and `AUDIO`, float32 `[B, K, samples, C]`.
+      training: whether to use the statistics of the batch.
+
+    Returns:
+      `VIDEO` and `AUDIO`: float32 `[B, K, D]`.
+    """
+    towers = {
+      VIDEO: (self.video_front_end, self.video_net),
+      AUDIO: (self.audio_front_end, self.audio_net),
+    }
+    result = {}
+    for modality in MODALITIES:
+      front_end, net = towers[modality]
+      shape = tf.shape(batch[modality])
+      views = tf.reshape(batch[modality], tf.concat([[-1], shape[2:]], axis=0))
+      features = tf.cast(net(front_end(views), training=training)["pooled"], tf.float32)
+      count = batch[modality].shape[1] or shape[1]
+      result[modality] = tf.reshape(features, [-1, count, features.shape[-1]])
+    return result
+
+  def call(
+    self, batch: types.Batch, training: bool = False, pool: bool = False
+  ) -> dict[str, dict[str, tf.Tensor]]:
+    """Targets, and predictions of them from the other modality.
+
+    Args:
+      batch: as of `view_features`.
+      training: whether to use the statistics of the batch, and to drop out.
+      pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
+
+    Returns:
+      `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
+    """
+    return self.translation(self.view_features(batch, training), training=training, pool=pool)
+
+
+  def translate(self, features: dict[str, tf.Tensor]) -> dict[str, dict[str, tf.Tensor]]:
+    """All that the trained network makes of the features of the views of clips.
+
+    Args:
+      features: `VIDEO` and `AUDIO`: float32 `[B, K, D]`, pooled features of K views.
+
+    Returns:
+      By modality: `"translated"`, the features as they follow from the other modality, float32
+      `[B, K, D]`; `"target"` and `"prediction"`, what the heads make of the features and of the
+      translated ones, float32 `[B, K, E]` of unit length.
+    """
+    translated = self.translation.translate(features)
+    return {
+      "translated": {m: tf.cast(value, tf.float32) for m, value in translated.items()},
+      **self.translation.project(features, translated),
+    }

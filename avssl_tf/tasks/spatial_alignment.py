@@ -1,0 +1,140 @@
+"""Spatial alignment: a network of 360° clips, the loss over its viewpoints, and a train step."""
+
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.losses import avsa, replicas
+from avssl_tf.models.alignment_model import AlignmentModel
+from avssl_tf.types import MODALITIES, Batch, Tensor
+
+
+@gin.register
+class SpatialAlignment(tf.keras.Model):
+  """Trains a network to tell which sound belongs to which view, of a clip and of others.
+
+  Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
+  2020, section 3. The curriculum begins with correspondence of views to sounds of other clips, and
+  goes on with alignment within the clip.
+
+  Attributes:
+    network: gives targets and predictions for the views of a batch.
+    warmup_epochs: epochs of the curriculum's first part.
+    in_warmup: variable, bool: whether the present epoch is one of these.
+  """
+
+  def __init__(
+    self,
+    network: AlignmentModel,
+    num_videos: int,
+    num_classes: int = 0,
+    seed: int = 0,
+    contrast: str = "easy+hard",
+    warmup_contrast: str = "easy",
+    warmup_epochs: int = 0,
+    temperature: float = 0.07,
+    **kwargs,
+  ):
+    """Makes the task.
+
+    Args:
+      network: the network.
+      num_videos: not used: nothing is remembered of single videos.
+      num_classes: not used: no labels are.
+      seed: not used: nothing is random here but what follows the global seed.
+      contrast: what a prediction is told from; see `avsa.choices`. With `"avc"`, the viewpoints
+        of a clip are put together first, as published.
+      warmup_contrast: the same for the first epochs; not `"avc"`.
+      warmup_epochs: number of these; 0 for no curriculum.
+      temperature: what cosines are divided by.
+      **kwargs: of the Keras model.
+
+    Raises:
+      ValueError: a setting is out of its range, or the network has no translation.
+    """
+    super().__init__(**kwargs)
+    del num_videos, num_classes, seed
+    # Results of a step are the same on all replicas already; Keras would add them up.
+    self.distribute_reduction_method = "first"
+    if not isinstance(network, AlignmentModel):
+      raise ValueError(
+        f"SpatialAlignment trains an AlignmentModel, got {type(network).__name__}: set "
+        "train.network = @AlignmentModel, as gin/base/demo360.gin does."
+      )
+    for name, value in (("contrast", contrast), ("warmup_contrast", warmup_contrast)):
+      if value not in avsa.CONTRASTS:
+        raise ValueError(
+          f"SpatialAlignment.{name} is {value!r}; expected one of {', '.join(avsa.CONTRASTS)}."
+        )
+    if warmup_epochs < 0:
+      raise ValueError(
+        f"SpatialAlignment.warmup_epochs is {warmup_epochs}; expected 0 or more."
+      )
+    if warmup_epochs and "avc" in (contrast, warmup_contrast):
+      raise ValueError(
+        "SpatialAlignment: the contrast 'avc' puts the viewpoints together, which cannot change "
+        "within a run. For a curriculum take 'easy', or begin another run with train.init_from."
+      )
+    if not temperature > 0:
+      raise ValueError(f"SpatialAlignment.temperature is {temperature}; expected more than 0.")
+    self.network = network
+    self.warmup_epochs = warmup_epochs
+    self._contrast = contrast
+    self._warmup_contrast = warmup_contrast
+    self._temperature = temperature
+    # A variable, since an epoch that was cut off goes on with what it began with.
+    self.in_warmup = self.add_weight(
+      "in_warmup",
+      shape=[],
+      dtype=tf.bool,
+      initializer=tf.constant_initializer(warmup_epochs > 0),
+      trainable=False,
+      aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
+
+  def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
+    """Targets and predictions of the views of a batch; see `AlignmentModel.call`."""
+    return self.network(batch, training=training, pool=self._contrast == "avc")
+
+  def train_step(self, batch: Batch) -> dict[str, Tensor]:
+    """One step on a replica's batch; returns losses, and how often the right choice is nearest."""
+    with tf.GradientTape() as tape:
+      outputs = self(batch, training=True)
+      results = self._alignment(outputs)
+      loss = results["loss"]
+      # Gradients are summed over the replicas, losses are means over a batch.
+      scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
+    self.optimizer.minimize(scaled, self.network.trainable_variables, tape=tape)
+    return {name: replicas.mean(value) for name, value in results.items()}
+
+  def begin_epoch(
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+  ) -> dict[str, float]:
+    """Goes over from the first part of the curriculum to the second when it is time."""
+    del strategy, progress
+    in_warmup = epoch < self.warmup_epochs
+    self.in_warmup.assign(in_warmup)
+    return {"in_warmup": float(in_warmup)} if self.warmup_epochs else {}
+
+  def _alignment(self, outputs: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    count = outputs["target"][MODALITIES[0]].shape[1]
+    # Which choices count is data: collectives of a strategy may not stand in a branch of a graph.
+    chosen = tf.where(
+      self.in_warmup,
+      avsa.choices(self._warmup_contrast, count),
+      avsa.choices(self._contrast, count),
+    )
+    losses, accuracies = {}, {}
+    for modality in MODALITIES:
+      own, others = avsa.similarities(
+        outputs["prediction"][modality], outputs["target"][modality], self._temperature
+      )
+      losses[f"loss/{modality}"], accuracies[modality] = avsa.alignment_loss(own, others, chosen)
+    return {
+      "loss": tf.add_n(list(losses.values())) / len(losses),
+      **losses,
+      **{
+        name: tf.reduce_mean([accuracies[modality][name] for modality in MODALITIES])
+        for name in accuracies[MODALITIES[0]]
+      },
+    }
