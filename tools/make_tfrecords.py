@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Builds a data set of records from media files or from the demo world.
+"""Builds a data set of records from media files or from a demo world.
 
   python tools/make_tfrecords.py --source=demo
+  python tools/make_tfrecords.py --source=demo360
   python tools/make_tfrecords.py --source=folder --input_dir=videos --output_dir=data/mine
   python tools/make_tfrecords.py --source=csv --input_csv=clips.csv --output_dir=data/mine
   python tools/make_tfrecords.py --source=ucf101 --input_dir=UCF101 --output_dir=data/ucf101
@@ -16,6 +17,7 @@ kinetics and audioset, many videos are gone for good: --max_failure_rate=0.3 bui
 where up to three in ten are missing.
 """
 
+import dataclasses
 import json
 import os
 import shlex
@@ -43,11 +45,35 @@ from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.spectrograms import Spectrogram
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_enum("source", None, [*SOURCES, "demo"], "Where the clips come from.")
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+  """A demo world as a source.
+
+  Attributes:
+    world: class of the world.
+    gin_file: its settings.
+    output_dir: where its records go, and where training looks for them.
+    method: the gin file to train with.
+  """
+
+  world: type
+  gin_file: str
+  output_dir: str
+  method: str
+
+
+DEMOS = {
+  "demo": Demo(PlanarWorld, "gin/base/demo.gin", "data/demo", "avid"),
+  "demo360": Demo(SphericalWorld, "gin/base/demo360.gin", "data/demo360", "avsa"),
+}
+
+flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Where the clips come from.")
 flags.DEFINE_string(
   "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
   "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
@@ -60,7 +86,7 @@ flags.DEFINE_boolean(
   "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, rather "
   "than whole videos that the clips are to be cut from."
 )
-flags.DEFINE_string("output_dir", None, "Folder of the data set. demo: data/demo by default.")
+flags.DEFINE_string("output_dir", None, "Folder of the data set. demo, demo360: data/demo, data/demo360.")
 flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
 flags.DEFINE_integer(
   "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0
@@ -88,8 +114,6 @@ _MEDIA_FLAGS = (
   "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
   "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
 )  # fmt: skip
-_DEMO_GIN_FILE = "gin/base/demo.gin"
-_DEMO_OUTPUT_DIR = "data/demo"
 
 
 class UsageError(ValueError):
@@ -148,8 +172,8 @@ def media_recipe(source: MediaSource) -> Recipe:
   )
 
 
-def demo_recipe() -> Recipe:
-  """The recipe of `--source=demo`: a world decides rates and sizes itself.
+def demo_recipe(source: Demo) -> Recipe:
+  """The recipe of a demo world, which decides rates and sizes itself.
 
   Raises:
     UsageError: a flag is given that means nothing here.
@@ -157,10 +181,11 @@ def demo_recipe() -> Recipe:
   vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present]
   if vain:
     raise UsageError(
-      f"{', '.join(vain)}: no such choice with --source=demo, whose world has rates and sizes of "
-      "its own. Its knobs are gin parameters: --gin_param=PlanarWorld.num_train=512."
+      f"{', '.join(vain)}: no such choice with --source={FLAGS.source}, whose world has rates and "
+      "sizes of its own. Its knobs are gin parameters: "
+      f"--gin_param={source.world.__name__}.num_train=512."
     )
-  world = gin.get_configurable(PlanarWorld)()
+  world = gin.get_configurable(source.world)()
   return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards)
 
 
@@ -222,13 +247,15 @@ def print_next_steps(output_dir: str) -> None:
     evaluate = f"python -m avssl_tf.evaluate --task={source.task} --data_dir={folder}"
     print(f"Evaluate:   {evaluate} --model_dir=runs/avid")
     return
-  train = "python -m avssl_tf.train --gin_file=gin/avid.gin"
+  demo_source = DEMOS.get(FLAGS.source)
+  method = demo_source.method if demo_source else "avid"
+  train = f"python -m avssl_tf.train --gin_file=gin/{method}.gin"
   if source:
     train += f" --gin_file=gin/scale/{source.scale}.gin"
-  if output_dir != _DEMO_OUTPUT_DIR:
+  if not demo_source or output_dir != demo_source.output_dir:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
     train += f" --gin_param={shlex.quote(binding)}"
-  print(f"Train:      {train} --model_dir=runs/avid")
+  print(f"Train:      {train} --model_dir=runs/{method}")
 
 
 def main(argv) -> None:
@@ -241,14 +268,15 @@ def main(argv) -> None:
   # Names of files may hold bytes that are no text.
   sys.stdout.reconfigure(errors="backslashreplace")
   started = time.monotonic()
-  is_demo = FLAGS.source == "demo"
-  output_dir = FLAGS.output_dir or (_DEMO_OUTPUT_DIR if is_demo else None)
+  source = DEMOS.get(FLAGS.source)
+  output_dir = FLAGS.output_dir or (source.output_dir if source else None)
   try:
     if output_dir is None:
       raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
-    configuration.parse(([_DEMO_GIN_FILE] if is_demo else []) + FLAGS.gin_file, FLAGS.gin_param)
+    gin_files = [source.gin_file] if source else []
+    configuration.parse(gin_files + FLAGS.gin_file, FLAGS.gin_param)
     result = build(
-      demo_recipe() if is_demo else media_recipe(SOURCES[FLAGS.source]),
+      demo_recipe(source) if source else media_recipe(SOURCES[FLAGS.source]),
       output_dir,
       FLAGS.num_workers,
       FLAGS.max_failure_rate,

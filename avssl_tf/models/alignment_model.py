@@ -1,5 +1,6 @@
 """The audio-visual model of 360° clips: two towers, and translation between what they see."""
 
+from typing import Optional
 
 import gin
 import tensorflow as tf
@@ -69,7 +70,11 @@ class AlignmentModel(av_model.AudioVisualModel):
     return result
 
   def call(
-    self, batch: types.Batch, training: bool = False, pool: bool = False
+    self,
+    batch: types.Batch,
+    training: bool = False,
+    pool: bool = False,
+    seed: Optional[tf.Tensor] = None,
   ) -> dict[str, dict[str, tf.Tensor]]:
     """Targets, and predictions of them from the other modality.
 
@@ -77,11 +82,13 @@ class AlignmentModel(av_model.AudioVisualModel):
       batch: as of `view_features`.
       training: whether to use the statistics of the batch, and to drop out.
       pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
+      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
 
     Returns:
       `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
     """
-    return self.translation(self.view_features(batch, training), training=training, pool=pool)
+    features = self.view_features(batch, training)
+    return self.translation(features, training=training, pool=pool, seed=seed)
 
 
   def translate(self, features: dict[str, tf.Tensor]) -> dict[str, dict[str, tf.Tensor]]:

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from avssl_tf.types import AUDIO, VIDEO, Tensor
 
+fold_in = tf.random.experimental.stateless_fold_in
+
 NORMALIZATIONS = ("post", "pre")
 _EPSILON = 1e-5
 
@@ -22,6 +24,10 @@ class TransformerLayer(tf.keras.layers.Layer):
   With `normalization="post"` the layer of the published system: the sums are normalised, and ReLU
   ends the layer. With `"pre"` what enters attention and perceptron is normalised instead, nothing
   ends the layer, and it begins as the identity, since what joins the shortcuts starts at 0.
+
+  What is dropped out follows from a seed, so that a run that was stopped goes on as if it had not
+  been. The attention itself is never dropped out: with one head, it is not in the published system
+  either.
   """
 
   def __init__(
@@ -44,11 +50,7 @@ class TransformerLayer(tf.keras.layers.Layer):
     self._pre = normalization == "pre"
     last = "zeros" if self._pre else "glorot_uniform"
     self.attention = tf.keras.layers.MultiHeadAttention(
-      num_heads,
-      dim // num_heads,
-      # One head attends to all there is: nothing of it is dropped in the published system.
-      dropout=dropout if num_heads > 1 else 0.0,
-      name="attention",
+      num_heads, dim // num_heads, name="attention"
     )
     # Keras has a single initialiser for all of its projections.
     self._attention_gain = (
@@ -60,21 +62,34 @@ class TransformerLayer(tf.keras.layers.Layer):
     self.hidden = tf.keras.layers.Dense(expansion * dim, activation="relu", name="hidden")
     self.output_dense = tf.keras.layers.Dense(dim, kernel_initializer=last, name="output")
     self.dense_norm = tf.keras.layers.LayerNormalization(epsilon=_EPSILON, name="dense_norm")
-    self.dropout = tf.keras.layers.Dropout(dropout)
+    self._dropout = dropout
 
-  def call(self, x: Tensor, training: bool = False) -> Tensor:
-    """Maps `[B, K, dim]` to the same shape; each of the K sees all of its clip."""
+  def call(self, x: Tensor, training: bool = False, seed: Optional[Tensor] = None) -> Tensor:
+    """Maps `[B, K, dim]` to the same shape; each of the K sees all of its clip.
+
+    Args:
+      x: the features.
+      training: whether to drop out.
+      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
+    """
+
+    def drop(value: Tensor, place: int) -> Tensor:
+      if not (training and self._dropout):
+        return value
+      if seed is None:
+        raise ValueError("A transformer that drops out needs a seed in training.")
+      return tf.nn.experimental.stateless_dropout(value, self._dropout, fold_in(seed, place))
+
+    def perceptron(value: Tensor) -> Tensor:
+      return drop(self.output_dense(self.hidden(value)), 1)
+
     if self._pre:
       normalized = self.attention_norm(x)
-      attended = self.attention(normalized, normalized, training=training)
-      x = x + self.dropout(attended * tf.cast(self._attention_gain, x.dtype), training=training)
-      return x + self._perceptron(self.dense_norm(x), training)
-    attended = self.attention(x, x, training=training)
-    x = self.attention_norm(x + self.dropout(attended, training=training))
-    return tf.nn.relu(self.dense_norm(x + self._perceptron(x, training)))
-
-  def _perceptron(self, x: Tensor, training: bool) -> Tensor:
-    return self.dropout(self.output_dense(self.hidden(x)), training=training)
+      gain = tf.cast(self._attention_gain, x.dtype)
+      x = x + drop(self.attention(normalized, normalized) * gain, 0)
+      return x + perceptron(self.dense_norm(x))
+    x = self.attention_norm(x + drop(self.attention(x, x), 0))
+    return tf.nn.relu(self.dense_norm(x + perceptron(x)))
 
 
 @gin.register
@@ -124,10 +139,10 @@ class Transformer(tf.keras.layers.Layer):
     ]
     super().build(input_shape)
 
-  def call(self, x: Tensor, training: bool = False) -> Tensor:
-    """Maps `[B, K, dim]` to the same shape."""
-    for block in self.blocks:
-      x = block(x, training=training)
+  def call(self, x: Tensor, training: bool = False, seed: Optional[Tensor] = None) -> Tensor:
+    """Maps `[B, K, dim]` to the same shape; arguments as of `TransformerLayer.call`."""
+    for i, block in enumerate(self.blocks):
+      x = block(x, training=training, seed=None if seed is None else fold_in(seed, i))
     return x
 
 
@@ -171,26 +186,34 @@ class FeatureTranslation(tf.keras.layers.Layer):
     self.feature_dims = {modality: shape[-1] for modality, shape in input_shape.items()}
     super().build(input_shape)
 
-  def translate(self, features: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+  def translate(
+    self, features: dict[str, Tensor], training: bool = False, seed: Optional[Tensor] = None
+  ) -> dict[str, Tensor]:
     """Features translated into the other modality, before any projection.
 
     Args:
       features: `VIDEO` and `AUDIO`: float `[B, K, D]`.
       training: whether to drop out.
+      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
 
     Returns:
       `VIDEO`: predicted from the sound, `AUDIO`: predicted from the pictures, `[B, K, D]`.
     """
-    other = {VIDEO: AUDIO, AUDIO: VIDEO}
-    return {
-      other[query]: (
-        self.transformers[query](value, training=training) if self.transformers else value
-      )
-      for query, value in features.items()
-    }
+    result = {}
+    for place, (query, other) in enumerate(((VIDEO, AUDIO), (AUDIO, VIDEO))):
+      value = features[query]
+      if self.transformers:
+        own_seed = None if seed is None else fold_in(seed, place)
+        value = self.transformers[query](value, training=training, seed=own_seed)
+      result[other] = value
+    return result
 
   def call(
-    self, features: dict[str, Tensor], training: bool = False, pool: bool = False
+    self,
+    features: dict[str, Tensor],
+    training: bool = False,
+    pool: bool = False,
+    seed: Optional[Tensor] = None,
   ) -> dict[str, dict[str, Tensor]]:
     """Targets, and predictions of them from the other modality.
 
@@ -198,11 +221,12 @@ class FeatureTranslation(tf.keras.layers.Layer):
       features: `VIDEO` and `AUDIO`: float `[B, K, D]`, features of K viewpoints.
       training: whether to drop out.
       pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
+      seed: as of `translate`.
 
     Returns:
       `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
     """
-    return self.project(features, self.translate(features, training), training, pool)
+    return self.project(features, self.translate(features, training, seed), training, pool)
 
   def project(
     self,

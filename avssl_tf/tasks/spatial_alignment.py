@@ -41,7 +41,7 @@ class SpatialAlignment(tf.keras.Model):
       network: the network.
       num_videos: not used: nothing is remembered of single videos.
       num_classes: not used: no labels are.
-      seed: not used: nothing is random here but what follows the global seed.
+      seed: of what is dropped out, which follows from it and the number of the step.
       contrast: what a prediction is told from; see `avsa.choices`. With `"avc"`, the viewpoints
         of a clip are put together first, as published.
       warmup_contrast: the same for the first epochs; not `"avc"`.
@@ -53,7 +53,7 @@ class SpatialAlignment(tf.keras.Model):
       ValueError: a setting is out of its range, or the network has no translation.
     """
     super().__init__(**kwargs)
-    del num_videos, num_classes, seed
+    del num_videos, num_classes
     # Results of a step are the same on all replicas already; Keras would add them up.
     self.distribute_reduction_method = "first"
     if not isinstance(network, AlignmentModel):
@@ -82,6 +82,7 @@ class SpatialAlignment(tf.keras.Model):
     self._contrast = contrast
     self._warmup_contrast = warmup_contrast
     self._temperature = temperature
+    self._seed = seed
     # A variable, since an epoch that was cut off goes on with what it began with.
     self.in_warmup = self.add_weight(
       "in_warmup",
@@ -94,7 +95,11 @@ class SpatialAlignment(tf.keras.Model):
 
   def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
     """Targets and predictions of the views of a batch; see `AlignmentModel.call`."""
-    return self.network(batch, training=training, pool=self._contrast == "avc")
+    seed = None
+    if training:
+      step = tf.stack([tf.constant(self._seed, tf.int64), self.optimizer.iterations])
+      seed = tf.random.experimental.stateless_fold_in(step, replicas.replica_id())
+    return self.network(batch, training=training, pool=self._contrast == "avc", seed=seed)
 
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step on a replica's batch; returns losses, and how often the right choice is nearest."""

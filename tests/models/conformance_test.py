@@ -12,6 +12,7 @@ from absl.testing import parameterized
 
 from avssl_tf import models, spectrograms
 from avssl_tf.models import (
+  alignment_model,
   audio_net,
   av_model,
   convolution,
@@ -52,6 +53,23 @@ def _av_model():
   )
 
 
+def _translation():
+  return translation.FeatureTranslation(
+    lambda name: projection.MLPHead((4,), name=name),
+    lambda name: translation.Transformer(dropout=0.0, name=name),
+  )
+
+
+def _alignment_model():
+  return alignment_model.AlignmentModel(
+    front_end.VideoFrontEnd(),
+    _video_net(),
+    _audio_front_end(front_end.AmbisonicFrontEnd),
+    audio_net.AudioNet(stage_widths=_WIDTHS),
+    _translation(),
+  )
+
+
 _FLOAT = tf.float32
 _MAP_3D = ((2, 4, 6, 6, 3), _FLOAT)
 _MAP_2D = ((2, 8, 10, 3), _FLOAT)
@@ -79,19 +97,22 @@ _LAYERS = {
     lambda: _audio_front_end(front_end.AmbisonicFrontEnd), ((2, 512, 4), _FLOAT), None,
   ),
   translation.TransformerLayer: (
-    lambda: translation.TransformerLayer(6, num_heads=2), ((2, 3, 6), _FLOAT), (),
+    lambda: translation.TransformerLayer(6, num_heads=2, dropout=0.0), ((2, 3, 6), _FLOAT), (),
   ),
   translation.Transformer: (
-    lambda: translation.Transformer(1, normalization="pre"), ((2, 3, 6), _FLOAT), (),
+    lambda: translation.Transformer(1, dropout=0.0, normalization="pre"), ((2, 3, 6), _FLOAT), (),
   ),
   translation.FeatureTranslation: (
-    lambda: translation.FeatureTranslation(
-      lambda name: projection.MLPHead((4,), name=name), translation.Transformer
-    ),
+    _translation,
     {"video": ((2, 3, 6), _FLOAT), "audio": ((2, 3, 6), _FLOAT)},
     None,
   ),
   av_model.AudioVisualModel: (_av_model, {"video": _FRAMES, "audio": _WAVEFORM}, None),
+  alignment_model.AlignmentModel: (
+    _alignment_model,
+    {"video": ((2, 3, 4, 16, 16, 3), tf.uint8), "audio": ((2, 3, 512, 4), _FLOAT)},
+    None,
+  ),
 }  # None: all of them.
 
 

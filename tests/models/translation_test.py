@@ -151,10 +151,31 @@ class TranslationTest(test_base.TestCase):
       self.assertAllEqual(difference[1], np.zeros(3))
 
   def test_drops_out_in_training_alone(self):
-    transformer = translation.Transformer(num_heads=2, dropout=0.5)
-    x = tf.constant(self.rng.normal(size=[2, 3, 8]), tf.float32)
-    self.assertAllEqual(transformer(x), transformer(x))
-    self.assertNotAllClose(transformer(x, training=True), transformer(x))
+    for normalization in translation.NORMALIZATIONS:
+      transformer = translation.Transformer(1, dropout=0.5, normalization=normalization)
+      x = tf.constant(self.rng.normal(size=[20, 3, 8]), tf.float32)
+      self.assertAllEqual(transformer(x), transformer(x))
+      for variable in transformer.trainable_variables:
+        variable.assign_add(tf.random.normal(variable.shape))
+      seeds = tf.constant([[1, 2], [1, 3]])
+      first, second = (transformer(x, training=True, seed=seed) for seed in seeds)
+      self.assertAllEqual(first, transformer(x, training=True, seed=seeds[0]))
+      self.assertNotAllClose(first, second)
+      self.assertNotAllClose(first, transformer(x))
+      with self.assertRaisesRegex(ValueError, "needs a seed in training"):
+        transformer(x, training=True)
+
+  def test_either_direction_drops_out_something_else(self):
+    model = translation.FeatureTranslation(
+      functools.partial(projection.MLPHead, (3,)),
+      functools.partial(translation.Transformer, 2, dropout=0.5),
+    )
+    same = tf.ones([2, 4, 8])
+    model({"video": same, "audio": same})
+    for one, other in zip(model.transformers["video"].weights, model.transformers["audio"].weights):
+      other.assign(one)
+    found = model.translate({"video": same, "audio": same}, training=True, seed=tf.constant([1, 2]))
+    self.assertNotAllClose(found["video"], found["audio"])
 
   def test_without_transformers_predicts_from_the_same_viewpoint(self):
     model = translation.FeatureTranslation(
