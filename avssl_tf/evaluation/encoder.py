@@ -4,6 +4,7 @@ import dataclasses
 from typing import Callable, Optional
 
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.models import av_model
 from avssl_tf.types import Tensor
 
@@ -43,6 +44,12 @@ class Encoder:
   audio_maps: Callable[[Tensor], dict[str, Tensor]]
   translate: Optional[Callable[[dict[str, Tensor]], dict[str, dict[str, Tensor]]]] = None
   make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None
+
+  def clip_of(self, info: DatasetInfo) -> ClipSpec:
+    """What to take of records: of ordinary ones, a network of 360° clips sees the whole frame."""
+    if info.projection is None:
+      return dataclasses.replace(self.clip, viewpoints=None)
+    return self.clip
 
   @classmethod
   def of_model(

@@ -42,10 +42,11 @@ class SplitFeatures:
   def __call__(self, split: str) -> Features:
     """Features of a split, of a subset, or of a slice of one, in the order of its records.
 
-    Of a subset's split all features are kept, for other subsets of it.
+    Of a subset's split all features are kept, for other subsets of it; not of 360° clips, whose
+    views are more than their records.
     """
     subset = self.info.subsets.get(parse_split(split)[0])
-    if subset is None:
+    if subset is None or self.info.projection is not None:
       return self.extract(split)
     if subset.split not in self._whole_splits:
       self._whole_splits[subset.split] = self.extract(subset.split)
@@ -56,7 +57,7 @@ class SplitFeatures:
     dataset = pipeline.evaluation_dataset(
       self.data_dir,
       split,
-      self.encoder.clip,
+      self.encoder.clip_of(self.info),
       self.batch_size,
       windows_per_clip=self.windows_per_clip,
     )

@@ -24,7 +24,8 @@ def frames_of(
 ) -> ClipSpec:
   """The frames of a clip, with sound that does not bear upon where in a record they are taken.
 
-  Records with fewer frames repeat them.
+  Records with fewer frames repeat them. Frames are ordinary ones, of which a network of 360° clips
+  sees the whole.
 
   Args:
     clip: what a network was trained on.
@@ -40,6 +41,7 @@ def frames_of(
     max_offset_sec=0.0,
     sample_rate_hz=None,
     repeat_frames=True,
+    viewpoints=None,
   )
 
 

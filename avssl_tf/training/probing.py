@@ -53,8 +53,18 @@ def summary(result: Mapping[str, float]) -> str:
 
   >>> summary({"probe/knn_video": 0.5, "probe/knn_audio": 0.25, "probe/retrieval_r5": 0.125})
   'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
+  >>> summary({"probe/viewpoint_retrieval": 0.5, "probe/avsa_bin_4": 0.75})
+  'viewpoint retrieval 50.0; AVSA-Bin 4 75.0 (%)'
   """
   parts = []
+  if "probe/viewpoint_retrieval" in result:
+    parts.append(f"viewpoint retrieval {100 * result['probe/viewpoint_retrieval']:.1f}")
+  for task, title in (("avsa_bin", "AVSA-Bin"), ("avc_bin", "AVC-Bin")):
+    parts += [
+      f"{title} {name.rpartition('_')[2]} {100 * value:.1f}"
+      for name, value in result.items()
+      if name.startswith(f"probe/{task}_")
+    ]
   for name, title in (("linear", "linear"), ("knn", "kNN")):
     values = [(m, result.get(f"probe/{name}_{m}")) for m in ("video", "audio")]
     found = [f"{100 * value:.1f} {modality}" for modality, value in values if value is not None]

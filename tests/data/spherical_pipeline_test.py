@@ -14,7 +14,7 @@ from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.data.viewpoints import ViewpointSpec
-from avssl_tf.spatial import directions
+from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.spectrograms import Spectrogram
 from tests import test_base
 
@@ -103,6 +103,40 @@ class SphericalPipelineTest(test_base.TestCase):
     )
     directions_of_clips = whole[types.DIRECTION].numpy().reshape(6, -1)
     self.assertLen(np.unique(directions_of_clips, axis=0), 6)
+
+  def test_turned_sound_is_out_of_line_and_all_else_the_same(self):
+    plain, turned = (
+      list(pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 6, turn_sound=turn))[0]
+      for turn in (False, True)
+    )
+    for name in set(plain) - {types.AUDIO}:
+      self.assertAllEqual(plain[name], turned[name])
+    yaws = []
+    for index in range(6):
+      # Back to where the front of the clip is in front again: there, it is a turn about the
+      # vertical axis, the same for all views.
+      fields = []
+      for batch in (plain, turned):
+        azimuth, elevation = tf.unstack(plain[types.DIRECTION][index], axis=-1)
+        towards = directions.rotation(azimuth, elevation)
+        fields.append(ambisonics.rotate(batch[types.AUDIO][index], towards).numpy())
+      self.assertAllClose(fields[0][0], fields[0][2], atol=1e-5)
+      self.assertAllClose(fields[1][0], fields[1][2], atol=1e-5)
+      before, after = fields[0][0], fields[1][0]
+      self.assertAllClose(before[:, [0, 2]], after[:, [0, 2]], atol=1e-5)
+      flat = [field[:, 3] + 1j * field[:, 1] for field in (before, after)]
+      ratio = np.vdot(flat[0], flat[1]) / np.vdot(flat[0], flat[0])
+      self.assertAllClose(np.abs(ratio), 1.0, atol=1e-4)
+      yaws.append(np.angle(ratio))
+    self.assertGreater(np.std(yaws), 0.5)
+
+  def test_sound_is_turned_in_training_where_that_is_asked_for(self):
+    plain, turned = (
+      next(iter(self.batches(Augmentation(turn_sound=turn)))) for turn in (False, True)
+    )
+    self.assertAllEqual(plain[types.VIDEO], turned[types.VIDEO])
+    self.assertAllClose(plain[types.AUDIO][..., 0], turned[types.AUDIO][..., 0], atol=1e-5)
+    self.assertNotAllClose(plain[types.AUDIO][..., 3], turned[types.AUDIO][..., 3], atol=1e-3)
 
   def test_flips_mirror_the_sound_too(self):
     spec = ViewpointSpec(num_viewpoints=1, flip_probability=1.0)

@@ -61,7 +61,7 @@ class AlignmentModelTest(test_base.TestCase):
       expected = self.model(dict(zip(MODALITIES, batch)))["prediction"][AUDIO]
       self.assertAllClose(found, expected, rtol=1e-4, atol=1e-5)
 
-  def test_all_variables_learn_and_are_listed_once(self):
+  def test_variables_are_listed_once_and_all_have_a_gradient(self):
     with tf.GradientTape() as tape:
       outputs = self.model(self.batch, training=True)
       # Something that depends on all of them, and is no constant as lengths are.
@@ -69,12 +69,9 @@ class AlignmentModelTest(test_base.TestCase):
       loss += tf.reduce_sum(tf.stack([*outputs["prediction"].values()])[..., 0])
     variables = self.model.trainable_variables
     self.assertLen({id(v) for v in variables}, len(variables))
-    # What begins as the identity hides what is behind it until its second step.
-    behind = ("attention/", "layer_0/hidden", "norm")
     for variable, gradient in zip(variables, tape.gradient(loss, variables)):
-      if "transformer" in variable.name or any(part in variable.name for part in behind):
-        continue
       self.assertIsNotNone(gradient, variable.name)
+
 
 
 if __name__ == "__main__":

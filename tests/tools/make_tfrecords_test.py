@@ -115,10 +115,24 @@ class MakeTfrecordsTest(absltest.TestCase):
       self.assertLen(stored.frames, len(clip.frames))
     self.assertIn("Up to date", _run(*arguments).stdout)
 
+  def test_the_360_demo_world(self):
+    process = _run(
+      "--source=demo360", f"--output_dir={self.output}", "--num_workers=0", "--num_shards=1",
+      "--gin_param=SphericalWorld.num_train=3", "--gin_param=SphericalWorld.num_test=2",
+    )  # fmt: skip
+    self.assertEqual(process.returncode, 0, process.stderr)
+    info = DatasetInfo.load(self.output)
+    self.assertEqual((info.projection, info.num_channels), ("equirectangular", 4))
+    self.assertEqual((info.num_clips("train"), info.num_clips("test")), (3, 2))
+    self.assertEmpty(survey(self.output, info).problems)
+    self.assertLen(info.spectrogram_statistics, 1)
+    self.assertIn("--gin_file=gin/avsa.gin", process.stdout.splitlines()[-1])
+
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
+      (["--source=demo360", "--short_side=64"], "--gin_param=SphericalWorld.num_train=512"),
       (["--source=csv", f"--output_dir={self.output}"], "needs --input_csv=<manifest>, once"),
       (
         ["--source=esc50", "--short_side=32", "--trimmed", f"--output_dir={self.output}"],

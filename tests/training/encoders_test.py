@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import serving
+from avssl_tf.data import dataset_info
 from avssl_tf.evaluation.encoder import STAGES
 from avssl_tf.training import (
   checkpoints,
@@ -19,7 +20,7 @@ from avssl_tf.training import (
   strategies,
   trainer,
 )
-from tests import source_tree, tiny_run
+from tests import source_tree, tiny_alignment, tiny_run
 
 
 class LoadTest(tiny_run.TestCase):
@@ -161,6 +162,52 @@ class LoadTest(tiny_run.TestCase):
     encoder.embed_video(self.frames)
     with self.assertRaisesRegex(ValueError, "no signature 'video_maps'.*Export it again"):
       encoder.video_maps(self.frames)
+
+
+class AlignmentTest(tiny_run.TestCase):
+
+  def test_run_and_saved_model_translate_alike(self):
+    data_dir = tiny_alignment.make_data(self.path("data"), num_train=8)
+    gin_files = [str(source_tree.ROOT / "gin/avsa.gin")]
+    settings = [*tiny_run.GIN.strip().splitlines(), f'data_dir = "{data_dir}"']
+    settings = [line for line in settings if not line.startswith("AVID")]
+    configuration.parse(gin_files, [*settings, "num_epochs = 1", "train.probe = None"])
+    os.mkdir(self.path("run"))
+    trainer.train(model_dir=self.path("run"), strategy=strategies.create())
+    loaded = run.load(self.path("run"))
+    self.assertEqual(loaded.num_channels, 4)
+    serving.export(
+      loaded.model,
+      serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels),
+      self.path("exported"),
+    )
+    rng = np.random.default_rng(0)
+    features = {
+      modality: tf.constant(rng.normal(size=(2, 4, 4)), tf.float32)
+      for modality in ("video", "audio")
+    }
+    expected = loaded.model.translate(features)
+    for path in ("run", "exported"):
+      encoder = encoders.load(self.path(path)).encoder
+      self.assertEqual(encoder.clip.viewpoints, loaded.clip.viewpoints)
+      self.assertEqual(encoder.num_channels, 4)
+      found = encoder.translate(features)
+      self.assertEqual(set(found), {"translated", "target", "prediction"})
+      for kind, by_modality in expected.items():
+        for modality, value in by_modality.items():
+          np.testing.assert_allclose(found[kind][modality], value, rtol=1e-4, atol=1e-5)
+      views = tf.constant(rng.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
+      np.testing.assert_allclose(
+        encoder.embed_video(views)["embedding"],
+        loaded.model.embed_video(views)["embedding"],
+        rtol=1e-4,
+        atol=1e-5,
+      )
+    # Ordinary records are seen as they are.
+    ordinary = dataset_info.DatasetInfo.load(self.data_dir)
+    self.assertIsNone(encoder.clip_of(ordinary).viewpoints)
+    spherical = dataset_info.DatasetInfo.load(data_dir)
+    self.assertIsNotNone(encoder.clip_of(spherical).viewpoints)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import tempfile
 import unittest
 
 import gin
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.training import configuration, metrics, trainer
-from tests import source_tree, tiny_run
+from tests import source_tree, tiny_alignment, tiny_run
 
 # More than tiny_run.GIN says, for objectives other than AVID.
 _OBJECTIVES = """
@@ -20,11 +21,20 @@ CMA.warmup_epochs = 1
 CMA.refresh_every_epochs = 1
 RobustXID.num_negatives = 8
 RobustXID.warmup_epochs = 1
+SpatialAlignment.warmup_epochs = 1
 train.probe = None
 """
 
 
 class MethodsTest(tiny_run.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.mkdtemp(dir=os.path.dirname(cls.data_dir))
+    cls.data360_dir = tiny_alignment.make_data(
+      os.path.join(folder, "data360"), num_train=tiny_run.NUM_VIDEOS
+    )
 
   def test_every_method_trains(self):
     paths = sorted(glob.glob(str(source_tree.ROOT / "gin" / "*.gin")))
@@ -35,7 +45,8 @@ class MethodsTest(tiny_run.TestCase):
         model_dir = self.path(name)
         os.makedirs(model_dir)
         lines = (tiny_run.GIN + _OBJECTIVES).strip().splitlines()
-        configuration.parse([path], [*lines, f'data_dir="{self.data_dir}"'])
+        data_dir = self.data360_dir if name in ("avsa", "avc") else self.data_dir
+        configuration.parse([path], [*lines, f'data_dir="{data_dir}"'])
         strategy = tf.distribute.get_strategy()
         result = gin.get_configurable(trainer.train)(model_dir=model_dir, strategy=strategy)
         log = metrics.read(os.path.join(model_dir, "metrics.jsonl"))
@@ -50,6 +61,9 @@ class MethodsTest(tiny_run.TestCase):
       self.assertEqual(task.objective.mined.numpy(), 1)
       positives = [line.get("loss/video_to_video_positives") for line in log]
       self.assertEqual([value > 0 for value in positives], [False] * 3 + [True] * 6)
+    if name in ("avsa", "avc"):
+      warmups = [line["in_warmup"] for line in log if "in_warmup" in line]
+      self.assertEqual(warmups, [1.0, 0.0, 0.0])
     if name == "robust_xid":
       weights = [line["weight/mean"] for line in log if "weight/mean" in line]
       self.assertEqual([value < 1 for value in weights], [False] * 3 + [True] * 6)
