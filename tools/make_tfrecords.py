@@ -86,7 +86,9 @@ flags.DEFINE_boolean(
   "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, rather "
   "than whole videos that the clips are to be cut from."
 )
-flags.DEFINE_string("output_dir", None, "Folder of the data set. demo, demo360: data/demo, data/demo360.")
+flags.DEFINE_string(
+  "output_dir", None, "Folder of the data set; of demo and demo360 in data/ by default."
+)
 flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
 flags.DEFINE_integer(
   "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0

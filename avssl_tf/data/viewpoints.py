@@ -190,9 +190,17 @@ def look(frames: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
   Returns:
     uint8 `[K, T, size, size, 3]`.
   """
-  views = equirect.viewports(frames, *viewpoints[:4], size, size)
-  mirrored = viewpoints.mirrored[:, tf.newaxis, tf.newaxis, tf.newaxis, tf.newaxis]
-  return tf.where(mirrored, tf.reverse(views, axis=[3]), views)
+  # To look with a negative field of view is to look into a mirror.
+  horizontal = viewpoints.horizontal_fov_rad * _signs(viewpoints)
+  return equirect.viewports(
+    frames,
+    viewpoints.azimuth_rad,
+    viewpoints.elevation_rad,
+    horizontal,
+    viewpoints.vertical_fov_rad,
+    size,
+    size,
+  )
 
 
 def listen(waveform: Tensor, viewpoints: Viewpoints, yaw_rad: Optional[Tensor] = None) -> Tensor:
@@ -211,9 +219,15 @@ def listen(waveform: Tensor, viewpoints: Viewpoints, yaw_rad: Optional[Tensor] =
   turn = tf.linalg.matrix_transpose(towards)
   if yaw_rad is not None:
     turn = turn @ directions.rotation(yaw_rad)
-  turned = ambisonics.rotate(waveform[tf.newaxis], turn)
-  mirrored = viewpoints.mirrored[:, tf.newaxis, tf.newaxis]
-  return tf.where(mirrored, ambisonics.mirror(turned), turned)
+  signs = _signs(viewpoints)
+  # Left and right change places after the turn: the same matrix serves both.
+  mirror = tf.stack([tf.ones_like(signs), signs, tf.ones_like(signs)], axis=-1)
+  return ambisonics.rotate(waveform[tf.newaxis], mirror[..., tf.newaxis] * turn)
+
+
+def _signs(viewpoints: Viewpoints) -> Tensor:
+  """-1 for views that are mirrored, 1 for others: float32 `[K]`."""
+  return 1.0 - 2.0 * tf.cast(viewpoints.mirrored, tf.float32)
 
 
 def labels_in_view(

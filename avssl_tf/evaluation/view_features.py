@@ -105,7 +105,8 @@ def translate(
   blocks = []
   for start in range(0, len(video), _BLOCK_SIZE):
     block = slice(start, start + _BLOCK_SIZE)
-    outputs = encoder.translate({VIDEO: tf.constant(video[block]), AUDIO: tf.constant(audio[block])})
+    features = {VIDEO: tf.constant(video[block]), AUDIO: tf.constant(audio[block])}
+    outputs = encoder.translate(features)
     blocks.append(tf.nest.map_structure(lambda value: value.numpy(), outputs))
   return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *blocks)
 

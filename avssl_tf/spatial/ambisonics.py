@@ -138,7 +138,8 @@ def rotation_matrix(rotations: Tensor, order: int) -> Tensor:
   directions, and at these turned, determine the matrix.
 
   Args:
-    rotations: float32 `[..., 3, 3]`, for example of `directions.rotation`.
+    rotations: float32 `[..., 3, 3]`, for example of `directions.rotation`; orthogonal matrices that
+      mirror are as good.
     order: 1..3.
 
   Returns:

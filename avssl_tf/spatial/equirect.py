@@ -33,7 +33,7 @@ def viewport_directions(
   Args:
     azimuth_rad: float `[...]`, of the viewing directions.
     elevation_rad: likewise.
-    horizontal_fov_rad: between 0 and pi, likewise.
+    horizontal_fov_rad: between 0 and pi, likewise; a negative one mirrors the view.
     vertical_fov_rad: likewise.
     height: rows of a viewport.
     width: its columns.

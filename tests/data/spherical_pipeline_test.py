@@ -150,6 +150,12 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assertAllClose(
       viewpoints.listen(field, flipped), viewpoints.listen(field, plain) * [1, -1, 1, 1]
     )
+    second_order = tf.constant(self.rng.normal(size=[50, 9]), tf.float32)
+    self.assertAllClose(
+      viewpoints.listen(second_order, flipped),
+      ambisonics.mirror(viewpoints.listen(second_order, plain)),
+      atol=1e-5,
+    )
 
   def test_records_and_clip_spec_must_go_together(self):
     ordinary = _build(PlanarWorld(num_train=4, num_test=1))

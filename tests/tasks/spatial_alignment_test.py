@@ -63,7 +63,8 @@ class SpatialAlignmentTest(test_base.TestCase):
       expected = self.expected(contrast, pool=contrast == "avc", temperature=0.2)
       for modality in MODALITIES:
         self.assertAllClose(found[f"loss/{modality}"], expected[modality][0], rtol=1e-4)
-      self.assertAllClose(found["loss"], np.mean([loss for loss, _ in expected.values()]), rtol=1e-4)
+      mean = np.mean([loss for loss, _ in expected.values()])
+      self.assertAllClose(found["loss"], mean, rtol=1e-4)
       for name in ("accuracy/viewpoint", "accuracy/clip"):
         accuracies = [found_in[name] for _, found_in in expected.values()]
         self.assertAllClose(found[name], np.mean(accuracies))
