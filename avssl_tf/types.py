@@ -18,6 +18,7 @@ the first, and there are also
 | key | dtype, shape | meaning |
 |---|---|---|
 | `DIRECTION` | float32 `[B, K, 2]` | azimuth and elevation of the viewing directions, radians |
+| `FIELD_OF_VIEW` | float32 `[B, K, 2]` | horizontal and vertical fields of view, radians |
 | `VIEW_LABEL` | int64 `[B, K]` | class of the object nearest to a view's centre; -1: none |
 """
 
@@ -33,6 +34,7 @@ INDEX = "index"
 LABEL = "label"
 KEY = "key"
 DIRECTION = "direction"
+FIELD_OF_VIEW = "field_of_view"
 VIEW_LABEL = "view_label"
 
 MODALITIES = (VIDEO, AUDIO)

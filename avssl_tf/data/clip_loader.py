@@ -49,8 +49,8 @@ def random_example(
   Returns:
     `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
     float32 `[samples, channels]`, as far as they are stored. With viewpoints, both have an axis
-    of K before the others, and there are `DIRECTION`, float32 `[K, 2]`, and `VIEW_LABEL`, int64
-    `[K]`.
+    of K before the others, and there are `DIRECTION` and `FIELD_OF_VIEW`, float32 `[K, 2]`, and
+    `VIEW_LABEL`, int64 `[K]`.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -221,6 +221,7 @@ def _views(
   example = {
     types.VIDEO: seen,
     types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
+    types.FIELD_OF_VIEW: tf.stack([views.horizontal_fov_rad, views.vertical_fov_rad], axis=-1),
   }
   truth = stored.truth
   known = tf.shape(truth.azimuth_rad)[0] > 0

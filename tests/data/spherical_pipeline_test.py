@@ -52,6 +52,8 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assert_shape(batch[types.AUDIO], [4, 3, 9600, 4], tf.float32)
     self.assert_shape(batch[types.DIRECTION], [4, 3, 2], tf.float32)
     self.assert_shape(batch[types.VIEW_LABEL], [4, 3], tf.int64)
+    self.assert_shape(batch[types.FIELD_OF_VIEW], [4, 3, 2], tf.float32)
+    self.assertAllInRange(batch[types.FIELD_OF_VIEW][..., 0], *np.deg2rad([25.4, 90.1]))
     self.assertLess(np.abs(batch[types.DIRECTION][..., 1]).max(), np.deg2rad(30.1))
     # W is the same from everywhere.
     self.assertAllClose(batch[types.AUDIO][:, 0, :, 0], batch[types.AUDIO][:, 2, :, 0])
