@@ -9,12 +9,14 @@
 
 The same command goes on with a build that was interrupted.
 
-Data sets that are published (kinetics, audioset, ucf101, hmdb51, esc50, dcase) are read as they are
-unpacked, by their official lists; what of their layout is missing is told at once, and the modules
-in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone, esc50
-and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
-kinetics and audioset, many videos are gone for good: --max_failure_rate=0.3 builds what is left
-where up to three in ten are missing.
+Own 360° videos with ambisonics: --source=folder or csv with --projection.
+
+Data sets that are published (kinetics, audioset, yt360, ucf101, hmdb51, esc50, dcase) are read as
+they are unpacked, by their official lists; what of their layout is missing is told at once, and the
+modules in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone,
+esc50 and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
+kinetics, audioset and yt360, many videos are gone for good: --max_failure_rate=0.3 builds what is
+left where up to three in ten are missing.
 """
 
 import dataclasses
@@ -40,8 +42,10 @@ from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, CUBEMAP, SphericalReader
 from avssl_tf.data.building.subsets import describe_missing
 from avssl_tf.data.building.workers import WorkerError
+from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -102,6 +106,15 @@ flags.DEFINE_boolean("overwrite", False, "Delete the data set in --output_dir fi
 flags.DEFINE_float("frame_rate_hz", 16.0, "Rate of the frames.", lower_bound=0.1)
 flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
 flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
+flags.DEFINE_enum(
+  "projection", "flat", ["flat", "equirectangular", "cubemap"],
+  "360° video: how the files show all directions (cubemap: equi-angular, as on YouTube). Records "
+  "are equirectangular, --short_side high and twice as wide, with the sound as ambisonics."
+)
+flags.DEFINE_enum(
+  "channel_order", "acn", CHANNEL_ORDERS,
+  "360° video: order of the sound's channels. youtube_aac: as in AAC from YouTube."
+)
 flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
 flags.DEFINE_float("clip_duration_sec", 10.0, "Long files and spans are cut into clips this long.")
 flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
@@ -115,6 +128,7 @@ flags.mark_flag_as_required("source")
 _MEDIA_FLAGS = (
   "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
   "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
+  "projection", "channel_order",
 )  # fmt: skip
 
 
@@ -129,7 +143,11 @@ def media_recipe(source: MediaSource) -> Recipe:
     ValueError, OSError: the input is not what the flags say, or cannot be read.
   """
   given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
-  vain = [f"--{name}" for name in given if name not in source.settings]
+  settings = set(source.settings)
+  is_360 = source.is_360 or FLAGS.projection != "flat"
+  # Ambisonics are never mixed, and have no order where they are none.
+  settings -= {"num_channels"} if is_360 else {"channel_order"}
+  vain = [f"--{name}" for name in given if name not in settings]
   if vain:
     raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
   if FLAGS.source == "csv":
@@ -154,7 +172,7 @@ def media_recipe(source: MediaSource) -> Recipe:
     name=name,
     requests=requests,
     label_names=listing.label_names,
-    reader=MediaReader(
+    reader=reader_360() if is_360 else MediaReader(
       frame_rate_hz=FLAGS.frame_rate_hz,
       short_side=FLAGS.short_side,
       sample_rate_hz=FLAGS.sample_rate_hz,
@@ -171,6 +189,17 @@ def media_recipe(source: MediaSource) -> Recipe:
       "source": FLAGS.source,
       "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
     },
+  )
+
+
+def reader_360() -> SphericalReader:
+  """What reads 360° video."""
+  return SphericalReader(
+    frame_rate_hz=FLAGS.frame_rate_hz,
+    height=FLAGS.short_side,
+    sample_rate_hz=FLAGS.sample_rate_hz,
+    input_projection=CUBEMAP if FLAGS.projection == "cubemap" else EQUIRECTANGULAR,
+    channel_order=FLAGS.channel_order,
   )
 
 
@@ -251,9 +280,12 @@ def print_next_steps(output_dir: str) -> None:
     return
   demo_source = DEMOS.get(FLAGS.source)
   method = demo_source.method if demo_source else "avid"
+  if source and (source.is_360 or FLAGS.projection != "flat"):
+    method = "avsa"
   train = f"python -m avssl_tf.train --gin_file=gin/{method}.gin"
   if source:
-    train += f" --gin_file=gin/scale/{source.scale}.gin"
+    scale = "yt360" if method == "avsa" else source.scale
+    train += f" --gin_file=gin/scale/{scale}.gin"
   if not demo_source or output_dir != demo_source.output_dir:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
     train += f" --gin_param={shlex.quote(binding)}"

@@ -22,6 +22,7 @@ def bilinear(
   Returns:
     `[T, ..., C]` of the frames' dtype, rounded where that is one of whole numbers.
   """
+  frames = tf.convert_to_tensor(frames)
   num_frames, height, width, channels = tf.unstack(tf.shape(frames))
   # One long row of values a pixel, all frames: four reads a pixel serve them all.
   pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), [height * width, num_frames * channels])

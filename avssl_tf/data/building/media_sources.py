@@ -15,6 +15,7 @@ from avssl_tf.data.sources.kinetics import clips_of_kinetics
 from avssl_tf.data.sources.listing import Listing
 from avssl_tf.data.sources.manifest import clips_of_manifest
 from avssl_tf.data.sources.ucf101 import clips_of_ucf101
+from avssl_tf.data.sources.yt360 import clips_of_yt360
 
 # Protocols of evaluation count files: one record each, whatever their length. The longest file of
 # these data sets lasts 71 s.
@@ -24,6 +25,7 @@ _OF_ALL = frozenset({"input_dir"})
 _OF_LISTS = frozenset({"input_csv"})
 _OF_VIDEOS_OF_OTHERS = frozenset({"input_csv", "trimmed"})
 _OF_NO_SPLITS = frozenset({"test_fraction"})
+_OF_360 = frozenset({"projection", "channel_order"})
 _OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
 _OF_MODALITY = {
   types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality"}),
@@ -58,6 +60,7 @@ class MediaSource:
     cutting: how files are cut into clips; None where it can be chosen.
     task: the evaluation that it is made for; None where training is what it is for.
     scale: the file of `gin/scale` to train with.
+    is_360: whether it is 360° video with ambisonics, whatever else is said.
   """
 
   list_clips: Callable[[Inputs], Listing]
@@ -66,6 +69,7 @@ class MediaSource:
   cutting: Optional[Cutting] = None
   task: Optional[str] = None
   scale: str = "small"
+  is_360: bool = False
 
   @property
   def settings(self) -> frozenset[str]:
@@ -76,10 +80,12 @@ class MediaSource:
 
 
 SOURCES = {
-  "folder": MediaSource(lambda inputs: clips_of_folder(inputs.input_dir), _OF_NO_SPLITS),
+  "folder": MediaSource(
+    lambda inputs: clips_of_folder(inputs.input_dir), _OF_NO_SPLITS | _OF_360
+  ),
   "csv": MediaSource(
     lambda inputs: clips_of_manifest(inputs.list_paths[0], inputs.input_dir),
-    _OF_LISTS | _OF_NO_SPLITS,
+    _OF_LISTS | _OF_NO_SPLITS | _OF_360,
   ),
   "kinetics": MediaSource(
     lambda inputs: clips_of_kinetics(inputs.input_dir, inputs.list_paths, inputs.trimmed),
@@ -88,6 +94,9 @@ SOURCES = {
   "audioset": MediaSource(
     lambda inputs: clips_of_audioset(inputs.input_dir, inputs.list_paths, inputs.trimmed),
     _OF_VIDEOS_OF_OTHERS, scale="audioset",
+  ),
+  "yt360": MediaSource(
+    lambda inputs: clips_of_yt360(inputs.input_dir), _OF_360, scale="yt360", is_360=True
   ),
   # Half of the videos of UCF-101 and HMDB-51 have no sound.
   "ucf101": MediaSource(

@@ -1,0 +1,204 @@
+"""Reads 360° video with ambisonics: brings pictures to equirectangular, sound to ACN/SN3D."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import ClassVar, Optional
+
+import cv2
+import numpy as np
+
+from avssl_tf import types
+from avssl_tf.data import media
+from avssl_tf.data.clips import EQUIRECTANGULAR, Content, PlannedClip
+from avssl_tf.data.media import MediaError
+from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
+from avssl_tf.spatial import ambisonics, cubemap, equirect
+
+CUBEMAP = "equi-angular cubemap"
+PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
+CHANNEL_ORDERS = ("acn", "fuma", "youtube_aac")
+# Where W, Y, Z and X are in the AAC sound of YouTube's 360° videos, which carries them as the
+# centre, the right, a rear and the left channel of a layout for loudspeakers.
+_YOUTUBE_AAC = {4: (2, 1, 3, 0), 6: (2, 1, 4, 0)}
+# The other channels carry no more power than W: as much for a single source, less for several and
+# for diffuse sound. Recordings are not perfect: this factor more is taken for another order.
+_MAX_POWER_OF_ALL = 4.0
+_MAX_POWER_OF_ONE = 2.0
+# Power against that of W, -60 dB, below which a channel counts as silent.
+_SILENT_POWER = 1e-6
+# Pictures whose width is this near to twice their height are taken for 2:1.
+_SHAPE_TOLERANCE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class SphericalReader:
+  """Reads clips of 360° video files.
+
+  The sound is that of the video file or, where videos lie in a folder called `video` and there is
+  one called `audio` beside it, that of the file of the same name there.
+
+  Attributes:
+    frame_rate_hz: rate that frames are taken at.
+    height: of the equirectangular frames, in pixels; they are twice as wide.
+    sample_rate_hz: rate that the sound is resampled to.
+    input_projection: of the files, one of `PROJECTIONS`.
+    channel_order: of the sound, one of `CHANNEL_ORDERS`: ACN with SN3D weights, FuMa, or that of
+      YouTube's AAC (ACN/SN3D in another order).
+  """
+
+  frame_rate_hz: float = 16.0
+  height: int = 224
+  sample_rate_hz: int = 24000
+  input_projection: str = EQUIRECTANGULAR
+  channel_order: str = "acn"
+  num_channels: ClassVar[int] = 4
+  projection: ClassVar[Optional[str]] = EQUIRECTANGULAR
+  needs_probe: ClassVar[bool] = True
+
+  def __post_init__(self):
+    for name, known in (("input_projection", PROJECTIONS), ("channel_order", CHANNEL_ORDERS)):
+      if getattr(self, name) not in known:
+        raise ValueError(
+          f"SphericalReader.{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}."
+        )
+
+  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
+    """Duration in seconds and number of channels; raises `MediaError`."""
+    durations, num_channels = [], 0
+    for modality in modalities:
+      info = media.probe(self._path_of(path, modality), (modality,))
+      durations.append(info.duration_sec)
+      if modality == types.AUDIO:
+        num_channels = info.num_channels
+        self._check_num_channels(num_channels)
+      elif self.input_projection == EQUIRECTANGULAR:
+        _check_shape(info.height, info.width)
+    return min(durations), self.num_channels if num_channels else 0
+
+  def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
+    """Decodes a clip; raises `MediaError`."""
+    frames = timestamps_us = waveform = None
+    # The same file for both keeps picture and sound at the same instants.
+    paths = [self._path_of(clip.path, modality) for modality in modalities]
+    together = len(set(paths)) == 1
+    for modality, path in zip(modalities, paths):
+      if together and modality != modalities[0]:
+        break
+      read = media.read_clip(
+        path,
+        clip.start_us / 1e6,
+        clip.end_us / 1e6,
+        frame_rate_hz=self.frame_rate_hz,
+        short_side=self._read_height(),
+        sample_rate_hz=self.sample_rate_hz,
+        num_channels=None,
+        modalities=modalities if together else (modality,),
+      )
+      if read.frames is not None:
+        frames, timestamps_us = self._equirectangular(read.frames), read.timestamps_us
+      if read.waveform is not None:
+        waveform = self.to_acn(read.waveform)
+    return Content(frames, timestamps_us, waveform, projection=self.projection)
+
+  def to_acn(self, waveform: np.ndarray) -> np.ndarray:
+    """First-order ambisonics, ACN/SN3D, of the sound of a file.
+
+    Args:
+      waveform: float32 `[samples, channels]` in the order of the file.
+
+    Returns:
+      float32 `[samples, 4]`, W Y Z X.
+
+    Raises:
+      MediaError: another number of channels, or a field that cannot be: W is silent or weaker than
+        the others, or all others are silent.
+    """
+    self._check_num_channels(waveform.shape[1])
+    # Of higher orders, the first four channels are the first order.
+    if self.channel_order == "youtube_aac":
+      field = waveform[:, list(_YOUTUBE_AAC[waveform.shape[1]])]
+    elif self.channel_order == "fuma":
+      field = ambisonics.convert(waveform, "FuMa").numpy()[:, :4]
+    else:
+      field = waveform[:, :4]
+    _check_field(field, self.channel_order)
+    # The weights of FuMa keep W 3 dB below those of SN3D.
+    return np.ascontiguousarray(field / max(1.0, np.abs(field).max()), np.float32)
+
+  def _path_of(self, path: str, modality: str) -> str:
+    if modality == types.VIDEO:
+      return path
+    folder, name = os.path.split(path)
+    parent, kind = os.path.split(folder)
+    sounds = os.path.join(parent, "audio")
+    if kind != "video" or not os.path.isdir(sounds):
+      return path
+    stem = os.path.splitext(name)[0]
+    extensions = sorted(AUDIO_EXTENSIONS | VIDEO_EXTENSIONS)
+    candidates = [os.path.join(sounds, stem + extension) for extension in extensions]
+    found = [candidate for candidate in candidates if os.path.exists(candidate)]
+    if not found:
+      raise MediaError(f"no sound: there is no file {stem!r} in {sounds!r}")
+    return found[0]
+
+  def _check_num_channels(self, count: int) -> None:
+    if self.channel_order == "youtube_aac":
+      if count not in _YOUTUBE_AAC:
+        raise MediaError(
+          f"no ambisonics: the sound has {count} channel(s); AAC of YouTube's 360° videos has 4 "
+          "or 6"
+        )
+      return
+    try:
+      order = ambisonics.order_of(count)
+    except ValueError:
+      order = 0
+    if order < 1:
+      raise MediaError(
+        f"no ambisonics: the sound has {count} channel(s); the first order has 4, the second 9, "
+        "the third 16"
+      )
+
+  def _read_height(self) -> int:
+    # Two rows of faces: as fine as the frames to be at the middle of a face.
+    return self.height if self.input_projection == EQUIRECTANGULAR else 2 * (self.height // 2)
+
+  def _equirectangular(self, frames: np.ndarray) -> np.ndarray:
+    if self.input_projection != EQUIRECTANGULAR:
+      try:
+        return cubemap.to_equirect(frames, self.height).numpy()
+      except ValueError as error:
+        raise MediaError(f"no equi-angular cubemap: {error}") from error
+    _check_shape(*frames.shape[1:3])
+    if frames.shape[2] == 2 * self.height:
+      return frames
+    # Files of nearly 2:1, such as 1920 x 968.
+    size = (2 * self.height, self.height)
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def _check_shape(height: int, width: int) -> None:
+  if abs(width - 2 * height) > _SHAPE_TOLERANCE * 2 * height:
+    try:
+      equirect.check_shape(height, width)
+    except ValueError as error:
+      raise MediaError(f"not equirectangular: {error}") from error
+
+
+def _check_field(field: np.ndarray, channel_order: str) -> None:
+  """Raises `MediaError` where this cannot be W Y Z X of a sound field."""
+  power = np.mean(np.square(field, dtype=np.float64), axis=0)
+  others = power[1:]
+  if power[0] <= _SILENT_POWER * power.max():
+    raise MediaError(
+      f"no ambisonics in the order {channel_order!r}: the first channel, W, is silent"
+    )
+  if others.max() <= _SILENT_POWER * power[0]:
+    raise MediaError("no ambisonics: all channels but the first, W, are silent")
+  if others.max() > _MAX_POWER_OF_ONE * power[0] or others.sum() > _MAX_POWER_OF_ALL * power[0]:
+    levels = ", ".join(f"{10 * np.log10(max(p / power[0], 1e-9)):+.1f}" for p in others)
+    raise MediaError(
+      f"no ambisonics in the order {channel_order!r}: Y, Z and X are at {levels} dB against W, and "
+      "none of them can be above it"
+    )
