@@ -11,6 +11,11 @@ UNTRAINED = "untrained"
 # What a table shows of a metric, in this order; other metrics come after these under their own
 # names, the time last.
 _TITLES = {
+  "viewpoint_retrieval": "viewpoint retrieval",
+  "avsa_bin_1": "AVSA-Bin 1",
+  "avsa_bin_4": "AVSA-Bin 4",
+  "avc_bin_1": "AVC-Bin 1",
+  "avc_bin_4": "AVC-Bin 4",
   "linear_video": "linear video",
   "linear_audio": "linear audio",
   "knn_video": "kNN video",
@@ -231,7 +236,7 @@ def shown(metrics: Iterable[str]) -> list[str]:
     name
     for name in names
     if name not in _TITLES and name != TRAINING_SEC
-    and not name.startswith("retrieval_") and not name.endswith("_top5")
+    and not name.startswith(("retrieval_", "viewpoint_retrieval_")) and not name.endswith("_top5")
   ]  # fmt: skip
   return [name for name in (*_TITLES, *others, TRAINING_SEC) if name in names]
 
