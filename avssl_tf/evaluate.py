@@ -31,6 +31,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   memory,
   protocol,
   retrieval,
+  segmentation,
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results

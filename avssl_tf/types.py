@@ -20,6 +20,7 @@ the first, and there are also
 | `DIRECTION` | float32 `[B, K, 2]` | azimuth and elevation of the viewing directions, radians |
 | `FIELD_OF_VIEW` | float32 `[B, K, 2]` | horizontal and vertical fields of view, radians |
 | `VIEW_LABEL` | int64 `[B, K]` | class of the object nearest to a view's centre; -1: none |
+| `MASK` | int64 `[B, K, H, W]` | if asked for: classes of the middle frame's pixels; -1: unknown |
 """
 
 
@@ -36,5 +37,6 @@ KEY = "key"
 DIRECTION = "direction"
 FIELD_OF_VIEW = "field_of_view"
 VIEW_LABEL = "view_label"
+MASK = "mask"
 
 MODALITIES = (VIDEO, AUDIO)

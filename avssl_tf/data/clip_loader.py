@@ -29,6 +29,9 @@ _CROP = slice(8, 8 + frame_ops.CROP_UNIFORMS)
 _YAW = _CROP.stop
 _VIEWPOINTS = slice(_YAW + 1, None)
 
+# Of the pixels of stored masks.
+_UNKNOWN_CLASS = 255
+
 
 def num_uniforms(clip: ClipSpec) -> int:
   """Random numbers that `random_example` takes."""
@@ -235,7 +238,26 @@ def _views(
     ),
     lambda: tf.fill([clip.viewpoints.num_viewpoints], tf.constant(-1, tf.int64)),
   )
+  if clip.masks:
+    example[types.MASK] = _mask(stored, start + _frame_offsets(stored, clip), views, clip)
   return example
+
+
+def _mask(
+  stored: StoredClip, places: Tensor, views: viewpoints.Viewpoints, clip: ClipSpec
+) -> Tensor:
+  """The class of each pixel of the middle frame as it is seen from the viewpoints."""
+  masks = stored.truth.masks
+  check = tf.debugging.Assert(
+    tf.size(masks) > 0,
+    ["Clip", stored.key, "has no segmentation masks. Build 360° records with masks, such as the "
+     "360° demo world."],
+  )  # fmt: skip
+  with tf.control_dependencies([check]):
+    place = tf.minimum(places[clip.num_frames // 2], tf.size(masks, tf.int64) - 1)
+  classes = tf.io.decode_png(masks[place], channels=1)[..., 0]
+  seen = tf.cast(viewpoints.classes_in_view(classes, views, clip.frame_size), tf.int64)
+  return tf.where(seen == _UNKNOWN_CLASS, tf.constant(-1, tf.int64), seen)
 
 
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:

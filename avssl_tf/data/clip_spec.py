@@ -26,6 +26,7 @@ class ClipSpec:
       it takes. If not, such a clip is an error.
     viewpoints: of 360° clips, how to choose the views that stand for a clip; None for ordinary
       ones.
+    masks: of 360° clips, whether the class of each pixel of the middle frame is wanted as well.
   """
 
   num_frames: int = 8
@@ -36,6 +37,7 @@ class ClipSpec:
   sample_rate_hz: Optional[int] = None
   repeat_frames: bool = False
   viewpoints: Optional[ViewpointSpec] = None
+  masks: bool = False
 
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):
@@ -43,6 +45,8 @@ class ClipSpec:
         raise ValueError(f"ClipSpec.{name} is {getattr(self, name)}; expected more than 0.")
     if not self.max_offset_sec >= 0:
       raise ValueError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
+    if self.masks and self.viewpoints is None:
+      raise ValueError("ClipSpec.masks are of 360° clips: set ClipSpec.viewpoints as well.")
 
   @property
   def video_sec(self) -> float:

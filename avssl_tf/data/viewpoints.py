@@ -190,16 +190,32 @@ def look(frames: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
   Returns:
     uint8 `[K, T, size, size, 3]`.
   """
-  # To look with a negative field of view is to look into a mirror.
-  horizontal = viewpoints.horizontal_fov_rad * _signs(viewpoints)
-  return equirect.viewports(
-    frames,
+  return equirect.viewports(frames, *_rays(viewpoints), size, size)
+
+
+def classes_in_view(classes: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
+  """Which class is seen at each pixel of the viewpoints.
+
+  Args:
+    classes: `[H, 2H]`, of an equirectangular frame, of any dtype.
+    viewpoints: K views.
+    size: height and width of a view.
+
+  Returns:
+    `[K, size, size]` of the dtype of `classes`.
+  """
+  return equirect.nearest(
+    classes, equirect.viewport_directions(*_rays(viewpoints), size, size)
+  )
+
+
+def _rays(viewpoints: Viewpoints) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+  """Directions and fields of view; to look with a negative one is to look into a mirror."""
+  return (
     viewpoints.azimuth_rad,
     viewpoints.elevation_rad,
-    horizontal,
+    viewpoints.horizontal_fov_rad * _signs(viewpoints),
     viewpoints.vertical_fov_rad,
-    size,
-    size,
   )
 
 

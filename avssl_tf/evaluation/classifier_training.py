@@ -62,6 +62,7 @@ def train(
   settings: Mapping[str, Any],
   title: str,
   progress: bool = False,
+  examples: Optional[Callable[[types.Batch], tuple[Any, Tensor]]] = None,
 ) -> None:
   """Trains a model that returns the logits of one or several classifiers, all at once.
 
@@ -78,6 +79,8 @@ def train(
     settings: what the training depends on, by name; values that JSON can hold.
     title: title of the progress bar, or of the lines in its place.
     progress: whether to show a bar or, where there is no terminal, a line an epoch.
+    examples: input of the model and labels of a batch; None takes frames and the label of a clip.
+      Logits `[..., classes]` go with labels `[...]`.
 
   Raises:
     FloatingPointError: a loss or a weight became NaN or infinite; nothing of that is saved.
@@ -105,7 +108,9 @@ def train(
       with _frozen(phase.frozen), graph_rewriting.without_remapping():
         model.compile(optimizer=optimizer, loss=_cross_entropy)
         model.fit(
-          _examples(batches_from(first * steps_per_epoch), list(model.classifiers)),
+          _examples(
+            batches_from(first * steps_per_epoch), list(model.classifiers), examples or _of_frames
+          ),
           initial_epoch=first,
           epochs=end,
           steps_per_epoch=steps_per_epoch,
@@ -148,12 +153,22 @@ def _frozen(layers: Sequence[tf.keras.layers.Layer]) -> Iterator[None]:
       layer.trainable = True
 
 
-def _examples(batches: tf.data.Dataset, names: Sequence[str]) -> tf.data.Dataset:
-  """Pairs of frames and, for each classifier, labels."""
+def _of_frames(batch: types.Batch) -> tuple[Tensor, Tensor]:
+  return batch[types.VIDEO], batch[types.LABEL]
+
+
+def _examples(
+  batches: tf.data.Dataset,
+  names: Sequence[str],
+  examples: Callable[[types.Batch], tuple[Any, Tensor]],
+) -> tf.data.Dataset:
+  """Pairs of input and, for each classifier, labels."""
 
   @tf.autograph.experimental.do_not_convert
   def pair(batch: types.Batch):
-    return batch[types.VIDEO], {name: batch[types.LABEL] for name in names}
+    inputs, labels = examples(batch)
+    # In one row: what has more axes, Keras would reduce in its own way.
+    return inputs, {name: tf.reshape(labels, [-1]) for name in names}
 
   return batches.map(pair)
 
@@ -161,6 +176,7 @@ def _examples(batches: tf.data.Dataset, names: Sequence[str]) -> tf.data.Dataset
 def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
   """Cross-entropy of each row, such that the mean of all rows is that of the labelled ones."""
   labels = tf.reshape(labels, [-1])  # Keras makes a column of them.
+  logits = tf.reshape(logits, [-1, logits.shape[-1]])
   known = tf.cast(labels >= 0, tf.float32)
   losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
   return losses * tf.math.divide_no_nan(known, tf.reduce_mean(known))

@@ -83,6 +83,30 @@ def sample(frames: Tensor, vectors: Tensor) -> Tensor:
   return sampling.bilinear(frames, rows, columns, address)
 
 
+def nearest(values: Tensor, vectors: Tensor) -> Tensor:
+  """Looks an equirectangular map up in directions, the nearest pixel for each: for classes.
+
+  Args:
+    values: `[H, 2H]`, of any dtype.
+    vectors: float32 `[..., 3]`, of any length.
+
+  Returns:
+    `[...]` of the dtype of `values`.
+
+  Raises:
+    ValueError: the map is not twice as wide as high.
+  """
+  if values.shape.is_fully_defined():
+    check_shape(*values.shape, "A map")
+  height, width = tf.unstack(tf.shape(values))
+  azimuth, elevation = directions.angles(vectors)
+  columns = tf.floor((0.5 - azimuth / (2.0 * math.pi)) * tf.cast(width, tf.float32))
+  rows = tf.floor((0.5 - elevation / math.pi) * tf.cast(height, tf.float32))
+  rows = tf.clip_by_value(tf.cast(rows, tf.int32), 0, height - 1)
+  columns = tf.math.floormod(tf.cast(columns, tf.int32), width)
+  return tf.gather(tf.reshape(values, [-1]), rows * width + columns)
+
+
 def viewports(
   frames: Tensor,
   azimuth_rad: Tensor,

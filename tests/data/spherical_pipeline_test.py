@@ -1,6 +1,7 @@
 """Tests of batches of 360° clips: views, what is heard from them, and where they look."""
 
 import contextlib
+import dataclasses
 import io
 import tempfile
 
@@ -140,6 +141,32 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assertAllClose(plain[types.AUDIO][..., 0], turned[types.AUDIO][..., 0], atol=1e-5)
     self.assertNotAllClose(plain[types.AUDIO][..., 3], turned[types.AUDIO][..., 3], atol=1e-3)
 
+  def test_masks_show_what_the_views_show(self):
+    clip = dataclasses.replace(_CLIP, masks=True)
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", clip, 6)
+    mask = batch[types.MASK].numpy()
+    self.assert_shape(mask, [6, 3, 24, 24], np.int64)
+    self.assertAllInRange(mask, 0, 16)
+    centre, found = 12, []
+    for index in range(6):
+      world = _WORLD.clip("train", index)
+      azimuth, elevation = batch[types.DIRECTION][index].numpy().T
+      for view in range(3):
+        row = int((0.5 - elevation[view] / np.pi) * 64)
+        column = int((0.5 - azimuth[view] / (2 * np.pi)) * 128) % 128
+        # The middle frame of the window is stored frame 6 or a neighbour, and a pixel's half off.
+        near = world.masks[5:8, max(0, row - 1) : row + 2].take(
+          range(column - 1, column + 2), axis=2, mode="wrap"
+        )
+        self.assertIn(mask[index, view, centre, centre], near)
+        shown = set(np.unique(mask[index, view])) - {0}
+        self.assertLessEqual(shown, {1 + label for label in world.tracks.labels})
+        found.extend(shown)
+    self.assertGreater(len(found), 5)
+    self.assertNotIn(types.MASK, next(iter(self.batches())))
+    with self.assertRaisesRegex(ValueError, "masks are of 360° clips: set ClipSpec.viewpoints"):
+      ClipSpec(masks=True)
+
   def test_flips_mirror_the_sound_too(self):
     spec = ViewpointSpec(num_viewpoints=1, flip_probability=1.0)
     frames = tf.constant(self.rng.integers(0, 256, [2, 32, 64, 3]), tf.uint8)
@@ -151,6 +178,11 @@ class SphericalPipelineTest(test_base.TestCase):
     )
     self.assertAllClose(
       viewpoints.listen(field, flipped), viewpoints.listen(field, plain) * [1, -1, 1, 1]
+    )
+    classes = tf.constant(self.rng.integers(0, 9, [32, 64]))
+    self.assertAllEqual(
+      viewpoints.classes_in_view(classes, flipped, 8),
+      viewpoints.classes_in_view(classes, plain, 8)[:, :, ::-1],
     )
     second_order = tf.constant(self.rng.normal(size=[50, 9]), tf.float32)
     self.assertAllClose(

@@ -16,6 +16,7 @@ from avssl_tf.models import (
   audio_net,
   av_model,
   convolution,
+  fpn,
   front_end,
   projection,
   r2plus1d,
@@ -71,6 +72,12 @@ def _alignment_model():
 
 
 _FLOAT = tf.float32
+_PYRAMID_MAPS = {
+  "conv2x": ((2, 4, 8, 8, 3), _FLOAT),
+  "conv3x": ((2, 4, 4, 4, 4), _FLOAT),
+  "conv4x": ((2, 2, 4, 4, 5), _FLOAT),
+  "conv5x": ((2, 1, 2, 2, 6), _FLOAT),
+}
 _MAP_3D = ((2, 4, 6, 6, 3), _FLOAT)
 _MAP_2D = ((2, 8, 10, 3), _FLOAT)
 _FRAMES = ((2, 4, 16, 16, 3), tf.uint8)
@@ -108,6 +115,10 @@ _LAYERS = {
     None,
   ),
   av_model.AudioVisualModel: (_av_model, {"video": _FRAMES, "audio": _WAVEFORM}, None),
+  fpn.TimePool: (fpn.TimePool, _MAP_3D, ()),
+  fpn.FeaturePyramid: (
+    lambda: fpn.FeaturePyramid(5, pyramid_dim=4, head_dim=4, num_groups=2), _PYRAMID_MAPS, None,
+  ),
   alignment_model.AlignmentModel: (
     _alignment_model,
     {"video": ((2, 3, 4, 16, 16, 3), tf.uint8), "audio": ((2, 3, 512, 4), _FLOAT)},

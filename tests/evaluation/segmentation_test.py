@@ -1,0 +1,115 @@
+"""Tests of segmentation: counts of pixels, masks of views, and that a pyramid learns."""
+
+import functools
+import os
+import shutil
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.evaluation import segmentation
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.results import Results
+from avssl_tf.evaluation.segmentation import Segmentation
+from avssl_tf.models import fpn
+from tests import test_base, tiny_alignment, tiny_av_model, tiny_run
+
+_PYRAMID = functools.partial(fpn.FeaturePyramid, pyramid_dim=8, head_dim=8, num_groups=2)
+
+
+class ScoresTest(test_base.TestCase):
+
+  def test_counts_by_hand(self):
+    truth = np.array([[0, 0, 1, -1], [1, 1, 2, 2]])
+    predicted = np.array([[0, 1, 1, 0], [1, 0, 2, 2]])
+    confusion = segmentation.confusion_matrix(truth, predicted, 4)
+    self.assertAllEqual(
+      confusion, [[1, 1, 0, 0], [1, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+    )
+    found = segmentation.scores(confusion)
+    # Class 0: 1 of 3, class 1: 2 of 4, class 2: 2 of 2; class 3 does not occur.
+    self.assertAllClose(found["mean_iou"], (1 / 3 + 2 / 4 + 1) / 3)
+    self.assertAllClose(found["pixel_accuracy"], 5 / 7)
+
+  def test_classes_beyond_the_number(self):
+    with self.assertRaisesRegex(ValueError, "has the class 5; Segmentation.num_classes is 4"):
+      segmentation.confusion_matrix(np.array([5, -1]), np.array([0, 0]), 4)
+
+  def test_nothing_known(self):
+    confusion = segmentation.confusion_matrix(np.array([-1]), np.array([0]), 2)
+    self.assertEqual(segmentation.scores(confusion), {"mean_iou": 0.0, "pixel_accuracy": 0.0})
+
+
+class ProtocolTest(test_base.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.mkdtemp()
+    cls.addClassCleanup(shutil.rmtree, folder)
+    cls.data_dir = tiny_alignment.make_data(os.path.join(folder, "data"))
+    cls.planar_dir = tiny_run.make_data(os.path.join(folder, "planar"), num_train=2)
+
+  def setUp(self):
+    super().setUp()
+    self.encoder = Encoder.of_model(
+      tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4
+    )
+
+  def results(self, name="results"):
+    return Results(os.path.join(self.get_temp_dir(), f"{self.id()}-{name}.json"), {})
+
+  def protocol(self, **settings):
+    return Segmentation(
+      **{
+        "num_classes": 17, "pyramid": _PYRAMID, "batch_size": 4, "num_epochs": 4,
+        "learning_rate": 1e-2, "milestone_epochs": (), "augmentation": None, **settings,
+      }
+    )  # fmt: skip
+
+  def test_learns_from_each_of_the_inputs(self):
+    results = self.results()
+    work_dir = os.path.join(self.get_temp_dir(), self.id())
+    before = [v.numpy() for v in self.encoder.embed_video.__self__.variables]
+    self.protocol()(self.encoder, self.data_dir, results, work_dir)
+    for inputs in ("visual", "audio", "context"):
+      found = results.get(inputs)
+      self.assertEqual(set(found), {"mean_iou", "pixel_accuracy"})
+      # Most of what is seen is background, class 0.
+      self.assertGreater(found["pixel_accuracy"], 0.5)
+    self.assertEqual(os.listdir(work_dir), [])
+    # The network stays as it was.
+    for old, variable in zip(before, self.encoder.embed_video.__self__.variables):
+      self.assertAllEqual(old, variable)
+
+  def test_the_model_sees_what_it_is_told(self):
+    batch = tiny_alignment.random_batch(self.rng, 2)
+    louder = {**batch, "audio": 3.0 * tf.roll(batch["audio"], 100, axis=2)}
+    for inputs in segmentation.INPUTS:
+      model = segmentation.SegmentationModel(self.encoder, _PYRAMID(num_classes=5), inputs, 16)
+      found = model(batch)["segmentation"]
+      self.assert_shape(found, [6, 16, 16, 5], tf.float32)
+      hears = np.abs(found - model(louder)["segmentation"]).max() > 1e-6
+      self.assertEqual(hears, inputs != "visual")
+      self.assertLen(model.trainable_variables, len(model.classifiers["segmentation"].weights))
+
+  def test_bad_input(self):
+    ordinary = Encoder.of_model(
+      tiny_av_model.make(), tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1
+    )
+    for encoder, data_dir, settings, message in (
+      (ordinary, self.data_dir, {}, "for networks of 360° clips"),
+      (self.encoder, self.planar_dir, {}, "are of ordinary video"),
+      (self.encoder, self.data_dir, {"num_classes": 2}, "Segmentation.num_classes is 2"),
+    ):
+      with self.assertRaisesRegex(ValueError, message):
+        self.protocol(**settings)(encoder, data_dir, self.results(), "")
+    with self.assertRaisesRegex(ValueError, "inputs is .'smell',.; expected some of visual"):
+      self.protocol(inputs=("smell",))
+    with self.assertRaisesRegex(ValueError, "milestone_epochs is .5,.; expected rising"):
+      self.protocol(milestone_epochs=(5,))
+
+
+if __name__ == "__main__":
+  tf.test.main()
