@@ -76,12 +76,11 @@ class AlignmentProbe:
       for split in (self.train_split, self.test_split)
     )
     result = viewpoint_retrieval.scores(encoder, test)
-    counts = sorted({1, clip.viewpoints.num_viewpoints})
     for task in (AVSABin, AVCBin):
       if task is AVCBin and min(len(train), len(test)) < 2:
         logging.info("AVC-Bin is left out: its wrong sounds are those of other clips.")
         continue
-      protocol = task(num_viewpoints=counts, without_translation=False)
+      protocol = task(without_translation=False)
       result.update(protocol.scores(encoder, train, test))
     result.update(self._linear(train, test, info.label_names))
     return {f"probe/{name}": value for name, value in result.items()}

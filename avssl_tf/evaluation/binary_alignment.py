@@ -36,7 +36,8 @@ class BinaryAlignment:
   Attributes:
     train_split: split, or slice of one, that the classifiers learn from.
     test_split: split, or slice of one, that they are tested on.
-    num_viewpoints: numbers of viewpoints of a clip: 1 (each view on its own), or all of them.
+    num_viewpoints: numbers of viewpoints of a clip: 1 (each view on its own), or all of them; None
+      measures with both.
     untrained: whether the same is measured of the network with random weights, as a floor.
     without_translation: whether it is measured without translation too.
     windows_per_clip: windows of a clip, each with viewpoints, and a turn, of its own.
@@ -50,7 +51,7 @@ class BinaryAlignment:
 
   train_split: str = "train"
   test_split: str = "test"
-  num_viewpoints: Sequence[int] = (1, 4)
+  num_viewpoints: Optional[Sequence[int]] = None
   untrained: bool = True
   without_translation: bool = True
   windows_per_clip: int = 1
@@ -115,7 +116,7 @@ class BinaryAlignment:
       test: views that they are tested on.
     """
     result = {}
-    for count in self.num_viewpoints:
+    for count in self.num_viewpoints or sorted({1, train.video.shape[1]}):
       views = [part.single_views() if count == 1 else part for part in (train, test)]
       for translated in (True, False) if self.without_translation else (True,):
         pairs = [
@@ -132,7 +133,7 @@ class BinaryAlignment:
 
   def _check_counts_of(self, encoder: Encoder) -> None:
     possible = (1, encoder.clip.viewpoints.num_viewpoints)
-    if not self.num_viewpoints or not set(self.num_viewpoints) <= set(possible):
+    if self.num_viewpoints is not None and not set(self.num_viewpoints) <= set(possible):
       raise ValueError(
         f"{type(self).__name__}.num_viewpoints is {tuple(self.num_viewpoints)}; the network's "
         f"clips have {possible[1]} viewpoints: expected 1, {possible[1]} or both."

@@ -33,6 +33,7 @@ CHANGEABLE = (
   "train.log_every_steps",
   "Probe.",
   "MemoryProbe.",
+  "AlignmentProbe.",
   "DemoData.",
   "cosine.",
   "step_decay.",
