@@ -28,14 +28,6 @@ from avssl_tf.data import viewpoints
 from avssl_tf.data.viewpoints import Viewpoints, ViewpointSpec
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("batch_size", 16, "Clips of a batch.", lower_bound=1)
-flags.DEFINE_integer("num_viewpoints", 4, "Views of a clip.", lower_bound=1)
-flags.DEFINE_integer("num_frames", 8, "Frames of a clip.", lower_bound=1)
-flags.DEFINE_integer("height", 64, "Height of the 360° frames; they are twice as wide.", 2)
-flags.DEFINE_integer("size", 32, "Height and width of a view.", lower_bound=1)
-flags.DEFINE_integer("sample_rate_hz", 8000, "Rate of the sound.", lower_bound=1)
-flags.DEFINE_float("audio_sec", 1.2, "Duration of the sound.", lower_bound=0.01)
-flags.DEFINE_integer("repeats", 20, "Batches measured.", lower_bound=1)
 
 # Frames, sound fields and viewpoints of a batch -> views and what is heard from them.
 Function = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], tuple[np.ndarray, np.ndarray]]
@@ -173,5 +165,18 @@ def main(argv: list[str]) -> None:
   print(f"NumPy over graph {passed['NumPy'] / passed['graph']:.2f}")
 
 
+def define_flags() -> None:
+  """Defines the flags of this command; not at import, where they would meet those of others."""
+  flags.DEFINE_integer("batch_size", 16, "Clips of a batch.", lower_bound=1)
+  flags.DEFINE_integer("num_viewpoints", 4, "Views of a clip.", lower_bound=1)
+  flags.DEFINE_integer("num_frames", 8, "Frames of a clip.", lower_bound=1)
+  flags.DEFINE_integer("height", 64, "Height of the 360° frames; they are twice as wide.", 2)
+  flags.DEFINE_integer("size", 32, "Height and width of a view.", lower_bound=1)
+  flags.DEFINE_integer("sample_rate_hz", 8000, "Rate of the sound.", lower_bound=1)
+  flags.DEFINE_float("audio_sec", 1.2, "Duration of the sound.", lower_bound=0.01)
+  flags.DEFINE_integer("repeats", 20, "Batches measured.", lower_bound=1)
+
+
 if __name__ == "__main__":
+  define_flags()
   app.run(main)

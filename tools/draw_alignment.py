@@ -33,12 +33,6 @@ from avssl_tf.spatial import ambisonics
 from avssl_tf.training import encoders, terminal
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model_dir", None, "Folder of a run of 360° clips, or of a SavedModel.")
-flags.DEFINE_string("data_dir", None, "360° records; default: those that the run was trained on.")
-flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
-flags.DEFINE_integer("num_clips", 4, "Clips in the picture, the first of the split.", lower_bound=1)
-flags.DEFINE_string("output", "alignment.png", "Picture to draw.")
-flags.mark_flag_as_required("model_dir")
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _ENERGY_HEIGHT = 60
@@ -111,5 +105,16 @@ def main(argv: list[str]) -> None:
   print(f"{right} of {total} views got their own sound. Drawn: {FLAGS.output}")
 
 
+def define_flags() -> None:
+  """Defines the flags of this command; not at import, where they would meet those of others."""
+  flags.DEFINE_string("model_dir", None, "Folder of a run of 360° clips, or of a SavedModel.")
+  flags.DEFINE_string("data_dir", None, "360° records; default: those that the run was trained on.")
+  flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
+  flags.DEFINE_integer("num_clips", 4, "Clips in the picture, the first of the split.", 1)
+  flags.DEFINE_string("output", "alignment.png", "Picture to draw.")
+  flags.mark_flag_as_required("model_dir")
+
+
 if __name__ == "__main__":
+  define_flags()
   app.run(main)
