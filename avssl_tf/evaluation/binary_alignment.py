@@ -115,14 +115,16 @@ class BinaryAlignment:
       train: views that the classifiers learn from; turned ones too where they are needed.
       test: views that they are tested on.
     """
+    # Of whole clips, so that no view gets the sound of another view of its own.
+    parts = [
+      dataclasses.replace(part, wrong=self.wrong_sounds(part, self.seed + i))
+      for i, part in enumerate((train, test))
+    ]
     result = {}
     for count in self.num_viewpoints or sorted({1, train.video.shape[1]}):
-      views = [part.single_views() if count == 1 else part for part in (train, test)]
+      views = [part.single_views() if count == 1 else part for part in parts]
       for translated in (True, False) if self.without_translation else (True,):
-        pairs = [
-          self._pairs(encoder if translated else None, part, self.seed + i)
-          for i, part in enumerate(views)
-        ]
+        pairs = [_pairs(encoder if translated else None, part) for part in views]
         suffix = "" if translated else "_no_translation"
         result[f"{self.name}_{count}{suffix}"] = self._accuracy(*pairs)
     return result
@@ -147,20 +149,6 @@ class BinaryAlignment:
       for split in (self.train_split, self.test_split)
     )
     return self.scores(encoder, train, test)
-
-  def _pairs(
-    self, encoder: Optional[Encoder], views: ViewFeatures, seed: int
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs of the classifier, float32 `[2 N, K, ...]`, and what it should say, `[2 N]`."""
-    picture = views.video
-    if encoder is not None:
-      # Of the picture alone: the sounds of the pair have no part in it.
-      picture = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
-    inputs = [
-      np.concatenate([picture, sound], axis=-1)
-      for sound in (views.audio, self.wrong_sounds(views, seed))
-    ]
-    return np.concatenate(inputs), np.repeat(np.float32([1, 0]), len(views))
 
   def _accuracy(
     self, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
@@ -199,6 +187,16 @@ class BinaryAlignment:
     return float(np.mean(decision == (test_labels > 0)))
 
 
+def _pairs(encoder: Optional[Encoder], views: ViewFeatures) -> tuple[np.ndarray, np.ndarray]:
+  """Inputs of the classifier, float32 `[2 N, K, ...]`, and what it should say, `[2 N]`."""
+  picture = views.video
+  if encoder is not None:
+    # Of the picture alone: the sounds of the pair have no part in it.
+    picture = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
+  inputs = [np.concatenate([picture, sound], axis=-1) for sound in (views.audio, views.wrong)]
+  return np.concatenate(inputs), np.repeat(np.float32([1, 0]), len(views))
+
+
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class AVCBin(BinaryAlignment):
@@ -229,4 +227,4 @@ class AVSABin(BinaryAlignment):
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
     """The turned sounds."""
     del seed
-    return views.turned
+    return views.wrong

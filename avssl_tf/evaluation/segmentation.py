@@ -200,7 +200,7 @@ class Segmentation:
       (batch,) = dataset
     except tf.errors.InvalidArgumentError as error:
       raise ValueError(
-        f"The records in {data_dir!r} have no segmentation masks: {error.message}"
+        f"The records in {data_dir!r} cannot be read with segmentation masks: {error.message}"
       ) from error
     highest = int(tf.reduce_max(batch[types.MASK]))
     if highest >= self.num_classes:

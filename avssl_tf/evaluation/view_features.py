@@ -23,14 +23,14 @@ class ViewFeatures:
   Attributes:
     video: float32 `[N, K, D]`.
     audio: float32 `[N, K, D']`.
-    turned: float32 `[N, K, D']`, of the sound turned out of line with the picture, a clip as a
-      whole; None where nobody asked.
+    wrong: float32 `[N, K, D']`, of sounds that do not belong to the pictures: as extracted, of
+      the clip's own turned out of line, as a whole; None where nobody asked.
     labels: int64 `[N, K]`, classes of what the views show, -1 where unknown.
   """
 
   video: np.ndarray
   audio: np.ndarray
-  turned: Optional[np.ndarray]
+  wrong: Optional[np.ndarray]
   labels: np.ndarray
 
   def __len__(self) -> int:
@@ -42,7 +42,7 @@ class ViewFeatures:
     def split(array: Optional[np.ndarray]) -> Optional[np.ndarray]:
       return None if array is None else array.reshape(-1, 1, *array.shape[2:])
 
-    return ViewFeatures(*map(split, (self.video, self.audio, self.turned, self.labels)))
+    return ViewFeatures(*map(split, (self.video, self.audio, self.wrong, self.labels)))
 
 
 def extract(
@@ -84,7 +84,7 @@ def extract(
   return ViewFeatures(
     video=views(found.video_features),
     audio=views(found.audio_features),
-    turned=views(rows(True, f"turned sound of {split}").audio_features) if turned else None,
+    wrong=views(rows(True, f"turned sound of {split}").audio_features) if turned else None,
     labels=views(found.labels),
   )
 

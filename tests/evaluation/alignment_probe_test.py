@@ -7,7 +7,12 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.data import pipeline
+from avssl_tf.evaluation import features
 from avssl_tf.evaluation.alignment_probe import AlignmentProbe
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.linear_probe import LinearProbe
+from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
 from avssl_tf.training import probing
 from tests import test_base, tiny_alignment, tiny_run
@@ -56,6 +61,21 @@ class AlignmentProbeTest(test_base.TestCase):
       AlignmentProbe(label_parts=("one",))._linear(views, views, names)
     nothing = ViewFeatures(views.video, views.audio, None, np.full([60, 3], -1))
     self.assertEqual(AlignmentProbe()._linear(nothing, nothing, names), {})
+
+  def test_protocols_of_ordinary_clips_take_each_view_for_one(self):
+    encoder = Encoder.of_model(
+      tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4
+    )
+    results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}.json"), {})
+    LinearProbe(c_grid=(0.1,), windows_per_clip=2)(encoder, self.data_dir, results, "")
+    self.assertRegex(results.table(), r"(?m)^linear_video +[0-9.]+$")
+    dataset = pipeline.evaluation_dataset(self.data_dir, "test", tiny_alignment.CLIP, 3)
+    rows = features.extract(encoder, dataset)
+    self.assert_shape(rows.video_features, [24, 8])
+    self.assertAllEqual(rows.indices, np.repeat(np.arange(8), 3))
+    self.assertAllEqual(
+      rows.labels, np.concatenate([batch["view_label"].numpy().ravel() for batch in dataset])
+    )
 
   def test_records_of_another_kind(self):
     folder = tiny_run.make_data(os.path.join(self.get_temp_dir(), "planar"), 2)

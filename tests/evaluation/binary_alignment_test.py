@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -78,6 +79,23 @@ class ScoresTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "needs two clips"):
       AVCBin().wrong_sounds(self.views(1), seed=0)
 
+  def test_a_single_view_never_gets_a_sound_of_its_own_clip(self):
+    number = np.repeat(np.float32(np.arange(40))[:, np.newaxis, np.newaxis], 3, axis=1)
+    views = ViewFeatures(number, number, None, np.zeros([40, 3], np.int64))
+    seen = []
+
+    def accuracy(protocol, train, test):
+      seen.extend(part[0] for part in (train, test))
+      return 0.5
+
+    with mock.patch.object(AVCBin, "_accuracy", accuracy):
+      AVCBin(num_viewpoints=(1,), **_FAST).scores(self.encoder, views, views)
+    for inputs in seen:
+      right, wrong = np.split(inputs[:, 0], 2)
+      self.assert_shape(right, [120, 2])
+      self.assertAllEqual(right[:, 0], right[:, 1])
+      self.assertTrue(np.all(wrong[:, 0] != wrong[:, 1]))
+
   def test_without_translation_the_picture_itself_is_looked_at(self):
     # Translation that keeps nothing.
     blind = dataclasses.replace(
@@ -135,10 +153,10 @@ class ProtocolTest(test_base.TestCase):
 
   def test_turned_sound_is_turned_and_nothing_else(self):
     views = view_features.extract(self.encoder(), self.data_dir, "test", turned=True)
-    self.assert_shape(views.turned, [8, 3, 8], tf.float32)
-    self.assertGreater(np.abs(views.turned - views.audio).max(axis=-1).min(), 1e-3)
+    self.assert_shape(views.wrong, [8, 3, 8], tf.float32)
+    self.assertGreater(np.abs(views.wrong - views.audio).max(axis=-1).min(), 1e-3)
     again = view_features.extract(self.encoder(), self.data_dir, "test")
-    self.assertIsNone(again.turned)
+    self.assertIsNone(again.wrong)
     single = views.single_views()
     self.assert_shape(single.video, [24, 1, 8])
     self.assertAllEqual(single.audio[4, 0], views.audio[1, 1])
