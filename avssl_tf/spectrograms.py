@@ -91,58 +91,47 @@ class Spectrogram:
     Raises:
       ValueError: the waveform's shape is not as above, as far as it is known statically.
     """
-    return self._level(self._stft(self._checked(waveform)))
+    stft = self._stft(self._checked(waveform))
+    return tf.transpose(self._level(self._binned_power(stft), stft), [0, 2, 3, 1])
 
-  def intensity(self, waveform: tf.Tensor) -> tf.Tensor:
-    """Where the energy of each bin comes from, in a first-order sound field.
+  def with_intensity(self, waveform: tf.Tensor) -> tf.Tensor:
+    """The spectrogram of a first-order sound field, and where the energy of each bin comes from.
 
-    The active intensity Re(conj(W) Y), Re(conj(W) Z), Re(conj(W) X) over the energy, both summed
-    over the frequencies of a bin: a unit vector for a single source, near 0 for diffuse sound.
-    Magnitudes alone do not tell front from back, or left from right; its signs do.
+    The latter is the active intensity Re(conj(W) Y), Re(conj(W) Z), Re(conj(W) X) over the energy,
+    both summed over the frequencies of a bin: a unit vector for a single source, near 0 for diffuse
+    sound. Magnitudes alone do not tell front from back, or left from right; its signs do.
 
     Args:
       waveform: float `[B, samples, channels]`, the first four of them W Y Z X (ACN, SN3D).
 
     Returns:
-      float32 `[B, num_frames(samples), num_bins, 3]` (y, z, x) in -1..1; 0 where it is silent.
+      float32 `[B, num_frames(samples), num_bins, channels + 3]`: dB as of `__call__`, and
+      (y, z, x) in -1..1, which is 0 where it is silent.
 
     Raises:
       ValueError: fewer than four channels, or as `__call__`.
     """
-    return self._direction(self._stft(self._checked(waveform)))
-
-  def with_intensity(self, waveform: tf.Tensor) -> tf.Tensor:
-    """The spectrogram and the `intensity` after it, from one Fourier transform.
-
-    Args:
-      waveform: as of `intensity`.
-
-    Returns:
-      float32 `[B, num_frames(samples), num_bins, channels + 3]`.
-
-    Raises:
-      ValueError: as `intensity`.
-    """
-    stft = self._stft(self._checked(waveform))
-    return tf.concat([self._level(stft), self._direction(stft)], axis=-1)
-
-  def _level(self, stft: tf.Tensor) -> tf.Tensor:
-    """`[B, C, frames, fft_length / 2 + 1]` -> dB, `[B, frames, num_bins, C]`."""
-    spectrum = _squared(stft) if self.power == 2 else tf.math.pow(tf.math.abs(stft), self.power)
-    return tf.transpose(_to_db(self._to_bins(spectrum), self.top_db), [0, 2, 3, 1])
-
-  def _direction(self, stft: tf.Tensor) -> tf.Tensor:
-    """`[B, C, frames, fft_length / 2 + 1]` of W Y Z X -> `[B, frames, num_bins, 3]`."""
-    if stft.shape[1] is not None and stft.shape[1] < 4:
+    real, imaginary = stft = self._stft(self._checked(waveform))
+    if real.shape[1] is not None and real.shape[1] < 4:
       raise ValueError(
-        f"The waveform has {stft.shape[1]} channel(s); the direction of sound needs the four of "
+        f"The waveform has {real.shape[1]} channel(s); the direction of sound needs the four of "
         "first-order ambisonics, W Y Z X."
       )
-    pressure, velocity = stft[:, :1], stft[:, 1:4]
-    flow = tf.math.real(tf.math.conj(pressure) * velocity)
-    energy = (_squared(pressure) + tf.reduce_sum(_squared(velocity), axis=1, keepdims=True)) / 2
-    direction = tf.math.divide_no_nan(self._to_bins(flow), self._to_bins(energy))
-    return tf.transpose(direction, [0, 2, 3, 1])
+    power = self._binned_power(stft)
+    flow = real[:, :1] * real[:, 1:4] + imaginary[:, :1] * imaginary[:, 1:4]
+    energy = (power[:, :1] + tf.reduce_sum(power[:, 1:4], axis=1, keepdims=True)) / 2
+    direction = tf.math.divide_no_nan(self._to_bins(flow), energy)
+    return tf.transpose(tf.concat([self._level(power, stft), direction], axis=1), [0, 2, 3, 1])
+
+  def _binned_power(self, stft: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """Real and imaginary `[B, C, frames, fft_length / 2 + 1]` -> `[B, C, frames, num_bins]`."""
+    return self._to_bins(_squared_magnitude(*stft))
+
+  def _level(self, power: tf.Tensor, stft: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """dB, `[B, C, frames, num_bins]`."""
+    if self.power != 2:
+      power = self._to_bins(tf.math.pow(_squared_magnitude(*stft), self.power / 2))
+    return _to_db(power, self.top_db)
 
   def _checked(self, waveform: tf.Tensor) -> tf.Tensor:
     waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
@@ -155,20 +144,35 @@ class Spectrogram:
       )
     return waveform
 
-  def _stft(self, waveform: tf.Tensor) -> tf.Tensor:
-    """`[B, samples, C]` -> complex64 `[B, C, frames, fft_length / 2 + 1]`.
+  def _stft(self, waveform: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`[B, samples, C]` -> real and imaginary part, `[B, C, frames, fft_length / 2 + 1]`.
 
     Frame t is centred on sample t * hop_length; the signal is silent outside of its span.
     """
-    half = self.fft_length // 2
+    length, hop = self.fft_length, self.hop_length
     num_frames = self.num_frames(tf.shape(waveform)[1])
-    padded = tf.pad(tf.transpose(waveform, [0, 2, 1]), [[0, 0], [0, 0], [half, half]])
-    # A frame more than needed comes out where the last hop is complete.
-    stft = tf.signal.stft(padded, self.fft_length, self.hop_length, self.fft_length)
-    stft = stft[:, :, :num_frames]
+    blocks_per_frame = -(-length // hop)
+    num_samples = (num_frames + blocks_per_frame - 1) * hop
+    # A frame reaches as far as the hops that it overlaps; what there is beyond them is cut off.
+    padding = [[0, 0], [0, 0], [length // 2, blocks_per_frame * hop]]
+    padded = tf.pad(tf.transpose(waveform, [0, 2, 1]), padding)[..., :num_samples]
+    shape = tf.concat([tf.shape(padded)[:2], [-1, hop]], axis=0)
+    blocks = tf.reshape(padded, shape)
+    # Copies of whole hops: `tf.signal.frame` copies pieces of the greatest common divisor of hop
+    # and length, which is several times as slow where that is small.
+    frames = tf.concat(
+      [
+        blocks[:, :, i : i + num_frames, : length - i * hop]
+        for i in range(blocks_per_frame)
+      ],
+      axis=-1,
+    )
+    stft = tf.signal.rfft(frames * tf.signal.hann_window(length), [length])
     if waveform.shape[1] is not None:
-      stft.set_shape([None, waveform.shape[2], self.num_frames(waveform.shape[1]), half + 1])
-    return stft
+      stft.set_shape(
+        [None, waveform.shape[2], self.num_frames(waveform.shape[1]), length // 2 + 1]
+      )
+    return tf.math.real(stft), tf.math.imag(stft)
 
   def _to_bins(self, spectrum: tf.Tensor) -> tf.Tensor:
     """`[..., fft_length / 2 + 1]` -> `[..., num_bins]`."""
@@ -193,8 +197,8 @@ class Spectrogram:
     ).T
 
 
-def _squared(stft: tf.Tensor) -> tf.Tensor:
-  return tf.math.square(tf.math.real(stft)) + tf.math.square(tf.math.imag(stft))
+def _squared_magnitude(real: tf.Tensor, imaginary: tf.Tensor) -> tf.Tensor:
+  return tf.math.square(real) + tf.math.square(imaginary)
 
 
 def _to_db(power: tf.Tensor, top_db: float) -> tf.Tensor:

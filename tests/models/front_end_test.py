@@ -51,7 +51,7 @@ class FrontEndTest(test_base.TestCase):
     magnitudes = front_end.AudioFrontEnd(spectrogram)
     magnitudes.set_statistics(layer.mean, layer.std)
     self.assertAllEqual(found[..., :4], magnitudes(waveform))
-    self.assertAllEqual(found[..., 4:], spectrogram.intensity(waveform))
+    self.assertAllEqual(found[..., 4:], spectrogram.with_intensity(waveform)[..., 4:])
 
 
 if __name__ == "__main__":
