@@ -38,6 +38,27 @@ for line in json.load(sys.stdin):
     ending = str(error.code)
   print("ENDING", json.dumps([ending, output.getvalue()]), flush=True)
 """
+# Parses the files of each task, and those that follow one, as their first lines say.
+_CONFIGURATIONS = """
+import glob
+import re
+import gin
+from avssl_tf import evaluate
+from avssl_tf.evaluation import protocol
+from avssl_tf.training import configuration
+
+tasks = glob.glob("gin/evaluate/*.gin")
+followed = {}
+for path in sorted(glob.glob("gin/evaluate/scale/*.gin")):
+  with open(path, encoding="utf-8") as f:
+    text = f.read()
+  assert f"--gin_file={path}" in text, path
+  followed[path] = f"gin/evaluate/{re.search('--task=([a-z_]+)', text)[1]}.gin"
+for files in [[path] for path in tasks] + [[task, path] for path, task in followed.items()]:
+  configuration.parse(files)
+  configuration.check_complete(protocol.evaluate)
+  print(files[-1], type(gin.get_bindings("evaluate")["protocol"]).__name__)
+"""
 _SMALL = ("--gin_param=batch_size=8",)
 
 
@@ -203,6 +224,19 @@ class CommandTest(tiny_run.TestCase):
 def _files(folder):
   """Paths of all files in a folder."""
   return sorted(os.path.join(d, name) for d, _, names in os.walk(folder) for name in names)
+
+
+class ConfigurationsTest(unittest.TestCase):
+
+  def test_every_configuration_is_sound(self):
+    found = subprocess.run(
+      [sys.executable, "-c", _CONFIGURATIONS],
+      cwd=source_tree.ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    self.assertEqual(found.returncode, 0, found.stderr[-2000:])
+    self.assertIn("gin/evaluate/scale/yt360.gin Segmentation\n", found.stdout)
+    folder = source_tree.ROOT / "gin" / "evaluate"
+    self.assertEqual(len(found.stdout.splitlines()), len(list(folder.glob("**/*.gin"))))
 
 
 if __name__ == "__main__":

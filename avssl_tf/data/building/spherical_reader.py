@@ -10,6 +10,7 @@ import numpy as np
 
 from avssl_tf import types
 from avssl_tf.data import media
+from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.clips import EQUIRECTANGULAR, Content, PlannedClip
 from avssl_tf.data.media import MediaError
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
@@ -36,7 +37,8 @@ class SphericalReader:
   """Reads clips of 360° video files.
 
   The sound is that of the video file or, where videos lie in a folder called `video` and there is
-  one called `audio` beside it, that of the file of the same name there.
+  one called `audio` beside it, that of the file of the same name there. Where there is one called
+  `segmentation`, the folder of the same name in it has segmentation maps.
 
   Attributes:
     frame_rate_hz: rate that frames are taken at.
@@ -78,7 +80,7 @@ class SphericalReader:
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
-    frames = timestamps_us = waveform = None
+    frames = timestamps_us = waveform = masks = None
     # The same file for both keeps picture and sound at the same instants.
     paths = [self._path_of(clip.path, modality) for modality in modalities]
     together = len(set(paths)) == 1
@@ -97,9 +99,10 @@ class SphericalReader:
       )
       if read.frames is not None:
         frames, timestamps_us = self._equirectangular(read.frames), read.timestamps_us
+        masks = self._masks(clip, timestamps_us)
       if read.waveform is not None:
         waveform = self.to_acn(read.waveform)
-    return Content(frames, timestamps_us, waveform, projection=self.projection)
+    return Content(frames, timestamps_us, waveform, projection=self.projection, masks=masks)
 
   def to_acn(self, waveform: np.ndarray) -> np.ndarray:
     """First-order ambisonics, ACN/SN3D, of the sound of a file.
@@ -126,15 +129,19 @@ class SphericalReader:
     # The weights of FuMa keep W 3 dB below those of SN3D.
     return np.ascontiguousarray(field / max(1.0, np.abs(field).max()), np.float32)
 
+  def _masks(self, clip: PlannedClip, timestamps_us: np.ndarray) -> Optional[np.ndarray]:
+    folder = _folder_beside(clip.path, "segmentation")
+    if folder is None:
+      return None
+    stem = os.path.splitext(os.path.basename(clip.path))[0]
+    time_sec = (clip.start_us + timestamps_us) / 1e6
+    return segmentation_maps.read(os.path.join(folder, stem), time_sec, self.height)
+
   def _path_of(self, path: str, modality: str) -> str:
-    if modality == types.VIDEO:
+    sounds = _folder_beside(path, "audio")
+    if modality == types.VIDEO or sounds is None:
       return path
-    folder, name = os.path.split(path)
-    parent, kind = os.path.split(folder)
-    sounds = os.path.join(parent, "audio")
-    if kind != "video" or not os.path.isdir(sounds):
-      return path
-    stem = os.path.splitext(name)[0]
+    stem = os.path.splitext(os.path.basename(path))[0]
     extensions = sorted(AUDIO_EXTENSIONS | VIDEO_EXTENSIONS)
     candidates = [os.path.join(sounds, stem + extension) for extension in extensions]
     found = [candidate for candidate in candidates if os.path.exists(candidate)]
@@ -176,6 +183,13 @@ class SphericalReader:
     # Files of nearly 2:1, such as 1920 x 968.
     size = (2 * self.height, self.height)
     return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def _folder_beside(path: str, name: str) -> Optional[str]:
+  """The folder `name` beside the folder `video` that a file lies in, if there is one."""
+  parent, kind = os.path.split(os.path.dirname(path))
+  folder = os.path.join(parent, name)
+  return folder if kind == "video" and os.path.isdir(folder) else None
 
 
 def _check_shape(height: int, width: int) -> None:

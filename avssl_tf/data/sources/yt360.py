@@ -8,6 +8,7 @@ train.txt, test.txt                     ids of videos, one a line
 segments.txt                            `<youtube id> <start>,<start>,...` in seconds, one a line
 video/<youtube id>-<start>.mp4          pictures of 10 s
 audio/<youtube id>-<start>.m4a          their sound, 4 channels (or in the video file itself)
+segmentation/<youtube id>-<start>/      optional: things-0000.png, stuff-0000.png, four a second
 ```
 The lists may lie in `input_dir` or in its folder `lists`. Many of the videos are gone for good:
 segments without a file are listed among the failures, and `--max_failure_rate` of
@@ -24,7 +25,8 @@ from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
 LAYOUT = """  train.txt, test.txt  (or in lists/; ids of videos, one a line)
   segments.txt  (<youtube id> <start>,<start>,... in seconds, a line a video)
   video/<youtube id>-<start>.mp4
-  audio/<youtube id>-<start>.m4a  (or the sound in the video file)"""
+  audio/<youtube id>-<start>.m4a  (or the sound in the video file)
+  segmentation/<youtube id>-<start>/things-0000.png, stuff-0000.png  (optional)"""
 _SPLITS = ("train", "test")
 
 

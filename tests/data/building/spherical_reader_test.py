@@ -11,6 +11,7 @@ from avssl_tf.data.clips import PlannedClip
 from avssl_tf.data.media import MediaError
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, source_tree, test_base
+from tests.data.building import segmentation_maps_test
 
 _BOTH = ("video", "audio")
 _FIELD = os.path.join(str(source_tree.ROOT), "tests", "testdata", "foa_acn_sn3d_48k.wav")
@@ -76,6 +77,23 @@ class SphericalReaderTest(test_base.TestCase):
     self.assertLen(content.frames, 12)
     self.assertAllClose(content.waveform, self.field[:72000], atol=1e-4)
     self.assertIsNone(self.read(reader, path, ("video",)).waveform)
+
+  def test_segmentation_maps_in_a_folder_beside_the_videos(self):
+    path = self.write("video/abc-3.mkv", self.field, _pictures())
+    reader = self.reader()
+    self.assertIsNone(self.read(reader, path).masks)
+    folder = os.path.join(os.path.dirname(path), "..", "segmentation", "abc-3")
+    for number in range(8):
+      segmentation_maps_test.write_map(folder, "things", number, np.full([16, 32], 80))
+      # Sky, and a wall from second 1.2 of the file on.
+      stuff = np.full([16, 32], 40 if number < 5 else 52)
+      segmentation_maps_test.write_map(folder, "stuff", number, stuff)
+    clip = PlannedClip(0, "train", path, "name", (), 500_000, 2_000_000)
+    content = reader.read(clip, _BOTH)
+    self.assert_shape(content.masks, [12, 64, 128], np.uint8)
+    # Frames at 0.5, 0.625 ... of the file.
+    self.assertAllEqual(content.masks[:, 5, 7], [16] * 6 + [17] * 6)
+    self.assertIsNone(reader.read(clip, ("audio",)).masks)
 
   def test_orders_of_channels(self):
     w, y, z, x = self.field.T
