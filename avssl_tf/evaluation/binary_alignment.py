@@ -22,6 +22,8 @@ from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
 from avssl_tf.types import AUDIO
 
+# Of features that are the same for all.
+_MIN_STD = 1e-6
 _CLASSIFIER_BATCH = 256
 
 
@@ -158,11 +160,9 @@ class BinaryAlignment:
     rows = inputs.reshape(-1, inputs.shape[-1])
     steps = self.num_epochs * -(-len(rows) // _CLASSIFIER_BATCH)
     tf.keras.utils.set_random_seed(self.seed)
-    normalization = tf.keras.layers.Normalization()
-    normalization.adapt(rows, batch_size=len(rows))
+    mean, std = rows.mean(axis=0), np.maximum(rows.std(axis=0), _MIN_STD)
     classifier = tf.keras.Sequential(
       [
-        normalization,
         tf.keras.layers.Dense(self.hidden_units, activation="relu"),
         tf.keras.layers.Dropout(self.dropout),
         tf.keras.layers.Dense(1),
@@ -175,14 +175,14 @@ class BinaryAlignment:
       tf.keras.losses.BinaryCrossentropy(from_logits=True),
     )
     classifier.fit(
-      rows,
+      (rows - mean) / std,
       np.repeat(labels, count),
       batch_size=_CLASSIFIER_BATCH,
       epochs=self.num_epochs,
       verbose=0,
     )
     flat = test_inputs.reshape(-1, test_inputs.shape[-1])
-    logits = classifier.predict(flat, batch_size=len(flat), verbose=0)
+    logits = classifier((flat - mean) / std).numpy()
     decision = logits.reshape(-1, test_inputs.shape[1]).mean(axis=1) > 0
     return float(np.mean(decision == (test_labels > 0)))
 
