@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Draws where the sound of an ambisonic recording comes from, and prints it as numbers.
+
+  python tools/draw_sound_field.py --input=recording.wav --output=field.png
+
+Reads the sound of any file with first-order ambisonics. The recording can be turned before it is
+looked at, as a scene would be: --yaw_deg to the left, --pitch_deg up, --roll_deg lifts the left
+side. Where another --channel_order makes the directions right, the file is in that one.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+import numpy as np
+from absl import app, flags
+
+from avssl_tf import types
+from avssl_tf.data import media
+from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, SphericalReader
+from avssl_tf.report import sound_field_picture
+from avssl_tf.spatial import ambisonics, directions
+from avssl_tf.training import terminal
+
+FLAGS = flags.FLAGS
+
+_PICTURES = (".png", ".jpg", ".pdf", ".svg")
+_SAMPLE_RATE_HZ = 48000
+
+
+def read(path: str, channel_order: str) -> np.ndarray:
+  """The sound of a file: float32 `[samples, 4]`, ACN/SN3D, 48 kHz.
+
+  Raises:
+    MediaError: no sound, or no first-order ambisonics in that order.
+  """
+  duration_sec = media.probe(path, (types.AUDIO,)).duration_sec
+  found = media.read_clip(
+    path,
+    0.0,
+    duration_sec,
+    sample_rate_hz=_SAMPLE_RATE_HZ,
+    num_channels=None,
+    modalities=(types.AUDIO,),
+  )
+  reader = SphericalReader(sample_rate_hz=_SAMPLE_RATE_HZ, channel_order=channel_order)
+  return reader.to_acn(found.waveform)
+
+
+def main(argv: list[str]) -> None:
+  """Reads, turns, measures, draws and prints."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+  terminal.quiet_libraries()
+  try:
+    folder = os.path.dirname(os.path.abspath(FLAGS.output))
+    if not FLAGS.output.endswith(_PICTURES) or not os.path.isdir(folder):
+      raise ValueError(
+        f"--output={FLAGS.output}: expected a file in a folder that is there, ending in "
+        f"{', '.join(_PICTURES)}."
+      )
+    if not os.path.exists(FLAGS.input):
+      raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
+    try:
+      field = read(FLAGS.input, FLAGS.channel_order)
+    except media.MediaError as error:
+      raise ValueError(f"--input={FLAGS.input}: {error}.") from error
+    angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
+    field = ambisonics.rotate(field, directions.rotation(*angles)).numpy()
+    parts = sound_field_picture.measure(field, _SAMPLE_RATE_HZ, FLAGS.num_parts)
+    title = os.path.basename(FLAGS.input)
+    if np.any(angles):
+      title += (
+        f", turned by {FLAGS.yaw_deg:g}° (yaw), {FLAGS.pitch_deg:g}° (pitch), "
+        f"{FLAGS.roll_deg:g}° (roll)"
+      )
+    sound_field_picture.draw(parts, title, FLAGS.output)
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="draw_sound_field")
+  print(sound_field_picture.table(parts))
+  print(f"Drawn: {FLAGS.output}")
+
+
+def define_flags() -> None:
+  """Defines the flags of this command; not at import, where they would meet those of others."""
+  flags.DEFINE_string("input", None, "Sound or video file with first-order ambisonics.")
+  flags.DEFINE_string("output", "field.png", "Picture to draw.")
+  flags.DEFINE_enum("channel_order", "acn", CHANNEL_ORDERS, "Order of the file's channels.")
+  flags.DEFINE_integer("num_parts", 6, "Equal parts of the recording, a map each.", 1)
+  for name, what in (("yaw", "to the left"), ("pitch", "up"), ("roll", "lifting the left side")):
+    flags.DEFINE_float(f"{name}_deg", 0.0, f"Turns the recording {what} first.")
+  flags.mark_flag_as_required("input")
+
+
+if __name__ == "__main__":
+  define_flags()
+  app.run(main)
