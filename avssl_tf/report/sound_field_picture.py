@@ -94,7 +94,8 @@ def _decibels(power: float) -> float:
 def table(parts: Sequence[Part]) -> str:
   """The parts, a line each."""
   names = "".join(f"{name:>7}" for name, _, _ in DIRECTIONS)
-  lines = [f"{'sec':>13} {'W, dB':>7} {'azimuth':>8} {'elevation':>10} {'above mean':>11}   {names}"]
+  heading = f"{'sec':>13} {'W, dB':>7} {'azimuth':>8} {'elevation':>10} {'above mean':>11}   "
+  lines = [heading + names]
   for part in parts:
     times = f"{part.start_sec:6.2f}-{part.end_sec:6.2f}"
     if part.level_db <= SILENT_DB:
