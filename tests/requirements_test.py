@@ -11,6 +11,7 @@ IMPORT_NAMES = {
   "absl-py": "absl",
   "gin-config": "gin",
   "opencv-python-headless": "cv2",
+  "pot": "ot",
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",
 }
@@ -51,7 +52,9 @@ class RequirementsTest(unittest.TestCase):
       text = (source_tree.ROOT / file).read_text(encoding="utf-8")
       for line in text.splitlines():
         if line and not line.startswith("#") and line != "-r requirements.txt":
-          self.assertRegex(line, r'^[a-z0-9-]+==[0-9.]+(; python_version (<|>=) "3\.1[01]")?$')
+          self.assertRegex(
+            line, r'^[a-z0-9-]+==[0-9.]+(post[0-9]+)?(; python_version (<|>=) "3\.1[01]")?$'
+          )
 
 
 if __name__ == "__main__":
