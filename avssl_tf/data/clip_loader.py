@@ -20,6 +20,7 @@ from avssl_tf import types
 from avssl_tf.data import audio_ops, draws, frame_ops, viewpoints
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import StoredClip
+from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.types import Tensor
 
 # Positions of a clip's random numbers in its vector of uniform draws.
@@ -35,7 +36,9 @@ _UNKNOWN_CLASS = 255
 
 def num_uniforms(clip: ClipSpec) -> int:
   """Random numbers that `random_example` takes."""
-  return _CROP.stop + (0 if clip.viewpoints is None else 1 + clip.viewpoints.num_uniforms)
+  if clip.viewpoints is None:
+    return _CROP.stop + int(clip.panorama)
+  return _VIEWPOINTS.start + clip.viewpoints.num_uniforms
 
 
 def random_example(
@@ -53,17 +56,20 @@ def random_example(
     `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
     float32 `[samples, channels]`, as far as they are stored. With viewpoints, both have an axis
     of K before the others, and there are `DIRECTION` and `FIELD_OF_VIEW`, float32 `[K, 2]`, and
-    `VIEW_LABEL`, int64 `[K]`.
+    `VIEW_LABEL`, int64 `[K]`. Frames of a panorama are `[num_frames, frame_size, 2 * frame_size,
+    3]`.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
   """
   last_audio, last_video = _last_starts(stored, clip)
-  example, views = {}, None
+  example, views, columns = {}, None, None
   if clip.viewpoints is not None:
     views = viewpoints.draw(
       clip.viewpoints, uniforms[_VIEWPOINTS], flip=augmentation is not None
     )
+  if clip.panorama and augmentation is not None and augmentation.turn_scene:
+    columns = draws.uniform_integer(uniforms[_YAW], 0, 2 * clip.frame_size - 1)
   low, high = 0, last_video
   if last_audio is not None:
     audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
@@ -72,6 +78,8 @@ def random_example(
       volume = _between(augmentation.volume, uniforms[_VOLUME])
       waveform = audio_ops.scale_volume(waveform, volume)
     turn = augmentation is not None and augmentation.turn_sound
+    if columns is not None:
+      waveform = _turned_field(waveform, columns / (2 * clip.frame_size))
     example[types.AUDIO] = _heard(waveform, views, uniforms, turn)
     if last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
@@ -80,6 +88,8 @@ def random_example(
     encoded = _cut_frames(stored, clip, video_start)
     if views is not None:
       example.update(_views(stored, encoded, clip, video_start, views, augmentation, uniforms))
+    elif clip.panorama:
+      example[types.VIDEO] = _panorama(encoded, clip, columns, augmentation, uniforms)
     elif augmentation is None:
       example[types.VIDEO] = _center(encoded, clip)
     else:
@@ -128,10 +138,12 @@ def even_example(
     else:
       video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
     encoded = _cut_frames(stored, clip, video_start)
-    if views is None:
-      example[types.VIDEO] = _center(encoded, clip)
-    else:
+    if views is not None:
       example.update(_views(stored, encoded, clip, video_start, views, None, uniforms))
+    elif clip.panorama:
+      example[types.VIDEO] = _panorama(encoded, clip, None, None, uniforms)
+    else:
+      example[types.VIDEO] = _center(encoded, clip)
   return example
 
 
@@ -258,6 +270,36 @@ def _mask(
   classes = tf.io.decode_png(masks[place], channels=1)[..., 0]
   seen = tf.cast(viewpoints.classes_in_view(classes, views, clip.frame_size), tf.int64)
   return tf.where(seen == _UNKNOWN_CLASS, tf.constant(-1, tf.int64), seen)
+
+
+def _panorama(
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  columns: Optional[Tensor],
+  augmentation: Optional[Augmentation],
+  uniforms: Tensor,
+) -> Tensor:
+  """The whole frames, turned to the left by so many columns: uint8 `[T, size, 2 size, 3]`."""
+  size = [clip.frame_size, 2 * clip.frame_size]
+  frames = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
+  frames = tf.cond(
+    tf.reduce_all(tf.shape(frames)[1:3] == size),
+    lambda: frames,
+    # The mean over the pixels that one pixel covers: plain sampling would skip some.
+    lambda: frame_ops.to_uint8(tf.image.resize(frames, size, "area")),
+  )
+  frames = tf.ensure_shape(frames, [clip.num_frames, *size, 3])
+  if columns is not None:
+    frames = tf.roll(frames, -columns, axis=2)
+  if augmentation is None:
+    return frames
+  return frame_ops.to_uint8(_color_jitter(tf.cast(frames, tf.float32), augmentation, uniforms))
+
+
+def _turned_field(waveform: Tensor, turns: Tensor) -> Tensor:
+  """A sound field turned to the left by a share of the full circle."""
+  yaw_rad = tf.cast(2.0 * math.pi * turns, tf.float32)
+  return ambisonics.rotate(waveform, directions.rotation(yaw_rad))
 
 
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:

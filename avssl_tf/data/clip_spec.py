@@ -16,7 +16,7 @@ class ClipSpec:
   Attributes:
     num_frames: number of frames.
     frame_rate_hz: rate of the frames; the nearest stored ones are taken.
-    frame_size: height and width of the frames, in pixels.
+    frame_size: height and width of the frames, in pixels; of a panorama, its height.
     audio_sec: duration of the sound.
     max_offset_sec: how far the centre of the frames' window may be from that of the sound's
       in training. In evaluation they coincide where the clip's ends allow.
@@ -27,6 +27,8 @@ class ClipSpec:
     viewpoints: of 360° clips, how to choose the views that stand for a clip; None for ordinary
       ones.
     masks: of 360° clips, whether the class of each pixel of the middle frame is wanted as well.
+    panorama: of 360° clips, whether their equirectangular frames and their sound field are wanted
+      as they are, in place of viewpoints.
   """
 
   num_frames: int = 8
@@ -38,6 +40,7 @@ class ClipSpec:
   repeat_frames: bool = False
   viewpoints: Optional[ViewpointSpec] = None
   masks: bool = False
+  panorama: bool = False
 
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):
@@ -47,6 +50,11 @@ class ClipSpec:
       raise ValueError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
     if self.masks and self.viewpoints is None:
       raise ValueError("ClipSpec.masks are of 360° clips: set ClipSpec.viewpoints as well.")
+    if self.panorama and self.viewpoints is not None:
+      raise ValueError(
+        "ClipSpec.panorama and ClipSpec.viewpoints are both set: a clip is seen either whole or "
+        "from viewpoints. Leave one of them out."
+      )
 
   @property
   def video_sec(self) -> float:
@@ -80,6 +88,8 @@ class Augmentation:
     volume: bounds of the factor of the sound.
     turn_sound: of 360° clips, whether the sound is turned to the left by any angle, out of line
       with the picture, so that nothing of direction can be learnt.
+    turn_scene: of panoramas, whether picture and sound are turned to the left together, by any
+      angle of whole columns of pixels. Nothing else is changed in them but colours and volume.
   """
 
   crop_area: tuple[float, float] = (0.08, 1.0)
@@ -91,6 +101,7 @@ class Augmentation:
   hue: float = 0.2
   volume: tuple[float, float] = (0.9, 1.1)
   turn_sound: bool = False
+  turn_scene: bool = False
 
   def __post_init__(self):
     limits = {"flip_probability": 1, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}

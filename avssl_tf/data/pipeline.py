@@ -146,15 +146,18 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
   if batch_size < 1:
     raise ValueError(f"batch_size is {batch_size}; expected 1 or more.")
   reader = RecordReader(data_dir, split)
-  if clip.viewpoints is None and reader.info.projection is not None:
+  spherical = clip.viewpoints is not None or clip.panorama
+  if not spherical and reader.info.projection is not None:
     raise ValueError(
       f"The records in {data_dir!r} show all directions ({reader.info.projection}): set "
-      "ClipSpec.viewpoints = @ViewpointSpec(), or train on ordinary clips."
+      "ClipSpec.viewpoints = @ViewpointSpec() or ClipSpec.panorama = True, or train on ordinary "
+      "clips."
     )
-  if clip.viewpoints is not None and reader.info.projection is None:
+  if spherical and reader.info.projection is None:
+    name = "panorama" if clip.panorama else "viewpoints"
     raise ValueError(
-      f"The records in {data_dir!r} are of ordinary video, and ClipSpec.viewpoints asks for views "
-      "of 360° clips: leave it out, or build 360° records."
+      f"The records in {data_dir!r} are of ordinary video, and ClipSpec.{name} asks for 360° "
+      "clips: leave it out, or build 360° records."
     )
   duration_sec = reader.info.clip_duration_sec
   for modality in reader.info.modalities:

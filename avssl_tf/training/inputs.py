@@ -106,9 +106,9 @@ class TrainingData:
 
 def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> types.Batch:
   """Two black and silent clips, which give a network its variables."""
-  size = clip.frame_size
+  size = [clip.frame_size, clip.frame_size * (2 if clip.panorama else 1)]
   clips = [2] if clip.viewpoints is None else [2, clip.viewpoints.num_viewpoints]
   return {
-    types.VIDEO: tf.zeros([*clips, clip.num_frames, size, size, 3], tf.uint8),
+    types.VIDEO: tf.zeros([*clips, clip.num_frames, *size, 3], tf.uint8),
     types.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
   }

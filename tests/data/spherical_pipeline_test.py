@@ -24,6 +24,11 @@ _CLIP = ClipSpec(
   num_frames=8, frame_rate_hz=8.0, frame_size=24, audio_sec=1.2, max_offset_sec=0.1,
   sample_rate_hz=8000, viewpoints=_SPEC,
 )  # fmt: skip
+_PANORAMA = ClipSpec(
+  num_frames=4, frame_rate_hz=8.0, frame_size=64, audio_sec=0.5, max_offset_sec=0.0,
+  sample_rate_hz=8000, panorama=True,
+)  # fmt: skip
+_AS_IT_IS = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, volume=(1.0, 1.0))
 _WORLD = SphericalWorld(num_train=6, num_test=2)
 
 
@@ -191,12 +196,59 @@ class SphericalPipelineTest(test_base.TestCase):
       atol=1e-5,
     )
 
+  def test_panoramas_are_the_clips_as_they_are(self):
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
+    self.assert_shape(batch[types.VIDEO], [6, 4, 64, 128, 3], tf.uint8)
+    self.assert_shape(batch[types.AUDIO], [6, 4000, 4], tf.float32)
+    self.assertNotIn(types.DIRECTION, batch)
+    for index in range(6):
+      clip = _WORLD.clip("train", index)
+      self.assertAllClose(batch[types.AUDIO][index], clip.waveform[4000:8000], atol=1e-6)
+      # Frames 4 to 7: the window has the same middle. What differs is JPEG.
+      difference = np.abs(batch[types.VIDEO][index].numpy().astype(int) - clip.frames[4:8])
+      self.assertLess(np.mean(difference), 8)
+    small = dataclasses.replace(_PANORAMA, frame_size=16)
+    (found,) = pipeline.evaluation_dataset(self.data_dir, "train", small, 6)
+    blocks = batch[types.VIDEO].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
+    self.assertAllClose(found[types.VIDEO], blocks, atol=1.0)
+
+  def test_scenes_are_turned_as_a_whole(self):
+    plain, turned = (
+      next(
+        iter(
+          pipeline.training_dataset(
+            self.data_dir, "train", _PANORAMA, augmentation, batch_size=4, seed=3
+          )
+        )
+      )
+      for augmentation in (
+        Augmentation(**_AS_IT_IS), Augmentation(**_AS_IT_IS, turn_scene=True)
+      )
+    )  # fmt: skip
+    columns = []
+    for index in range(4):
+      before, after = (batch[types.VIDEO][index].numpy() for batch in (plain, turned))
+      matches = [n for n in range(128) if np.array_equal(np.roll(before, -n, axis=2), after)]
+      self.assertLen(matches, 1)
+      columns += matches
+      # What was in front is as many columns to the left.
+      yaw_rad = tf.constant(2 * np.pi * matches[0] / 128, tf.float32)
+      expected = ambisonics.rotate(plain[types.AUDIO][index], directions.rotation(yaw_rad))
+      self.assertAllClose(turned[types.AUDIO][index], expected, atol=1e-5)
+    self.assertGreater(len(set(columns)), 1)
+
+  def test_clips_are_whole_or_seen_from_viewpoints(self):
+    with self.assertRaisesRegex(ValueError, "panorama and ClipSpec.viewpoints are both set"):
+      dataclasses.replace(_CLIP, panorama=True)
+
   def test_records_and_clip_spec_must_go_together(self):
     ordinary = _build(PlanarWorld(num_train=4, num_test=1))
     with self.assertRaisesRegex(ValueError, "are of ordinary video, and ClipSpec.viewpoints asks"):
       pipeline.evaluation_dataset(ordinary, "train", _CLIP, 2)
     with self.assertRaisesRegex(ValueError, "show all directions .equirectangular.: set ClipSpec"):
       pipeline.evaluation_dataset(self.data_dir, "train", ClipSpec(audio_sec=1.0), 2)
+    with self.assertRaisesRegex(ValueError, "are of ordinary video, and ClipSpec.panorama asks"):
+      pipeline.evaluation_dataset(ordinary, "train", _PANORAMA, 2)
 
 
 if __name__ == "__main__":
