@@ -14,12 +14,16 @@ from avssl_tf import models, spectrograms
 from avssl_tf.models import (
   alignment_model,
   audio_net,
+  audio_unet,
   av_model,
   convolution,
   fpn,
   front_end,
+  localizers,
+  panorama_net,
   projection,
   r2plus1d,
+  spatial_unet,
   translation,
 )
 from tests import test_base
@@ -71,6 +75,18 @@ def _alignment_model():
   )
 
 
+def _spatial_unet():
+  return spatial_unet.SpatialUNet(
+    front_end.VideoFrontEnd(),
+    panorama_net.PanoramaNet((4, 5), (2, 2)),
+    localizers.AttentionLocalizer,
+    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
+    num_tracks=2,
+    frame_length=64,
+    hop_length=32,
+  )
+
+
 _FLOAT = tf.float32
 _PYRAMID_MAPS = {
   "conv2x": ((2, 4, 8, 8, 3), _FLOAT),
@@ -78,6 +94,7 @@ _PYRAMID_MAPS = {
   "conv4x": ((2, 2, 4, 4, 5), _FLOAT),
   "conv5x": ((2, 1, 2, 2, 6), _FLOAT),
 }
+_SOUND_AND_MAPS = {"audio": ((2, 2, 6), _FLOAT), "video": ((2, 2, 4, 8, 3), _FLOAT)}
 _MAP_3D = ((2, 4, 6, 6, 3), _FLOAT)
 _MAP_2D = ((2, 8, 10, 3), _FLOAT)
 _FRAMES = ((2, 4, 16, 16, 3), tf.uint8)
@@ -118,6 +135,26 @@ _LAYERS = {
   fpn.TimePool: (fpn.TimePool, _MAP_3D, ()),
   fpn.FeaturePyramid: (
     lambda: fpn.FeaturePyramid(5, pyramid_dim=4, head_dim=4, num_groups=2), _PYRAMID_MAPS, None,
+  ),
+  audio_unet.AudioUNet: (
+    lambda: audio_unet.AudioUNet(2, (3, 4, 5)), ((2, 9, 17), _FLOAT), None,
+  ),
+  panorama_net.PanoramaConv: (
+    lambda: panorama_net.PanoramaConv(4, 2), ((2, 8, 16, 3), _FLOAT), (),
+  ),
+  panorama_net.PanoramaNet: (
+    lambda: panorama_net.PanoramaNet((4, 5), (2, 2)), ((2, 2, 8, 16, 3), _FLOAT), None,
+  ),
+  localizers.AttentionLocalizer: (
+    lambda: localizers.AttentionLocalizer(2, key_dim=4), _SOUND_AND_MAPS, None,
+  ),
+  localizers.DenseLocalizer: (
+    lambda: localizers.DenseLocalizer(2, (3, 4), 5, (6,)), _SOUND_AND_MAPS, None,
+  ),
+  spatial_unet.SpatialUNet: (
+    _spatial_unet,
+    {"video": ((2, 2, 16, 32, 3), tf.uint8), "audio": ((2, 500, 4), _FLOAT)},
+    None,
   ),
   alignment_model.AlignmentModel: (
     _alignment_model,

@@ -1,0 +1,164 @@
+"""Tests of the network that generates sound fields, and of its parts."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
+from avssl_tf.spatial import ambisonics, directions
+from tests import test_base
+
+
+def _network(localizer=localizers.AttentionLocalizer, **settings):
+  return spatial_unet.SpatialUNet(
+    front_end.VideoFrontEnd(),
+    panorama_net.PanoramaNet((4, 5), (2, 2)),
+    localizer,
+    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
+    num_tracks=3,
+    frame_length=64,
+    hop_length=32,
+    **settings,
+  )
+
+
+class AudioUNetTest(test_base.TestCase):
+
+  def test_masks_have_the_shape_of_the_spectrogram(self):
+    net = audio_unet.AudioUNet(num_tracks=2, widths=(3, 4, 5))
+    self.assertEqual(net.time_factor, 4)
+    for frames, bins in ((8, 16), (9, 17), (1, 5)):
+      found = net(tf.constant(self.rng.normal(size=[2, frames, bins]), tf.float32))
+      self.assert_shape(found["masks"], [2, frames, bins, 2], tf.float32)
+      self.assertAllInRange(found["masks"], 0.0, 1.0)
+      self.assert_shape(found["features"], [2, -(-frames // 4), 10], tf.float32)
+
+  def test_bad_sizes(self):
+    with self.assertRaisesRegex(ValueError, "0 tracks and 4 levels"):
+      audio_unet.AudioUNet(num_tracks=0)
+    with self.assertRaisesRegex(ValueError, "8 tracks and 1 levels"):
+      audio_unet.AudioUNet(widths=(3,))
+
+
+class PanoramaNetTest(test_base.TestCase):
+
+  def test_turned_frames_give_turned_maps(self):
+    net = panorama_net.PanoramaNet((4, 5), (2, 2))
+    frames = tf.constant(self.rng.normal(size=[2, 3, 16, 32, 3]), tf.float32)
+    maps = net(frames)
+    self.assert_shape(maps, [2, 3, 4, 8, 5], tf.float32)
+    for shift in (1, 5):
+      turned = net(tf.roll(frames, 4 * shift, axis=3))
+      self.assertAllClose(turned, tf.roll(maps, shift, axis=3), atol=1e-5)
+
+  def test_beyond_a_pole_lies_the_other_side(self):
+    x = tf.reshape(tf.range(16.0), [1, 2, 8, 1])
+    wrapped = panorama_net.wrap(x)[0, :, :, 0]
+    self.assertAllEqual(wrapped[1], [7, 0, 1, 2, 3, 4, 5, 6, 7, 0])
+    self.assertAllEqual(wrapped[0], [3, 4, 5, 6, 7, 0, 1, 2, 3, 4])
+    self.assertAllEqual(wrapped[3], [11, 12, 13, 14, 15, 8, 9, 10, 11, 12])
+
+  def test_bad_sizes(self):
+    with self.assertRaisesRegex(ValueError, "2 widths and 1 strides"):
+      panorama_net.PanoramaNet((4, 5), (2,))
+
+
+class AttentionLocalizerTest(test_base.TestCase):
+
+  def test_looks_where_the_map_answers(self):
+    layer = localizers.AttentionLocalizer(num_tracks=2, key_dim=2)
+    picture = np.zeros([1, 1, 6, 12, 2], np.float32)
+    picture[0, 0, 1, 2, 0] = 1.0  # What the first track looks for,
+    picture[0, 0, 4, 9, 1] = 1.0  # and the second one.
+    sound = np.ones([1, 1, 1], np.float32)
+    features = {"audio": sound, "video": picture}
+    layer(features)
+    layer.query.set_weights([np.float32([[100, 0, 0, 100]]), np.zeros(4, np.float32)])
+    layer.key.set_weights([np.eye(2, dtype=np.float32), np.zeros(2, np.float32)])
+    layer.gain.set_weights([np.zeros([1, 2], np.float32), np.float32([np.log(np.e - 1)] * 2)])
+    found = layer(features)
+    self.assert_shape(found, [1, 1, 2, 3], tf.float32)
+    azimuth, elevation = ambisonics.pixel_directions(6, 12)
+    for track, place in enumerate([(1, 2), (4, 9)]):
+      x, y, z = directions.unit_vectors(azimuth[place], elevation[place]).numpy()
+      self.assertAllClose(found[0, 0, track], [y, z, x], atol=1e-4)
+
+  def test_who_knows_nothing_looks_everywhere(self):
+    layer = localizers.AttentionLocalizer(num_tracks=1)
+    features = {"audio": tf.zeros([1, 1, 4]), "video": tf.zeros([1, 1, 16, 32, 3])}
+    found = layer(features)
+    shares = layer.attention(features)
+    self.assertAllClose(tf.reduce_sum(shares), 1.0)
+    # By area: as much within 30° of the horizon as beyond.
+    self.assertAllClose(tf.reduce_sum(shares[0, 0, 0, 5:11]), 0.55, atol=0.02)
+    self.assertAllClose(found, tf.zeros([1, 1, 1, 3]), atol=1e-6)
+
+
+class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
+
+  def batch(self, size=2, frames=2, samples=500):
+    return {
+      "audio": tf.constant(self.rng.normal(0, 0.1, [size, samples, 4]), tf.float32),
+      "video": tf.constant(self.rng.integers(0, 256, [size, frames, 16, 32, 3]), tf.uint8),
+    }
+
+  @parameterized.parameters(localizers.AttentionLocalizer, localizers.DenseLocalizer)
+  def test_field_of_the_whole_recording(self, localizer):
+    network, batch = _network(localizer), self.batch()
+    self.assert_shape(network(batch), [2, 3, 17, 33], tf.float32)
+    field = network.generate(batch)
+    self.assert_shape(field, [2, 500, 4], tf.float32)
+    self.assertAllEqual(field[..., 0], batch["audio"][..., 0])
+    # Of the other channels nothing is seen.
+    mono = {**batch, "audio": batch["audio"][..., :1]}
+    self.assertAllClose(network.generate(mono), field, atol=1e-6)
+
+  @parameterized.parameters(True, False)
+  def test_a_turned_picture_turns_the_field(self, masks):
+    network, batch = _network(masks=masks), self.batch()
+    field = network.generate(batch)
+    columns = 12  # A multiple of the stride, to the left.
+    turned = {**batch, "video": tf.roll(batch["video"], -columns, axis=3)}
+    rotation = directions.rotation(tf.constant(2 * np.pi * columns / 32, tf.float32))
+    expected = ambisonics.rotate(field, rotation)
+    self.assertAllClose(network.generate(turned), expected, atol=1e-5)
+    self.assertNotAllClose(field, expected, atol=1e-4)
+
+  def test_loudness_goes_through(self):
+    network, batch = _network(), self.batch()
+    loud = {**batch, "audio": batch["audio"] * 5.0}
+    self.assertAllClose(
+      network.generate(loud), 5.0 * network.generate(batch), rtol=1e-3, atol=1e-4
+    )
+
+  def test_without_masks_all_frequencies_come_from_one_direction(self):
+    weights = _network(masks=False)(self.batch())
+    self.assertAllEqual(weights, tf.repeat(weights[..., :1], 33, axis=-1))
+    weights = _network()(self.batch())
+    self.assertNotAllClose(weights, tf.repeat(weights[..., :1], 33, axis=-1))
+
+  def test_silence_stays_silent(self):
+    batch = self.batch()
+    batch["audio"] = tf.zeros_like(batch["audio"])
+    self.assertAllEqual(_network().generate(batch), batch["audio"])
+
+  def test_windows_must_overlap(self):
+    with self.assertRaisesRegex(ValueError, "frame_length is 64 and hop_length 33"):
+      spatial_unet.SpatialUNet(None, None, None, frame_length=64, hop_length=33)
+
+
+class ResampleTimeTest(test_base.TestCase):
+
+  def test_linear_between_the_middles(self):
+    values = tf.constant([[0.0, 10.0]])[..., tf.newaxis]
+    found = spatial_unet.resample_time(values, 4)[0, :, 0]
+    # Middles at 1/4 and 3/4 of the time, asked for at 1/8, 3/8, 5/8, 7/8.
+    self.assertAllClose(found, [0.0, 2.5, 7.5, 10.0])
+    self.assertAllClose(spatial_unet.resample_time(values, 1)[0, :, 0], [5.0])
+    self.assertAllClose(spatial_unet.resample_time(values, 2), values)
+    constant = tf.ones([2, 1, 3, 4])
+    self.assertAllClose(spatial_unet.resample_time(constant, 5), tf.ones([2, 5, 3, 4]))
+
+
+if __name__ == "__main__":
+  tf.test.main()
