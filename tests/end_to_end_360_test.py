@@ -7,8 +7,6 @@ several directions, laid out as YT-360 is.
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 
 import cv2
@@ -20,7 +18,7 @@ from avssl_tf import serving
 from avssl_tf.data import dataset_info, media, pipeline
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.spatial import ambisonics, directions
-from tests import media_variants, source_tree, test_base
+from tests import command, media_variants, source_tree, test_base
 
 _FIELD = os.path.join(str(source_tree.ROOT), "tests", "testdata", "foa_acn_sn3d_48k.wav")
 # Where the recording, whose source is in front, is turned to in each segment.
@@ -49,23 +47,6 @@ R2Plus1D.stage_widths = (4, 8, 8, 16)
 AudioNet.stage_widths = (4, 8, 8, 16)
 MLPHead.widths = (8,)
 """
-
-
-def _run(*arguments: str) -> str:
-  """Runs a command of the project; returns what it printed."""
-  environment = {
-    **os.environ,
-    "PYTHONPATH": str(source_tree.ROOT),
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",
-  }
-  result = subprocess.run(
-    [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False,
-    cwd=source_tree.ROOT,
-  )  # fmt: skip
-  if result.returncode:
-    raise AssertionError(f"{arguments} ended with {result.returncode}:\n{result.stderr[-4000:]}")
-  return result.stdout
 
 
 def _write_segments(folder: str) -> np.ndarray:
@@ -107,7 +88,7 @@ class EndToEnd360Test(test_base.TestCase):
     cls.addClassCleanup(shutil.rmtree, cls.folder)
     cls.field = _write_segments(os.path.join(cls.folder, "yt360"))
     cls.data_dir, cls.model_dir = (os.path.join(cls.folder, n) for n in ("records", "run"))
-    cls.build_report = _run(
+    cls.build_report = command.output_of(
       os.path.join("tools", "make_tfrecords.py"), "--source=yt360",
       f"--input_dir={cls.folder}/yt360", f"--output_dir={cls.data_dir}", "--num_workers=0",
       "--num_shards=1", "--max_failure_rate=0.5", "--frame_rate_hz=8", "--short_side=64",
@@ -115,7 +96,7 @@ class EndToEnd360Test(test_base.TestCase):
     )  # fmt: skip
     with open(os.path.join(cls.folder, "tiny.gin"), "w", encoding="utf-8") as f:
       f.write(_TINY)
-    cls.train_report = _run(
+    cls.train_report = command.output_of(
       "-m", "avssl_tf.train", "--gin_file=gin/avsa.gin", "--gin_file=gin/scale/yt360.gin",
       f"--gin_file={cls.folder}/tiny.gin", f"--gin_param=data_dir='{cls.data_dir}'",
       f"--model_dir={cls.model_dir}",
@@ -170,13 +151,13 @@ class EndToEnd360Test(test_base.TestCase):
 
   def test_evaluates_and_draws(self):
     for task, name in (("viewpoint_retrieval", "viewpoint_retrieval"), ("avsa_bin", "avsa_bin_4")):
-      report = _run(
+      report = command.output_of(
         "-m", "avssl_tf.evaluate", f"--task={task}", f"--model_dir={self.model_dir}",
         *(["--gin_param=num_epochs=1"] if task == "avsa_bin" else []),
       )  # fmt: skip
       self.assertRegex(report, rf"(?m)^{name} +[0-9.]+")
     output = os.path.join(self.folder, "alignment.png")
-    report = _run(
+    report = command.output_of(
       os.path.join("tools", "draw_alignment.py"),
       f"--model_dir={self.model_dir}", f"--output={output}",
     )  # fmt: skip

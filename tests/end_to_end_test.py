@@ -9,8 +9,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -19,7 +17,7 @@ import tensorflow as tf
 from avssl_tf import types
 from avssl_tf.data import dataset_info, pipeline
 from avssl_tf.training import run
-from tests import media_variants, source_tree, test_base
+from tests import command, media_variants, source_tree, test_base
 
 # Where each file goes; classes are kinds of container. Cut to 1.5 s, each good file gives 3 clips.
 TRAIN = {
@@ -49,24 +47,8 @@ AVID.num_negatives = 16
 """
 
 
-def _run(*arguments: str) -> str:
-  """Runs a command of the project; returns what it printed."""
-  environment = {
-    **os.environ,
-    "PYTHONPATH": str(source_tree.ROOT),
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",
-  }
-  result = subprocess.run(
-    [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
-  )
-  if result.returncode:
-    raise AssertionError(f"{arguments} ended with {result.returncode}:\n{result.stderr[-4000:]}")
-  return result.stdout
-
-
 def _make_records(input_dir: str, output_dir: str, *flags: str) -> str:
-  return _run(
+  return command.output_of(
     str(source_tree.ROOT / "tools" / "make_tfrecords.py"),
     "--source=folder", f"--input_dir={input_dir}", f"--output_dir={output_dir}",
     "--num_workers=1", "--num_shards=2", "--max_failure_rate=0.5",
@@ -120,7 +102,7 @@ class EndToEndTest(test_base.TestCase):
       f"--gin_file={cls.path('tiny.gin')}", f"--gin_param=data_dir='{cls.data_dir}'",
       f"--model_dir={cls.model_dir}",
     )  # fmt: skip
-    cls.train_report = _run(*cls.train_command)
+    cls.train_report = command.output_of(*cls.train_command)
     cls.metrics = _json_lines(os.path.join(cls.model_dir, "metrics.jsonl"))
 
   @classmethod
@@ -189,7 +171,9 @@ class EndToEndTest(test_base.TestCase):
 
   def test_exported_models_answer_as_the_trained_one(self):
     exported = self.path("exported")
-    _run("-m", "avssl_tf.export", f"--model_dir={self.model_dir}", f"--output_dir={exported}")
+    command.output_of(
+      "-m", "avssl_tf.export", f"--model_dir={self.model_dir}", f"--output_dir={exported}"
+    )
     loaded = run.load(self.model_dir)
     batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "test", loaded.clip, 5)))
     expected = {
@@ -211,7 +195,7 @@ class EndToEndTest(test_base.TestCase):
 
   def test_same_command_again_changes_nothing(self):
     before = _variables(self.model_dir)
-    report = _run(*self.train_command)
+    report = command.output_of(*self.train_command)
     self.assertEqual(_json_lines(os.path.join(self.model_dir, "metrics.jsonl")), self.metrics)
     after = _variables(self.model_dir)
     self.assertEqual(set(after), set(before))

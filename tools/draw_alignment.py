@@ -27,14 +27,13 @@ from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.evaluation import view_features
 from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.report import alignment_picture
+from avssl_tf.report import alignment_picture, picture_files
 from avssl_tf.report.alignment_picture import AlignedClip
 from avssl_tf.spatial import ambisonics
 from avssl_tf.training import encoders, terminal
 
 FLAGS = flags.FLAGS
 
-_PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _ENERGY_HEIGHT = 60
 
 
@@ -85,12 +84,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
   try:
-    folder = os.path.dirname(os.path.abspath(FLAGS.output))
-    if not FLAGS.output.endswith(_PICTURES) or not os.path.isdir(folder):
-      raise ValueError(
-        f"--output={FLAGS.output}: expected a file in a folder that is there, ending in "
-        f"{', '.join(_PICTURES)}."
-      )
+    picture_files.check(FLAGS.output, "--output")
     loaded = encoders.load(FLAGS.model_dir)
     data_dir = FLAGS.data_dir or loaded.data_dir
     if not data_dir:

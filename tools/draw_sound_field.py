@@ -22,13 +22,12 @@ from absl import app, flags
 from avssl_tf import types
 from avssl_tf.data import media
 from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, SphericalReader
-from avssl_tf.report import sound_field_picture
+from avssl_tf.report import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
-_PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _SAMPLE_RATE_HZ = 48000
 
 
@@ -57,12 +56,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
   try:
-    folder = os.path.dirname(os.path.abspath(FLAGS.output))
-    if not FLAGS.output.endswith(_PICTURES) or not os.path.isdir(folder):
-      raise ValueError(
-        f"--output={FLAGS.output}: expected a file in a folder that is there, ending in "
-        f"{', '.join(_PICTURES)}."
-      )
+    picture_files.check(FLAGS.output, "--output")
     if not os.path.exists(FLAGS.input):
       raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
     try:

@@ -20,7 +20,7 @@ from absl import app, flags
 from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.checks import Survey, survey
 from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.report import contact_sheet
+from avssl_tf.report import contact_sheet, picture_files
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +29,6 @@ flags.DEFINE_string("output", None, "Picture to draw, such as contact.png; none 
 flags.DEFINE_integer("num_clips", 18, "Clips in the picture.", lower_bound=1)
 
 _MAX_PROBLEMS_SHOWN = 20
-_PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def print_survey(info: DatasetInfo, found: Survey) -> None:
@@ -67,19 +66,6 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
     print(f"    {name[:24]:24s} {' '.join(f'{s} {n:6d}' for s, n in by_split.items())}  {bar}")
 
 
-def check_output() -> None:
-  """Makes sure, before all the work, that the picture can be saved.
-
-  Raises:
-    ValueError: it cannot.
-  """
-  if not FLAGS.output.endswith(_PICTURES):
-    raise ValueError(f"--output={FLAGS.output} ends in none of {', '.join(_PICTURES)}.")
-  folder = os.path.dirname(os.path.abspath(FLAGS.output))
-  if not os.path.isdir(folder):
-    raise ValueError(f"--output={FLAGS.output}: there is no folder {folder!r}.")
-
-
 def main(argv) -> None:
   """Inspects the data set of `--data_dir`."""
   if len(argv) > 1:
@@ -88,7 +74,7 @@ def main(argv) -> None:
   sys.stdout.reconfigure(errors="backslashreplace")
   try:
     if FLAGS.output:
-      check_output()
+      picture_files.check(FLAGS.output, "--output")
     info = DatasetInfo.load(FLAGS.data_dir)
   except (OSError, ValueError) as error:
     sys.exit(f"Error: {error}")

@@ -1,25 +1,14 @@
 """Tests of the command that measures viewpoints: that both ways do the same, and what it prints."""
 
-import os
-import subprocess
-import sys
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-from tests import source_tree, test_base
+from tests import command, test_base
 from tools import benchmark_viewpoints
 
-
-def _run(*arguments):
-  """Runs the command with `arguments`."""
-  return subprocess.run(
-    [sys.executable, os.path.join("tools", "benchmark_viewpoints.py"), *arguments],
-    cwd=source_tree.ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+_run = functools.partial(command.run_tool, "benchmark_viewpoints")
 
 
 class BenchmarkViewpointsTest(test_base.TestCase):

@@ -1,14 +1,14 @@
 """The command that converts published checkpoints, in a process of its own."""
 
+import functools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import unittest
 
 import numpy as np
+
+from tests import command
 
 try:
   import torch
@@ -17,15 +17,7 @@ except ImportError:  # An optional extra of this tool alone.
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-
-def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, str(_ROOT / "tools" / "convert_checkpoint.py"), *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-  )
+_run = functools.partial(command.run_tool, "convert_checkpoint")
 
 
 class ConvertCheckpointTest(unittest.TestCase):

@@ -1,8 +1,7 @@
 """Tests of the command that draws what a model of 360° clips takes for pairs."""
 
+import functools
 import os
-import subprocess
-import sys
 import unittest
 
 import cv2
@@ -10,19 +9,10 @@ import numpy as np
 
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.training import configuration, strategies, trainer
-from tests import source_tree, tiny_alignment, tiny_run
+from tests import command, source_tree, tiny_alignment, tiny_run
 from tools import draw_alignment
 
-
-def _run(*arguments):
-  """Runs the command with `arguments`."""
-  return subprocess.run(
-    [sys.executable, os.path.join("tools", "draw_alignment.py"), *arguments],
-    cwd=source_tree.ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+_run = functools.partial(command.run_tool, "draw_alignment")
 
 
 class DrawAlignmentTest(tiny_run.TestCase):
@@ -64,7 +54,7 @@ class DrawAlignmentTest(tiny_run.TestCase):
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
       ([f"--data_dir={self.planar_dir}"], "are of ordinary video"),
-      (["--output=picture.gif"], "ending in .png"),
+      (["--output=picture.gif"], "ends in none of .png"),
     ):
       process = _run(f"--model_dir={self.path('run')}", *arguments)
       self.assertEqual(process.returncode, 1)

@@ -1,28 +1,18 @@
 """Tests of the command that draws where the sound of a recording comes from, on a real one."""
 
+import functools
 import os
-import subprocess
-import sys
 import tempfile
 import unittest
 
 import cv2
 import numpy as np
 
-from tests import media_variants, source_tree
+from tests import command, media_variants
 
 _RECORDING = os.path.join("tests", "testdata", "foa_acn_sn3d_48k.wav")
 
-
-def _run(*arguments):
-  """Runs the command with `arguments`."""
-  return subprocess.run(
-    [sys.executable, os.path.join("tools", "draw_sound_field.py"), *arguments],
-    cwd=source_tree.ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+_run = functools.partial(command.run_tool, "draw_sound_field")
 
 
 class DrawSoundFieldTest(unittest.TestCase):
@@ -55,7 +45,7 @@ class DrawSoundFieldTest(unittest.TestCase):
     for arguments, message in (
       (["--input=nowhere.wav"], "--input=nowhere.wav: there is no such file"),
       ([f"--input={stereo}"], "has 2 channel(s); the first order has 4"),
-      ([f"--input={_RECORDING}", "--channel_order=fuma", "--output=x.gif"], "ending in .png"),
+      ([f"--input={_RECORDING}", "--channel_order=fuma", "--output=x.gif"], "ends in none of .png"),
       ([f"--input={_RECORDING}", "--num_parts=1000000"], "1000000 parts of"),
     ):
       process = _run(f"--output={self.path('field.png')}", *arguments)

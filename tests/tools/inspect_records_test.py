@@ -1,25 +1,16 @@
 """Tests of the command that inspects records, as it is called."""
 
+import functools
 import os
-import subprocess
-import sys
 import tempfile
 
 import cv2
 from absl.testing import absltest
 
+from tests import command
 from tests.data.building import build_case
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, os.path.join(REPOSITORY, "tools", "inspect_records.py"), *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+_run = functools.partial(command.run_tool, "inspect_records")
 
 
 class InspectRecordsTest(absltest.TestCase):

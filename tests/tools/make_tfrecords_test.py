@@ -1,9 +1,8 @@
 """Tests of the command that builds records, as it is called."""
 
+import functools
 import os
 import shlex
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
@@ -13,18 +12,9 @@ from avssl_tf.data.checks import survey
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
-from tests import media_variants
+from tests import command, media_variants
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, os.path.join(REPOSITORY, "tools", "make_tfrecords.py"), *arguments],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+_run = functools.partial(command.run_tool, "make_tfrecords")
 
 
 class MakeTfrecordsTest(absltest.TestCase):
