@@ -1,0 +1,86 @@
+"""Spatial audio generation: a network that places sound, the loss of its spectra, a train step."""
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.losses import replicas, spatial_audio
+from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.types import AUDIO, Batch, Tensor
+
+_DB = 10.0 / 2.302585092994046
+
+
+@gin.register
+class SpatialAudio(tf.keras.Model):
+  """Trains a network to give W its Y, Z and X.
+
+  Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
+  Video", NeurIPS 2018, section 4.
+
+  Attributes:
+    network: gives what the spectra of W are multiplied by.
+  """
+
+  def __init__(
+    self,
+    network: SpatialUNet,
+    num_videos: int,
+    num_classes: int = 0,
+    seed: int = 0,
+    loss: str = "relative",
+    **kwargs,
+  ):
+    """Makes the task.
+
+    Args:
+      network: the network.
+      num_videos: not used: nothing is remembered of single videos.
+      num_classes: not used: no labels are.
+      seed: not used: nothing is drawn in a step.
+      loss: kind of the loss; see `spatial_audio.stft_loss`.
+      **kwargs: of the Keras model.
+
+    Raises:
+      ValueError: an unknown loss, or a network that does not generate sound fields.
+    """
+    super().__init__(**kwargs)
+    del num_videos, num_classes, seed
+    # Results of a step are the same on all replicas already; Keras would add them up.
+    self.distribute_reduction_method = "first"
+    if not isinstance(network, SpatialUNet):
+      raise ValueError(
+        f"SpatialAudio trains a SpatialUNet, got {type(network).__name__}: set "
+        "train.network = @SpatialUNet."
+      )
+    if loss not in spatial_audio.KINDS:
+      raise ValueError(
+        f"SpatialAudio.loss is {loss!r}; expected one of {', '.join(spatial_audio.KINDS)}."
+      )
+    self.network = network
+    self._loss = loss
+
+  def call(self, batch: Batch, training: bool = False) -> Tensor:
+    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; see `SpatialUNet.call`."""
+    mixture = self.network.spectra(batch[AUDIO][..., :1])
+    return tf.cast(self.network(batch, training=training), tf.complex64) * mixture
+
+  def train_step(self, batch: Batch) -> dict[str, Tensor]:
+    """One step on a replica's batch, whose `AUDIO` is W Y Z X.
+
+    Returns:
+      `"loss"`, and `"error_db"`: the mean of the relative errors of the clips, in dB; 0 dB for
+      silence.
+    """
+    target = self.network.spectra(batch[AUDIO][..., 1:4])
+    with tf.GradientTape() as tape:
+      loss, relative = spatial_audio.stft_loss(self(batch, training=True), target, self._loss)
+      # Gradients are summed over the replicas, losses are means over a batch.
+      scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
+    self.optimizer.minimize(scaled, self.network.trainable_variables, tape=tape)
+    heard = tf.math.is_finite(relative)
+    mean = tf.math.divide_no_nan(
+      tf.reduce_sum(tf.where(heard, relative, 0.0)), tf.reduce_sum(tf.cast(heard, tf.float32))
+    )
+    results = {name: replicas.mean(value) for name, value in (("loss", loss), ("error_db", mean))}
+    results["error_db"] = _DB * tf.math.log(tf.maximum(results["error_db"], 1e-12))
+    return results

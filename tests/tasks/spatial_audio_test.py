@@ -1,0 +1,63 @@
+"""Tests of training networks that generate sound fields."""
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
+from avssl_tf.spatial import ambisonics, directions
+from avssl_tf.tasks.spatial_audio import SpatialAudio
+from tests import test_base
+
+
+def _network():
+  return spatial_unet.SpatialUNet(
+    front_end.VideoFrontEnd(),
+    panorama_net.PanoramaNet((8, 8), (2, 1)),
+    localizers.AttentionLocalizer,
+    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8)),
+    num_tracks=2,
+    frame_length=64,
+    hop_length=32,
+  )
+
+
+class SpatialAudioTest(test_base.TestCase):
+
+  def clips(self, count):
+    """A bright patch somewhere on the horizon of a dark picture, and noise from there."""
+    columns = self.rng.integers(0, 32, count)
+    video = self.rng.integers(0, 40, [count, 1, 16, 32, 3]).astype(np.uint8)
+    for i, column in enumerate(columns):
+      video[i, 0, 6:10, column] = 250
+    azimuth_rad = np.float32(np.pi - 2 * np.pi * (columns + 0.5) / 32)
+    noise = self.rng.normal(0, 0.1, [count, 256, 1]).astype(np.float32)
+    vectors = directions.unit_vectors(tf.constant(azimuth_rad), tf.zeros(count)).numpy()
+    field = np.concatenate([noise, noise * vectors[:, np.newaxis, [1, 2, 0]]], axis=-1)
+    return {"audio": tf.constant(field), "video": tf.constant(video)}
+
+  def test_learns_where_sound_comes_from(self):
+    task = SpatialAudio(_network(), num_videos=1)
+    task.compile(optimizer=tf.keras.optimizers.Adam(1e-2))
+    step = tf.function(task.train_step)
+    errors_db = [float(step(self.clips(16))["error_db"]) for _ in range(60)]
+    self.assertGreater(errors_db[0], -3.0)
+    self.assertLess(np.mean(errors_db[-5:]), -10.0)
+    # On clips that it has not seen, as they are generated.
+    clips = self.clips(8)
+    field = task.network.generate({**clips, "audio": clips["audio"][..., :1]}).numpy()
+    error = np.sum((field - clips["audio"]) ** 2) / np.sum(clips["audio"][..., 1:] ** 2)
+    self.assertLess(10 * np.log10(error), -8.0)
+    maps = [ambisonics.energy_map(tf.constant(f), 16, 32) for f in (field, clips["audio"])]
+    found, expected = (np.argmax(tf.reduce_max(m, axis=1), axis=1) for m in maps)
+    near = np.minimum((found - expected) % 32, (expected - found) % 32)
+    self.assertLess(np.median(near), 3)
+
+  def test_bad_settings(self):
+    with self.assertRaisesRegex(ValueError, "SpatialAudio.loss is 'l2'"):
+      SpatialAudio(_network(), 1, loss="l2")
+    with self.assertRaisesRegex(ValueError, "trains a SpatialUNet, got Model"):
+      SpatialAudio(tf.keras.Model(), 1)
+
+
+if __name__ == "__main__":
+  tf.test.main()
