@@ -12,7 +12,7 @@ import sys
 from absl import app, flags, logging
 
 from avssl_tf import serving
-from avssl_tf.training import configuration, run
+from avssl_tf.training import run
 
 _MODEL_DIR = flags.DEFINE_string(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
       any_size=_ANY_SIZE.value,
       overwrite=_OVERWRITE.value,
     )
-  except (configuration.ConfigurationError, FileNotFoundError, FileExistsError) as error:
+  except (ValueError, FileNotFoundError, FileExistsError) as error:
     # These say all there is to say; a traceback would bury it.
     logging.error("%s", error)
     sys.exit(1)

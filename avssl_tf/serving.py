@@ -13,6 +13,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from avssl_tf import types
 from avssl_tf.data import pipeline, viewpoints
 from avssl_tf.models import alignment_model, av_model
+from avssl_tf.models.spatial_unet import SpatialUNet
 
 _EXTRA_DIR = "assets.extra"
 # The name that TensorFlow Serving looks for.
@@ -33,6 +34,7 @@ class InputSpec:
     num_channels: channels of the waveform.
     viewpoints: settings of the `ViewpointSpec` that draws the views of a 360° clip; None for a
       model of ordinary clips.
+    panorama: whether frames are equirectangular, twice as wide as `frame_size`.
   """
 
   num_frames: int
@@ -42,6 +44,7 @@ class InputSpec:
   sample_rate_hz: int
   num_channels: int
   viewpoints: Optional[dict[str, Any]] = None
+  panorama: bool = False
 
   @classmethod
   def create(cls, clip: pipeline.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
@@ -54,6 +57,7 @@ class InputSpec:
       sample_rate_hz=sample_rate_hz,
       num_channels=num_channels,
       viewpoints=None if clip.viewpoints is None else dataclasses.asdict(clip.viewpoints),
+      panorama=clip.panorama,
     )
 
   @classmethod
@@ -82,11 +86,13 @@ class InputSpec:
       audio_sec=self.num_samples / self.sample_rate_hz,
       sample_rate_hz=self.sample_rate_hz,
       viewpoints=None if self.viewpoints is None else _viewpoint_spec(self.viewpoints),
+      panorama=self.panorama,
     )
 
   def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
     """Specification of the inputs `video` and `audio`, of any batch size; single views of 360°."""
-    video = [self.num_frames, self.frame_size, self.frame_size]
+    width = self.frame_size * (2 if self.panorama else 1)
+    video = [self.num_frames, self.frame_size, width]
     audio = [self.num_samples]
     if any_size:
       video, audio = [None] * len(video), [None] * len(audio)
@@ -132,7 +138,13 @@ def export(
   Raises:
     FileExistsError: there is something at `output_dir`, and `overwrite` is off or
       it is not a SavedModel.
+    ValueError: `any_size` of a network that generates sound fields.
   """
+  if any_size and isinstance(model, SpatialUNet):
+    raise ValueError(
+      "A network that generates sound fields takes clips of the size that it was trained on: "
+      "export it without --any_size."
+    )
   output_dir = os.path.normpath(output_dir)
   _check_destination(output_dir, overwrite)
   temporary = f"{output_dir}.tmp"
@@ -177,8 +189,17 @@ def signatures(
     [B, t, f, c]. All of these take single views where the model is of 360° clips; then there is
     also `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
     `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`, as
-    `AlignmentModel.translate` returns them.
+    `AlignmentModel.translate` returns them. A network that generates sound fields has
+    `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]) and `audio` (W) -> `field`, float32
+    [B, samples, 4], W Y Z X.
   """
+
+  def generate(video, audio):
+    return {"field": model.generate({types.VIDEO: video, types.AUDIO: audio})}
+
+  if isinstance(model, SpatialUNet):
+    function = tf.function(generate, [specs[types.VIDEO], specs[types.AUDIO]])
+    return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: function}
 
   def embed_video(video):
     outputs = model.embed_video(video, training=False)
@@ -255,10 +276,8 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
   TensorFlow Serving answers them when it loads the model, so that the first
   request of a user does not wait for lazy initialisation.
   """
-  shapes = {
-    types.VIDEO: (1, input_spec.num_frames, input_spec.frame_size, input_spec.frame_size, 3),
-    types.AUDIO: (1, input_spec.num_samples, input_spec.num_channels),
-  }
+  specs = input_spec.tensor_specs(any_size=False)
+  shapes = {name: [1, *spec.shape[1:]] for name, spec in specs.items()}
   with tf.io.TFRecordWriter(path) as writer:
     for name, function in functions.items():
       log = prediction_log_pb2.PredictionLog()

@@ -88,7 +88,7 @@ Everything lies in {model_dir}:
   {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
   {run_folder.METRICS:22} losses, rates and probes, a line each
   {run_folder.TENSORBOARD + "/":22} curves: tensorboard --logdir={model_dir}
-  {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, features and embeddings out
+  {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, what the network makes of them out
 Look into it: saved_model_cli show --dir={saved_model} --all"""
   )
 

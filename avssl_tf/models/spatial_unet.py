@@ -25,6 +25,7 @@ class SpatialUNet(tf.keras.Model):
   """Y, Z and X of a first-order sound field, from W and equirectangular frames.
 
   Attributes:
+    sample_rate_hz: rate of the sound.
     frame_length: samples in a window of the Fourier transform.
     hop_length: samples from one window to the next.
   """
@@ -34,6 +35,7 @@ class SpatialUNet(tf.keras.Model):
     frame_front_end: tf.keras.layers.Layer,
     frame_net: tf.keras.layers.Layer,
     localizer: Callable[..., tf.keras.layers.Layer],
+    sample_rate_hz: int,
     audio_net: Callable[..., AudioUNet] = AudioUNet,
     num_tracks: int = 8,
     masks: bool = True,
@@ -47,6 +49,7 @@ class SpatialUNet(tf.keras.Model):
       frame_front_end: normalises frames.
       frame_net: makes maps of them.
       localizer: makes the layer that places the tracks; called with `num_tracks`.
+      sample_rate_hz: rate of the sound, which the lengths below belong to.
       audio_net: makes the network that takes the recording apart; called with `num_tracks`.
       num_tracks: parts that the recording is taken into.
       masks: whether it is taken apart; if not, all of it comes from one direction at a time.
@@ -64,6 +67,7 @@ class SpatialUNet(tf.keras.Model):
       )
     # Mixed precision would round the waveforms.
     super().__init__(name=name, autocast=False)
+    self.sample_rate_hz = sample_rate_hz
     self.frame_length = frame_length
     self.hop_length = hop_length
     self._masks = masks
@@ -99,12 +103,18 @@ class SpatialUNet(tf.keras.Model):
     weights = tf.transpose(vectors[:, :, 0], [0, 2, 1])[..., tf.newaxis]
     return tf.repeat(weights, tf.shape(mixture)[2], axis=-1)
 
+  def placed(self, batch: types.Batch, training: bool = False) -> Tensor:
+    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; arguments as of `call`."""
+    weights = self(batch, training=training)
+    # A cast would do, but for the warnings of its gradient.
+    weights = tf.complex(weights, tf.zeros_like(weights))
+    return weights * self.spectra(batch[types.AUDIO][..., :1])
+
   def generate(self, batch: types.Batch) -> Tensor:
     """The sound field: float32 `[B, samples, 4]`, W Y Z X; arguments as of `call`."""
     pressure = batch[types.AUDIO][..., :1]
-    velocity = tf.cast(self(batch), tf.complex64) * self.spectra(pressure)
     velocity = short_time.inverse_stft(
-      velocity, tf.shape(pressure)[1], self.frame_length, self.hop_length
+      self.placed(batch), tf.shape(pressure)[1], self.frame_length, self.hop_length
     )
     return tf.concat([pressure, tf.linalg.matrix_transpose(velocity)], axis=-1)
 

@@ -60,9 +60,8 @@ class SpatialAudio(tf.keras.Model):
     self._loss = loss
 
   def call(self, batch: Batch, training: bool = False) -> Tensor:
-    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; see `SpatialUNet.call`."""
-    mixture = self.network.spectra(batch[AUDIO][..., :1])
-    return tf.cast(self.network(batch, training=training), tf.complex64) * mixture
+    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; see `SpatialUNet.placed`."""
+    return self.network.placed(batch, training=training)
 
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step on a replica's batch, whose `AUDIO` is W Y Z X.

@@ -19,16 +19,21 @@ from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
 from avssl_tf.models import (  # noqa: F401
   alignment_model,
   audio_net,
+  audio_unet,
   av_model,
   front_end,
+  localizers,
+  panorama_net,
   projection,
   r2plus1d,
+  spatial_unet,
   translation,
 )
 from avssl_tf.tasks import (  # noqa: F401
   classification,
   instance_discrimination,
   spatial_alignment,
+  spatial_audio,
 )
 from avssl_tf.training import gin_check, optimizers, run_folder, schedules, settings, trainer  # noqa: F401
 from avssl_tf.training.settings import ConfigurationError, Settings

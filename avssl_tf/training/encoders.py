@@ -13,6 +13,7 @@ import tensorflow as tf
 from avssl_tf import serving
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.models import av_model
+from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import checkpoints, inputs, run, run_folder
 from avssl_tf.training.settings import ConfigurationError
 
@@ -67,6 +68,11 @@ def load(model_dir: str) -> LoadedEncoder:
 def _load_run(model_dir: str) -> LoadedEncoder:
   with _present_configuration_kept():
     loaded = run.load(model_dir)
+    if isinstance(loaded.model, SpatialUNet):
+      raise ConfigurationError(
+        f"--model_dir={model_dir} holds a network that generates sound fields; expected one "
+        "that embeds pictures and sound."
+      )
     network = gin.get_bindings("train")["network"]
     configuration = gin.config_str()
 

@@ -3,12 +3,14 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Union
 
 import gin
 import tensorflow as tf
 
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.models import av_model
+from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import checkpoints, configuration, inputs
 
 _AUDIO_STEM = "task/network/audio_net/conv1/kernel/"
@@ -22,12 +24,12 @@ class LoadedRun:
     model: the network, with its trained weights.
     clip: what of a record it was trained on.
     sample_rate_hz: rate of the waveforms.
-    num_channels: channels of the waveforms.
+    num_channels: channels of the waveforms; of a network that generates sound fields, W alone.
     data_dir: records that it was trained on, as named then; they need not be there.
     checkpoint: path of the checkpoint that holds the weights.
   """
 
-  model: av_model.AudioVisualModel
+  model: Union[av_model.AudioVisualModel, SpatialUNet]
   clip: ClipSpec
   sample_rate_hz: int
   num_channels: int
@@ -63,8 +65,11 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
     )
   tf.keras.mixed_precision.set_global_policy(bound.get("precision", "float32"))
   model = bound["network"]()
-  num_channels = model.audio_front_end.num_waveform_channels(_num_maps(path))
-  sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
+  if isinstance(model, SpatialUNet):
+    num_channels, sample_rate_hz = 1, model.sample_rate_hz
+  else:
+    num_channels = model.audio_front_end.num_waveform_channels(_num_maps(path))
+    sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
   model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   checkpoints.restore_network(model, path)
   return LoadedRun(

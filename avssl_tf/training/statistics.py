@@ -1,6 +1,7 @@
-"""Gives an audio front end the mean and spread of the spectrograms it will see."""
+"""Gives a network what it has to know of its data before it sees any."""
 
 import numpy as np
+import tensorflow as tf
 
 from avssl_tf.data import pipeline, spectrogram_statistics
 from avssl_tf.models import front_end
@@ -10,6 +11,23 @@ from avssl_tf.types import AUDIO
 
 # Enough for a mean and a spread per bin; more would only take longer.
 _MAX_CLIPS = 1000
+
+
+def prepare(network: tf.keras.Model, data: TrainingData) -> None:
+  """Sets the statistics of a network's audio front end; where it has none, checks rates alone.
+
+  Raises:
+    ValueError: the sound's sample rate is not the one that the network expects.
+  """
+  if hasattr(network, "audio_front_end"):
+    apply(network.audio_front_end, data)
+  elif data.sample_rate_hz != network.sample_rate_hz:
+    name = type(network).__name__
+    raise ValueError(
+      f"The sound of the clips has {data.sample_rate_hz} Hz, the network expects "
+      f"{network.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={network.sample_rate_hz} to "
+      f"convert the sound, or {name}.sample_rate_hz (and its lengths)."
+    )
 
 
 def apply(layer: front_end.AudioFrontEnd, data: TrainingData) -> None:

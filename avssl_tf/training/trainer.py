@@ -201,7 +201,7 @@ def _check_counts(**counts: int) -> None:
 def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.Model:
   """Makes the task with all its variables and those of its optimiser."""
   model = network()
-  statistics.apply(model.audio_front_end, data)
+  statistics.prepare(model, data)
   zeros = data.zero_batch()
   model(zeros)
   num_classes = len(data.info.label_names)

@@ -80,6 +80,7 @@ def _spatial_unet():
     front_end.VideoFrontEnd(),
     panorama_net.PanoramaNet((4, 5), (2, 2)),
     localizers.AttentionLocalizer,
+    8000,
     lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
     num_tracks=2,
     frame_length=64,

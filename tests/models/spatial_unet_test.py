@@ -14,6 +14,7 @@ def _network(localizer=localizers.AttentionLocalizer, **settings):
     front_end.VideoFrontEnd(),
     panorama_net.PanoramaNet((4, 5), (2, 2)),
     localizer,
+    8000,
     lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
     num_tracks=3,
     frame_length=64,
@@ -144,7 +145,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
 
   def test_windows_must_overlap(self):
     with self.assertRaisesRegex(ValueError, "frame_length is 64 and hop_length 33"):
-      spatial_unet.SpatialUNet(None, None, None, frame_length=64, hop_length=33)
+      spatial_unet.SpatialUNet(None, None, None, 8000, frame_length=64, hop_length=33)
 
 
 class ResampleTimeTest(test_base.TestCase):

@@ -14,6 +14,7 @@ def _network():
     front_end.VideoFrontEnd(),
     panorama_net.PanoramaNet((8, 8), (2, 1)),
     localizers.AttentionLocalizer,
+    8000,
     lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8)),
     num_tracks=2,
     frame_length=64,

@@ -1,0 +1,69 @@
+"""Tests of runs that learn to generate sound fields: their training and exports."""
+
+import os
+import unittest
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import serving
+from avssl_tf.data import pipeline
+from avssl_tf.training import checkpoints, configuration, encoders, run, strategies, trainer
+from avssl_tf.training.settings import ConfigurationError
+from tests import source_tree, tiny_alignment, tiny_run
+
+_SMALL = (
+  "batch_size = 8", "num_epochs = 2", "schedules.cosine.warmup_steps = 2", "ClipSpec.frame_size = 16",
+  "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25", "PanoramaNet.widths = (4, 4)",
+  "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)", "SpatialUNet.num_tracks = 2",
+  "train.checkpoint_every_steps = 2", "train.log_every_steps = 1",
+)  # fmt: skip
+
+
+class SpatialAudioRunTest(tiny_run.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.data_dir = tiny_alignment.make_data(os.path.join(cls.data_dir, "..", "data360"))
+
+  def train(self, name, *params):
+    path = str(source_tree.ROOT / "gin/spatial_audio.gin")
+    configuration.parse([path], [*_SMALL, f'data_dir = "{self.data_dir}"', *params])
+    os.makedirs(self.path(name), exist_ok=True)
+    return trainer.train(model_dir=self.path(name), strategy=strategies.create())
+
+  def test_a_run_learns_and_is_exported(self):
+    whole = self.train("whole").task
+    start = tiny_run.saved(self.path("whole"), 2)
+    end = tiny_run.saved(self.path("whole"))
+    moved = [n for n in end if "network" in n and not np.array_equal(start[n], end[n])]
+    self.assertGreater(len(moved), 10)
+    self.assertTrue(all(np.isfinite(v).all() for v in end.values() if v.dtype == np.float32))
+
+    loaded = run.load(self.path("whole"))
+    self.assertEqual((loaded.sample_rate_hz, loaded.num_channels), (8000, 1))
+    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "test", loaded.clip, 3)))
+    mono = {**batch, "audio": batch["audio"][..., :1]}
+    expected = whole.network.generate(mono).numpy()
+    np.testing.assert_allclose(loaded.model.generate(batch), expected, atol=1e-6)
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, self.path("exported"))
+    function = tf.saved_model.load(self.path("exported")).signatures["serving_default"]
+    found = function(video=batch["video"], audio=mono["audio"])
+    self.assertEqual(list(found), ["field"])
+    np.testing.assert_allclose(found["field"], expected, atol=1e-5)
+    self.assertEqual(serving.InputSpec.load(self.path("exported")).clip().panorama, True)
+    with self.assertRaisesRegex(ValueError, "export it without --any_size"):
+      serving.export(loaded.model, spec, self.path("other"), any_size=True)
+    with self.assertRaisesRegex(ConfigurationError, "holds a network that generates sound fields"):
+      encoders.load(self.path("whole"))
+
+  def test_sound_of_another_rate_is_told(self):
+    with self.assertRaisesRegex(ValueError, "has 8000 Hz, the network expects 16000 Hz"):
+      self.train("rate", "SpatialUNet.sample_rate_hz = 16000")
+    self.assertIsNone(checkpoints.latest(self.path("rate")))
+
+
+if __name__ == "__main__":
+  unittest.main()
