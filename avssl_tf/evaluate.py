@@ -96,7 +96,8 @@ def _run() -> None:
   results = Results(os.path.join(output_dir, _RESULTS), {**facts, **chosen})
   work_dir = os.path.join(output_dir, _WORK)
   protocol.evaluate(loaded.encoder, data_dir, results, work_dir, progress=True)
-  print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table()}")
+  compared = getattr(gin.get_bindings("evaluate")["protocol"], "compares_parts", False)
+  print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table(not compared)}")
   print(f"Everything is in {results.path}.")
 
 

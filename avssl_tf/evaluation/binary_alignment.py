@@ -64,6 +64,7 @@ class BinaryAlignment:
   learning_rate: float = 1e-3
   seed: int = 0
 
+  compares_parts: ClassVar[bool] = True  # The trained network and the untrained one.
   name: ClassVar[str]
   turned: ClassVar[bool]  # Whether turned sound is needed.
 

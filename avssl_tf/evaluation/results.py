@@ -70,13 +70,16 @@ class Results:
       json.dump({"settings": self.settings, "parts": self._parts}, f, indent=1)
       f.write("\n")
 
-  def table(self) -> str:
+  def table(self, with_mean: bool = True) -> str:
     """Lays out all parts side by side, shares in percent.
 
-    With several parts, a last column shows mean ± standard deviation (n - 1); a metric that
-    only some parts have shows "-" in the others, and n where it counts.
+    A metric that only some parts have shows "-" in the others.
+
+    Args:
+      with_mean: whether, with several parts, a last column shows mean ± standard deviation (n - 1),
+        and n where not all of them have the metric. Not for parts that are things to compare.
     """
-    several = len(self._parts) > 1
+    several = with_mean and len(self._parts) > 1
     rows = [["%", *self._parts, *(["mean"] if several else [])]]
     names = dict.fromkeys(name for metrics in self._parts.values() for name in metrics)
     for name in sorted(names, key=lambda name: name.startswith(_COUNT_PREFIX)):

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Callable, ClassVar, Optional
 
 import gin
 import numpy as np
@@ -126,6 +126,8 @@ class Segmentation:
   milestone_epochs: Sequence[int] = (5, 8)
   factor: float = 0.1
   seed: int = 0
+
+  compares_parts: ClassVar[bool] = True  # What is measured from each of the inputs.
 
   def __post_init__(self):
     frozen_features.check_counts(self, "batch_size", "num_epochs")

@@ -91,6 +91,10 @@ class ResultsTest(absltest.TestCase):
       "knn_video    50.0    60.0   55.0 ± 7.1\n"
       "knn_audio    25.0       -   25.0 (n=1)",
     )
+    self.assertEqual(
+      found.table(with_mean=False),
+      "%           fold1   fold2\nknn_video    50.0    60.0\nknn_audio    25.0       -",
+    )
 
 
 if __name__ == "__main__":
