@@ -45,7 +45,8 @@ class MethodsTest(tiny_run.TestCase):
         model_dir = self.path(name)
         os.makedirs(model_dir)
         lines = (tiny_run.GIN + _OBJECTIVES).strip().splitlines()
-        data_dir = self.data360_dir if name in ("avsa", "avc") else self.data_dir
+        spherical = name in ("avsa", "avc", "spatial_audio")
+        data_dir = self.data360_dir if spherical else self.data_dir
         configuration.parse([path], [*lines, f'data_dir="{data_dir}"'])
         strategy = tf.distribute.get_strategy()
         result = gin.get_configurable(trainer.train)(model_dir=model_dir, strategy=strategy)
