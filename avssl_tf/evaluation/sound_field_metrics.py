@@ -28,7 +28,7 @@ _MAP_SEC = 0.1
 _MASS_FLOOR = 0.01
 # Directions that the loudest one is looked for among, this far apart.
 _FINE_STEP_DEG = 2.0
-# Error of silence against silence, dB: as far down as float32 tells.
+# Added to error and energy, so that silence against silence is 0 dB.
 _MIN_POWER = 1e-12
 
 
