@@ -21,6 +21,13 @@ the first, and there are also
 | `FIELD_OF_VIEW` | float32 `[B, K, 2]` | horizontal and vertical fields of view, radians |
 | `VIEW_LABEL` | int64 `[B, K]` | class of the object nearest to a view's centre; -1: none |
 | `MASK` | int64 `[B, K, H, W]` | if asked for: classes of the middle frame's pixels; -1: unknown |
+
+Of whole 360° clips, panoramas, `VIDEO` is `[B, T, H, 2H, 3]`, and there are also
+
+| key | dtype, shape | meaning |
+|---|---|---|
+| `FLOW` | uint8 `[B, T, H, 2H, 3]` | if asked for: pictures of the optical flow of the frames |
+| `CHANNELS` | bool `[B, channels]` | channels of the sound field that a clip has |
 """
 
 
@@ -38,5 +45,7 @@ DIRECTION = "direction"
 FIELD_OF_VIEW = "field_of_view"
 VIEW_LABEL = "view_label"
 MASK = "mask"
+FLOW = "flow"
+CHANNELS = "channels"
 
 MODALITIES = (VIDEO, AUDIO)

@@ -53,20 +53,29 @@ def load(model_dir: str) -> LoadedEncoder:
     ValueError: `model_dir` is none of these, or one that this version does not understand.
     FileNotFoundError: the run has no checkpoint yet.
   """
+  check_model_dir(model_dir)
   if is_saved_model(model_dir):
     return _load_saved_model(model_dir)
-  if not os.path.exists(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG)):
-    raise ConfigurationError(
-      f"--model_dir={model_dir}: neither {run_folder.OPERATIVE_CONFIG} nor "
-      f"{tf.saved_model.SAVED_MODEL_FILENAME_PB} there. Expected the folder of a run "
-      "(avssl_tf.train), of a converted checkpoint (tools/convert_checkpoint.py) or of a "
-      "SavedModel (avssl_tf.export)."
-    )
   return _load_run(model_dir)
 
 
+def check_model_dir(model_dir: str) -> None:
+  """Checks that a folder holds something that can be loaded.
+
+  Raises:
+    ConfigurationError: it is the folder of no run, converted checkpoint or SavedModel.
+  """
+  known = (run_folder.OPERATIVE_CONFIG, tf.saved_model.SAVED_MODEL_FILENAME_PB)
+  if not any(os.path.exists(os.path.join(model_dir, name)) for name in known):
+    raise ConfigurationError(
+      f"--model_dir={model_dir}: neither {known[0]} nor {known[1]} there. Expected the folder of a "
+      "run (avssl_tf.train), of a converted checkpoint (tools/convert_checkpoint.py) or of a "
+      "SavedModel (avssl_tf.export)."
+    )
+
+
 def _load_run(model_dir: str) -> LoadedEncoder:
-  with _present_configuration_kept():
+  with present_configuration_kept():
     loaded = run.load(model_dir)
     if isinstance(loaded.model, SpatialUNet):
       raise ConfigurationError(
@@ -77,7 +86,7 @@ def _load_run(model_dir: str) -> LoadedEncoder:
     configuration = gin.config_str()
 
   def make_model(trained: bool = True) -> av_model.AudioVisualModel:
-    with _present_configuration_kept():
+    with present_configuration_kept():
       gin.parse_config(configuration)
       model = network()
     model(inputs.zero_batch(loaded.clip, loaded.sample_rate_hz, loaded.num_channels))
@@ -93,7 +102,7 @@ def _load_run(model_dir: str) -> LoadedEncoder:
   encoder = Encoder.of_model(
     loaded.model, clip, loaded.sample_rate_hz, loaded.num_channels, make_model
   )
-  return LoadedEncoder(encoder, _identity(loaded.checkpoint), loaded.data_dir or None)
+  return LoadedEncoder(encoder, identity(loaded.checkpoint), loaded.data_dir or None)
 
 
 def _load_saved_model(path: str) -> LoadedEncoder:
@@ -141,13 +150,16 @@ def _load_saved_model(path: str) -> LoadedEncoder:
     translate=translate if "translate" in module.signatures else None,
     make_model=None,
   )
+  return LoadedEncoder(encoder, identity_of_saved_model(path), data_dir=None)
+
+
+def identity_of_saved_model(path: str) -> str:
+  """Name and checksum of the weights of a SavedModel."""
   variables = os.path.join(path, tf.saved_model.VARIABLES_DIRECTORY)
-  return LoadedEncoder(
-    encoder, _identity(os.path.join(variables, tf.saved_model.VARIABLES_FILENAME)), data_dir=None
-  )
+  return identity(os.path.join(variables, tf.saved_model.VARIABLES_FILENAME))
 
 
-def _identity(checkpoint: str) -> str:
+def identity(checkpoint: str) -> str:
   """Name and checksum of the weights in a checkpoint."""
   # The index holds a checksum of each tensor.
   with open(f"{checkpoint}.index", "rb") as f:
@@ -156,7 +168,7 @@ def _identity(checkpoint: str) -> str:
 
 
 @contextlib.contextmanager
-def _present_configuration_kept() -> Iterator[None]:
+def present_configuration_kept() -> Iterator[None]:
   """Lets other gin configurations be read, from an empty one on; restores the present one."""
   present = gin.config_str()
   gin.clear_config()

@@ -8,7 +8,15 @@ import tensorflow as tf
 
 from avssl_tf import serving
 from avssl_tf.data import pipeline
-from avssl_tf.training import checkpoints, configuration, encoders, run, strategies, trainer
+from avssl_tf.training import (
+  checkpoints,
+  configuration,
+  encoders,
+  generators,
+  run,
+  strategies,
+  trainer,
+)
 from avssl_tf.training.settings import ConfigurationError
 from tests import source_tree, tiny_alignment, tiny_run
 
@@ -55,10 +63,17 @@ class SpatialAudioRunTest(tiny_run.TestCase):
     self.assertEqual(list(found), ["field"])
     np.testing.assert_allclose(found["field"], expected, atol=1e-5)
     self.assertEqual(serving.InputSpec.load(self.path("exported")).clip().panorama, True)
+    for name in ("whole", "exported"):
+      with self.subTest(name):
+        generator = generators.load(self.path(name)).generator
+        self.assertEqual((generator.sample_rate_hz, generator.clip.panorama), (8000, True))
+        np.testing.assert_allclose(generator.generate(batch), expected, atol=1e-5)
     with self.assertRaisesRegex(ValueError, "export it without --any_size"):
       serving.export(loaded.model, spec, self.path("other"), any_size=True)
     with self.assertRaisesRegex(ConfigurationError, "holds a network that generates sound fields"):
       encoders.load(self.path("whole"))
+    with self.assertRaisesRegex(ConfigurationError, "neither operative_config.gin nor saved_model"):
+      generators.load(self.path("nothing"))
 
   def test_sound_of_another_rate_is_told(self):
     with self.assertRaisesRegex(ValueError, "has 8000 Hz, the network expects 16000 Hz"):

@@ -2,7 +2,7 @@
 
 Classes are those of the planar world: a shape is heard as a timbre, a motion as a pattern in time.
 Several objects sound at once, each from its own direction, in first-order ambisonics with diffuse
-noise; others look alike and are silent. Size and pitch, rate and phase go together too, so that
+noise; others are silent. Size and pitch, rate and phase go together too, so that
 which sound belongs to which view can be told; what tells one clip from another without any
 direction is a shortcut, and its strength a field of the world.
 
@@ -28,6 +28,8 @@ from avssl_tf.data.synthetic.world import frame_times_us
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers, so that picture and sound can be had one by one.
 _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM = range(3)
+# Above this, motions and drifts would lead over the poles.
+_MAX_ELEVATION_DEG = 40.0
 # More would not find room on the circle without touching.
 _MAX_OBJECTS = 8
 
@@ -62,7 +64,10 @@ class SphericalWorld:
     num_test: number of clips of the split "test".
     num_sounding: smallest and largest number of objects that are heard in a clip; all numbers
       between are equally frequent.
-    num_silent: likewise of silent look-alikes.
+    num_silent: likewise of silent objects.
+    look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of
+      a clip differ in their shapes.
+    max_elevation_deg: of the middles of the motions of objects, up or down, 0..40.
     shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
       any direction: the hue of the background is heard as the pitch of a hum in W alone.
   """
@@ -72,6 +77,8 @@ class SphericalWorld:
   num_test: int = 768
   num_sounding: tuple[int, int] = (3, 3)
   num_silent: tuple[int, int] = (1, 1)
+  look_alikes: bool = True
+  max_elevation_deg: float = 17.0
   shortcut: float = 0.0
 
   name: ClassVar[str] = "spherical"
@@ -95,10 +102,16 @@ class SphericalWorld:
       low, high = getattr(self, name)
       if not least <= low <= high:
         raise ValueError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
-    if self.num_sounding[1] + self.num_silent[1] > _MAX_OBJECTS:
+    if not 0.0 <= self.max_elevation_deg <= _MAX_ELEVATION_DEG:
       raise ValueError(
-        f"A clip has room for {_MAX_OBJECTS} objects, got up to {self.num_sounding[1]} sounding "
-        f"and {self.num_silent[1]} silent ones."
+        f"max_elevation_deg must be in 0..{_MAX_ELEVATION_DEG:g}, got {self.max_elevation_deg}."
+      )
+    most = _MAX_OBJECTS if self.look_alikes else len(planar_scene.SHAPES)
+    if self.num_sounding[1] + self.num_silent[1] > most:
+      kind = "objects" if self.look_alikes else "objects of different shapes"
+      raise ValueError(
+        f"A clip has room for {most} {kind}, got up to {self.num_sounding[1]} sounding and "
+        f"{self.num_silent[1]} silent ones."
       )
 
   @property
@@ -151,7 +164,14 @@ class SphericalWorld:
     sounding, silent = (
       int(rng.integers(low, high + 1)) for low, high in (self.num_sounding, self.num_silent)
     )
-    return spherical_scene.draw_scene(sounding, silent, self.shortcut, rng)
+    return spherical_scene.draw_scene(
+      sounding,
+      silent,
+      self.look_alikes,
+      np.deg2rad(self.max_elevation_deg),
+      self.shortcut,
+      rng,
+    )
 
   def _generator(self, split: str, index: int, stream: int) -> np.random.Generator:
     key = (self.seed, _SPLIT_NUMBER[split], stream, index)

@@ -19,8 +19,8 @@ _RADIUS_RANGE = tuple(np.tan(np.deg2rad([12.0, 20.0])))
 _PIXEL_RAD = np.pi / HEIGHT
 # Behind this the plane of an object is not looked at any more.
 _MIN_DEPTH = 0.2
-# Size, motion and drift together never reach farther in azimuth from where an object is.
-_HALF_WINDOW_RAD = np.deg2rad(60.0)
+# Size and motion together never reach farther from the middle of the motion.
+_REACH_RAD = np.deg2rad(38.0)
 _HUE_SPREAD = 0.05  # to either side of that of the shape
 _NOISE_STD = 0.03
 _NUM_WAVES = 3
@@ -74,7 +74,14 @@ def _columns_near(one: SphericalObject) -> np.ndarray:
   """The columns that an object may be seen in at any time, int64 `[columns]`."""
   azimuth = one.azimuth_rad + 0.5 * one.azimuth_drift
   middle = (0.5 - azimuth / (2 * np.pi)) * WIDTH - 0.5
-  half = _HALF_WINDOW_RAD / (2 * np.pi) * WIDTH
+  # A circle around a direction spans more of the azimuth the higher it is, to the poles, and all of
+  # it beyond them.
+  highest = max(abs(one.elevation_rad), abs(one.elevation_rad + one.elevation_drift))
+  half_rad = np.arcsin(min(1.0, np.sin(_REACH_RAD) / np.cos(highest)))
+  half_rad += 0.5 * abs(one.azimuth_drift)
+  if highest + _REACH_RAD >= np.pi / 2:
+    return np.arange(WIDTH)
+  half = half_rad / (2 * np.pi) * WIDTH
   return np.arange(np.floor(middle - half), np.ceil(middle + half) + 1).astype(np.int64) % WIDTH
 
 

@@ -11,7 +11,6 @@ _OSCILLATION_RANGE = (np.tan(np.deg2rad(11.0)), np.tan(np.deg2rad(15.0)))
 _ORBIT_RANGE = (np.tan(np.deg2rad(9.0)), np.tan(np.deg2rad(13.0)))
 _MIN_GAP_RAD = np.deg2rad(50.0)  # between neighbours in azimuth, where there is room
 _MAX_GAP_SHARE = 0.8  # of an even share of the circle
-_MAX_ELEVATION_RAD = np.deg2rad(17.0)
 _MAX_DRIFT_RAD = np.deg2rad(11.0)  # in a clip
 
 
@@ -84,23 +83,30 @@ class SphericalScene:
 
 
 def draw_scene(
-  num_sounding: int, num_silent: int, shortcut: float, rng: np.random.Generator
+  num_sounding: int,
+  num_silent: int,
+  look_alikes: bool,
+  max_elevation_rad: float,
+  shortcut: float,
+  rng: np.random.Generator,
 ) -> SphericalScene:
   """Draws what a clip shows.
-
-  Silent objects are look-alikes: each has the shape of a sounding one, and a motion of its own.
 
   Args:
     num_sounding: objects that are heard, of different classes.
     num_silent: objects that are not.
+    look_alikes: whether each silent object has the shape of a sounding one, and a motion of its
+      own; if not, all objects differ in their shapes.
+    max_elevation_rad: of the middles of their motions, up or down.
     shortcut: strength of the cues, 0..1.
     rng: source of everything.
   """
-  labels = rng.permutation(planar_scene.NUM_CLASSES)[:num_sounding].tolist()
-  for i in range(num_silent):
-    shape = labels[i % num_sounding] // len(planar_scene.MOTIONS)
-    motion = int(rng.integers(len(planar_scene.MOTIONS)))
-    labels.append(shape * len(planar_scene.MOTIONS) + motion)
+  if look_alikes:
+    labels = _with_look_alikes(num_sounding, num_silent, rng)
+  else:
+    shapes = rng.permutation(len(planar_scene.SHAPES))[: num_sounding + num_silent]
+    motions = rng.integers(len(planar_scene.MOTIONS), size=len(shapes))
+    labels = (shapes * len(planar_scene.MOTIONS) + motions).tolist()
   azimuths = _spread_azimuths(len(labels), rng)
   found = []
   for i, (label, azimuth) in enumerate(zip(labels, azimuths)):
@@ -111,13 +117,22 @@ def draw_scene(
         scene=scene,
         is_sounding=i < num_sounding,
         azimuth_rad=azimuth,
-        elevation_rad=rng.uniform(-_MAX_ELEVATION_RAD, _MAX_ELEVATION_RAD),
+        elevation_rad=rng.uniform(-max_elevation_rad, max_elevation_rad),
         azimuth_drift=drift * np.cos(heading),
         elevation_drift=drift * np.sin(heading),
         motion=objects.Motion.draw(scene, _OSCILLATION_RANGE, _ORBIT_RANGE, rng),
       )
     )
   return SphericalScene(tuple(found), planar_scene.draw_cues(shortcut, rng))
+
+
+def _with_look_alikes(num_sounding: int, num_silent: int, rng: np.random.Generator) -> list[int]:
+  labels = rng.permutation(planar_scene.NUM_CLASSES)[:num_sounding].tolist()
+  for i in range(num_silent):
+    shape = labels[i % num_sounding] // len(planar_scene.MOTIONS)
+    motion = int(rng.integers(len(planar_scene.MOTIONS)))
+    labels.append(shape * len(planar_scene.MOTIONS) + motion)
+  return labels
 
 
 def _spread_azimuths(count: int, rng: np.random.Generator) -> np.ndarray:

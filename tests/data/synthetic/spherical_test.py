@@ -107,8 +107,8 @@ class SphericalWorldTest(test_base.TestCase):
     """Drawing into all columns gives the same coverage as into those near the object."""
     rng, time_sec = np.random.default_rng(0), np.arange(12) / spherical_frames.FRAME_RATE_HZ
     everywhere = np.arange(spherical_frames.WIDTH)
-    for _ in range(40):
-      scene = spherical_scene.draw_scene(1, 0, 0.0, rng)
+    for _ in range(80):
+      scene = spherical_scene.draw_scene(1, 0, True, np.deg2rad(40.0), 0.0, rng)
       angle = np.zeros(12)
       near = spherical_frames._columns_near(scene.objects[0])
       self.assertLen(set(near.tolist()), len(near))
@@ -125,12 +125,23 @@ class SphericalWorldTest(test_base.TestCase):
       gaps = np.diff(np.append(azimuth, azimuth[0] + 2 * np.pi))
       self.assertGreater(gaps.min(), np.deg2rad(49.9))
 
+  def test_silent_objects_look_alike_or_not(self):
+    for look_alikes in (True, False):
+      world = _world(num_sounding=(2, 2), num_silent=(2, 2), look_alikes=look_alikes)
+      for index in range(NUM_CLIPS):
+        labels = [one.label for one in world._scene("train", index).objects]
+        shapes = [label // len(planar_scene.MOTIONS) for label in labels]
+        if look_alikes:
+          self.assertEqual(shapes[:2], shapes[2:])
+        else:
+          self.assertLen(set(shapes), 4)
+
   def test_motion_moves_the_sound_too(self):
     """Objects that oscillate or orbit are heard from where they are, not from their middle."""
     rng = np.random.default_rng(1)
     time_sec = np.arange(100) / 100
     for _ in range(20):
-      one = spherical_scene.draw_scene(1, 0, 0.0, rng).objects[0]
+      one = spherical_scene.draw_scene(1, 0, True, 0.3, 0.0, rng).objects[0]
       vectors = one.directions(time_sec)
       self.assertAllClose(np.linalg.norm(vectors, axis=-1), np.ones(100))
       middle, right, up = one.axes(time_sec)
@@ -171,6 +182,8 @@ class SphericalWorldTest(test_base.TestCase):
       (dict(shortcut=1.5), "shortcut must be in 0..1, got 1.5"),
       (dict(num_sounding=(0, 2)), "num_sounding must be .*, got \\(0, 2\\)"),
       (dict(num_silent=(2, 1)), "num_silent must be .*, got \\(2, 1\\)"),
+      (dict(max_elevation_deg=60.0), "max_elevation_deg must be in 0..40, got 60"),
+      (dict(num_silent=(1, 2), look_alikes=False), "room for 4 objects of different shapes"),
       (dict(num_sounding=(3, 6), num_silent=(0, 3)), "room for 8 objects, got up to 6 sounding"),
     ):
       with self.assertRaisesRegex(ValueError, message):

@@ -1,0 +1,25 @@
+"""A trained generator of sound fields and what it takes: what is measured and applied."""
+
+import dataclasses
+from typing import Callable
+
+from avssl_tf import types
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.types import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+  """A frozen network that generates sound fields, from a run or a SavedModel.
+
+  Attributes:
+    clip: what of a 360° clip the network was trained on.
+    sample_rate_hz: rate of the sound.
+    generate: a batch with the frames of 360° clips, `VIDEO`, and their sound, `AUDIO`, float32
+      `[B, samples, channels]`, of which the first channel, W, is looked at -> the field, float32
+      `[B, samples, 4]`, W Y Z X. Works eagerly and inside `tf.function`.
+  """
+
+  clip: ClipSpec
+  sample_rate_hz: int
+  generate: Callable[[types.Batch], Tensor]
