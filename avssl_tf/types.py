@@ -27,6 +27,7 @@ Of whole 360° clips, panoramas, `VIDEO` is `[B, T, H, 2H, 3]`, and there are al
 | key | dtype, shape | meaning |
 |---|---|---|
 | `FLOW` | uint8 `[B, T, H, 2H, 3]` | if asked for: pictures of the optical flow of the frames |
+| `SOURCES` | float32 `[B, S, 8, 3]` | in evaluation: directions of what sounds, 0 for none |
 | `CHANNELS` | bool `[B, channels]` | channels of the sound field that a clip has |
 """
 
@@ -46,6 +47,7 @@ FIELD_OF_VIEW = "field_of_view"
 VIEW_LABEL = "view_label"
 MASK = "mask"
 FLOW = "flow"
+SOURCES = "sources"
 CHANNELS = "channels"
 
 MODALITIES = (VIDEO, AUDIO)

@@ -8,7 +8,8 @@ is an error: repeating its sound would teach rhythms that are not there. For its
 
 Of a clip of pictures alone the frames' window lies anywhere; what a clip does not have, an
 example does not have either. Of a 360° clip, viewpoints are drawn, and what is seen and heard from
-each of them takes the place of the whole.
+each of them takes the place of the whole. Of a panorama, the frames' window is drawn, and the sound
+is exactly that around the middle of their times.
 """
 
 import math
@@ -17,7 +18,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import audio_ops, draws, frame_ops, viewpoints
+from avssl_tf.data import audio_ops, draws, frame_ops, source_tracks, viewpoints
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import StoredClip
 from avssl_tf.spatial import ambisonics, directions
@@ -71,8 +72,13 @@ def random_example(
   if clip.panorama and augmentation is not None and augmentation.turn_scene:
     columns = draws.uniform_integer(uniforms[_YAW], 0, 2 * clip.frame_size - 1)
   low, high = 0, last_video
-  if last_audio is not None:
+  if clip.panorama:
+    low, high = _panorama_starts(stored, clip, last_video)
+    video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
+    audio_start = _sound_around(stored, clip, video_start, last_audio)
+  elif last_audio is not None:
     audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
+  if last_audio is not None:
     waveform = _cut_waveform(stored, clip, audio_start)
     if augmentation is not None:
       volume = _between(augmentation.volume, uniforms[_VOLUME])
@@ -81,10 +87,11 @@ def random_example(
     if columns is not None:
       waveform = _turned_field(waveform, columns / (2 * clip.frame_size))
     example[types.AUDIO] = _heard(waveform, views, uniforms, turn)
-    if last_video is not None:
+    if last_video is not None and not clip.panorama:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
-    video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
+    if not clip.panorama:
+      video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
     encoded = _cut_frames(stored, clip, video_start)
     if views is not None:
       example.update(_views(stored, encoded, clip, video_start, views, augmentation, uniforms))
@@ -128,20 +135,27 @@ def even_example(
   example, views = {}, None
   if clip.viewpoints is not None:
     views = viewpoints.draw(clip.viewpoints, uniforms[_VIEWPOINTS], flip=False)
-  if last_audio is not None:
+  if clip.panorama:
+    low, high = _panorama_starts(stored, clip, last_video)
+    video_start = low + draws.even_start(window, num_windows, high - low)
+    audio_start = _sound_around(stored, clip, video_start, last_audio)
+  elif last_audio is not None:
     audio_start = draws.even_start(window, num_windows, last_audio)
+  if last_audio is not None:
     waveform = _cut_waveform(stored, clip, audio_start)
     example[types.AUDIO] = _heard(waveform, views, uniforms, turn_sound)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
-    else:
+    elif not clip.panorama:
       video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
     encoded = _cut_frames(stored, clip, video_start)
     if views is not None:
       example.update(_views(stored, encoded, clip, video_start, views, None, uniforms))
     elif clip.panorama:
       example[types.VIDEO] = _panorama(encoded, clip, None, None, uniforms)
+      start_sec = tf.cast(audio_start, tf.float32) / stored.sample_rate_hz
+      example[types.SOURCES] = source_tracks.sounding(stored, start_sec, clip.audio_sec)
     else:
       example[types.VIDEO] = _center(encoded, clip)
   return example
@@ -183,6 +197,44 @@ def _video_starts(
   center_sec = tf.cast(audio_start, tf.float64) / stored.sample_rate_hz + clip.audio_sec / 2
   rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
   return draws.nearby_starts(center_sec, max_offset_sec, clip.video_sec, rate_hz, last)
+
+
+def _panorama_starts(
+  stored: StoredClip, clip: ClipSpec, last_video: Tensor
+) -> tuple[Tensor, Tensor]:
+  """First and last stored frame that frames may start at with the sound around them.
+
+  Where no sound fits, both are those that are nearest to fitting.
+  """
+  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
+  num_samples = tf.shape(stored.waveform, tf.int64)[0]
+  duration_sec = tf.cast(num_samples, tf.float64) / stored.sample_rate_hz
+  middle = _middle_offset(stored, clip)
+  half_sec = clip.audio_sec / 2
+  # The margin keeps a start that lies on the limit but for rounding.
+  low = tf.math.ceil(half_sec * rate_hz - middle - 1e-6)
+  high = tf.floor((duration_sec - half_sec) * rate_hz - middle + 1e-6)
+  limits = tf.cast(tf.stack([tf.minimum(low, high), high]), tf.int64)
+  limits = tf.clip_by_value(limits, tf.zeros_like(last_video), last_video)
+  return limits[0], limits[1]
+
+
+def _sound_around(
+  stored: StoredClip, clip: ClipSpec, video_start: Tensor, last_audio: Tensor
+) -> Tensor:
+  """The sample at which sound starts whose middle is that of the frames, inside the clip.
+
+  Exactly so, as far as samples go: a source that moves has to be heard from where it is seen.
+  """
+  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
+  middle_sec = (tf.cast(video_start, tf.float64) + _middle_offset(stored, clip)) / rate_hz
+  start = tf.floor((middle_sec - clip.audio_sec / 2) * stored.sample_rate_hz + 0.5)
+  return tf.clip_by_value(tf.cast(start, tf.int64), tf.zeros_like(last_audio), last_audio)
+
+
+def _middle_offset(stored: StoredClip, clip: ClipSpec) -> Tensor:
+  """The mean time of the frames of a window, in stored frames from its first one."""
+  return tf.reduce_mean(tf.cast(_frame_offsets(stored, clip), tf.float64))
 
 
 def _frame_offsets(stored: StoredClip, clip: ClipSpec) -> Tensor:

@@ -28,7 +28,9 @@ class ClipSpec:
       ones.
     masks: of 360° clips, whether the class of each pixel of the middle frame is wanted as well.
     panorama: of 360° clips, whether their equirectangular frames and their sound field are wanted
-      as they are, in place of viewpoints.
+      as they are, in place of viewpoints. The sound has its middle where the frames have theirs,
+      in training too, whatever `max_offset_sec`: a source that moves is heard from where it is
+      seen.
   """
 
   num_frames: int = 8

@@ -203,14 +203,28 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assertNotIn(types.DIRECTION, batch)
     for index in range(6):
       clip = _WORLD.clip("train", index)
-      self.assertAllClose(batch[types.AUDIO][index], clip.waveform[4000:8000], atol=1e-6)
-      # Frames 4 to 7: the window has the same middle. What differs is JPEG.
+      self.assertAllClose(batch[types.AUDIO][index], clip.waveform[3500:7500], atol=1e-6)
+      # Frames 4 to 7, whose times have the same middle. What differs is JPEG.
       difference = np.abs(batch[types.VIDEO][index].numpy().astype(int) - clip.frames[4:8])
       self.assertLess(np.mean(difference), 8)
     small = dataclasses.replace(_PANORAMA, frame_size=16)
     (found,) = pipeline.evaluation_dataset(self.data_dir, "train", small, 6)
     blocks = batch[types.VIDEO].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
     self.assertAllClose(found[types.VIDEO], blocks, atol=1.0)
+
+  def test_where_sources_are_while_they_sound(self):
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
+    self.assert_shape(batch[types.SOURCES], [6, 25, 8, 3], tf.float32)
+    time_sec = 3500 / 8000 + (np.arange(25) + 0.5) / 50
+    for index in range(6):
+      sounding = [one for one in _WORLD._scene("train", index).objects if one.is_sounding]
+      expected = np.stack([one.directions(time_sec) for one in sounding], axis=1)
+      found = batch[types.SOURCES][index].numpy()
+      self.assertAllEqual(found[:, len(sounding):], np.zeros([25, 8 - len(sounding), 3]))
+      # Straight lines between the frames of an eighth of a second cut the curves of fast motions.
+      cosine = np.sum(found[:, : len(sounding)] * expected, axis=-1)
+      self.assertLess(np.max(np.degrees(np.arccos(np.clip(cosine, -1, 1)))), 6.0)
+      self.assertAllClose(np.linalg.norm(found[:, : len(sounding)], axis=-1), np.ones(cosine.shape))
 
   def test_scenes_are_turned_as_a_whole(self):
     plain, turned = (

@@ -68,6 +68,7 @@ class SphericalWorld:
     look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of
       a clip differ in their shapes.
     max_elevation_deg: of the middles of the motions of objects, up or down, 0..40.
+    diffuse_db: bounds of the level of the diffuse noise, against an object that sounds steadily.
     shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
       any direction: the hue of the background is heard as the pitch of a hum in W alone.
   """
@@ -79,6 +80,7 @@ class SphericalWorld:
   num_silent: tuple[int, int] = (1, 1)
   look_alikes: bool = True
   max_elevation_deg: float = 17.0
+  diffuse_db: tuple[float, float] = (-26.0, -14.0)
   shortcut: float = 0.0
 
   name: ClassVar[str] = "spherical"
@@ -106,6 +108,8 @@ class SphericalWorld:
       raise ValueError(
         f"max_elevation_deg must be in 0..{_MAX_ELEVATION_DEG:g}, got {self.max_elevation_deg}."
       )
+    if not self.diffuse_db[0] <= self.diffuse_db[1]:
+      raise ValueError(f"diffuse_db must be (low, high), low <= high, got {self.diffuse_db}.")
     most = _MAX_OBJECTS if self.look_alikes else len(planar_scene.SHAPES)
     if self.num_sounding[1] + self.num_silent[1] > most:
       kind = "objects" if self.look_alikes else "objects of different shapes"
@@ -143,7 +147,9 @@ class SphericalWorld:
       raise IndexError(f"Clip {index} of {split!r}: the split has clips 0..{num_clips - 1}.")
     scene = self._scene(split, index)
     frames, masks = spherical_frames.render(scene, self._generator(split, index, _FRAMES_STREAM))
-    waveform = spherical_sound.synthesize(scene, self._generator(split, index, _SOUND_STREAM))
+    waveform = spherical_sound.synthesize(
+      scene, self.diffuse_db, self._generator(split, index, _SOUND_STREAM)
+    )
     return SphericalClip(frames, waveform, _tracks(scene), masks)
 
   def content(self, split: str, index: int) -> Content:

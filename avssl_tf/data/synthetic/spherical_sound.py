@@ -11,18 +11,20 @@ NUM_CHANNELS = 4
 
 _MAX_ONSET_SEC = 0.1
 _LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object against the others
-_DIFFUSE_RANGE_DB = (-26.0, -14.0)  # of the diffuse noise in W, against an object
 _RMS_RANGE_DB = (-28.0, -18.0)  # of an object, against full scale
 _PEAK = 0.98
 _CUE_HUM_RANGE_HZ = (90.0, 270.0)
 _CUE_HUM_PARTIALS_DB = (7.0, 3.0)
 
 
-def synthesize(scene: SphericalScene, rng: np.random.Generator) -> np.ndarray:
+def synthesize(
+  scene: SphericalScene, diffuse_db: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
   """Synthesises the sound of `scene`, each object heard from where it is seen.
 
   Args:
     scene: what is shared with the picture.
+    diffuse_db: bounds of the level of the diffuse noise in W, against a steady object.
     rng: source of everything else (loudness, partials, onsets, noise).
 
   Returns:
@@ -39,7 +41,7 @@ def synthesize(scene: SphericalScene, rng: np.random.Generator) -> np.ndarray:
     tone *= voices.random_gain(_LEVEL_RANGE_DB, rng)
     field[:, 0] += tone
     field[:, [3, 1, 2]] += tone[:, np.newaxis] * one.directions(time_sec)
-  field += voices.random_gain(_DIFFUSE_RANGE_DB, rng) * _diffuse_noise(rng)
+  field += voices.random_gain(diffuse_db, rng) * _diffuse_noise(rng)
   if scene.cues.strength:
     field[:, 0] += scene.cues.strength**2 * _hum(scene.cues.background, time_sec, rng)
   field *= voices.random_gain(_RMS_RANGE_DB, rng)

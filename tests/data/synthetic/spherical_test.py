@@ -182,6 +182,7 @@ class SphericalWorldTest(test_base.TestCase):
       (dict(shortcut=1.5), "shortcut must be in 0..1, got 1.5"),
       (dict(num_sounding=(0, 2)), "num_sounding must be .*, got \\(0, 2\\)"),
       (dict(num_silent=(2, 1)), "num_silent must be .*, got \\(2, 1\\)"),
+      (dict(diffuse_db=(-14.0, -26.0)), "diffuse_db must be .*, got \\(-14.0, -26.0\\)"),
       (dict(max_elevation_deg=60.0), "max_elevation_deg must be in 0..40, got 60"),
       (dict(num_silent=(1, 2), look_alikes=False), "room for 4 objects of different shapes"),
       (dict(num_sounding=(3, 6), num_silent=(0, 3)), "room for 8 objects, got up to 6 sounding"),
