@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # ruff: noqa: E402
 import hashlib
+from collections.abc import Mapping
 
 import gin
 from absl import app, flags
@@ -32,10 +33,12 @@ from avssl_tf.evaluation import (  # noqa: F401
   protocol,
   retrieval,
   segmentation,
+  sound_field_baselines,
+  spatial_audio,
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
-from avssl_tf.training import configuration, encoders, terminal
+from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
 configuration.define_flags()
@@ -80,10 +83,16 @@ def _run() -> None:
   configuration.parse(sources, flags.FLAGS.gin_param)
   configuration.check_complete(protocol.evaluate)
   bindings = Settings.parse(gin.config_str()).resolved()
-  chosen = protocol.settings(gin.get_bindings("evaluate")["protocol"], bindings)
+  measured_by = gin.get_bindings("evaluate")["protocol"]
+  chosen = protocol.settings(measured_by, bindings)
   output_dir = _OUTPUT_DIR.value or _default_output_dir(_MODEL_DIR.value, _TASK.value)
 
-  loaded = encoders.load(_MODEL_DIR.value)
+  if getattr(measured_by, "measures_generators", False):
+    loaded, network, weights = _load_generators(measured_by.others)
+    chosen.update(weights)
+  else:
+    loaded = encoders.load(_MODEL_DIR.value)
+    network = loaded.encoder
   data_dir = _DATA_DIR.value or loaded.data_dir
   if not data_dir:
     raise ConfigurationError(
@@ -95,10 +104,21 @@ def _run() -> None:
   facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}
   results = Results(os.path.join(output_dir, _RESULTS), {**facts, **chosen})
   work_dir = os.path.join(output_dir, _WORK)
-  protocol.evaluate(loaded.encoder, data_dir, results, work_dir, progress=True)
-  compared = getattr(gin.get_bindings("evaluate")["protocol"], "compares_parts", False)
+  protocol.evaluate(network, data_dir, results, work_dir, progress=True)
+  compared = getattr(measured_by, "compares_parts", False)
   print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table(not compared)}")
   print(f"Everything is in {results.path}.")
+
+
+def _load_generators(others: Mapping[str, str]):
+  """The network of --model_dir and others by name, and what tells the others' weights."""
+  loaded = generators.load(_MODEL_DIR.value)
+  networks, weights = {spatial_audio.TRAINED: loaded.generator}, {}
+  for name, model_dir in others.items():
+    other = generators.load(model_dir)
+    networks[name] = other.generator
+    weights[f"weights of {name}"] = other.weights
+  return loaded, networks, weights
 
 
 def _task_file(task: str) -> str:

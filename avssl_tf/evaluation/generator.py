@@ -5,6 +5,7 @@ from typing import Callable
 
 from avssl_tf import types
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
 
 
@@ -23,3 +24,13 @@ class Generator:
   clip: ClipSpec
   sample_rate_hz: int
   generate: Callable[[types.Batch], Tensor]
+
+
+def check_records(info: DatasetInfo, data_dir: str) -> None:
+  """Raises a `ValueError` unless records hold sound fields of the first order with 360° frames."""
+  if info.projection is None or info.num_channels != 4:
+    raise ValueError(
+      f"The records in {data_dir!r} have {info.num_channels} channels of sound and the projection "
+      f"{info.projection}; expected 360° clips with first-order ambisonics, such as "
+      "tools/make_tfrecords.py --source=demo360 builds."
+    )

@@ -12,6 +12,7 @@ from absl import logging
 from avssl_tf.data import pipeline
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.evaluation import features as features_lib
+from avssl_tf.evaluation import units
 from avssl_tf.evaluation.knn import KNN
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.retrieval import Retrieval
@@ -128,7 +129,7 @@ class Probe:
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:
-  """Lays out the results of several models side by side, in percent.
+  """Lays out the results of several models side by side, shares in percent.
 
   >>> print(table({"untrained": {"probe/knn_video": 0.1}, "trained": {"probe/knn_video": 0.78}}))
   %          untrained  trained
@@ -142,11 +143,12 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     Lines of text; rows in the order in which the columns first name them.
   """
   metrics = list(dict.fromkeys(metric for column in columns.values() for metric in column))
-  names = [metric.split("/", 1)[-1] for metric in metrics]
+  names = [units.titled(metric.split("/", 1)[-1], metric) for metric in metrics]
   first = max([len(name) for name in names] + [len("%")])
   widths = [max(len(name), 7) + 2 for name in columns]
   lines = ["%".ljust(first) + "".join(f"{n:>{w}}" for n, w in zip(columns, widths))]
   for metric, name in zip(metrics, names):
-    cells = (f"{100 * c[metric]:.1f}" if metric in c else "-" for c in columns.values())
+    unit = units.unit_of(metric)
+    cells = (unit.text(c[metric]) if metric in c else "-" for c in columns.values())
     lines.append(name.ljust(first) + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths)))
   return "\n".join(lines)

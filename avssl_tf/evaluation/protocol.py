@@ -3,17 +3,18 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 import gin
 
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 
 
 @gin.configurable
 def evaluate(
-  encoder: Encoder,
+  network: Union[Encoder, Mapping[str, Generator]],
   data_dir: str,
   results: Results,
   work_dir: str,
@@ -23,14 +24,14 @@ def evaluate(
   """Measures a frozen network by the protocol that gin binds, such as `@KNN()`.
 
   Args:
-    encoder: the network.
+    network: what the protocol measures: an encoder, or generators of sound fields by name.
     data_dir: folder of the records.
     results: where the metrics go; parts that are there are not measured again.
     work_dir: folder of the protocol's own, for what it needs to go on when interrupted.
     progress: whether to show progress bars.
     protocol: a frozen dataclass that is called with the arguments before it.
   """
-  protocol(encoder, data_dir, results, work_dir, progress=progress)
+  protocol(network, data_dir, results, work_dir, progress=progress)
 
 
 def settings(protocol: Any, bindings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Results of a protocol: measured part by part, kept in a file, shown as a table."""
 
+import dataclasses
 import json
 import math
 import os
@@ -8,9 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from avssl_tf.data.whole_file import whole_file
-
-# So begins the name of a metric that is a number of something, where all others are shares.
-_COUNT_PREFIX = "num_"
+from avssl_tf.evaluation import units
 
 
 class ResultsError(ValueError):
@@ -55,7 +54,7 @@ class Results:
 
     Args:
       part: name of the part.
-      metrics: shares in 0..1 by name; `num_...` for numbers of something.
+      metrics: by name, which tells their unit (`units.unit_of`): shares in 0..1 if nothing else.
 
     Raises:
       ValueError: a metric is not finite.
@@ -71,7 +70,7 @@ class Results:
       f.write("\n")
 
   def table(self, with_mean: bool = True) -> str:
-    """Lays out all parts side by side, shares in percent.
+    """Lays out all parts side by side, shares in percent, other metrics in their own units.
 
     A metric that only some parts have shows "-" in the others.
 
@@ -82,13 +81,13 @@ class Results:
     several = with_mean and len(self._parts) > 1
     rows = [["%", *self._parts, *(["mean"] if several else [])]]
     names = dict.fromkeys(name for metrics in self._parts.values() for name in metrics)
-    for name in sorted(names, key=lambda name: name.startswith(_COUNT_PREFIX)):
+    for name in sorted(names, key=units.is_count):
       values = [metrics.get(name) for metrics in self._parts.values()]
-      factor, decimals = (1, 0) if name.startswith(_COUNT_PREFIX) else (100, 1)
-      row = [name]
-      row += ["-" if value is None else f"{factor * value:.{decimals}f}" for value in values]
+      unit = units.unit_of(name)
+      row = [units.titled(name, name)]
+      row += ["-" if value is None else unit.text(value) for value in values]
       if several:
-        row.append(_mean(values, factor, max(decimals, 1)))
+        row.append(_mean(values, unit))
       rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join(
@@ -121,10 +120,12 @@ class Results:
     return parts
 
 
-def _mean(values: list[Optional[float]], factor: float, decimals: int) -> str:
+def _mean(values: list[Optional[float]], unit: units.Unit) -> str:
   """`mean ± std` of the values that are there, with their number where some are not."""
-  there = [factor * value for value in values if value is not None]
-  text = f"{statistics.fmean(there):.{decimals}f}"
+  there = [value for value in values if value is not None]
+  # Of whole numbers, too, a mean has decimals.
+  unit = unit if unit.decimals != 0 else dataclasses.replace(unit, decimals=1)
+  text = unit.text(statistics.fmean(there))
   if len(there) > 1:
-    text += f" ± {statistics.stdev(there):.{decimals}f}"
+    text += f" ± {unit.text(statistics.stdev(there))}"
   return text if len(there) == len(values) else f"{text} (n={len(there)})"

@@ -52,7 +52,17 @@ class AttentionLocalizer(tf.keras.layers.Layer):
     return gain * tf.gather(expected, [1, 2, 0], axis=-1)
 
   def attention(self, features: dict[str, Tensor]) -> Tensor:
-    """Where each track is taken to be: float32 `[B, T, num_tracks, h, 2h]`, shares of 1."""
+    """Where each track is taken to be: float32 `[B, T, num_tracks, h, 2h]`, shares of 1.
+
+    Raises:
+      ValueError: there is no picture to look into.
+    """
+    if VIDEO not in features:
+      raise ValueError(
+        "AttentionLocalizer looks for sources in a picture, and there is neither "
+        "SpatialUNet.frame_net nor flow_net: give it one, or bind SpatialUNet.localizer = "
+        "@DenseLocalizer."
+      )
     sound, picture = features[AUDIO], features[VIDEO]
     _, steps, height, width, _ = picture.shape
     query = tf.reshape(self.query(sound), [-1, steps, self._num_tracks, self._key_dim])
@@ -109,12 +119,19 @@ class DenseLocalizer(tf.keras.layers.Layer):
     )
 
   def call(self, features: dict[str, Tensor]) -> Tensor:
-    """Finds the tracks; arguments and result as of `AttentionLocalizer`."""
-    sound, picture = features[AUDIO], features[VIDEO]
-    _, steps, height, width, _ = picture.shape
-    flat = self.reduce(picture)
-    flat = tf.reshape(flat, [-1, steps, height * width * flat.shape[-1]])
-    x = tf.concat([self.sound(sound), self.picture(flat)], axis=-1)
+    """Finds the tracks; arguments and result as of `AttentionLocalizer`.
+
+    Without a picture, they are placed by their sound alone.
+    """
+    x = self.sound(features[AUDIO])
+    if VIDEO in features:
+      x = tf.concat([x, self.picture(flattened(self.reduce(features[VIDEO])))], axis=-1)
     for layer in self.hidden:
       x = layer(x)
-    return tf.reshape(self.vectors(x), [-1, steps, self._num_tracks, 3])
+    return tf.reshape(self.vectors(x), [tf.shape(x)[0], -1, self._num_tracks, 3])
+
+
+def flattened(maps: Tensor) -> Tensor:
+  """Maps `[B, T, h, 2h, C]` as features of each time, `[B, T, h * 2h * C]`."""
+  _, steps, height, width, channels = maps.shape
+  return tf.reshape(maps, [-1, steps, height * width * channels])

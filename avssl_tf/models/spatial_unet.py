@@ -5,12 +5,13 @@ Video", NeurIPS 2018, section 4: the recording is taken apart by masks, and each
 where the picture shows its source.
 """
 
-from typing import Callable
+from typing import Callable, Optional
 
 import gin
 import tensorflow as tf
 
 from avssl_tf import types
+from avssl_tf.models import time_steps
 from avssl_tf.models.audio_unet import AudioUNet
 from avssl_tf.spatial import short_time
 from avssl_tf.types import Tensor
@@ -33,12 +34,14 @@ class SpatialUNet(tf.keras.Model):
   def __init__(
     self,
     frame_front_end: tf.keras.layers.Layer,
-    frame_net: tf.keras.layers.Layer,
+    frame_net: Optional[tf.keras.layers.Layer],
     localizer: Callable[..., tf.keras.layers.Layer],
     sample_rate_hz: int,
     audio_net: Callable[..., AudioUNet] = AudioUNet,
+    flow_net: Optional[tf.keras.layers.Layer] = None,
     num_tracks: int = 8,
     masks: bool = True,
+    localize_by_sound: bool = True,
     frame_length: int = 256,
     hop_length: int = 128,
     name: str = "spatial_unet",
@@ -46,24 +49,33 @@ class SpatialUNet(tf.keras.Model):
     """Creates the network.
 
     Args:
-      frame_front_end: normalises frames.
-      frame_net: makes maps of them.
+      frame_front_end: normalises frames, and pictures of their flow.
+      frame_net: makes maps of frames; None: they are not looked at.
       localizer: makes the layer that places the tracks; called with `num_tracks`.
       sample_rate_hz: rate of the sound, which the lengths below belong to.
       audio_net: makes the network that takes the recording apart; called with `num_tracks`.
+      flow_net: makes maps of the same size of the optical flow; None: it is not looked at.
       num_tracks: parts that the recording is taken into.
       masks: whether it is taken apart; if not, all of it comes from one direction at a time.
+      localize_by_sound: whether tracks are looked for by how they sound; if not, by the picture
+        alone.
       frame_length: samples in a window of the Fourier transform, even.
       hop_length: samples from one window to the next, at most half of that.
       name: name of the model.
 
     Raises:
-      ValueError: windows that do not overlap by half or more.
+      ValueError: windows that do not overlap by half or more, or neither sound nor picture to find
+        sources by.
     """
     if frame_length % 2 or not 0 < hop_length <= frame_length // 2:
       raise ValueError(
         f"SpatialUNet.frame_length is {frame_length} and hop_length {hop_length}; expected an even "
         "length, and at most half of it."
+      )
+    if not localize_by_sound and frame_net is None and flow_net is None:
+      raise ValueError(
+        "SpatialUNet.localize_by_sound is False, and there is neither frame_net nor flow_net: "
+        "nothing is left to find sources by."
       )
     # Mixed precision would round the waveforms.
     super().__init__(name=name, autocast=False)
@@ -71,44 +83,68 @@ class SpatialUNet(tf.keras.Model):
     self.frame_length = frame_length
     self.hop_length = hop_length
     self._masks = masks
+    self._localize_by_sound = localize_by_sound
     self.frame_front_end = frame_front_end
     self.frame_net = frame_net
-    num_placed = num_tracks if masks else 1
+    self.flow_net = flow_net
     self.audio_net = audio_net(num_tracks=num_tracks)
-    self.localizer = localizer(num_tracks=num_placed)
+    self.localizer = localizer(num_tracks=num_tracks if masks else 1)
 
   def call(self, batch: types.Batch, training: bool = False) -> Tensor:
     """What the spectra of W have to be multiplied by to give those of the other channels.
 
     Args:
       batch: `AUDIO`: float32 `[B, samples, channels]`, of which the first, W, is looked at;
-        `VIDEO`: uint8 `[B, T, H, 2H, 3]`, frames spread evenly over the time of the sound.
+        `VIDEO`: uint8 `[B, T, H, 2H, 3]`, frames in the middles of even parts of the time of the
+        sound; with `flow_net`, `FLOW` of the same shape.
       training: whether batch normalisation uses, and learns from, the batch.
 
     Returns:
-      float32 `[B, 3, frames, bins]`: of Y, Z and X.
+      complex64 `[B, 3, frames, bins]`: of Y, Z and X; real but for networks that say otherwise.
     """
     mixture = self.spectra(batch[types.AUDIO][..., :1])[:, 0]
-    # What is heard, not how loud it was recorded.
-    power = tf.reduce_mean(tf.square(tf.abs(mixture)), axis=[1, 2], keepdims=True)
-    level = tf.math.log(tf.abs(mixture) / tf.sqrt(power + _SILENT**2) + _FAINT)
-    found = self.audio_net(level, training=training)
-    maps = self.frame_net(self.frame_front_end(batch[types.VIDEO]), training=training)
-    sound = resample_time(found["features"], maps.shape[1])
-    vectors = self.localizer({types.AUDIO: sound, types.VIDEO: maps})
+    maps = self.maps(batch, training=training)
+    # What is seen, wherever it is, helps to take apart what is heard.
+    seen = None if maps is None else tf.reduce_max(maps, axis=[2, 3])
+    found = self.audio_net(sound_level(mixture), seen, training=training)
+    vectors = self.localizer(self._cues(found["features"], maps))
     # Tracks move between the times of the frames.
-    vectors = resample_time(vectors, tf.shape(mixture)[1])
+    vectors = time_steps.resample(vectors, tf.shape(mixture)[1])
     if self._masks:
-      return tf.einsum("btfn,btnc->bctf", found["masks"], vectors)
-    weights = tf.transpose(vectors[:, :, 0], [0, 2, 1])[..., tf.newaxis]
-    return tf.repeat(weights, tf.shape(mixture)[2], axis=-1)
+      weights = tf.einsum("btfn,btnc->bctf", found["masks"], vectors)
+    else:
+      weights = tf.transpose(vectors[:, :, 0], [0, 2, 1])[..., tf.newaxis]
+      weights = tf.repeat(weights, tf.shape(mixture)[2], axis=-1)
+    # A cast would do, but for the warnings of its gradient.
+    return tf.complex(weights, tf.zeros_like(weights))
+
+  def maps(self, batch: types.Batch, training: bool = False) -> Optional[Tensor]:
+    """Maps of what is seen: float32 `[B, T, h, 2h, C]`; None where nothing is looked at."""
+    pictures = ((types.VIDEO, self.frame_net), (types.FLOW, self.flow_net))
+    found = [
+      net(self.frame_front_end(batch[key]), training=training)
+      for key, net in pictures
+      if net is not None
+    ]
+    if len(found) == 2 and found[0].shape[1:4] != found[1].shape[1:4]:
+      raise ValueError(
+        f"SpatialUNet.frame_net makes maps of {tuple(found[0].shape[1:4])} (T, h, 2h) and flow_net "
+        f"of {tuple(found[1].shape[1:4])}; expected the same: give both the same strides."
+      )
+    return tf.concat(found, axis=-1) if found else None
+
+  def _cues(self, sound: Tensor, maps: Optional[Tensor]) -> dict[str, Tensor]:
+    """What sources are found by, in the same steps of time."""
+    if maps is None:
+      return {types.AUDIO: sound}
+    sound = time_steps.resample(sound, maps.shape[1])
+    if not self._localize_by_sound:
+      sound = tf.ones_like(sound[..., :1])
+    return {types.AUDIO: sound, types.VIDEO: maps}
 
   def placed(self, batch: types.Batch, training: bool = False) -> Tensor:
     """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; arguments as of `call`."""
-    weights = self(batch, training=training)
-    # A cast would do, but for the warnings of its gradient.
-    weights = tf.complex(weights, tf.zeros_like(weights))
-    return weights * self.spectra(batch[types.AUDIO][..., :1])
+    return self(batch, training=training) * self.spectra(batch[types.AUDIO][..., :1])
 
   def generate(self, batch: types.Batch) -> Tensor:
     """The sound field: float32 `[B, samples, 4]`, W Y Z X; arguments as of `call`."""
@@ -124,24 +160,14 @@ class SpatialUNet(tf.keras.Model):
     return short_time.stft(signals, self.frame_length, self.hop_length)
 
 
-def resample_time(values: Tensor, steps: Tensor) -> Tensor:
-  """Values at other times, by linear interpolation between the middles of equal spans of time.
+def sound_level(spectra: Tensor) -> Tensor:
+  """Logarithms of magnitudes against the mean of a clip: what is heard, not how loud it was.
 
   Args:
-    values: float32 `[B, T, ...]`, each of the T-th part of the time.
-    steps: number of parts wanted.
+    spectra: complex64 `[B, frames, bins]`.
 
   Returns:
-    float32 `[B, steps, ...]`; before the first middle and after the last one they stay.
+    float32 of the same shape.
   """
-  count = tf.shape(values)[1]
-  place = (tf.range(steps, dtype=tf.float32) + 0.5) * tf.cast(count, tf.float32)
-  place = place / tf.cast(steps, tf.float32) - 0.5
-  place = tf.clip_by_value(place, 0.0, tf.cast(count - 1, tf.float32))
-  before = tf.cast(tf.floor(place), tf.int32)
-  after = tf.minimum(before + 1, count - 1)
-  share = tf.reshape(
-    place - tf.floor(place), tf.concat([[-1], tf.ones([tf.rank(values) - 2], tf.int32)], axis=0)
-  )
-  first, second = tf.gather(values, before, axis=1), tf.gather(values, after, axis=1)
-  return first + share * (second - first)
+  power = tf.reduce_mean(tf.square(tf.abs(spectra)), axis=[1, 2], keepdims=True)
+  return tf.math.log(tf.abs(spectra) / tf.sqrt(power + _SILENT**2) + _FAINT)

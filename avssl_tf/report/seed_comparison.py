@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
+from avssl_tf.evaluation import units
+
 PROBE = "probe/"
 TRAINING_SEC = "training_sec"
 UNTRAINED = "untrained"
@@ -22,7 +24,16 @@ _TITLES = {
   "knn_audio": "kNN audio",
   "retrieval_r1": "R@1",
   "retrieval_r5": "R@5",
+  "one_error_db": "error, 1 source",
+  "several_error_db": "error, several",
+  "moving_error_db": "error, moving",
+  "one_strongest_deg": "angle, 1 source",
+  "several_strongest_deg": "angle, several",
+  "moving_strongest_deg": "angle, moving",
+  "several_all_within_20": "several within 20°",
 }
+# Of what is measured of sound fields, a table shows no more than it has titles for.
+_FIELD_GROUPS = ("all_", "one_", "several_", "moving_")
 _TIME_TITLE = "time, s"
 
 # Of one run: by the name of a metric, its value. Shares are in 0..1.
@@ -51,16 +62,18 @@ class Statistic:
     std = statistics.stdev(values) if len(values) > 1 else None
     return cls(statistics.fmean(values), std, len(values))
 
-  def text(self, factor: float, decimals: int, num_seeds: int, signed: bool = False) -> str:
-    """`mean ± std`, multiplied; a single value has no spread, and n is told if not `num_seeds`.
+  def text(self, unit: units.Unit, num_seeds: int, signed: bool = False) -> str:
+    """`mean ± std` in a unit; a single value has no spread, and n is told if not `num_seeds`.
 
-    >>> Statistic.of([0.8, 0.84]).text(100, 1, num_seeds=3)
+    >>> Statistic.of([0.8, 0.84]).text(units.PERCENT, num_seeds=3)
     '82.0 ± 2.8 (n=2)'
     """
-    text = f"{factor * self.mean:{'+' if signed else ''}.{decimals}f}"
+    text = unit.text(self.mean)
+    if signed and not text.startswith("-"):
+      text = f"+{text}"
     if self.std is None:
       return text
-    text += f" ± {factor * self.std:.{decimals}f}"
+    text += f" ± {unit.text(self.std)}"
     return text if self.n == num_seeds else f"{text} (n={self.n})"
 
 
@@ -201,7 +214,8 @@ def table(
 
   Args:
     rows: by the name of a row and of a metric, its statistic. One that a row does not have shows
-      as "-". Top 5 accuracies, R@10 and retrieval by direction are left out.
+      as "-". Top 5 accuracies, R@10, retrieval by direction, and most metrics of sound fields are
+      left out.
     num_seeds: number of values that goes without saying; others are told.
     corner: what stands above the names.
     signed: whether gains have a sign, as losses do.
@@ -212,9 +226,8 @@ def table(
   for row_name, row in rows.items():
     cells.append([row_name])
     for name in names:
-      factor, decimals = (1, 0) if name == TRAINING_SEC else (100, 1)
       known = name in row
-      cells[-1].append(row[name].text(factor, decimals, num_seeds, signed) if known else "-")
+      cells[-1].append(row[name].text(units.unit_of(name), num_seeds, signed) if known else "-")
   if markdown:
     cells.insert(1, ["---"] + ["---:"] * len(names))
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
@@ -236,19 +249,21 @@ def shown(metrics: Iterable[str]) -> list[str]:
     name
     for name in names
     if name not in _TITLES and name != TRAINING_SEC
-    and not name.startswith(("retrieval_", "viewpoint_retrieval_")) and not name.endswith("_top5")
+    and not name.startswith(("retrieval_", "viewpoint_retrieval_", *_FIELD_GROUPS))
+    and not name.endswith("_top5")
   ]  # fmt: skip
   return [name for name in (*_TITLES, *others, TRAINING_SEC) if name in names]
 
 
 def title(metric: str) -> str:
-  """What a metric is called where people read it.
+  """What a metric is called where people read it, with its unit where that is not percent.
 
   >>> title("retrieval_r1"), title("purity_k32")
   ('R@1', 'purity k32')
   """
   words = metric.replace("_", " ").replace(" auc", " AUC")
-  return _TIME_TITLE if metric == TRAINING_SEC else _TITLES.get(metric, words)
+  known = _TIME_TITLE if metric == TRAINING_SEC else _TITLES.get(metric, words)
+  return known if metric == TRAINING_SEC else units.titled(known, metric)
 
 
 def as_json(rows: Rows, differences: Rows, runs: Runs) -> dict:

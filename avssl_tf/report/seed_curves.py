@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.evaluation import units
 from avssl_tf.report import seed_comparison
 
 LOSS = "loss"
@@ -100,7 +101,7 @@ def draw(logs: Mapping[str, Sequence[Log]]) -> Optional[Figure]:
   colours = {method: _COLOURS[i % len(_COLOURS)] for i, method in enumerate(logs)}
   handles = {}
   for panel, (name, by_method) in zip(panels.flat, found.items()):
-    factor = 1 if name == LOSS else 100
+    factor = 1 if name == LOSS else units.unit_of(name).factor
     for method, curve in by_method.items():
       (handles[method],) = panel.plot(curve.steps, factor * curve.mean, color=colours[method])
       if curve.std is not None:
@@ -124,4 +125,5 @@ def draw(logs: Mapping[str, Sequence[Log]]) -> Optional[Figure]:
 def _title(name: str) -> str:
   if name == LOSS:
     return "loss, each method its own"
-  return f"{seed_comparison.title(name.removeprefix(seed_comparison.PROBE))}, %"
+  title = seed_comparison.title(name.removeprefix(seed_comparison.PROBE))
+  return f"{title}, %" if units.unit_of(name) is units.PERCENT else title

@@ -14,13 +14,19 @@ from absl import flags
 from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
-from avssl_tf.evaluation import alignment_probe, memory, probe  # noqa: F401
+from avssl_tf.evaluation import (  # noqa: F401
+  alignment_probe,
+  generation_probe,
+  memory,
+  probe,
+)
 from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
 from avssl_tf.models import (  # noqa: F401
   alignment_model,
   audio_net,
   audio_unet,
   av_model,
+  direct_unet,
   front_end,
   localizers,
   panorama_net,

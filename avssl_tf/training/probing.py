@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Callable, Optional
 
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation import units
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model
 from avssl_tf.training.metrics import PROBE, Metrics
@@ -49,12 +50,14 @@ class RunProbe:
 
 
 def summary(result: Mapping[str, float]) -> str:
-  """The main results of a probe in a line, in percent.
+  """The main results of a probe in a line, shares in percent.
 
   >>> summary({"probe/knn_video": 0.5, "probe/knn_audio": 0.25, "probe/retrieval_r5": 0.125})
   'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
   >>> summary({"probe/viewpoint_retrieval": 0.5, "probe/avsa_bin_4": 0.75})
   'viewpoint retrieval 50.0; AVSA-Bin 4 75.0 (%)'
+  >>> summary({"probe/one_error_db": -16.0, "probe/several_error_db": -9.0})
+  'error -16.0 dB (one), -9.0 dB (several)'
   """
   parts = []
   if "probe/viewpoint_retrieval" in result:
@@ -74,9 +77,16 @@ def summary(result: Mapping[str, float]) -> str:
   found = [f"R@{k} {100 * value:.1f}" for k, value in recalls if value is not None]
   if found:
     parts.append(f"retrieval {', '.join(found)}")
+  for metric, title in (("error_db", "error"), ("strongest_deg", "strongest source")):
+    unit = units.unit_of(metric)
+    values = [(group, result.get(f"probe/{group}_{metric}")) for group in ("one", "several")]
+    found = [f"{unit.text(v)} {unit.symbol} ({group})" for group, v in values if v is not None]
+    if found:
+      parts.append(f"{title} {', '.join(found)}")
   parts += [
     f"{name.removeprefix('probe/').replace('_', ' ')} {100 * result[name]:.1f}"
     for name in result
     if name.startswith(("probe/purity", "probe/faulty"))
   ]
-  return "; ".join(parts) + " (%)"
+  percent = any(units.unit_of(name) is units.PERCENT for name in result)
+  return "; ".join(parts) + (" (%)" if percent else "")

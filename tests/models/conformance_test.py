@@ -17,6 +17,7 @@ from avssl_tf.models import (
   audio_unet,
   av_model,
   convolution,
+  direct_unet,
   fpn,
   front_end,
   localizers,
@@ -81,14 +82,31 @@ def _spatial_unet():
     panorama_net.PanoramaNet((4, 5), (2, 2)),
     localizers.AttentionLocalizer,
     8000,
-    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
+    _audio_unet,
     num_tracks=2,
     frame_length=64,
     hop_length=32,
   )
 
 
+def _direct_unet():
+  return direct_unet.DirectUNet(
+    front_end.VideoFrontEnd(),
+    panorama_net.PanoramaNet((4, 5), (2, 2)),
+    8000,
+    _audio_unet,
+    picture_dims=(3, 4),
+    frame_length=64,
+    hop_length=32,
+  )
+
+
+def _audio_unet(num_tracks, activation="sigmoid"):
+  return audio_unet.AudioUNet(num_tracks, (3, 4, 5), (1, 2, 2), 6, activation)
+
+
 _FLOAT = tf.float32
+_PANORAMAS = {"video": ((2, 2, 16, 32, 3), tf.uint8), "audio": ((2, 500, 4), _FLOAT)}
 _PYRAMID_MAPS = {
   "conv2x": ((2, 4, 8, 8, 3), _FLOAT),
   "conv3x": ((2, 4, 4, 4, 4), _FLOAT),
@@ -138,7 +156,7 @@ _LAYERS = {
     lambda: fpn.FeaturePyramid(5, pyramid_dim=4, head_dim=4, num_groups=2), _PYRAMID_MAPS, None,
   ),
   audio_unet.AudioUNet: (
-    lambda: audio_unet.AudioUNet(2, (3, 4, 5)), ((2, 9, 17), _FLOAT), None,
+    lambda: _audio_unet(2), ((2, 9, 17), _FLOAT), None,
   ),
   panorama_net.PanoramaConv: (
     lambda: panorama_net.PanoramaConv(4, 2), ((2, 8, 16, 3), _FLOAT), (),
@@ -152,11 +170,8 @@ _LAYERS = {
   localizers.DenseLocalizer: (
     lambda: localizers.DenseLocalizer(2, (3, 4), 5, (6,)), _SOUND_AND_MAPS, None,
   ),
-  spatial_unet.SpatialUNet: (
-    _spatial_unet,
-    {"video": ((2, 2, 16, 32, 3), tf.uint8), "audio": ((2, 500, 4), _FLOAT)},
-    None,
-  ),
+  spatial_unet.SpatialUNet: (_spatial_unet, _PANORAMAS, None),
+  direct_unet.DirectUNet: (_direct_unet, _PANORAMAS, None),
   alignment_model.AlignmentModel: (
     _alignment_model,
     {"video": ((2, 3, 4, 16, 16, 3), tf.uint8), "audio": ((2, 3, 512, 4), _FLOAT)},
@@ -254,7 +269,7 @@ class ConformanceTest(test_base.TestCase, parameterized.TestCase):
     for variable, value in zip(layer.variables, expected_layer.variables):
       self.assertEqual(variable.dtype, tf.float32)
       variable.assign(value)
-    outputs, expected = layer(inputs), expected_layer(inputs)
+    outputs, expected = _real(layer(inputs)), _real(expected_layer(inputs))
     named = outputs if isinstance(outputs, dict) else {"": outputs}
     expected = expected if isinstance(expected, dict) else {"": expected}
     for name, output in named.items():
@@ -272,12 +287,20 @@ class ConformanceTest(test_base.TestCase, parameterized.TestCase):
       self.assertEqual(layer_class.__module__, front_end.__name__)
       return
     with tf.GradientTape() as tape:
-      outputs = tf.nest.flatten(layer(inputs, **_inference(layer, training=True)))
+      outputs = tf.nest.flatten(_real(layer(inputs, **_inference(layer, training=True))))
       loss = tf.add_n([tf.reduce_sum(x * tf.random.normal(x.shape)) for x in outputs])
     gradients = tape.gradient(loss, layer.trainable_variables)
     for variable, gradient in zip(layer.trainable_variables, gradients):
       self.assertIsNotNone(gradient, variable.name)
       self.assertTrue(np.all(np.isfinite(gradient)), variable.name)
+
+
+def _real(outputs):
+  """Outputs with complex ones as their real and imaginary parts."""
+  def parts(x):
+    return tf.stack([tf.math.real(x), tf.math.imag(x)]) if x.dtype.is_complex else x
+
+  return tf.nest.map_structure(parts, outputs)
 
 
 def _inference(layer, training=False):

@@ -1,21 +1,33 @@
 """Tests of the network that generates sound fields, and of its parts."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
+from avssl_tf.models import (
+  audio_unet,
+  direct_unet,
+  front_end,
+  localizers,
+  panorama_net,
+  spatial_unet,
+  time_steps,
+)
 from avssl_tf.spatial import ambisonics, directions
 from tests import test_base
 
 
 def _network(localizer=localizers.AttentionLocalizer, **settings):
+  settings.setdefault("frame_net", panorama_net.PanoramaNet((4, 5), (2, 2)))
+  frame_net = settings.pop("frame_net")
   return spatial_unet.SpatialUNet(
     front_end.VideoFrontEnd(),
-    panorama_net.PanoramaNet((4, 5), (2, 2)),
+    frame_net,
     localizer,
     8000,
-    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (3, 4, 5)),
+    functools.partial(audio_unet.AudioUNet, widths=(3, 4, 5), time_strides=(1, 2, 2)),
     num_tracks=3,
     frame_length=64,
     hop_length=32,
@@ -26,19 +38,39 @@ def _network(localizer=localizers.AttentionLocalizer, **settings):
 class AudioUNetTest(test_base.TestCase):
 
   def test_masks_have_the_shape_of_the_spectrogram(self):
-    net = audio_unet.AudioUNet(num_tracks=2, widths=(3, 4, 5))
-    self.assertEqual(net.time_factor, 4)
     for frames, bins in ((8, 16), (9, 17), (1, 5)):
+      net = audio_unet.AudioUNet(2, widths=(3, 4, 5), time_strides=(1, 2, 2), moment_dim=10)
+      self.assertEqual(net.time_factor, 4)
       found = net(tf.constant(self.rng.normal(size=[2, frames, bins]), tf.float32))
       self.assert_shape(found["masks"], [2, frames, bins, 2], tf.float32)
       self.assertAllInRange(found["masks"], 0.0, 1.0)
       self.assert_shape(found["features"], [2, -(-frames // 4), 10], tf.float32)
 
   def test_bad_sizes(self):
-    with self.assertRaisesRegex(ValueError, "0 tracks and 4 levels"):
+    with self.assertRaisesRegex(ValueError, "0 tracks and 5 levels"):
       audio_unet.AudioUNet(num_tracks=0)
     with self.assertRaisesRegex(ValueError, "8 tracks and 1 levels"):
       audio_unet.AudioUNet(widths=(3,))
+    for strides in ((1, 2), (2, 2, 2), (1, 3, 2)):
+      with self.assertRaisesRegex(ValueError, "expected 1 and then 1 or 2 for each of the other 2"):
+        audio_unet.AudioUNet(widths=(3, 4, 5), time_strides=strides)
+
+  def test_time_may_stay_finer_than_frequency(self):
+    net = audio_unet.AudioUNet(2, (3, 4, 5), time_strides=(1, 2, 1), moment_dim=7, activation=None)
+    found = net(tf.constant(self.rng.normal(size=[2, 9, 17]), tf.float32))
+    self.assert_shape(found["masks"], [2, 9, 17, 2], tf.float32)
+    self.assert_shape(found["features"], [2, 5, 7], tf.float32)
+    self.assertLess(np.min(found["masks"]), 0.0)
+
+  def test_context_tells_in_its_time(self):
+    net = audio_unet.AudioUNet(2, (3, 4), time_strides=(1, 2), moment_dim=4)
+    level = tf.constant(self.rng.normal(size=[1, 32, 8]), tf.float32)
+    context = np.zeros([1, 4, 3], np.float32)
+    plain = net(level, tf.constant(context))["masks"].numpy()
+    context[0, 3] = 10.0
+    other = net(level, tf.constant(context))["masks"].numpy()
+    self.assertAllClose(other[:, :16], plain[:, :16], atol=1e-6)
+    self.assertNotAllClose(other[:, 28:], plain[:, 28:], atol=1e-3)
 
 
 class PanoramaNetTest(test_base.TestCase):
@@ -106,7 +138,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.parameters(localizers.AttentionLocalizer, localizers.DenseLocalizer)
   def test_field_of_the_whole_recording(self, localizer):
     network, batch = _network(localizer), self.batch()
-    self.assert_shape(network(batch), [2, 3, 17, 33], tf.float32)
+    self.assert_shape(network(batch), [2, 3, 17, 33], tf.complex64)
     field = network.generate(batch)
     self.assert_shape(field, [2, 500, 4], tf.float32)
     self.assertAllEqual(field[..., 0], batch["audio"][..., 0])
@@ -143,22 +175,67 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
     batch["audio"] = tf.zeros_like(batch["audio"])
     self.assertAllEqual(_network().generate(batch), batch["audio"])
 
+  def test_flow_alone_and_beside_frames(self):
+    batch = self.batch()
+    batch["flow"] = batch["video"][::-1]
+    alone = _network(frame_net=None, flow_net=panorama_net.PanoramaNet((4, 5), (2, 2)))
+    both = _network(flow_net=panorama_net.PanoramaNet((4, 3), (2, 2), name="flow_net"))
+    for network, changed, matters in (
+      (alone, "video", False), (alone, "flow", True), (both, "video", True), (both, "flow", True)
+    ):
+      field = network.generate(batch)
+      other = network.generate({**batch, changed: batch[changed] // 2})
+      self.assertEqual(not np.allclose(field, other, atol=1e-6), matters)
+    other = _network(flow_net=panorama_net.PanoramaNet((4,), (2,), name="flow_net"))
+    with self.assertRaisesRegex(ValueError, "frame_net makes maps of .* and flow_net of"):
+      other(batch)
+
+  def test_by_the_picture_or_by_the_sound_alone(self):
+    batch = self.batch()
+    by_picture = _network(localize_by_sound=False, masks=False)
+    weights = by_picture(batch)
+    self.assertAllClose(by_picture({**batch, "audio": batch["audio"][::-1]}), weights)
+    by_sound = _network(localizers.DenseLocalizer, frame_net=None)
+    weights = by_sound(batch)
+    self.assertAllClose(by_sound({"audio": batch["audio"]}), weights)
+    with self.assertRaisesRegex(ValueError, "looks for sources in a picture, and there is neither"):
+      _network(frame_net=None)(batch)
+    with self.assertRaisesRegex(ValueError, "nothing is left to find sources by"):
+      _network(frame_net=None, localize_by_sound=False)
+
+  def test_weights_of_a_u_net_alone(self):
+    network = direct_unet.DirectUNet(
+      front_end.VideoFrontEnd(),
+      panorama_net.PanoramaNet((4, 5), (2, 2)),
+      8000,
+      functools.partial(audio_unet.AudioUNet, widths=(3, 4, 5), time_strides=(1, 2, 2)),
+      picture_dims=(3, 4),
+      frame_length=64,
+      hop_length=32,
+    )
+    batch = self.batch()
+    weights = network(batch)
+    self.assert_shape(weights, [2, 3, 17, 33], tf.complex64)
+    self.assertGreater(np.std(tf.math.imag(weights)), 0.0)
+    self.assert_shape(network.generate(batch), [2, 500, 4], tf.float32)
+    self.assertNotAllClose(network({**batch, "video": batch["video"] // 2}), weights)
+
   def test_windows_must_overlap(self):
     with self.assertRaisesRegex(ValueError, "frame_length is 64 and hop_length 33"):
       spatial_unet.SpatialUNet(None, None, None, 8000, frame_length=64, hop_length=33)
 
 
-class ResampleTimeTest(test_base.TestCase):
+class TimeStepsTest(test_base.TestCase):
 
   def test_linear_between_the_middles(self):
     values = tf.constant([[0.0, 10.0]])[..., tf.newaxis]
-    found = spatial_unet.resample_time(values, 4)[0, :, 0]
+    found = time_steps.resample(values, 4)[0, :, 0]
     # Middles at 1/4 and 3/4 of the time, asked for at 1/8, 3/8, 5/8, 7/8.
     self.assertAllClose(found, [0.0, 2.5, 7.5, 10.0])
-    self.assertAllClose(spatial_unet.resample_time(values, 1)[0, :, 0], [5.0])
-    self.assertAllClose(spatial_unet.resample_time(values, 2), values)
+    self.assertAllClose(time_steps.resample(values, 1)[0, :, 0], [5.0])
+    self.assertAllClose(time_steps.resample(values, 2), values)
     constant = tf.ones([2, 1, 3, 4])
-    self.assertAllClose(spatial_unet.resample_time(constant, 5), tf.ones([2, 5, 3, 4]))
+    self.assertAllClose(time_steps.resample(constant, 5), tf.ones([2, 5, 3, 4]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import numpy as np
 from absl.testing import absltest
 
+from avssl_tf.evaluation import units
 from avssl_tf.report import seed_comparison
 from avssl_tf.report.seed_comparison import Statistic
 
@@ -18,7 +19,7 @@ class StatisticTest(absltest.TestCase):
 
   def test_one_value_has_no_spread(self):
     self.assertEqual(Statistic.of([0.25]), Statistic(0.25, None, 1))
-    self.assertEqual(Statistic.of([0.25]).text(100, 1, num_seeds=1), "25.0")
+    self.assertEqual(Statistic.of([0.25]).text(units.PERCENT, num_seeds=1), "25.0")
 
 
 class LogTest(absltest.TestCase):

@@ -15,7 +15,7 @@ def _network():
     panorama_net.PanoramaNet((8, 8), (2, 1)),
     localizers.AttentionLocalizer,
     8000,
-    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8)),
+    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8), (1, 2)),
     num_tracks=2,
     frame_length=64,
     hop_length=32,

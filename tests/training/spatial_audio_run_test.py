@@ -24,7 +24,7 @@ _SMALL = (
   "batch_size = 8", "num_epochs = 2", "schedules.cosine.warmup_steps = 2",
   "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
   "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
-  "SpatialUNet.num_tracks = 2",
+  "AudioUNet.time_strides = (1, 2)", "SpatialUNet.num_tracks = 2",
   "train.checkpoint_every_steps = 2", "train.log_every_steps = 1",
 )  # fmt: skip
 

@@ -1,0 +1,58 @@
+"""What was measured of single clips, in a file of comma-separated values."""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+from avssl_tf.data.whole_file import whole_file
+from avssl_tf.evaluation import sound_field_scores
+
+_COLUMNS = ("id", "window", "method", *sound_field_scores.FACTS, *sound_field_scores.METRICS)
+
+
+class ClipJournal:
+  """The clips that are measured, in a file that grows as they are: nothing is measured twice.
+
+  Attributes:
+    num_blocks: blocks of rows that the file holds, all of them whole.
+  """
+
+  def __init__(self, folder: str, settings: Mapping, rows_per_block: int):
+    """Goes on with what an interrupted evaluation of these settings left."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    self._path = os.path.join(folder, f"clips-{digest[:12]}.csv")
+    os.makedirs(folder, exist_ok=True)
+    self._rows = []
+    if os.path.exists(self._path):
+      with open(self._path, encoding="utf-8", errors="surrogateescape", newline="") as f:
+        lines = f.readlines()
+      # A kill may have cut off the last row.
+      whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
+      self._rows = list(csv.DictReader(whole))
+    self.num_blocks = len(self._rows) // rows_per_block
+    self._rows = self._rows[: self.num_blocks * rows_per_block]
+    with whole_file(self._path) as temporary:
+      self._write(temporary, "w", self._rows, header=True)
+
+  def add(self, rows: Sequence[Mapping]) -> None:
+    """Adds the rows of a block; the last block may have fewer."""
+    self._write(self._path, "a", rows, header=False)
+    self._rows += rows
+
+  def move_to(self, path: str) -> list[tuple[str, dict[str, float]]]:
+    """Puts the file into its place, and returns the method and the metrics of each row."""
+    os.replace(self._path, path)
+    names = (*sound_field_scores.FACTS, *sound_field_scores.METRICS)
+    return [
+      (row["method"], {name: float(row[name]) for name in names if row.get(name, "") != ""})
+      for row in self._rows
+    ]
+
+  def _write(self, path: str, mode: str, rows: Sequence[Mapping], header: bool) -> None:
+    with open(path, mode, encoding="utf-8", errors="surrogateescape", newline="") as f:
+      writer = csv.DictWriter(f, _COLUMNS, restval="")
+      if header:
+        writer.writeheader()
+      writer.writerows(rows)
