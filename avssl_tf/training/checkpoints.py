@@ -13,7 +13,10 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf.models import av_model
+from avssl_tf.models.panorama_encoder import PanoramaEncoder
 from avssl_tf.training import run_folder
+
+_VIDEO_NET = "task/network/video_net/"
 
 
 class NonFiniteError(FloatingPointError):
@@ -58,9 +61,15 @@ def write(
 def restore_network(network: av_model.AudioVisualModel, path: str) -> None:
   """Reads the weights of a network, and nothing else, from any checkpoint of this layout.
 
+  A network that generates sound fields and looks at frames by the video network of another kind of
+  run takes over that alone.
+
   Raises:
     CheckpointError: the checkpoint has other variables than `network`.
   """
+  frame_net = getattr(network, "frame_net", None)
+  if isinstance(frame_net, PanoramaEncoder) and _holds_video_net(path):
+    network = tf.train.Checkpoint(video_net=frame_net.encoder)
   checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=network))
   try:
     checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
@@ -68,6 +77,11 @@ def restore_network(network: av_model.AudioVisualModel, path: str) -> None:
     raise CheckpointError(
       f"The checkpoint {path} does not fit the network of the configuration: {error}"
     ) from error
+
+
+def _holds_video_net(path: str) -> bool:
+  names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+  return any(name.startswith(_VIDEO_NET) for name in names)
 
 
 class RunCheckpoints:

@@ -29,6 +29,7 @@ from avssl_tf.models import (  # noqa: F401
   direct_unet,
   front_end,
   localizers,
+  panorama_encoder,
   panorama_net,
   projection,
   r2plus1d,

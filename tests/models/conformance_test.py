@@ -21,6 +21,7 @@ from avssl_tf.models import (
   fpn,
   front_end,
   localizers,
+  panorama_encoder,
   panorama_net,
   projection,
   r2plus1d,
@@ -160,6 +161,10 @@ _LAYERS = {
   ),
   panorama_net.PanoramaConv: (
     lambda: panorama_net.PanoramaConv(4, 2), ((2, 8, 16, 3), _FLOAT), (),
+  ),
+  panorama_encoder.PanoramaEncoder: (
+    lambda: panorama_encoder.PanoramaEncoder(_video_net(), margin=16),
+    ((2, 2, 16, 32, 3), _FLOAT), None,
   ),
   panorama_net.PanoramaNet: (
     lambda: panorama_net.PanoramaNet((4, 5), (2, 2)), ((2, 2, 8, 16, 3), _FLOAT), None,

@@ -11,7 +11,9 @@ from avssl_tf.models import (
   direct_unet,
   front_end,
   localizers,
+  panorama_encoder,
   panorama_net,
+  r2plus1d,
   spatial_unet,
   time_steps,
 )
@@ -94,6 +96,34 @@ class PanoramaNetTest(test_base.TestCase):
   def test_bad_sizes(self):
     with self.assertRaisesRegex(ValueError, "2 widths and 1 strides"):
       panorama_net.PanoramaNet((4, 5), (2,))
+
+
+class PanoramaEncoderTest(test_base.TestCase):
+
+  def encoder(self, margin, stage="conv5x"):
+    video_net = r2plus1d.R2Plus1D(6, stem="avsa", stem_kernel=(1, 3, 3), stage_widths=(3, 4, 5, 6))
+    return panorama_encoder.PanoramaEncoder(video_net, stage, margin)
+
+  def test_turned_frames_give_turned_maps(self):
+    frames = tf.constant(self.rng.normal(size=[2, 4, 32, 64, 3]), tf.float32)
+    layer = self.encoder(margin=64)
+    maps = layer(frames)
+    self.assert_shape(maps, [2, 1, 2, 4, 6], tf.float32)
+    self.assertAllClose(layer(tf.roll(frames, 16, axis=3)), tf.roll(maps, 1, axis=3), atol=1e-5)
+    # Without what lies beyond the edges, there would be a seam.
+    plain = layer.encoder(frames)["conv5x"]
+    self.assertNotAllClose(plain[..., 0, :], maps[..., 0, :], atol=1e-3)
+    fine = self.encoder(16, "conv4x")(frames)
+    self.assert_shape(fine, [2, 1, 4, 8, 5], tf.float32)
+
+  def test_bad_settings(self):
+    with self.assertRaisesRegex(ValueError, "the stage 'pooled' and a margin of 16"):
+      self.encoder(16, "pooled")
+    frames = tf.zeros([1, 2, 16, 32, 3])
+    with self.assertRaisesRegex(ValueError, "margin is 64, and frames are 32 wide"):
+      self.encoder(64)(frames)
+    with self.assertRaisesRegex(ValueError, "margin is 8, .*expected a width and a margin of"):
+      self.encoder(8)(frames)
 
 
 class AttentionLocalizerTest(test_base.TestCase):

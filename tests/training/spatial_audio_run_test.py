@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from avssl_tf import serving
 from avssl_tf.data import pipeline
+from avssl_tf.models import r2plus1d
 from avssl_tf.training import (
   checkpoints,
   configuration,
@@ -74,6 +75,27 @@ class SpatialAudioRunTest(tiny_run.TestCase):
       encoders.load(self.path("whole"))
     with self.assertRaisesRegex(ConfigurationError, "neither operative_config.gin nor saved_model"):
       generators.load(self.path("nothing"))
+
+  def test_frames_are_looked_at_by_what_another_run_has_learnt(self):
+    video_net = r2plus1d.R2Plus1D(
+      6, stem="avsa", stem_kernel=(1, 5, 5), stage_widths=(4, 4, 4, 4), name="video_net"
+    )
+    video_net(tf.zeros([1, 2, 16, 32, 3]))
+    checkpoints.write(self.path("first"), tf.train.Checkpoint(video_net=video_net), None)
+    params = (
+      "SpatialUNet.frame_net = @PanoramaEncoder()", "PanoramaEncoder.encoder = @R2Plus1D()",
+      "PanoramaEncoder.margin = 16", "R2Plus1D.stage_widths = (4, 4, 4, 4)", "num_epochs = 1",
+      f"train.init_from = '{self.path('first')}'", "learning_rate = 0.0",
+    )  # fmt: skip
+    trained = self.train("second", *params).task.network.frame_net.encoder
+    for one, other in zip(video_net.trainable_variables, trained.trainable_variables):
+      np.testing.assert_array_equal(one, other)
+    # A run of its own kind is taken over as a whole.
+    third = self.train("third", *params[:-2], f"train.init_from = '{self.path('second')}'",
+                       "learning_rate = 0.0").task.network  # fmt: skip
+    second = run.load(self.path("second")).model
+    for one, other in zip(second.trainable_variables, third.trainable_variables):
+      np.testing.assert_array_equal(one, other)
 
   def test_sound_of_another_rate_is_told(self):
     with self.assertRaisesRegex(ValueError, "has 8000 Hz, the network expects 16000 Hz"):
