@@ -61,7 +61,8 @@ def random_example(
     float32 `[samples, channels]`, as far as they are stored. With viewpoints, both have an axis
     of K before the others, and there are `DIRECTION` and `FIELD_OF_VIEW`, float32 `[K, 2]`, and
     `VIEW_LABEL`, int64 `[K]`. Frames of a panorama are `[num_frames, frame_size, 2 * frame_size,
-    3]`.
+    3]`, and there are `FLOW`, if it is asked for, uint8 of the same shape, and `CHANNELS`, bool
+    `[channels]`.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -92,14 +93,17 @@ def random_example(
     if views is not None:
       waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn else None)
     example[types.AUDIO] = waveform
-    if last_video is not None and not clip.panorama:
+    if clip.panorama:
+      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
+    elif last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
     if not clip.panorama:
       video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
-    encoded = _cut_frames(stored, clip, video_start)
+    places = video_start + _frame_offsets(stored, clip)
+    encoded = _cut_frames(stored.frames, clip, places)
     if views is not None or clip.panorama:
-      example.update(_all_around(stored, encoded, clip, video_start, views, columns))
+      example.update(_all_around(stored, encoded, clip, places, views, columns))
       if augmentation is not None:
         example[types.VIDEO] = _other_colors(example[types.VIDEO], augmentation, uniforms)
     elif augmentation is None:
@@ -151,6 +155,8 @@ def even_example(
     if views is not None:
       waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn_sound else None)
     example[types.AUDIO] = waveform
+    if clip.panorama:
+      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
@@ -159,9 +165,10 @@ def even_example(
     if clip.panorama:
       start_sec = tf.cast(audio_start, tf.float32) / stored.sample_rate_hz
       example[types.SOURCES] = source_tracks.sounding(stored, start_sec, clip.audio_sec)
-    encoded = _cut_frames(stored, clip, video_start)
+    places = video_start + _frame_offsets(stored, clip)
+    encoded = _cut_frames(stored.frames, clip, places)
     if views is not None or clip.panorama:
-      example.update(_all_around(stored, encoded, clip, video_start, views, columns=None))
+      example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
       example[types.VIDEO] = _center(encoded, clip)
   return example
@@ -218,26 +225,28 @@ def _cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
   return audio_ops.resample(window, stored_rate_hz, rate_hz, clip.num_samples(rate_hz))
 
 
-def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tensor]:
-  places = start + _frame_offsets(stored, clip)
+def _cut_frames(frames: Tensor, clip: ClipSpec, places: Tensor) -> list[Tensor]:
   if clip.repeat_frames:
-    places %= tf.shape(stored.frames, tf.int64)[0]
-  frames = tf.gather(stored.frames, places)
-  return tf.unstack(frames, clip.num_frames)
+    places %= tf.shape(frames, tf.int64)[0]
+  return tf.unstack(tf.gather(frames, places), clip.num_frames)
 
 
 def _all_around(
   stored: StoredClip,
   encoded: list[Tensor],
   clip: ClipSpec,
-  start: Tensor,
+  places: Tensor,
   views: Optional[viewpoints.Viewpoints],
   columns: Optional[Tensor],
 ) -> types.Batch:
   """What a 360° clip shows, from the viewpoints, or as a whole where there are none."""
-  if views is None:
-    return {types.VIDEO: panoramas.frames(encoded, clip, columns)}
-  return clip_views.see(stored, encoded, start + _frame_offsets(stored, clip), clip, views)
+  if views is not None:
+    return clip_views.see(stored, encoded, places, clip, views)
+  example = {types.VIDEO: panoramas.frames(encoded, clip, columns)}
+  if clip.flow:
+    moving = _cut_frames(stored.flow, clip, places)
+    example[types.FLOW] = panoramas.flow(moving, clip, columns)
+  return example
 
 
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:

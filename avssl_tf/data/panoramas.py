@@ -1,4 +1,8 @@
-"""360° clips as a whole: equirectangular pictures and the sound field, turned together."""
+"""360° clips as a whole: equirectangular pictures and the sound field, turned together.
+
+Of the sound field, it is told which channels there are: many recordings have no Z, and some none
+but W.
+"""
 
 import math
 from typing import Optional
@@ -10,6 +14,12 @@ from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.data.record_reader import StoredClip
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.types import Tensor
+
+# Power against that of W, -60 dB, up to which a channel counts as missing. Sound codecs and the
+# rounding of samples leave something in an empty channel. A real one is far above: a single source
+# would have to keep within 0.06° of the plane in which the channel hears nothing, all the time and
+# without an echo.
+_SILENT_POWER = 1e-6
 
 
 def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +83,47 @@ def frames(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> 
   """
   decoded = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
   return _fitted(decoded, clip, columns)
+
+
+def flow(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
+  """The pictures of the optical flow, in the size of the frames and turned like them.
+
+  They hold angles, which stay the same in another size.
+
+  Args:
+    encoded: JPEG bytes of the pictures of the frames to show, string scalars.
+    clip: as of `frames`.
+    columns: as of `frames`.
+
+  Returns:
+    uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
+  """
+  # The faster, default method is off by half a step more.
+  pictures = [
+    tf.io.decode_jpeg(one, channels=3, dct_method="INTEGER_ACCURATE") for one in encoded
+  ]
+  return _fitted(tf.stack(pictures), clip, columns)
+
+
+def known_channels(waveform: Tensor) -> Tensor:
+  """Which channels a sound field has: those that are not silent throughout.
+
+  Channels that turns about the vertical axis mix, such as Y and X, are both missing where one of
+  them is: what a turned field has does not depend on the turn.
+
+  Args:
+    waveform: float32 `[samples, channels]`, ambisonics (ACN), the whole of what is stored.
+
+  Returns:
+    bool `[channels]`. All are missing in silence.
+  """
+  power = tf.reduce_mean(tf.square(waveform), axis=0)
+  known = power > _SILENT_POWER * power[0]
+  channels = waveform.shape[1]
+  degrees = [math.isqrt(number) for number in range(channels)]
+  # In ACN, channel l (l + 1) + m is mixed with l (l + 1) - m.
+  partners = [2 * degree * (degree + 1) - number for number, degree in enumerate(degrees)]
+  return known & tf.gather(known, partners)
 
 
 def turn_field(waveform: Tensor, columns: Tensor, clip: ClipSpec) -> Tensor:
