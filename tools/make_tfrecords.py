@@ -115,6 +115,9 @@ flags.DEFINE_enum(
   "channel_order", "acn", CHANNEL_ORDERS,
   "360° video: order of the sound's channels. youtube_aac: as in AAC from YouTube."
 )
+flags.DEFINE_boolean(
+  "flow", False, "360° video, and demo360: make and store the optical flow of the frames as well."
+)
 flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
 flags.DEFINE_float("clip_duration_sec", 10.0, "Long files and spans are cut into clips this long.")
 flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
@@ -128,8 +131,9 @@ flags.mark_flag_as_required("source")
 _MEDIA_FLAGS = (
   "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
   "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
-  "projection", "channel_order",
+  "projection", "channel_order", "flow",
 )  # fmt: skip
+_ONLY_360 = frozenset({"channel_order", "flow"})
 
 
 class UsageError(ValueError):
@@ -146,7 +150,12 @@ def media_recipe(source: MediaSource) -> Recipe:
   settings = set(source.settings)
   is_360 = source.is_360 or FLAGS.projection != "flat"
   # Ambisonics are never mixed, and have no order where they are none.
-  settings -= {"num_channels"} if is_360 else {"channel_order"}
+  settings -= {"num_channels"} if is_360 else _ONLY_360
+  lacking = [f"--{name}" for name in given if name in source.settings & _ONLY_360 - settings]
+  if lacking:
+    raise UsageError(
+      f"{', '.join(lacking)}: of 360° video alone; pass --projection=equirectangular or cubemap."
+    )
   vain = [f"--{name}" for name in given if name not in settings]
   if vain:
     raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
@@ -189,6 +198,7 @@ def media_recipe(source: MediaSource) -> Recipe:
       "source": FLAGS.source,
       "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
     },
+    flow=FLAGS.flow,
   )
 
 
@@ -209,7 +219,9 @@ def demo_recipe(source: Demo) -> Recipe:
   Raises:
     UsageError: a flag is given that means nothing here.
   """
-  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present]
+  is_360 = source.world.projection is not None
+  settings = {"flow"} if is_360 else set()
+  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present and name not in settings]
   if vain:
     raise UsageError(
       f"{', '.join(vain)}: no such choice with --source={FLAGS.source}, whose world has rates and "
@@ -217,7 +229,7 @@ def demo_recipe(source: Demo) -> Recipe:
       f"--gin_param={source.world.__name__}.num_train=512."
     )
   world = gin.get_configurable(source.world)()
-  return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards)
+  return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards, FLAGS.flow)
 
 
 def spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:

@@ -25,7 +25,7 @@ _OF_ALL = frozenset({"input_dir"})
 _OF_LISTS = frozenset({"input_csv"})
 _OF_VIDEOS_OF_OTHERS = frozenset({"input_csv", "trimmed"})
 _OF_NO_SPLITS = frozenset({"test_fraction"})
-_OF_360 = frozenset({"projection", "channel_order"})
+_OF_360 = frozenset({"projection", "channel_order", "flow"})
 _OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
 _OF_MODALITY = {
   types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality"}),
