@@ -11,12 +11,14 @@ The same command goes on with a build that was interrupted.
 
 Own 360° videos with ambisonics: --source=folder or csv with --projection.
 
-Data sets that are published (kinetics, audioset, yt360, ucf101, hmdb51, esc50, dcase) are read as
-they are unpacked, by their official lists; what of their layout is missing is told at once, and the
-modules in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone,
-esc50 and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
-kinetics, audioset and yt360, many videos are gone for good: --max_failure_rate=0.3 builds what is
-left where up to three in ten are missing.
+Data sets that are published (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all,
+ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; what of their
+layout is missing is told at once, and the modules in avssl_tf/data/sources show the layouts. ucf101
+and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with the
+folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such folds
+too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of kinetics,
+audioset and all that is 360° video, many files are gone for good: --max_failure_rate=0.3 builds
+what is left where up to three in ten are missing.
 """
 
 import dataclasses
@@ -146,6 +148,8 @@ def media_recipe(source: MediaSource) -> Recipe:
   Raises:
     ValueError, OSError: the input is not what the flags say, or cannot be read.
   """
+  for name, value in source.defaults.items():
+    FLAGS.set_default(name, value)
   given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
   settings = set(source.settings)
   is_360 = source.is_360 or FLAGS.projection != "flat"
@@ -291,12 +295,12 @@ def print_next_steps(output_dir: str) -> None:
     print(f"Evaluate:   {evaluate} --model_dir=runs/avid")
     return
   demo_source = DEMOS.get(FLAGS.source)
-  method = demo_source.method if demo_source else "avid"
-  if source and (source.is_360 or FLAGS.projection != "flat"):
-    method = "avsa"
+  method = demo_source.method if demo_source else source.method
+  scale = source.scale if source else None
+  if source and not source.is_360 and FLAGS.projection != "flat":
+    method, scale = "avsa", "yt360"
   train = f"python -m avssl_tf.train --gin_file=gin/{method}.gin"
-  if source:
-    scale = "yt360" if method == "avsa" else source.scale
+  if scale:
     train += f" --gin_file=gin/scale/{scale}.gin"
   if not demo_source or output_dir != demo_source.output_dir:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
