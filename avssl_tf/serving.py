@@ -35,6 +35,7 @@ class InputSpec:
     viewpoints: settings of the `ViewpointSpec` that draws the views of a 360° clip; None for a
       model of ordinary clips.
     panorama: whether frames are equirectangular, twice as wide as `frame_size`.
+    flow: whether the model takes pictures of the frames' optical flow as well.
   """
 
   num_frames: int
@@ -45,6 +46,7 @@ class InputSpec:
   num_channels: int
   viewpoints: Optional[dict[str, Any]] = None
   panorama: bool = False
+  flow: bool = False
 
   @classmethod
   def create(cls, clip: pipeline.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
@@ -58,6 +60,7 @@ class InputSpec:
       num_channels=num_channels,
       viewpoints=None if clip.viewpoints is None else dataclasses.asdict(clip.viewpoints),
       panorama=clip.panorama,
+      flow=clip.flow,
     )
 
   @classmethod
@@ -87,19 +90,26 @@ class InputSpec:
       sample_rate_hz=self.sample_rate_hz,
       viewpoints=None if self.viewpoints is None else _viewpoint_spec(self.viewpoints),
       panorama=self.panorama,
+      flow=self.flow,
     )
 
   def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
-    """Specification of the inputs `video` and `audio`, of any batch size; single views of 360°."""
+    """Specification of the inputs, of any batch size; single views of 360°.
+
+    These are `video` and `audio`, and `flow` where the model takes it, of the shape of `video`.
+    """
     width = self.frame_size * (2 if self.panorama else 1)
     video = [self.num_frames, self.frame_size, width]
     audio = [self.num_samples]
     if any_size:
       video, audio = [None] * len(video), [None] * len(audio)
-    return {
+    specs = {
       types.VIDEO: tf.TensorSpec([None, *video, 3], tf.uint8, types.VIDEO),
       types.AUDIO: tf.TensorSpec([None, *audio, self.num_channels], tf.float32, types.AUDIO),
     }
+    if self.flow:
+      specs[types.FLOW] = tf.TensorSpec([None, *video, 3], tf.uint8, types.FLOW)
+    return specs
 
 
 def _viewpoint_spec(settings: dict[str, Any]) -> viewpoints.ViewpointSpec:
@@ -178,7 +188,8 @@ def signatures(
   Args:
     model: the model, with its variables built.
     specs: specification of the inputs `video` (uint8 [B, T, H, W, 3]) and `audio`
-      (float32 [B, samples, channels], -1..1).
+      (float32 [B, samples, channels], -1..1), and `flow` (uint8 [B, T, H, W, 3]) where a
+      network that generates sound fields takes it.
 
   Returns:
     `embed_video`: `video` -> `video_features` float32 [B, D] and
@@ -190,15 +201,23 @@ def signatures(
     also `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
     `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`, as
     `AlignmentModel.translate` returns them. A network that generates sound fields has
-    `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]) and `audio` (W) -> `field`, float32
-    [B, samples, 4], W Y Z X.
+    `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]), `audio` (W), and `flow` where it is
+    among the inputs -> `field`, float32 [B, samples, 4], W Y Z X.
   """
 
   def generate(video, audio):
     return {"field": model.generate({types.VIDEO: video, types.AUDIO: audio})}
 
+  def generate_with_flow(video, audio, flow):
+    batch = {types.VIDEO: video, types.AUDIO: audio, types.FLOW: flow}
+    return {"field": model.generate(batch)}
+
   if isinstance(model, SpatialUNet):
-    function = tf.function(generate, [specs[types.VIDEO], specs[types.AUDIO]])
+    inputs = [specs[types.VIDEO], specs[types.AUDIO]]
+    if types.FLOW in specs:
+      function = tf.function(generate_with_flow, [*inputs, specs[types.FLOW]])
+    else:
+      function = tf.function(generate, inputs)
     return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: function}
 
   def embed_video(video):

@@ -92,7 +92,7 @@ class EndToEnd360Test(test_base.TestCase):
       os.path.join("tools", "make_tfrecords.py"), "--source=yt360",
       f"--input_dir={cls.folder}/yt360", f"--output_dir={cls.data_dir}", "--num_workers=0",
       "--num_shards=1", "--max_failure_rate=0.5", "--frame_rate_hz=8", "--short_side=64",
-      "--min_duration_sec=1",
+      "--min_duration_sec=1", "--flow",
     )  # fmt: skip
     with open(os.path.join(cls.folder, "tiny.gin"), "w", encoding="utf-8") as f:
       f.write(_TINY)
@@ -107,6 +107,7 @@ class EndToEnd360Test(test_base.TestCase):
     self.assertEqual((info.num_clips("train"), info.num_clips("test")), (3, 1))
     self.assertEqual((info.projection, info.num_channels), ("equirectangular", 4))
     self.assertEqual(info.frame_size, [64, 128])
+    self.assertTrue(info.flow)
     self.assertIn("1 of 5 clips listed", self.build_report)
     self.assertIn("failures          1", self.build_report)
     self.assertIn("--gin_file=gin/avsa.gin --gin_file=gin/scale/yt360.gin", self.build_report)

@@ -13,6 +13,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from avssl_tf import serving
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.models.spatial_unet import SpatialUNet
 from tests import test_base, tiny_av_model
 
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -246,6 +248,59 @@ class ServingTest(test_base.TestCase):
       with self.assertRaisesRegex(OSError, "disk full"):
         serving.export(self.model, _input_spec(), os.path.join(folder, "saved_model"))
     self.assertEmpty(os.listdir(folder))
+
+
+class _Moving(SpatialUNet):
+  """Places the sound by the mean of the flow, whatever the frames show."""
+
+  def __init__(self):
+    tf.keras.Model.__init__(self)
+    self.gain = tf.Variable(0.5)
+
+  def generate(self, batch):
+    moving = tf.reduce_mean(tf.cast(batch["flow"], tf.float32), axis=[1, 2, 3])[:, tf.newaxis]
+    return tf.concat([batch["audio"], self.gain * moving * batch["audio"]], axis=-1)
+
+
+class FlowTest(test_base.TestCase):
+
+  def test_a_generator_takes_flow_where_its_clips_have_it(self):
+    clip = ClipSpec(
+      num_frames=2, frame_rate_hz=8.0, frame_size=4, audio_sec=0.01, sample_rate_hz=1000,
+      panorama=True, flow=True,
+    )  # fmt: skip
+    spec = serving.InputSpec.create(clip, 1000, 1)
+    folder = os.path.join(self.get_temp_dir(), "moving")
+    serving.export(_Moving(), spec, folder)
+    self.assertEqual(serving.InputSpec.load(folder), spec)
+    self.assertTrue(spec.clip().flow)
+    function = tf.saved_model.load(folder).signatures["serving_default"]
+    inputs = function.structured_input_signature[1]
+    self.assertEqual(sorted(inputs), ["audio", "flow", "video"])
+    self.assertEqual(inputs["flow"], tf.TensorSpec([None, 2, 4, 8, 3], tf.uint8, "flow"))
+    flow = self.rng.integers(0, 256, [3, 2, 4, 8, 3]).astype(np.uint8)
+    sound = self.rng.uniform(-1, 1, [3, 10, 1]).astype(np.float32)
+    found = function(
+      video=tf.zeros_like(flow), audio=tf.constant(sound), flow=tf.constant(flow)
+    )["field"]
+    expected = 0.5 * flow.mean(axis=(1, 2, 3))[:, np.newaxis] * sound
+    self.assertAllClose(found[..., 1:], expected, rtol=1e-5)
+    path = os.path.join(folder, "assets.extra", "tf_serving_warmup_requests")
+    (record,) = tf.data.TFRecordDataset(path).as_numpy_iterator()
+    request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+    self.assertEqual(sorted(request.inputs), ["audio", "flow", "video"])
+
+  def test_specifications_from_before_there_was_flow(self):
+    fields = dict(num_frames=2, frame_rate_hz=8.0, frame_size=4, num_samples=10,
+                  sample_rate_hz=1000, num_channels=1, viewpoints=None, panorama=True)  # fmt: skip
+    folder = os.path.join(self.get_temp_dir(), "old")
+    os.makedirs(os.path.join(folder, "assets.extra"))
+    path = os.path.join(folder, "assets.extra", serving.INPUT_SPEC_FILE)
+    with open(path, "w", encoding="utf-8") as f:
+      json.dump(fields, f)
+    found = serving.InputSpec.load(folder)
+    self.assertFalse(found.flow)
+    self.assertEqual(sorted(found.tensor_specs(any_size=False)), ["audio", "video"])
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
   more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
   pictures = f"{listing}{more}, {info.frame_rate_hz:g} Hz"
   print(f"  pictures   {pictures if 'video' in info.modalities else 'none'}")
+  if info.flow:
+    print("  flow       of every frame")
   sound = f"{info.sample_rate_hz} Hz, {info.num_channels} channel(s)"
   print(f"  sound      {sound if 'audio' in info.modalities else 'none'}")
   for spectrogram in info.spectrogram_statistics:

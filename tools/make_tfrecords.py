@@ -11,12 +11,14 @@ The same command goes on with a build that was interrupted.
 
 Own 360° videos with ambisonics: --source=folder or csv with --projection.
 
-Data sets that are published (kinetics, audioset, yt360, ucf101, hmdb51, esc50, dcase) are read as
-they are unpacked, by their official lists; what of their layout is missing is told at once, and the
-modules in avssl_tf/data/sources show the layouts. ucf101 and hmdb51 give records of pictures alone,
-esc50 and dcase of sound alone, one a file, with the folds as subsets such as train1 and test1. Of
-kinetics, audioset and yt360, many videos are gone for good: --max_failure_rate=0.3 builds what is
-left where up to three in ten are missing.
+Data sets that are published (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all,
+ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; what of their
+layout is missing is told at once, and the modules in avssl_tf/data/sources show the layouts. ucf101
+and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with the
+folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such folds
+too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of kinetics,
+audioset and all that is 360° video, many files are gone for good: --max_failure_rate=0.3 builds
+what is left where up to three in ten are missing.
 """
 
 import dataclasses
@@ -115,6 +117,9 @@ flags.DEFINE_enum(
   "channel_order", "acn", CHANNEL_ORDERS,
   "360° video: order of the sound's channels. youtube_aac: as in AAC from YouTube."
 )
+flags.DEFINE_boolean(
+  "flow", False, "360° video, and demo360: make and store the optical flow of the frames as well."
+)
 flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
 flags.DEFINE_float("clip_duration_sec", 10.0, "Long files and spans are cut into clips this long.")
 flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
@@ -128,8 +133,9 @@ flags.mark_flag_as_required("source")
 _MEDIA_FLAGS = (
   "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
   "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
-  "projection", "channel_order",
+  "projection", "channel_order", "flow",
 )  # fmt: skip
+_ONLY_360 = frozenset({"channel_order", "flow"})
 
 
 class UsageError(ValueError):
@@ -142,11 +148,18 @@ def media_recipe(source: MediaSource) -> Recipe:
   Raises:
     ValueError, OSError: the input is not what the flags say, or cannot be read.
   """
+  for name, value in source.defaults.items():
+    FLAGS.set_default(name, value)
   given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
   settings = set(source.settings)
   is_360 = source.is_360 or FLAGS.projection != "flat"
   # Ambisonics are never mixed, and have no order where they are none.
-  settings -= {"num_channels"} if is_360 else {"channel_order"}
+  settings -= {"num_channels"} if is_360 else _ONLY_360
+  lacking = [f"--{name}" for name in given if name in source.settings & _ONLY_360 - settings]
+  if lacking:
+    raise UsageError(
+      f"{', '.join(lacking)}: of 360° video alone; pass --projection=equirectangular or cubemap."
+    )
   vain = [f"--{name}" for name in given if name not in settings]
   if vain:
     raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
@@ -189,6 +202,7 @@ def media_recipe(source: MediaSource) -> Recipe:
       "source": FLAGS.source,
       "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
     },
+    flow=FLAGS.flow,
   )
 
 
@@ -209,7 +223,9 @@ def demo_recipe(source: Demo) -> Recipe:
   Raises:
     UsageError: a flag is given that means nothing here.
   """
-  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present]
+  is_360 = source.world.projection is not None
+  settings = {"flow"} if is_360 else set()
+  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present and name not in settings]
   if vain:
     raise UsageError(
       f"{', '.join(vain)}: no such choice with --source={FLAGS.source}, whose world has rates and "
@@ -217,7 +233,7 @@ def demo_recipe(source: Demo) -> Recipe:
       f"--gin_param={source.world.__name__}.num_train=512."
     )
   world = gin.get_configurable(source.world)()
-  return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards)
+  return demo.recipe(world, spectrogram_at(world.sample_rate_hz), FLAGS.num_shards, FLAGS.flow)
 
 
 def spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
@@ -279,12 +295,12 @@ def print_next_steps(output_dir: str) -> None:
     print(f"Evaluate:   {evaluate} --model_dir=runs/avid")
     return
   demo_source = DEMOS.get(FLAGS.source)
-  method = demo_source.method if demo_source else "avid"
-  if source and (source.is_360 or FLAGS.projection != "flat"):
-    method = "avsa"
+  method = demo_source.method if demo_source else source.method
+  scale = source.scale if source else None
+  if source and not source.is_360 and FLAGS.projection != "flat":
+    method, scale = "avsa", "yt360"
   train = f"python -m avssl_tf.train --gin_file=gin/{method}.gin"
-  if source:
-    scale = "yt360" if method == "avsa" else source.scale
+  if scale:
     train += f" --gin_file=gin/scale/{scale}.gin"
   if not demo_source or output_dir != demo_source.output_dir:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"

@@ -60,6 +60,7 @@ class Record:
     example_id: name of the clip.
     index: `clip/index`.
     boxes: float32 `[T, 4]` or `None`.
+    flow: JPEGs of pictures of the optical flow; none where the data set has none.
   """
 
   frames: list[bytes]
@@ -75,6 +76,7 @@ class Record:
   example_id: str
   index: int
   boxes: Optional[np.ndarray]
+  flow: list[bytes] = dataclasses.field(default_factory=list)
 
   @property
   def duration_sec(self) -> float:
@@ -119,6 +121,7 @@ class Record:
         example_id=os.fsdecode(context[schema.EXAMPLE_ID].bytes_list.value[0]),
         index=context[schema.CLIP_INDEX].int64_list.value[0],
         boxes=np.array(boxes, np.float32).T if boxes else None,
+        flow=[step.bytes_list.value[0] for step in lists[schema.FLOW_ENCODED].feature],
       )
     except (IndexError, ValueError) as error:
       raise ValueError(f"a feature of the schema is missing or empty ({error})") from error
@@ -274,12 +277,20 @@ def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
       yield f"the pictures are {drift_sec:+.3f} s longer than the sound"
   if clip.boxes is not None and clip.boxes.shape != (count, 4):
     yield f"boxes of shape {clip.boxes.shape}, expected {(count, 4)}"
-  for position in sorted({round(p) for p in np.linspace(0, count - 1, _FRAMES_DECODED)}):
-    frame = cv2.imdecode(np.frombuffer(clip.frames[position], np.uint8), cv2.IMREAD_COLOR)
-    if frame is None:
-      yield f"frame {position} is not a JPEG that can be decoded"
-    elif frame.shape[:2] != (clip.height, clip.width):
-      yield f"frame {position} is {frame.shape[:2]}, expected {(clip.height, clip.width)}"
+  yield from _check_decoding(clip, clip.frames, "frame")
+  if len(clip.flow) != (count if info.flow else 0):
+    yield f"{len(clip.flow)} pictures of optical flow, expected {count if info.flow else 0}"
+  elif info.flow:
+    yield from _check_decoding(clip, clip.flow, "the flow of frame")
+
+
+def _check_decoding(clip: Record, pictures: Sequence[bytes], name: str) -> Iterator[str]:
+  for position in sorted({round(p) for p in np.linspace(0, len(pictures) - 1, _FRAMES_DECODED)}):
+    picture = cv2.imdecode(np.frombuffer(pictures[position], np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+      yield f"{name} {position} is not a JPEG that can be decoded"
+    elif picture.shape[:2] != (clip.height, clip.width):
+      yield f"{name} {position} is {picture.shape[:2]}, expected {(clip.height, clip.width)}"
 
 
 def _check_label(clip: Record, info: DatasetInfo) -> Iterator[str]:

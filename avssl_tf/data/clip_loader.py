@@ -12,16 +12,22 @@ each of them takes the place of the whole. Of a panorama, the frames' window is 
 is exactly that around the middle of their times.
 """
 
-import math
 from typing import Optional
 
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import audio_ops, draws, frame_ops, source_tracks, viewpoints
+from avssl_tf.data import (
+  audio_ops,
+  clip_views,
+  draws,
+  frame_ops,
+  panoramas,
+  source_tracks,
+  viewpoints,
+)
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import StoredClip
-from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.types import Tensor
 
 # Positions of a clip's random numbers in its vector of uniform draws.
@@ -30,9 +36,6 @@ _COLOR = slice(4, 8)
 _CROP = slice(8, 8 + frame_ops.CROP_UNIFORMS)
 _YAW = _CROP.stop
 _VIEWPOINTS = slice(_YAW + 1, None)
-
-# Of the pixels of stored masks.
-_UNKNOWN_CLASS = 255
 
 
 def num_uniforms(clip: ClipSpec) -> int:
@@ -58,7 +61,8 @@ def random_example(
     float32 `[samples, channels]`, as far as they are stored. With viewpoints, both have an axis
     of K before the others, and there are `DIRECTION` and `FIELD_OF_VIEW`, float32 `[K, 2]`, and
     `VIEW_LABEL`, int64 `[K]`. Frames of a panorama are `[num_frames, frame_size, 2 * frame_size,
-    3]`.
+    3]`, and there are `FLOW`, if it is asked for, uint8 of the same shape, and `CHANNELS`, bool
+    `[channels]`.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -73,9 +77,9 @@ def random_example(
     columns = draws.uniform_integer(uniforms[_YAW], 0, 2 * clip.frame_size - 1)
   low, high = 0, last_video
   if clip.panorama:
-    low, high = _panorama_starts(stored, clip, last_video)
+    low, high = panoramas.starts(stored, clip, last_video)
     video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
-    audio_start = _sound_around(stored, clip, video_start, last_audio)
+    audio_start = panoramas.sound_start(stored, clip, video_start, last_audio)
   elif last_audio is not None:
     audio_start = draws.uniform_integer(uniforms[_AUDIO_START], 0, last_audio)
   if last_audio is not None:
@@ -85,18 +89,23 @@ def random_example(
       waveform = audio_ops.scale_volume(waveform, volume)
     turn = augmentation is not None and augmentation.turn_sound
     if columns is not None:
-      waveform = _turned_field(waveform, columns / (2 * clip.frame_size))
-    example[types.AUDIO] = _heard(waveform, views, uniforms, turn)
-    if last_video is not None and not clip.panorama:
+      waveform = panoramas.turn_field(waveform, columns, clip)
+    if views is not None:
+      waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn else None)
+    example[types.AUDIO] = waveform
+    if clip.panorama:
+      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
+    elif last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
     if not clip.panorama:
       video_start = draws.uniform_integer(uniforms[_VIDEO_START], low, high)
-    encoded = _cut_frames(stored, clip, video_start)
-    if views is not None:
-      example.update(_views(stored, encoded, clip, video_start, views, augmentation, uniforms))
-    elif clip.panorama:
-      example[types.VIDEO] = _panorama(encoded, clip, columns, augmentation, uniforms)
+    places = video_start + _frame_offsets(stored, clip)
+    encoded = _cut_frames(stored.frames, clip, places)
+    if views is not None or clip.panorama:
+      example.update(_all_around(stored, encoded, clip, places, views, columns))
+      if augmentation is not None:
+        example[types.VIDEO] = _other_colors(example[types.VIDEO], augmentation, uniforms)
     elif augmentation is None:
       example[types.VIDEO] = _center(encoded, clip)
     else:
@@ -136,26 +145,30 @@ def even_example(
   if clip.viewpoints is not None:
     views = viewpoints.draw(clip.viewpoints, uniforms[_VIEWPOINTS], flip=False)
   if clip.panorama:
-    low, high = _panorama_starts(stored, clip, last_video)
+    low, high = panoramas.starts(stored, clip, last_video)
     video_start = low + draws.even_start(window, num_windows, high - low)
-    audio_start = _sound_around(stored, clip, video_start, last_audio)
+    audio_start = panoramas.sound_start(stored, clip, video_start, last_audio)
   elif last_audio is not None:
     audio_start = draws.even_start(window, num_windows, last_audio)
   if last_audio is not None:
     waveform = _cut_waveform(stored, clip, audio_start)
-    example[types.AUDIO] = _heard(waveform, views, uniforms, turn_sound)
+    if views is not None:
+      waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn_sound else None)
+    example[types.AUDIO] = waveform
+    if clip.panorama:
+      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
     elif not clip.panorama:
       video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
-    encoded = _cut_frames(stored, clip, video_start)
-    if views is not None:
-      example.update(_views(stored, encoded, clip, video_start, views, None, uniforms))
-    elif clip.panorama:
-      example[types.VIDEO] = _panorama(encoded, clip, None, None, uniforms)
+    if clip.panorama:
       start_sec = tf.cast(audio_start, tf.float32) / stored.sample_rate_hz
       example[types.SOURCES] = source_tracks.sounding(stored, start_sec, clip.audio_sec)
+    places = video_start + _frame_offsets(stored, clip)
+    encoded = _cut_frames(stored.frames, clip, places)
+    if views is not None or clip.panorama:
+      example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
       example[types.VIDEO] = _center(encoded, clip)
   return example
@@ -199,44 +212,6 @@ def _video_starts(
   return draws.nearby_starts(center_sec, max_offset_sec, clip.video_sec, rate_hz, last)
 
 
-def _panorama_starts(
-  stored: StoredClip, clip: ClipSpec, last_video: Tensor
-) -> tuple[Tensor, Tensor]:
-  """First and last stored frame that frames may start at with the sound around them.
-
-  Where no sound fits, both are those that are nearest to fitting.
-  """
-  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
-  num_samples = tf.shape(stored.waveform, tf.int64)[0]
-  duration_sec = tf.cast(num_samples, tf.float64) / stored.sample_rate_hz
-  middle = _middle_offset(stored, clip)
-  half_sec = clip.audio_sec / 2
-  # The margin keeps a start that lies on the limit but for rounding.
-  low = tf.math.ceil(half_sec * rate_hz - middle - 1e-6)
-  high = tf.floor((duration_sec - half_sec) * rate_hz - middle + 1e-6)
-  limits = tf.cast(tf.stack([tf.minimum(low, high), high]), tf.int64)
-  limits = tf.clip_by_value(limits, tf.zeros_like(last_video), last_video)
-  return limits[0], limits[1]
-
-
-def _sound_around(
-  stored: StoredClip, clip: ClipSpec, video_start: Tensor, last_audio: Tensor
-) -> Tensor:
-  """The sample at which sound starts whose middle is that of the frames, inside the clip.
-
-  Exactly so, as far as samples go: a source that moves has to be heard from where it is seen.
-  """
-  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
-  middle_sec = (tf.cast(video_start, tf.float64) + _middle_offset(stored, clip)) / rate_hz
-  start = tf.floor((middle_sec - clip.audio_sec / 2) * stored.sample_rate_hz + 0.5)
-  return tf.clip_by_value(tf.cast(start, tf.int64), tf.zeros_like(last_audio), last_audio)
-
-
-def _middle_offset(stored: StoredClip, clip: ClipSpec) -> Tensor:
-  """The mean time of the frames of a window, in stored frames from its first one."""
-  return tf.reduce_mean(tf.cast(_frame_offsets(stored, clip), tf.float64))
-
-
 def _frame_offsets(stored: StoredClip, clip: ClipSpec) -> Tensor:
   return draws.frame_offsets(clip.num_frames, clip.frame_rate_hz, stored.frame_rate_hz)
 
@@ -250,108 +225,28 @@ def _cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
   return audio_ops.resample(window, stored_rate_hz, rate_hz, clip.num_samples(rate_hz))
 
 
-def _cut_frames(stored: StoredClip, clip: ClipSpec, start: Tensor) -> list[Tensor]:
-  places = start + _frame_offsets(stored, clip)
+def _cut_frames(frames: Tensor, clip: ClipSpec, places: Tensor) -> list[Tensor]:
   if clip.repeat_frames:
-    places %= tf.shape(stored.frames, tf.int64)[0]
-  frames = tf.gather(stored.frames, places)
-  return tf.unstack(frames, clip.num_frames)
+    places %= tf.shape(frames, tf.int64)[0]
+  return tf.unstack(tf.gather(frames, places), clip.num_frames)
 
 
-def _heard(
-  waveform: Tensor, views: Optional[viewpoints.Viewpoints], uniforms: Tensor, turn: bool
-) -> Tensor:
-  """The sound of an ordinary clip as it is, of a 360° clip as it is heard from the viewpoints."""
-  if views is None:
-    return waveform
-  yaw_rad = tf.cast(2.0 * math.pi * uniforms[_YAW], tf.float32) if turn else None
-  return viewpoints.listen(waveform, views, yaw_rad)
-
-
-def _views(
+def _all_around(
   stored: StoredClip,
   encoded: list[Tensor],
   clip: ClipSpec,
-  start: Tensor,
-  views: viewpoints.Viewpoints,
-  augmentation: Optional[Augmentation],
-  uniforms: Tensor,
-) -> types.Batch:
-  """What is seen from the viewpoints, where they look, and the classes of what they show."""
-  frames = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
-  seen = viewpoints.look(frames, views, clip.frame_size)
-  if augmentation is not None:
-    size = clip.frame_size
-    flat = tf.cast(tf.reshape(seen, [-1, size, size, 3]), tf.float32)
-    flat = frame_ops.to_uint8(_color_jitter(flat, augmentation, uniforms))
-    seen = tf.reshape(flat, [clip.viewpoints.num_viewpoints, clip.num_frames, size, size, 3])
-  example = {
-    types.VIDEO: seen,
-    types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
-    types.FIELD_OF_VIEW: tf.stack([views.horizontal_fov_rad, views.vertical_fov_rad], axis=-1),
-  }
-  truth = stored.truth
-  known = tf.shape(truth.azimuth_rad)[0] > 0
-  # Where objects are in the middle of the window.
-  middle = start + _frame_offsets(stored, clip)[clip.num_frames // 2]
-  middle = tf.minimum(middle, tf.shape(truth.azimuth_rad, tf.int64)[0] - 1)
-  example[types.VIEW_LABEL] = tf.cond(
-    known,
-    lambda: viewpoints.labels_in_view(
-      views, truth.labels, truth.azimuth_rad[middle], truth.elevation_rad[middle]
-    ),
-    lambda: tf.fill([clip.viewpoints.num_viewpoints], tf.constant(-1, tf.int64)),
-  )
-  if clip.masks:
-    example[types.MASK] = _mask(stored, start + _frame_offsets(stored, clip), views, clip)
-  return example
-
-
-def _mask(
-  stored: StoredClip, places: Tensor, views: viewpoints.Viewpoints, clip: ClipSpec
-) -> Tensor:
-  """The class of each pixel of the middle frame as it is seen from the viewpoints."""
-  masks = stored.truth.masks
-  check = tf.debugging.Assert(
-    tf.size(masks) > 0,
-    ["Clip", stored.key, "has no segmentation masks. Build 360° records with masks, such as the "
-     "360° demo world."],
-  )  # fmt: skip
-  with tf.control_dependencies([check]):
-    place = tf.minimum(places[clip.num_frames // 2], tf.size(masks, tf.int64) - 1)
-  classes = tf.io.decode_png(masks[place], channels=1)[..., 0]
-  seen = tf.cast(viewpoints.classes_in_view(classes, views, clip.frame_size), tf.int64)
-  return tf.where(seen == _UNKNOWN_CLASS, tf.constant(-1, tf.int64), seen)
-
-
-def _panorama(
-  encoded: list[Tensor],
-  clip: ClipSpec,
+  places: Tensor,
+  views: Optional[viewpoints.Viewpoints],
   columns: Optional[Tensor],
-  augmentation: Optional[Augmentation],
-  uniforms: Tensor,
-) -> Tensor:
-  """The whole frames, turned to the left by so many columns: uint8 `[T, size, 2 size, 3]`."""
-  size = [clip.frame_size, 2 * clip.frame_size]
-  frames = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
-  frames = tf.cond(
-    tf.reduce_all(tf.shape(frames)[1:3] == size),
-    lambda: frames,
-    # The mean over the pixels that one pixel covers: plain sampling would skip some.
-    lambda: frame_ops.to_uint8(tf.image.resize(frames, size, "area")),
-  )
-  frames = tf.ensure_shape(frames, [clip.num_frames, *size, 3])
-  if columns is not None:
-    frames = tf.roll(frames, -columns, axis=2)
-  if augmentation is None:
-    return frames
-  return frame_ops.to_uint8(_color_jitter(tf.cast(frames, tf.float32), augmentation, uniforms))
-
-
-def _turned_field(waveform: Tensor, turns: Tensor) -> Tensor:
-  """A sound field turned to the left by a share of the full circle."""
-  yaw_rad = tf.cast(2.0 * math.pi * turns, tf.float32)
-  return ambisonics.rotate(waveform, directions.rotation(yaw_rad))
+) -> types.Batch:
+  """What a 360° clip shows, from the viewpoints, or as a whole where there are none."""
+  if views is not None:
+    return clip_views.see(stored, encoded, places, clip, views)
+  example = {types.VIDEO: panoramas.frames(encoded, clip, columns)}
+  if clip.flow:
+    moving = _cut_frames(stored.flow, clip, places)
+    example[types.FLOW] = panoramas.flow(moving, clip, columns)
+  return example
 
 
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:
@@ -371,6 +266,13 @@ def _augmented(
   mirrored = uniforms[_FLIP] < augmentation.flip_probability
   frames = tf.cond(mirrored, lambda: frame_ops.mirror(frames), lambda: frames)
   return frame_ops.to_uint8(_color_jitter(frames, augmentation, uniforms))
+
+
+def _other_colors(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
+  """Frames of 360° clips, uint8 `[..., H, W, 3]`, in other colours, the same for all."""
+  flat = tf.reshape(frames, [-1, *frames.shape[-3:]])
+  flat = _color_jitter(tf.cast(flat, tf.float32), augmentation, uniforms)
+  return tf.reshape(frame_ops.to_uint8(flat), frames.shape)
 
 
 def _color_jitter(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:

@@ -31,6 +31,9 @@ class ClipSpec:
       as they are, in place of viewpoints. The sound has its middle where the frames have theirs,
       in training too, whatever `max_offset_sec`: a source that moves is heard from where it is
       seen.
+    flow: of panoramas, whether pictures of their optical flow are wanted as well, as
+      `optical_flow.flow_pictures` makes them. It is that between neighbouring stored frames,
+      whatever the rate of the frames wanted, and the records must hold it.
   """
 
   num_frames: int = 8
@@ -43,6 +46,7 @@ class ClipSpec:
   viewpoints: Optional[ViewpointSpec] = None
   masks: bool = False
   panorama: bool = False
+  flow: bool = False
 
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):
@@ -57,6 +61,8 @@ class ClipSpec:
         "ClipSpec.panorama and ClipSpec.viewpoints are both set: a clip is seen either whole or "
         "from viewpoints. Leave one of them out."
       )
+    if self.flow and not self.panorama:
+      raise ValueError("ClipSpec.flow is of whole 360° clips: set ClipSpec.panorama as well.")
 
   @property
   def video_sec(self) -> float:

@@ -77,6 +77,8 @@ class Content:
     tracks: where objects are in the frames; `None` where unknown.
     masks: uint8 `[T, H, W]`, the class of each pixel of the frames (0..255, 255 where it counts
       for nothing); `None` where unknown.
+    flow: uint8 `[T, H, W, 3]`, pictures of the optical flow of 360° frames, as
+      `optical_flow.flow_pictures` makes them; `None` where it is not asked for.
   """
 
   frames: Optional[np.ndarray]
@@ -88,6 +90,7 @@ class Content:
   projection: Optional[str] = None
   tracks: Optional[ObjectTracks] = None
   masks: Optional[np.ndarray] = None
+  flow: Optional[np.ndarray] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -140,6 +140,7 @@ class DatasetInfo:
     build: how the data set was built (source, flags, versions).
     projection: `None` for ordinary frames; `"equirectangular"` where they show all directions
       and the sound is ambisonics (ACN/SN3D).
+    flow: whether records hold the optical flow of their frames; not in the file where they do not.
   """
 
   name: str
@@ -157,6 +158,7 @@ class DatasetInfo:
   )
   build: dict[str, Any] = dataclasses.field(default_factory=dict)
   projection: Optional[str] = None
+  flow: bool = False
 
   def __post_init__(self):
     for name, subset in self.subsets.items():
@@ -230,8 +232,12 @@ class DatasetInfo:
   def save(self, data_dir: str) -> None:
     """Writes `dataset_info.json` into `data_dir`, atomically."""
     path = os.path.join(data_dir, FILE_NAME)
+    content = dataclasses.asdict(self)
+    # The same bytes as before there was any flow.
+    if not self.flow:
+      del content["flow"]
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-      json.dump(dataclasses.asdict(self), f, indent=1, sort_keys=True)
+      json.dump(content, f, indent=1, sort_keys=True)
       f.write("\n")
 
   @classmethod

@@ -59,7 +59,7 @@ def training_dataset(
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
     `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split, subset or slice), `LABEL`
     int64 `[B]`, `KEY` string `[B]`. Where the records hold no pictures there is no `VIDEO`,
-    and where they hold no sound no `AUDIO`.
+    and where they hold no sound no `AUDIO`. Those of 360° clips have more, as listed there.
 
   Raises:
     FileNotFoundError: no data set, or files of it are missing.
@@ -158,6 +158,11 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
     raise ValueError(
       f"The records in {data_dir!r} are of ordinary video, and ClipSpec.{name} asks for 360° "
       "clips: leave it out, or build 360° records."
+    )
+  if clip.flow and not reader.info.flow:
+    raise ValueError(
+      f"The records in {data_dir!r} hold no optical flow, and ClipSpec.flow asks for it: build "
+      "them with --flow (those of the 360° demo world with DemoData.flow = True), or leave it out."
     )
   duration_sec = reader.info.clip_duration_sec
   for modality in reader.info.modalities:

@@ -40,6 +40,8 @@ class StoredClip(NamedTuple):
     label: int64 scalar, the first label; -1 if there is none.
     key: string scalar, id of the example.
     truth: of a 360° clip; None for ordinary ones.
+    flow: string `[T]`, JPEG bytes of pictures of the optical flow; None where the data set
+      has none.
   """
 
   frames: Optional[Tensor]
@@ -49,6 +51,7 @@ class StoredClip(NamedTuple):
   label: Tensor
   key: Tensor
   truth: Optional[StoredTruth] = None
+  flow: Optional[Tensor] = None
 
 
 def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
@@ -126,7 +129,7 @@ class RecordReader:
     context, lists = tf.io.parse_single_sequence_example(
       serialized,
       schema.context_spec(modalities, spherical),
-      schema.sequence_spec(modalities, spherical),
+      schema.sequence_spec(modalities, spherical, self.info.flow),
     )
     frames, waveform = None, None
     with tf.control_dependencies([self._check(context, record)]):
@@ -143,6 +146,7 @@ class RecordReader:
       label=tf.concat([labels, tf.constant([-1], tf.int64)], axis=0)[0],
       key=context[schema.EXAMPLE_ID],
       truth=_truth(context, lists) if spherical else None,
+      flow=lists.get(schema.FLOW_ENCODED),
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:

@@ -24,6 +24,7 @@ BBOX_XMAX = "region/bbox/xmax"
 OBJECT_AZIMUTH = "avssl/object/azimuth"  # float, radians, a value an object in each step
 OBJECT_ELEVATION = "avssl/object/elevation"
 MASK_ENCODED = "CLASS_SEGMENTATION/image/encoded"  # PNG bytes of 8-bit classes, one step a frame
+FLOW_ENCODED = "FORWARD_FLOW/image/encoded"  # JPEG bytes of `optical_flow`'s pictures, likewise
 BBOX_KEYS = (BBOX_YMIN, BBOX_XMIN, BBOX_YMAX, BBOX_XMAX)
 
 # Context.
@@ -47,6 +48,7 @@ SOUND_REPLACED = "avssl/sound_replaced"  # 1: another clip's sound, 0: its own; 
 PROJECTION = "avssl/projection"  # b"equirectangular" for 360° frames; absent for ordinary ones
 AMBISONICS = "avssl/ambisonics"  # b"ACN/SN3D" where the sound is a sound field
 MASK_FORMAT = "CLASS_SEGMENTATION/image/format"  # b"PNG"
+FLOW_FORMAT = "FORWARD_FLOW/image/format"  # b"JPEG"
 OBJECT_LABEL = "avssl/object/label/index"  # int64, one an object
 OBJECT_IS_SOUNDING = "avssl/object/is_sounding"  # 0 or 1, one an object
 CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over the split
@@ -84,8 +86,15 @@ def context_spec(
 def sequence_spec(
   modalities: Sequence[str] = types.MODALITIES,
   spherical: bool = False,
+  flow: bool = False,
 ) -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
-  """The feature lists that the pipeline reads from a record; arguments as of `context_spec`."""
+  """The feature lists that the pipeline reads from a record.
+
+  Args:
+    modalities: what it holds.
+    spherical: whether it shows all directions.
+    flow: whether it holds optical flow.
+  """
   of_modality = {
     types.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
     types.AUDIO: {WAVEFORM: tf.io.VarLenFeature(tf.float32)},
@@ -96,4 +105,6 @@ def sequence_spec(
     spec[OBJECT_AZIMUTH] = tf.io.VarLenFeature(tf.float32)
     spec[OBJECT_ELEVATION] = tf.io.VarLenFeature(tf.float32)
     spec[MASK_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+  if flow:
+    spec[FLOW_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string)
   return spec

@@ -6,9 +6,14 @@ import tensorflow as tf
 
 from avssl_tf.data import features, schema
 from avssl_tf.data.clips import EQUIRECTANGULAR, Content
+from avssl_tf.data.jpeg import JpegSettings, encode_frames
 from avssl_tf.spatial import ambisonics, equirect
 
 AMBISONICS = "ACN/SN3D"
+# Of pictures of optical flow, whose channels are no colours: half the chroma would blur them. Mean
+# error 0.3 of 255 steps on film of 448 x 224 pixels, at 5.7 KB a frame where PNG takes 19.4, and
+# 0.8 on the 360° demo world of 128 x 64, at 2.4 KB against 8.6.
+FLOW_JPEG = JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4")
 
 
 def add(
@@ -19,8 +24,8 @@ def add(
   """Adds the features of a 360° clip to those of a record; nothing for an ordinary one.
 
   Raises:
-    ValueError: frames that are not 2:1, sound that is no ambisonics, or a truth that does not fit
-      the frames.
+    ValueError: frames that are not 2:1, sound that is no ambisonics, or a truth or a flow that does
+      not fit the frames.
   """
   _check(content)
   if content.projection is None:
@@ -37,12 +42,17 @@ def add(
   if content.frames is not None and content.masks is not None:
     context[schema.MASK_FORMAT] = features.bytes_list([b"PNG"])
     lists[schema.MASK_ENCODED] = [features.bytes_list([_png(mask)]) for mask in content.masks]
+  if content.frames is not None and content.flow is not None:
+    context[schema.FLOW_FORMAT] = features.bytes_list([b"JPEG"])
+    # Without a bound on bytes, the rate means nothing.
+    encoded = encode_frames(content.flow, 1.0, FLOW_JPEG)
+    lists[schema.FLOW_ENCODED] = [features.bytes_list([picture]) for picture in encoded]
 
 
 def _check(content: Content) -> None:
   if content.projection is None:
-    if content.tracks is not None or content.masks is not None:
-      raise ValueError("Tracks and masks belong to 360° clips; this one has no projection.")
+    if any(part is not None for part in (content.tracks, content.masks, content.flow)):
+      raise ValueError("Tracks, masks and flow belong to 360° clips; this one has no projection.")
     return
   if content.projection != EQUIRECTANGULAR:
     raise ValueError(f"The projection is {content.projection!r}; expected {EQUIRECTANGULAR!r}.")
@@ -72,6 +82,13 @@ def _check_truth(content: Content) -> None:
       raise ValueError(
         f"Masks are {content.masks.dtype} {content.masks.shape}; expected uint8 {expected}, one a "
         "frame."
+      )
+  if content.flow is not None:
+    expected = content.frames.shape
+    if content.flow.shape != expected or content.flow.dtype != np.uint8:
+      raise ValueError(
+        f"Flow is {content.flow.dtype} {content.flow.shape}; expected uint8 {expected}, a picture "
+        "a frame."
       )
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import dataset_info, pipeline
+from avssl_tf.data import dataset_info, optical_flow, pipeline
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 
 
@@ -108,7 +108,11 @@ def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> types.
   """Two black and silent clips, which give a network its variables."""
   size = [clip.frame_size, clip.frame_size * (2 if clip.panorama else 1)]
   clips = [2] if clip.viewpoints is None else [2, clip.viewpoints.num_viewpoints]
-  return {
-    types.VIDEO: tf.zeros([*clips, clip.num_frames, *size, 3], tf.uint8),
+  frames = [*clips, clip.num_frames, *size, 3]
+  batch = {
+    types.VIDEO: tf.zeros(frames, tf.uint8),
     types.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
   }
+  if clip.flow:
+    batch[types.FLOW] = tf.fill(frames, tf.constant(optical_flow.STILL, tf.uint8))
+  return batch

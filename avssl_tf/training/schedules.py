@@ -52,11 +52,16 @@ def step_decay(
   warmup_steps: int = 0,
   milestone_epochs: Sequence[int] = (),
   factor: float = 0.1,
+  milestone_steps: Sequence[int] = (),
 ) -> Schedule:
-  """`learning_rate`, multiplied by `factor` at each milestone; constant without."""
-  boundaries = [epoch * steps_per_epoch for epoch in milestone_epochs] or [total_steps]
-  values = [learning_rate * factor**i for i in range(len(milestone_epochs) + 1)]
-  if not milestone_epochs:
+  """`learning_rate`, multiplied by `factor` at each milestone; constant without.
+
+  Milestones are in epochs or in steps.
+  """
+  milestones = [*(epoch * steps_per_epoch for epoch in milestone_epochs), *milestone_steps]
+  boundaries = sorted(milestones) or [total_steps]
+  values = [learning_rate * factor**i for i in range(len(milestones) + 1)]
+  if not milestones:
     values = [learning_rate, learning_rate]
   decay = tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
   return WarmUp(decay, warmup_steps)

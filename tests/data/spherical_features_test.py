@@ -2,13 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
+import os
 import tempfile
 
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import record_reader, schema, spherical_features
+from avssl_tf.data import optical_flow, record_reader, schema, spherical_features
 from avssl_tf.data.building import demo
 from avssl_tf.data.clips import Content
 from avssl_tf.data.dataset_info import DatasetInfo
@@ -22,10 +24,10 @@ _SPECTROGRAM = Spectrogram(sample_rate_hz=8000, fft_length=512, hop_length=160, 
 
 class SphericalRecordsTest(test_base.TestCase):
 
-  def build(self, world):
+  def build(self, world, flow=False):
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
-    data = demo.DemoData(world, _SPECTROGRAM, folder.name)
+    data = demo.DemoData(world, _SPECTROGRAM, folder.name, flow)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
       data.build_if_missing(num_workers=0)
       data.build_if_missing(num_workers=0)  # Finds its own data again.
@@ -66,6 +68,42 @@ class SphericalRecordsTest(test_base.TestCase):
     for key in (schema.PROJECTION, schema.AMBISONICS, schema.MASK_ENCODED, schema.OBJECT_AZIMUTH):
       self.assertNotIn(key.encode(), record)
 
+  def test_flow_is_stored_beside_the_frames(self):
+    world = SphericalWorld(num_train=2, num_test=1)
+    folder = self.build(world, flow=True)
+    self.assertTrue(DatasetInfo.load(folder).flow)
+    reader = record_reader.RecordReader(folder, "train")
+    for index in range(2):
+      stored = reader.read(tf.constant(index, tf.int64))
+      expected = optical_flow.flow_pictures(world.clip("train", index).frames)
+      decode = functools.partial(tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE")
+      found = np.stack([decode(picture).numpy() for picture in stored.flow])
+      self.assert_shape(found, expected.shape, np.uint8)
+      # Of steps of 0.18°.
+      error = np.abs(found.astype(int) - expected)
+      self.assertLess(error.mean(axis=(0, 1, 2)).max(), 1.2)
+      self.assertLess(np.percentile(error, 99), 6)
+    record = reader.serialized(tf.constant(0, tf.int64)).numpy()
+    context = tf.train.SequenceExample.FromString(record).context.feature
+    self.assertEqual(context["FORWARD_FLOW/image/format"].bytes_list.value[0], b"JPEG")
+
+  def test_records_without_flow_are_as_they_were(self):
+    world = SphericalWorld(num_train=1, num_test=1)
+    plain, with_flow = self.build(world), self.build(world, flow=True)
+    with open(os.path.join(plain, "dataset_info.json"), encoding="utf-8") as f:
+      self.assertNotIn('"flow"', f.read())
+    self.assertFalse(DatasetInfo.load(plain).flow)
+    records = []
+    for folder in (plain, with_flow):
+      reader = record_reader.RecordReader(folder, "train")
+      record = reader.serialized(tf.constant(0, tf.int64)).numpy()
+      records.append(tf.train.SequenceExample.FromString(record))
+      self.assertEqual(reader.read(tf.constant(0, tf.int64)).flow is None, folder == plain)
+    self.assertNotIn(schema.FLOW_ENCODED, records[0].feature_lists.feature_list)
+    del records[1].context.feature[schema.FLOW_FORMAT]
+    del records[1].feature_lists.feature_list[schema.FLOW_ENCODED]
+    self.assertEqual(*(r.SerializeToString(deterministic=True) for r in records))
+
   def test_a_clip_without_truth(self):
     content = self.content(tracks=None, masks=None)
     context, lists = {}, {}
@@ -99,7 +137,8 @@ class SphericalRecordsTest(test_base.TestCase):
       (dict(frames=whole.frames[:, :, :100]), "A frame of a 360° clip has 100x64 pixels"),
       (dict(waveform=whole.waveform[:, :2]), r"Sound of 2 channel\(s\) is no ambisonics"),
       (dict(projection="cubemap"), "projection is 'cubemap'; expected 'equirectangular'"),
-      (dict(projection=None), "Tracks and masks belong to 360° clips"),
+      (dict(projection=None), "Tracks, masks and flow belong to 360° clips"),
+      (dict(flow=whole.frames[:5]), r"Flow is uint8 \(5, 64, 128, 3\); expected uint8 \(12"),
       (dict(masks=whole.masks[:5]), r"Masks are uint8 \(5, 64, 128\); expected uint8 \(12"),
       (
         dict(tracks=dataclasses.replace(whole.tracks, azimuth_rad=whole.tracks.azimuth_rad[:3])),

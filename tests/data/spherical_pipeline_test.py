@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline, viewpoints
+from avssl_tf.data import optical_flow, pipeline, viewpoints
 from avssl_tf.data.building import demo
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -32,11 +32,11 @@ _AS_IT_IS = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, volume=(
 _WORLD = SphericalWorld(num_train=6, num_test=2)
 
 
-def _build(world):
+def _build(world, flow=False):
   folder = tempfile.mkdtemp()
   spectrogram = Spectrogram(sample_rate_hz=8000, fft_length=512, hop_length=160, num_bins=129)
   with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    demo.DemoData(world, spectrogram, folder).build_if_missing(num_workers=0)
+    demo.DemoData(world, spectrogram, folder, flow).build_if_missing(num_workers=0)
   return folder
 
 
@@ -45,7 +45,7 @@ class SphericalPipelineTest(test_base.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.data_dir = _build(_WORLD)
+    cls.data_dir = _build(_WORLD, flow=True)
 
   def batches(self, augmentation=None, **settings):
     return pipeline.training_dataset(
@@ -250,6 +250,70 @@ class SphericalPipelineTest(test_base.TestCase):
       expected = ambisonics.rotate(plain[types.AUDIO][index], directions.rotation(yaw_rad))
       self.assertAllClose(turned[types.AUDIO][index], expected, atol=1e-5)
     self.assertGreater(len(set(columns)), 1)
+
+  def test_flow_is_that_of_the_frames(self):
+    clip = dataclasses.replace(_PANORAMA, flow=True)
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", clip, 6)
+    self.assert_shape(batch[types.FLOW], [6, 4, 64, 128, 3], tf.uint8)
+    small = dataclasses.replace(clip, frame_size=16)
+    (found,) = pipeline.evaluation_dataset(self.data_dir, "train", small, 6)
+    slow = dataclasses.replace(clip, num_frames=2, frame_rate_hz=4.0)
+    (every_second,) = pipeline.evaluation_dataset(self.data_dir, "train", slow, 6)
+    for index in range(6):
+      expected = optical_flow.flow_pictures(_WORLD.clip("train", index).frames)
+      difference = np.abs(batch[types.FLOW][index].numpy().astype(int) - expected[4:8])
+      self.assertLess(np.mean(difference), 1.5)
+      # Of every second stored frame, it is that to the next stored one all the same.
+      moving = every_second[types.FLOW][index].numpy().astype(int)
+      differences = [np.mean(np.abs(moving - expected[n : n + 3 : 2])) for n in range(10)]
+      self.assertLess(min(differences), 1.5)
+      self.assertIn(np.argmin(differences), (4, 5))
+    blocks = batch[types.FLOW].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
+    self.assertAllClose(found[types.FLOW], blocks, atol=1.0)
+    (plain,) = pipeline.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
+    self.assertNotIn(types.FLOW, plain)
+    self.assertAllEqual(plain[types.VIDEO], batch[types.VIDEO])
+
+  def test_flow_is_turned_with_the_scene_and_keeps_its_colors(self):
+    clip = dataclasses.replace(_PANORAMA, flow=True)
+    plain, turned, colored = (
+      next(iter(pipeline.training_dataset(self.data_dir, "train", clip, augmentation, 4, seed=3)))
+      for augmentation in (
+        Augmentation(**_AS_IT_IS), Augmentation(**_AS_IT_IS, turn_scene=True), Augmentation()
+      )
+    )  # fmt: skip
+    self.assertNotAllEqual(plain[types.VIDEO], colored[types.VIDEO])
+    self.assertAllEqual(plain[types.FLOW], colored[types.FLOW])
+    for index in range(4):
+      columns = {}
+      for name in (types.VIDEO, types.FLOW):
+        before, after = (batch[name][index].numpy() for batch in (plain, turned))
+        columns[name] = [
+          n for n in range(128) if np.array_equal(np.roll(before, -n, axis=2), after)
+        ]
+      self.assertLen(columns[types.FLOW], 1)
+      self.assertEqual(columns[types.FLOW], columns[types.VIDEO])
+
+  def test_flow_must_be_stored_and_is_of_panoramas(self):
+    without = _build(dataclasses.replace(_WORLD, num_train=2))
+    clip = dataclasses.replace(_PANORAMA, flow=True)
+    with self.assertRaisesRegex(ValueError, "hold no optical flow, .* build them with --flow"):
+      pipeline.evaluation_dataset(without, "train", clip, 2)
+    self.assertIn(types.VIDEO, next(iter(self.evaluation(without))))
+    with self.assertRaisesRegex(ValueError, "ClipSpec.flow is of whole 360° clips: set ClipSpec.p"):
+      dataclasses.replace(_CLIP, flow=True)
+
+  def evaluation(self, data_dir):
+    return pipeline.evaluation_dataset(data_dir, "train", _PANORAMA, 2)
+
+  def test_channels_that_a_clip_has(self):
+    self.assertNotIn(types.CHANNELS, next(iter(self.batches())))
+    (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
+    self.assertAllEqual(batch[types.CHANNELS], np.full([6, 4], True))
+    scenes = pipeline.training_dataset(
+      self.data_dir, "train", _PANORAMA, Augmentation(turn_scene=True), 4, seed=3
+    )
+    self.assertAllEqual(next(iter(scenes))[types.CHANNELS], np.full([4, 4], True))
 
   def test_clips_are_whole_or_seen_from_viewpoints(self):
     with self.assertRaisesRegex(ValueError, "panorama and ClipSpec.viewpoints are both set"):

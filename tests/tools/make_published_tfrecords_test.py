@@ -106,6 +106,47 @@ class PublishedDataSetsTest(absltest.TestCase):
     self.assertEmpty(found.problems)
     self.assertLen(found.samples, 6)
 
+  def test_rec_street_as_the_authors_preprocess_it(self):
+    ids = ("-ab_cdEFG12", "taARyMZcFJM", "cA88rNC2uuM", "_ngX6cQrmto")
+    for fold in (1, 2, 3):
+      lists = {"train": [i for i in ids if i != ids[fold - 1]], "test": [ids[fold - 1]]}
+      source_case.write_files(
+        self.root,
+        {f"meta/subsets/REC-Street.{n}.{fold}.lst": "\n".join(i) for n, i in lists.items()},
+      )
+    frame = np.zeros([64, 128, 3], np.uint8)
+    frame[20:40, 30:60] = (200, 100, 50)
+    field = np.random.default_rng(0).uniform(-0.3, 0.3, [4, 120_000]).astype(np.float32)
+    field[2] = 0  # No Z.
+    folder = os.path.join(self.root, "data", "preproc")
+    os.makedirs(folder)
+    for video_id in ids[:3]:  # The last link is dead.
+      media_variants.write_media(
+        os.path.join(folder, f"{video_id}-video.mp4"), [(i / 10, frame) for i in range(25)], None
+      )
+      media_variants.write_media(
+        os.path.join(folder, f"{video_id}-ambix.wav"), None, field, layout="4.0",
+        audio_codec="pcm_s16le", audio_rate_hz=48000,
+      )  # fmt: skip
+    printed, info = self.build(
+      "rec_street", "--short_side=32", "--clip_duration_sec=1", "--min_duration_sec=1",
+      "--max_failure_rate=0.3", "--flow",
+    )  # fmt: skip
+    self.assertIn("--gin_file=gin/spatial_audio.gin --gin_file=gin/scale/rec_street.gin", printed)
+    self.assertIn("1 of 4 clips listed (25.0%) have no file", printed)
+    self.assertEqual(self.failures(), [os.path.join(folder, f"{ids[3]}-video.mp4")])
+    self.assertEqual((info.frame_rate_hz, info.sample_rate_hz), (10.0, 48000))
+    self.assertEqual((info.frame_size, info.num_channels, info.flow), ([32, 64], 4, True))
+    # Two clips a video.
+    self.assertEqual(
+      info.records("test1").ids, [f"{ids[0]}-video.mp4@{s}.000" for s in (0, 1)]
+    )
+    counts = [info.num_clips(f"{n}{fold}") for fold in (1, 2, 3) for n in ("train", "test")]
+    self.assertEqual(counts, [4, 2] * 3)
+    found = survey(self.output, info, num_samples=6)
+    self.assertEmpty(found.problems)
+    np.testing.assert_allclose(found.samples[0].waveform, field.T[:48000], atol=1e-4)
+
   def test_esc50(self):
     rows = [
       (f"{fold}-1-A-{target}.wav", fold, target, name, False, 1, "A")

@@ -117,12 +117,43 @@ class MakeTfrecordsTest(absltest.TestCase):
     self.assertEmpty(survey(self.output, info).problems)
     self.assertLen(info.spectrogram_statistics, 1)
     self.assertIn("--gin_file=gin/avsa.gin", process.stdout.splitlines()[-1])
+    self.assertFalse(info.flow)
+
+  def test_the_360_demo_world_with_optical_flow(self):
+    arguments = [
+      "--source=demo360", f"--output_dir={self.output}", "--num_workers=0", "--num_shards=1",
+      "--gin_param=SphericalWorld.num_train=2", "--gin_param=SphericalWorld.num_test=1",
+    ]  # fmt: skip
+    process = _run(*arguments, "--flow")
+    self.assertEqual(process.returncode, 0, process.stderr)
+    info = DatasetInfo.load(self.output)
+    self.assertTrue(info.flow)
+    found = survey(self.output, info, num_samples=3)
+    self.assertEmpty(found.problems)
+    self.assertEqual([len(clip.flow) for clip in found.samples], [12, 12, 12])
+    # The data set does not change its kind unasked.
+    process = _run(*arguments)
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("flow: True there, None now", process.stderr)
+    info.flow = False
+    problems = survey(self.output, info).problems
+    self.assertLen(problems, 3)
+    self.assertIn("12 pictures of optical flow, expected 0", problems[0])
 
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
       (["--source=folder"], "needs --output_dir"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
       (["--source=demo360", "--short_side=64"], "--gin_param=SphericalWorld.num_train=512"),
+      (["--source=demo", "--flow"], "--flow: no such choice with --source=demo"),
+      (
+        ["--source=folder", f"--output_dir={self.output}", "--flow", "--channel_order=acn"],
+        "--channel_order, --flow: of 360° video alone; pass --projection=",
+      ),
+      (
+        ["--source=kinetics", f"--output_dir={self.output}", "--flow"],
+        "--flow: no such choice with --source=kinetics",
+      ),
       (["--source=csv", f"--output_dir={self.output}"], "needs --input_csv=<manifest>, once"),
       (
         ["--source=esc50", "--short_side=32", "--trimmed", f"--output_dir={self.output}"],

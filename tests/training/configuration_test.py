@@ -7,6 +7,7 @@ import tempfile
 import gin
 from absl.testing import absltest, parameterized
 
+from avssl_tf.data.building.media_sources import SOURCES
 from avssl_tf.training import configuration, trainer
 from tests import source_tree
 
@@ -55,10 +56,12 @@ class ConfigurationTest(parameterized.TestCase):
       with self.subTest(path):
         configuration.parse([path])
         configuration.check_complete(trainer.train)
+    methods = {source.scale: source.method for source in SOURCES.values()}
     for path in sorted(glob.glob(os.path.join(root, "gin", "scale", "*.gin"))):
       with self.subTest(path):
-        method = "gin/avid_cma.gin" if path.endswith("_cma.gin") else "gin/avid.gin"
-        configuration.parse([method, path])
+        scale = os.path.splitext(os.path.basename(path))[0]
+        method = "avid_cma" if scale.endswith("_cma") else methods.get(scale, "avid")
+        configuration.parse([f"gin/{method}.gin", path])
         configuration.check_complete(trainer.train)
     for path in sorted(glob.glob(os.path.join(root, "gin", "world", "*.gin"))):
       with self.subTest(path):

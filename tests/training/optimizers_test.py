@@ -55,6 +55,12 @@ class SchedulesTest(tf.test.TestCase):
     values = [float(rate(step)) for step in (0, 30, 31, 60, 61, 99)]
     self.assertAllClose(values, [1.0, 1.0, 0.1, 0.1, 0.01, 0.01])
 
+  def test_step_decay_in_steps(self):
+    rate = schedules.step_decay(
+      100, 10, learning_rate=0.5, milestone_epochs=(2,), factor=0.5, milestone_steps=(5, 250)
+    )
+    self.assertAllClose([rate(s) for s in (5, 6, 20, 21)], [0.5, 0.25, 0.25, 0.125])
+
   def test_step_decay_without_milestones_is_constant(self):
     rate = schedules.step_decay(100, 10, learning_rate=0.5)
     self.assertAllClose([float(rate(step)) for step in (0, 50, 100, 150)], [0.5] * 4)

@@ -231,6 +231,7 @@ class _Build:
         recipe.jpeg,
         tuple(recipe.modalities),
         recipe.spectrogram if measured else None,
+        recipe.flow,
       ),
       data_path=self._folder.work_path(generation, shard.name),
       state_path=self._folder.state_path(generation, shard.name),

@@ -20,9 +20,22 @@ from avssl_tf.spectrograms import Spectrogram
 
 
 def recipe(
-  world: World, spectrogram: Optional[Spectrogram] = None, num_shards: int = 16
+  world: World,
+  spectrogram: Optional[Spectrogram] = None,
+  num_shards: int = 16,
+  flow: bool = False,
 ) -> Recipe:
-  """The recipe of the data set that shows `world`; it decides rates and sizes itself."""
+  """The recipe of the data set that shows `world`, which decides rates and sizes itself.
+
+  Args:
+    world: what it shows.
+    spectrogram: measured on the training split; `None` measures nothing.
+    num_shards: number of record files of a split.
+    flow: of a 360° world, whether the optical flow of the frames is made as well.
+
+  Raises:
+    ValueError: `flow` of a world that is not 360°.
+  """
   listing = clips_of_world(world)
   return Recipe(
     name=world.name,
@@ -35,6 +48,7 @@ def recipe(
     num_shards=num_shards,
     spectrogram=spectrogram,
     origin={"source": "demo" if world.projection is None else "demo360"},
+    flow=flow,
   )
 
 
@@ -47,11 +61,13 @@ class DemoData(os.PathLike):
     folder: where the records are, or are built.
     world: what they show.
     spectrogram: measured on the training split while it is built.
+    flow: of a 360° world, whether the records must hold the optical flow of the frames.
   """
 
   world: World
   spectrogram: Spectrogram
   folder: str = "data/demo"
+  flow: bool = False
 
   def __fspath__(self) -> str:
     return self.folder
@@ -66,7 +82,8 @@ class DemoData(os.PathLike):
       num_workers: number of processes; by default one a core.
 
     Raises:
-      BuildError: the folder holds another world, or something else.
+      BuildError: the folder holds another world, no flow where it must, or something else.
+      ValueError: flow of a world that is not 360°.
       WorkerError: no worker process can be kept alive.
     """
     path = os.path.join(self.folder, dataset_info.FILE_NAME)
@@ -76,16 +93,22 @@ class DemoData(os.PathLike):
     print(f"There is no demo data in {self.folder} yet: building it.", flush=True)
     fits = self.spectrogram.sample_rate_hz == self.world.sample_rate_hz
     build(
-      recipe(self.world, self.spectrogram if fits else None),
+      recipe(self.world, self.spectrogram if fits else None, flow=self.flow),
       self.folder,
       os.cpu_count() if num_workers is None else num_workers,
     )
 
   def _check(self) -> None:
     wanted = json.loads(json.dumps(dataclasses.asdict(self.world)))
-    found = dataset_info.DatasetInfo.load(self.folder).build.get("reader", {}).get("world")
+    info = dataset_info.DatasetInfo.load(self.folder)
+    found = info.build.get("reader", {}).get("world")
     if found != wanted:
       raise BuildError(
         f"The demo data in {self.folder} shows the world {found}, but {wanted} is asked for. Name "
+        "another folder (DemoData.folder), or delete this one."
+      )
+    if self.flow and not info.flow:
+      raise BuildError(
+        f"The demo data in {self.folder} holds no optical flow, which DemoData.flow asks for. Name "
         "another folder (DemoData.folder), or delete this one."
       )

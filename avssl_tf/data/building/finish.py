@@ -103,4 +103,5 @@ def dataset_info(
       "versions": versions,
     },
     projection=recipe.reader.projection,
+    flow=recipe.flow,
   )

@@ -1,8 +1,8 @@
 """Sources of media files: what each takes, what its records hold, and how long they are."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Callable, Optional
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional, Union
 
 from avssl_tf import types
 from avssl_tf.data.building.plan import Cutting
@@ -14,6 +14,7 @@ from avssl_tf.data.sources.hmdb51 import clips_of_hmdb51
 from avssl_tf.data.sources.kinetics import clips_of_kinetics
 from avssl_tf.data.sources.listing import Listing
 from avssl_tf.data.sources.manifest import clips_of_manifest
+from avssl_tf.data.sources.spatial_audio_sets import clips_of_spatial_audio_set
 from avssl_tf.data.sources.ucf101 import clips_of_ucf101
 from avssl_tf.data.sources.yt360 import clips_of_yt360
 
@@ -25,7 +26,7 @@ _OF_ALL = frozenset({"input_dir"})
 _OF_LISTS = frozenset({"input_csv"})
 _OF_VIDEOS_OF_OTHERS = frozenset({"input_csv", "trimmed"})
 _OF_NO_SPLITS = frozenset({"test_fraction"})
-_OF_360 = frozenset({"projection", "channel_order"})
+_OF_360 = frozenset({"projection", "channel_order", "flow"})
 _OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
 _OF_MODALITY = {
   types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality"}),
@@ -61,6 +62,8 @@ class MediaSource:
     task: the evaluation that it is made for; None where training is what it is for.
     scale: the file of `gin/scale` to train with.
     is_360: whether it is 360° video with ambisonics, whatever else is said.
+    method: the file of `gin` to train with.
+    defaults: settings, by name, whose default is another one for this source.
   """
 
   list_clips: Callable[[Inputs], Listing]
@@ -70,6 +73,8 @@ class MediaSource:
   task: Optional[str] = None
   scale: str = "small"
   is_360: bool = False
+  method: str = "avid"
+  defaults: Mapping[str, Union[int, float]] = dataclasses.field(default_factory=dict)
 
   @property
   def settings(self) -> frozenset[str]:
@@ -77,6 +82,18 @@ class MediaSource:
     of_modalities = frozenset().union(*(_OF_MODALITY[name] for name in self.modalities))
     of_cutting = _OF_CUTTING if self.cutting is None else frozenset()
     return _OF_ALL | self.own_settings | of_modalities | of_cutting
+
+
+def _spatial_audio(name: str) -> MediaSource:
+  """One of the data sets of spatial audio generation, at the rates and sizes of the paper."""
+  return MediaSource(
+    lambda inputs: clips_of_spatial_audio_set(inputs.input_dir, name),
+    _OF_360,
+    scale=name.lower().replace("-", "_"),
+    is_360=True,
+    method="spatial_audio",
+    defaults={"frame_rate_hz": 10.0, "short_side": 224, "sample_rate_hz": 48000},
+  )
 
 
 SOURCES = {
@@ -96,8 +113,13 @@ SOURCES = {
     _OF_VIDEOS_OF_OTHERS, scale="audioset",
   ),
   "yt360": MediaSource(
-    lambda inputs: clips_of_yt360(inputs.input_dir), _OF_360, scale="yt360", is_360=True
+    lambda inputs: clips_of_yt360(inputs.input_dir), _OF_360, scale="yt360", is_360=True,
+    method="avsa",
   ),
+  "rec_street": _spatial_audio("REC-Street"),
+  "yt_clean": _spatial_audio("YT-Clean"),
+  "yt_music": _spatial_audio("YT-Music"),
+  "yt_all": _spatial_audio("YT-All"),
   # Half of the videos of UCF-101 and HMDB-51 have no sound.
   "ucf101": MediaSource(
     lambda inputs: clips_of_ucf101(inputs.input_dir),

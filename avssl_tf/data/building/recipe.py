@@ -29,6 +29,7 @@ class Recipe:
     modalities: what clips must have and records hold: "video", "audio", or both.
     subsets: media ids of named selections of clips, which may overlap, each within one split.
     origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
+    flow: of 360° clips, whether the optical flow of the frames is made and stored as well.
   """
 
   name: str
@@ -42,12 +43,18 @@ class Recipe:
   modalities: Sequence[str] = types.MODALITIES
   subsets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+  flow: bool = False
 
   def __post_init__(self):
     if not self.modalities or not set(self.modalities) <= set(types.MODALITIES):
       raise ValueError(
         f"Recipe.modalities is {list(self.modalities)}; expected one or both of "
         f"{list(types.MODALITIES)}."
+      )
+    if self.flow and (self.reader.projection is None or types.VIDEO not in self.modalities):
+      raise ValueError(
+        "Recipe.flow asks for optical flow, which is made of the pictures of 360° clips alone: "
+        "leave it out."
       )
 
   def settings(self) -> dict[str, Any]:
@@ -56,7 +63,7 @@ class Recipe:
     Subsets are missing: they change `dataset_info.json` alone, and cost nothing to change.
     """
     requests = "\n".join(repr(dataclasses.astuple(request)) for request in self.requests)
-    return {
+    settings = {
       "name": self.name,
       "label_names": list(self.label_names),
       "reader": {"kind": type(self.reader).__name__, **dataclasses.asdict(self.reader)},
@@ -68,3 +75,5 @@ class Recipe:
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }
+    # Builds that were begun before there was any flow go on.
+    return {**settings, "flow": True} if self.flow else settings

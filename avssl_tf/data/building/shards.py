@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
-from avssl_tf.data import records, schema, spectrogram_statistics
+from avssl_tf.data import optical_flow, records, schema, spectrogram_statistics
 from avssl_tf.data.building.workers import Monitor
 from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
@@ -39,6 +39,7 @@ class Encoding:
     jpeg: how frames are compressed.
     modalities: what records hold.
     spectrogram: what is measured on the training split; `None` measures nothing.
+    flow: whether the optical flow of the frames is made and stored.
   """
 
   dataset_name: str
@@ -46,6 +47,7 @@ class Encoding:
   jpeg: JpegSettings
   modalities: Sequence[str]
   spectrogram: Optional[Spectrogram]
+  flow: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,9 +195,12 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
   if clip.key in task.donors:
     return records.read_record(*task.donors[clip.key])
   try:
+    content = task.reader.read(clip, task.encoding.modalities)
+    if task.encoding.flow:
+      content = dataclasses.replace(content, flow=optical_flow.flow_pictures(content.frames))
     return records.encode_example(
       clip,
-      task.reader.read(clip, task.encoding.modalities),
+      content,
       task.encoding.dataset_name,
       task.reader.frame_rate_hz,
       task.reader.sample_rate_hz,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from typing import ClassVar, Optional
 
@@ -37,8 +38,9 @@ class SphericalReader:
   """Reads clips of 360° video files.
 
   The sound is that of the video file or, where videos lie in a folder called `video` and there is
-  one called `audio` beside it, that of the file of the same name there. Where there is one called
-  `segmentation`, the folder of the same name in it has segmentation maps.
+  one called `audio` beside it, that of the file of the same name there; that of `<name>-ambix` for
+  `<name>-video`, where such a file is beside it. Where there is a folder called `segmentation`, the
+  folder of the same name in it has segmentation maps.
 
   Attributes:
     frame_rate_hz: rate that frames are taken at.
@@ -139,12 +141,14 @@ class SphericalReader:
 
   def _path_of(self, path: str, modality: str) -> str:
     sounds = _folder_beside(path, "audio")
-    if modality == types.VIDEO or sounds is None:
-      return path
     stem = os.path.splitext(os.path.basename(path))[0]
-    extensions = sorted(AUDIO_EXTENSIONS | VIDEO_EXTENSIONS)
-    candidates = [os.path.join(sounds, stem + extension) for extension in extensions]
-    found = [candidate for candidate in candidates if os.path.exists(candidate)]
+    if modality == types.VIDEO:
+      return path
+    if sounds is None:
+      ambix = re.sub("-video$", "-ambix", stem)
+      found = _media_files(os.path.dirname(path), ambix) if ambix != stem else []
+      return [*found, path][0]
+    found = _media_files(sounds, stem)
     if not found:
       raise MediaError(f"no sound: there is no file {stem!r} in {sounds!r}")
     return found[0]
@@ -183,6 +187,13 @@ class SphericalReader:
     # Files of nearly 2:1, such as 1920 x 968.
     size = (2 * self.height, self.height)
     return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+
+
+def _media_files(folder: str, stem: str) -> list[str]:
+  """Paths of the files in a folder that are called `stem` and may have sound."""
+  extensions = sorted(AUDIO_EXTENSIONS | VIDEO_EXTENSIONS)
+  candidates = [os.path.join(folder, stem + extension) for extension in extensions]
+  return [candidate for candidate in candidates if os.path.exists(candidate)]
 
 
 def _folder_beside(path: str, name: str) -> Optional[str]:

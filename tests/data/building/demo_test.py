@@ -11,6 +11,7 @@ from avssl_tf.data import dataset_info
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.spectrograms import Spectrogram
 
 
@@ -62,6 +63,21 @@ class DemoDataTest(unittest.TestCase):
     other = dataclasses.replace(self.data, world=PlanarWorld(num_train=4, num_test=2))
     with self.assertRaisesRegex(BuildError, "'num_train': 3.*'num_train': 4.*is asked for"):
       self.build(other)
+
+  def test_flow_is_made_where_it_is_asked_for(self):
+    world = SphericalWorld(num_train=2, num_test=1)
+    plain = dataclasses.replace(self.data, world=world)
+    wanted = dataclasses.replace(plain, flow=True)
+    self.build(plain)
+    with self.assertRaisesRegex(BuildError, "holds no optical flow, which DemoData.flow asks for"):
+      self.build(wanted)
+    other = dataclasses.replace(wanted, folder=plain.folder + "_flow")
+    self.build(other)
+    self.assertTrue(dataset_info.DatasetInfo.load(other).flow)
+    # Who does not ask for it may have it all the same.
+    self.assertEqual(self.build(dataclasses.replace(other, flow=False)), "")
+    with self.assertRaisesRegex(ValueError, "pictures of 360° clips alone: leave it out"):
+      self.build(dataclasses.replace(self.data, folder=plain.folder + "_planar", flow=True))
 
   def test_is_a_path(self):
     self.assertEqual(os.fspath(self.data), self.data.folder)

@@ -78,6 +78,18 @@ class SphericalReaderTest(test_base.TestCase):
     self.assertAllClose(content.waveform, self.field[:72000], atol=1e-4)
     self.assertIsNone(self.read(reader, path, ("video",)).waveform)
 
+  def test_sound_in_a_file_of_its_own_beside_the_video(self):
+    path = self.write("abc-video.mkv", self.field, _pictures())
+    reader = self.reader()
+    # A file with sound that is called so by chance.
+    self.assertAllClose(self.read(reader, path).waveform, self.field[:72000], atol=1e-4)
+    turned = self.field * np.float32([1, -1, 1, -1])
+    self.write("abc-ambix.mkv", turned)
+    self.assertAllClose(reader.probe(path, _BOTH)[0], 2.0, atol=0.1)
+    content = self.read(reader, path)
+    self.assertLen(content.frames, 12)
+    self.assertAllClose(content.waveform, turned[:72000], atol=1e-4)
+
   def test_segmentation_maps_in_a_folder_beside_the_videos(self):
     path = self.write("video/abc-3.mkv", self.field, _pictures())
     reader = self.reader()

@@ -1,0 +1,53 @@
+"""Tests of the published sizes of spatial audio generation: clips and networks go together."""
+
+import gin
+import tensorflow as tf
+from absl.testing import parameterized
+
+from avssl_tf.data.building.media_sources import SOURCES
+from avssl_tf.training import configuration, inputs, schedules
+from tests import test_base
+
+_SOURCES = [name for name, source in SOURCES.items() if source.method == "spatial_audio"]
+
+
+class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
+
+  def parse(self, source):
+    configuration.parse(["gin/spatial_audio.gin", f"gin/scale/{SOURCES[source].scale}.gin"])
+    return gin.get_bindings("train")
+
+  @parameterized.parameters(_SOURCES)
+  def test_records_are_as_clips_want_them(self, source):
+    bound = self.parse(source)
+    clip, defaults = bound["clip"], SOURCES[source].defaults
+    self.assertEqual(
+      (clip.frame_size, clip.frame_rate_hz, clip.sample_rate_hz),
+      (defaults["short_side"], defaults["frame_rate_hz"], defaults["sample_rate_hz"]),
+    )
+    # Frames are spread over the time of the sound.
+    self.assertEqual(clip.video_sec, clip.audio_sec)
+    self.assertTrue(clip.panorama)
+    self.assertTrue(bound["augmentation"].turn_scene)
+    self.assertEqual((bound["data_dir"], bound["split"]), (f"data/{source}", "train1"))
+
+  def test_four_data_sets(self):
+    self.assertEqual(_SOURCES, ["rec_street", "yt_clean", "yt_music", "yt_all"])
+
+  def test_the_network_takes_the_clips(self):
+    bound = self.parse("yt_all")
+    network = bound["network"]()
+    batch = inputs.zero_batch(bound["clip"], 48000, 4)
+    weights = network({name: values[:1] for name, values in batch.items()})
+    # Windows of 1024 samples have 513 bins.
+    self.assert_shape(weights, [1, 3, None, 513], tf.float32)
+
+  def test_the_rate_is_halved(self):
+    self.parse("yt_all")
+    rate = gin.get_configurable(schedules.step_decay)(1_000_000, 8000)
+    found = [float(rate(step)) for step in (0, 250_000, 250_001, 600_000, 900_000)]
+    self.assertAllClose(found, [1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5])
+
+
+if __name__ == "__main__":
+  tf.test.main()
