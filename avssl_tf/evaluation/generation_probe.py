@@ -53,9 +53,16 @@ class GenerationProbe:
     dataset = pipeline.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
     rows = []
     for batch in tqdm.tqdm(dataset, desc=f"fields of {self.test_split}", disable=not progress):
-      clips = zip(batch[types.AUDIO].numpy(), generate(batch).numpy(), batch[types.SOURCES].numpy())
       rows += [
-        sound_field_scores.measure(*one, model.sample_rate_hz, published=False) for one in clips
+        sound_field_scores.measure(
+          target, field, tracks, model.sample_rate_hz, channels, published=False
+        )
+        for target, field, tracks, channels in zip(
+          batch[types.AUDIO].numpy(),
+          generate(batch).numpy(),
+          batch[types.SOURCES].numpy(),
+          batch[types.CHANNELS].numpy(),
+        )
       ]
     found = sound_field_scores.summarize(rows)
     return {f"probe/{name}": value for name, value in found.items() if not name.startswith("num_")}

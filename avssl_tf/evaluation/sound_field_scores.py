@@ -1,6 +1,7 @@
 """What a generated sound field is worth: all metrics of a clip, and their means over clips."""
 
 from collections.abc import Mapping, Sequence
+from typing import Optional
 
 import numpy as np
 
@@ -28,17 +29,18 @@ def measure(
   prediction: np.ndarray,
   tracks: np.ndarray,
   sample_rate_hz: float,
+  channels: Optional[np.ndarray] = None,
   published: bool = True,
 ) -> dict[str, float]:
   """All metrics of a clip.
 
   Args:
-    target: float `[samples, 4]`, the true field, W Y Z X. A channel that is silent throughout is
-      taken as not known, and is not compared.
+    target: float `[samples, 4]`, the true field, W Y Z X.
     prediction: likewise, the generated one.
     tracks: float `[steps, sources, 3]`, as of `sound_sources.compare`; all 0 where nothing is known
       of the sources.
     sample_rate_hz: of both fields.
+    channels: bool `[4]`, those that the true field has: others are not compared; None for all.
     published: whether to measure what the paper does as well, the slower part.
 
   Returns:
@@ -47,10 +49,10 @@ def measure(
     `published`, the metrics of the paper, means over Y, Z and X. {} where there is nothing to hear
     but W.
   """
+  known = np.ones(4, bool) if channels is None else channels
+  target, prediction = target * known, prediction * known
   if np.mean(np.square(target[:, 1:])) < _SILENT_POWER:
     return {}
-  known = np.any(target != 0, axis=0)
-  prediction = prediction * known
   velocity = target[:, 1:][:, known[1:]], prediction[:, 1:][:, known[1:]]
   found = {
     _RATIO: 10.0 ** (metrics.relative_error_db(*velocity, sample_rate_hz) / 10),

@@ -116,7 +116,7 @@ class SpatialAudioEvaluation:
         fields = {name: one.generate(batch).numpy() for name, one in generators.items()}
         block = []
         for number, target in enumerate(batch[types.AUDIO].numpy()):
-          tracks = batch[types.SOURCES][number].numpy()
+          tracks, channels = (batch[k][number].numpy() for k in (types.SOURCES, types.CHANNELS))
           facts = {
             "id": os.fsdecode(batch[types.KEY][number].numpy()),
             "window": (done + number) % self.windows_per_clip,
@@ -127,7 +127,7 @@ class SpatialAudioEvaluation:
           for method, field in found.items():
             values = {}
             if field is not None:
-              values = sound_field_scores.measure(target, field, tracks, rate_hz)
+              values = sound_field_scores.measure(target, field, tracks, rate_hz, channels)
             block.append({**facts, "method": method, **values})
           bar.update()
         journal.add(block)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from avssl_tf.losses import replicas, spatial_audio
 from avssl_tf.models.spatial_unet import SpatialUNet
-from avssl_tf.types import AUDIO, Batch, Tensor
+from avssl_tf.types import AUDIO, CHANNELS, Batch, Tensor
 
 _DB = 10.0 / 2.302585092994046
 
@@ -66,13 +66,17 @@ class SpatialAudio(tf.keras.Model):
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step on a replica's batch, whose `AUDIO` is W Y Z X.
 
+    What `CHANNELS` says a clip lacks has no part in its loss.
+
     Returns:
       `"loss"`, and `"error_db"`: the mean of the relative errors of the clips, in dB; 0 dB for
       silence.
     """
     target = self.network.spectra(batch[AUDIO][..., 1:4])
     with tf.GradientTape() as tape:
-      loss, relative = spatial_audio.stft_loss(self(batch, training=True), target, self._loss)
+      loss, relative = spatial_audio.stft_loss(
+        self(batch, training=True), target, self._loss, batch[CHANNELS][:, 1:4]
+      )
       # Gradients are summed over the replicas, losses are means over a batch.
       scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
     self.optimizer.minimize(scaled, self.network.trainable_variables, tape=tape)

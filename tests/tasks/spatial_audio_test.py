@@ -34,7 +34,11 @@ class SpatialAudioTest(test_base.TestCase):
     noise = self.rng.normal(0, 0.1, [count, 256, 1]).astype(np.float32)
     vectors = directions.unit_vectors(tf.constant(azimuth_rad), tf.zeros(count)).numpy()
     field = np.concatenate([noise, noise * vectors[:, np.newaxis, [1, 2, 0]]], axis=-1)
-    return {"audio": tf.constant(field), "video": tf.constant(video)}
+    return {
+      "audio": tf.constant(field),
+      "video": tf.constant(video),
+      "channels": tf.ones([count, 4], tf.bool),
+    }
 
   def test_learns_where_sound_comes_from(self):
     task = SpatialAudio(_network(), num_videos=1)
@@ -52,6 +56,22 @@ class SpatialAudioTest(test_base.TestCase):
     found, expected = (np.argmax(tf.reduce_max(m, axis=1), axis=1) for m in maps)
     near = np.minimum((found - expected) % 32, (expected - found) % 32)
     self.assertLess(np.median(near), 3)
+
+  def test_what_a_clip_lacks_has_no_part_in_the_loss(self):
+    task = SpatialAudio(_network(), num_videos=1)
+    task.compile(optimizer=tf.keras.optimizers.SGD(0.0))
+    clips = self.clips(4)
+    loud = {**clips, "audio": clips["audio"] * [1.0, 1.0, 50.0, 1.0]}
+    losses = []
+    for audio in (clips["audio"], loud["audio"] + [0.0, 0.0, 0.1, 0.0]):
+      for has_z in (True, False):
+        channels = tf.constant([[True, True, has_z, True]] * 4)
+        batch = {**clips, "audio": audio, "channels": channels}
+        losses.append(float(task.train_step(batch)["loss"]))
+    self.assertAllClose(losses[1], losses[3])
+    self.assertNotAllClose(losses[0], losses[2])
+    silent = {**clips, "channels": tf.zeros([4, 4], tf.bool)}
+    self.assertEqual(float(task.train_step(silent)["loss"]), 0.0)
 
   def test_bad_settings(self):
     with self.assertRaisesRegex(ValueError, "SpatialAudio.loss is 'l2'"):
