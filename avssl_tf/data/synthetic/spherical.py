@@ -68,6 +68,8 @@ class SphericalWorld:
     look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of
       a clip differ in their shapes.
     max_elevation_deg: of the middles of the motions of objects, up or down, 0..40.
+    registers: whether each shape is heard in a register of its own, as instruments are, so that
+      sources that sound at once can be told apart; if not, all share the same pitches.
     diffuse_db: bounds of the level of the diffuse noise, against an object that sounds steadily.
     shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
       any direction: the hue of the background is heard as the pitch of a hum in W alone.
@@ -80,6 +82,7 @@ class SphericalWorld:
   num_silent: tuple[int, int] = (1, 1)
   look_alikes: bool = True
   max_elevation_deg: float = 17.0
+  registers: bool = False
   diffuse_db: tuple[float, float] = (-26.0, -14.0)
   shortcut: float = 0.0
 
@@ -148,7 +151,7 @@ class SphericalWorld:
     scene = self._scene(split, index)
     frames, masks = spherical_frames.render(scene, self._generator(split, index, _FRAMES_STREAM))
     waveform = spherical_sound.synthesize(
-      scene, self.diffuse_db, self._generator(split, index, _SOUND_STREAM)
+      scene, self.diffuse_db, self.registers, self._generator(split, index, _SOUND_STREAM)
     )
     return SphericalClip(frames, waveform, _tracks(scene), masks)
 

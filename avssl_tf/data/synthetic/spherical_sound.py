@@ -12,19 +12,25 @@ NUM_CHANNELS = 4
 _MAX_ONSET_SEC = 0.1
 _LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object against the others
 _RMS_RANGE_DB = (-28.0, -18.0)  # of an object, against full scale
+# Pitches of the largest and of the smallest object of each shape.
+_REGISTERS_HZ = ((150.0, 215.0), (300.0, 430.0), (600.0, 860.0), (1200.0, 1700.0))
 _PEAK = 0.98
 _CUE_HUM_RANGE_HZ = (90.0, 270.0)
 _CUE_HUM_PARTIALS_DB = (7.0, 3.0)
 
 
 def synthesize(
-  scene: SphericalScene, diffuse_db: tuple[float, float], rng: np.random.Generator
+  scene: SphericalScene,
+  diffuse_db: tuple[float, float],
+  registers: bool,
+  rng: np.random.Generator,
 ) -> np.ndarray:
   """Synthesises the sound of `scene`, each object heard from where it is seen.
 
   Args:
     scene: what is shared with the picture.
     diffuse_db: bounds of the level of the diffuse noise in W, against a steady object.
+    registers: whether each shape has pitches of its own; if not, all have the same.
     rng: source of everything else (loudness, partials, onsets, noise).
 
   Returns:
@@ -36,7 +42,8 @@ def synthesize(
     if not one.is_sounding:
       continue
     semitones, envelope = voices.modulation(one.scene, time_sec)
-    tone = envelope * voices.partials(one.scene, semitones, rng)
+    pitch_range_hz = _REGISTERS_HZ[one.scene.shape] if registers else voices.PITCH_RANGE_HZ
+    tone = envelope * voices.partials(one.scene, semitones, rng, pitch_range_hz)
     tone *= voices.fade_in(time_sec - rng.uniform(0.0, _MAX_ONSET_SEC))
     tone *= voices.random_gain(_LEVEL_RANGE_DB, rng)
     field[:, 0] += tone

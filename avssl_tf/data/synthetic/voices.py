@@ -19,7 +19,7 @@ _TIMBRES = {
   "ring": ((1.0, 1.42, 2.37, 3.61, 5.27), (1.0, 0.9, 0.8, 0.7, 0.6)),
 }
 _PARTIAL_SPREAD_DB = 6.0  # to either side of the typical amplitude
-_PITCH_RANGE_HZ = (220.0, 700.0)  # of the largest and of the smallest object
+PITCH_RANGE_HZ = (220.0, 700.0)  # of the largest and of the smallest object
 _VIBRATO_SEMITONES = 3.0  # to either side
 _GLIDE_SEMITONES = 8.0  # from the start of a cycle to its end
 _TREMOLO_FLOOR = 0.03
@@ -52,11 +52,21 @@ def modulation(
 
 
 def partials(
-  scene: planar_scene.Scene, semitones: np.ndarray, rng: np.random.Generator
+  scene: planar_scene.Scene,
+  semitones: np.ndarray,
+  rng: np.random.Generator,
+  pitch_range_hz: tuple[float, float] = PITCH_RANGE_HZ,
 ) -> np.ndarray:
-  """The steady tone of the object's shape and size along a pitch curve, `[12000]`, RMS about 1."""
+  """The steady tone of the object's shape and size along a pitch curve, `[12000]`, RMS about 1.
+
+  Args:
+    scene: the object.
+    semitones: `[12000]`, the curve, against its middle.
+    rng: source of levels and phases.
+    pitch_range_hz: pitches of the largest and of the smallest object.
+  """
   ratios, amplitudes = _TIMBRES[planar_scene.SHAPES[scene.shape]]
-  low, high = _PITCH_RANGE_HZ
+  low, high = pitch_range_hz
   frequency_hz = high * (low / high) ** scene.size * 2.0 ** (semitones / 12)
   phase = 2 * np.pi / SAMPLE_RATE_HZ * np.cumsum(frequency_hz)
   spread_db = rng.uniform(-_PARTIAL_SPREAD_DB, _PARTIAL_SPREAD_DB, len(ratios))
