@@ -40,7 +40,7 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
     batch = inputs.zero_batch(bound["clip"], 48000, 4)
     weights = network({name: values[:1] for name, values in batch.items()})
     # Windows of 1024 samples have 513 bins.
-    self.assert_shape(weights, [1, 3, None, 513], tf.float32)
+    self.assert_shape(weights, [1, 3, None, 513], tf.complex64)
 
   def test_the_rate_is_halved(self):
     self.parse("yt_all")
