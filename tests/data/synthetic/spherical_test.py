@@ -1,13 +1,20 @@
 """Tests of the spherical world: what is seen is heard from there, and the truth is true."""
 
 import colorsys
+import dataclasses
 import hashlib
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data.synthetic import planar_scene, spherical, spherical_frames, spherical_scene
+from avssl_tf.data.synthetic import (
+  planar_scene,
+  spherical,
+  spherical_frames,
+  spherical_scene,
+  spherical_sound,
+)
 from avssl_tf.spatial import ambisonics, directions
 from tests import test_base
 
@@ -135,6 +142,27 @@ class SphericalWorldTest(test_base.TestCase):
           self.assertEqual(shapes[:2], shapes[2:])
         else:
           self.assertLen(set(shapes), 4)
+
+  def test_registers_tell_shapes_apart_by_pitch(self):
+    """The lowest loud frequency of a steady tone lies in the register of its shape."""
+    rng, registers = np.random.default_rng(2), spherical_sound._REGISTERS_HZ
+    for shape in range(len(planar_scene.SHAPES)):
+      scene = planar_scene.Scene(shape, motion=2, rate_hz=1.0, phase=0.0, size=0.5)
+      one = dataclasses.replace(
+        spherical_scene.draw_scene(1, 0, True, 0.3, 0.0, rng).objects[0], scene=scene
+      )
+      alone = spherical_scene.SphericalScene((one,), planar_scene.Cues())
+      heard = [
+        spherical_sound.synthesize(alone, (-80.0, -80.0), flag, np.random.default_rng(0))[:, 0]
+        for flag in (True, False)
+      ]
+      lowest = []
+      for sound in heard:
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+        lowest.append(np.argmax(spectrum > 0.2 * spectrum.max()) * 8000 / 12000)
+      low, high = registers[shape]
+      self.assertBetween(lowest[0], low - 5, high + 5)
+      self.assertBetween(lowest[1], 220 - 5, 700 + 5)
 
   def test_motion_moves_the_sound_too(self):
     """Objects that oscillate or orbit are heard from where they are, not from their middle."""
