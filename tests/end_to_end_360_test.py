@@ -47,6 +47,20 @@ R2Plus1D.stage_widths = (4, 8, 8, 16)
 AudioNet.stage_widths = (4, 8, 8, 16)
 MLPHead.widths = (8,)
 """
+# A network that generates sound fields of frames and their flow, for the same records.
+_TINY_GENERATOR = """
+batch_size = 2
+num_epochs = 1
+train.clips_per_video = 2
+train.probe = None
+ClipSpec.num_frames = 4
+ClipSpec.frame_size = 32
+ClipSpec.audio_sec = 0.5
+ClipSpec.flow = True
+SpatialUNet.flow_net = @flow/PanoramaNet()
+flow/PanoramaNet.name = "flow_net"
+AudioUNet.widths = (4, 4, 8, 8, 8)
+"""
 
 
 def _write_segments(folder: str) -> np.ndarray:
@@ -149,6 +163,35 @@ class EndToEnd360Test(test_base.TestCase):
     )
     self.assert_shape(outputs["audio_prediction"], [1, 4, 8], tf.float32)
     self.assertAllClose(tf.norm(outputs["audio_prediction"], axis=-1), np.ones([1, 4]))
+
+  def test_generates_sound_fields_and_measures_them(self):
+    with open(os.path.join(self.folder, "generator.gin"), "w", encoding="utf-8") as f:
+      f.write(_TINY_GENERATOR)
+    model_dir = os.path.join(self.folder, "generator")
+    command.output_of(
+      "-m", "avssl_tf.train", "--gin_file=gin/spatial_audio.gin",
+      f"--gin_file={self.folder}/generator.gin", f"--gin_param=data_dir='{self.data_dir}'",
+      f"--model_dir={model_dir}",
+    )  # fmt: skip
+    exported = os.path.join(model_dir, "saved_model")
+    report = command.output_of(
+      "-m", "avssl_tf.evaluate", "--task=spatial_audio", f"--model_dir={model_dir}",
+      f"--gin_param=others={{'exported': '{exported}'}}",
+    )  # fmt: skip
+    rows = {line.split()[0]: line.split()[1:] for line in report.splitlines() if line}
+    # The network, its export, silence, the copy, the prior, one vector, and no directions.
+    found = rows["all_error_db,"][1:]
+    self.assertLen(found, 7)
+    self.assertEqual(found[0], found[1])
+    self.assertEqual((found[2], found[6]), ("0.0", "-"))
+    # The recording is of a source in front, that was turned: no mean direction, but one a clip.
+    self.assertLess(float(found[5]), -3.0)
+    self.assertLess(float(found[5]), float(found[0]))
+    self.assertGreater(float(found[3]), 1.0)
+    self.assertEqual(rows["num_all"][:2], ["1", "1"])
+    self.assertNotIn("one_error_db", report)  # Nothing is known of sources.
+    with open(os.path.join(model_dir, "evaluation", "spatial_audio", "clips.csv")) as f:
+      self.assertLen(f.read().splitlines(), 1 + 7)
 
   def test_evaluates_and_draws(self):
     for task, name in (("viewpoint_retrieval", "viewpoint_retrieval"), ("avsa_bin", "avsa_bin_4")):

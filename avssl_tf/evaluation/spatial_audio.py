@@ -153,13 +153,16 @@ def common_input(generators: Mapping[str, Generator]) -> tuple[ClipSpec, float]:
   Raises:
     ValueError: they do not take the same.
   """
-  (first, one), *others = generators.items()
+  # Sound of any rate has to be brought to that of the network; offsets are of training.
+  taken = {
+    name: dataclasses.replace(one.clip, sample_rate_hz=one.sample_rate_hz, max_offset_sec=0.0)
+    for name, one in generators.items()
+  }
+  (first, clip), *others = taken.items()
   for name, other in others:
-    if (other.clip, other.sample_rate_hz) != (one.clip, one.sample_rate_hz):
+    if other != clip:
       raise ValueError(
-        f"The networks {first!r} and {name!r} take different clips: {one.clip} at "
-        f"{one.sample_rate_hz} Hz and {other.clip} at {other.sample_rate_hz} Hz. Compare networks "
-        "that were trained on the same ones."
+        f"The networks {first!r} and {name!r} take different clips: {clip} and {other}. Compare "
+        "networks that were trained on the same ones."
       )
-  # Sound of any rate has to be brought to that of the network.
-  return dataclasses.replace(one.clip, sample_rate_hz=one.sample_rate_hz), one.sample_rate_hz
+  return clip, clip.sample_rate_hz

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Measures how fast sound fields are generated, against real time.
+
+  python tools/benchmark_generation.py
+  python tools/benchmark_generation.py --gin_file=gin/spatial_audio.gin \\
+    --gin_file=gin/scale/yt_all.gin
+
+Networks have random weights: what is generated is of no use, and takes as long as any.
+"""
+
+import os
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+import gin
+import tensorflow as tf
+from absl import app, flags
+
+from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.training import configuration, inputs
+from avssl_tf.training.settings import ConfigurationError
+
+FLAGS = flags.FLAGS
+_DEFAULT = "gin/spatial_audio.gin"
+
+
+def generated_per_sec(batch_size: int, num_rounds: int) -> float:
+  """Seconds of sound that the configured network generates a second.
+
+  Args:
+    batch_size: clips at a time.
+    num_rounds: how often it is measured; the fastest counts, as what other programs take comes on
+      top.
+
+  Raises:
+    ConfigurationError: the configuration is not of a network that generates sound fields.
+  """
+  bound = gin.get_bindings("train")
+  network, clip = bound["network"](), bound["clip"]
+  if not isinstance(network, SpatialUNet):
+    raise ConfigurationError(
+      f"The configuration is of a {type(network).__name__}; expected that of a network that "
+      f"generates sound fields, such as {_DEFAULT}."
+    )
+  batch = inputs.zero_batch(clip, network.sample_rate_hz, num_channels=1)
+  batch = {name: tf.repeat(values[:1], batch_size, axis=0) for name, values in batch.items()}
+  generate = tf.function(network.generate)
+  generate(batch)
+  seconds = []
+  for _ in range(num_rounds):
+    start = time.perf_counter()
+    generate(batch).numpy()
+    seconds.append(time.perf_counter() - start)
+  return batch_size * clip.audio_sec / min(seconds)
+
+
+def main(argv) -> None:
+  """Measures and prints."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  files = FLAGS.gin_file or [_DEFAULT]
+  try:
+    configuration.parse(files, FLAGS.gin_param)
+    ratio = generated_per_sec(FLAGS.batch_size, FLAGS.num_rounds)
+  except (ConfigurationError, ValueError) as error:
+    sys.exit(f"Error: {error}")
+  print(f"{' '.join(files)}: {ratio:.2f} x real time")
+
+
+if __name__ == "__main__":
+  flags.DEFINE_integer("batch_size", 4, "Clips at a time.", lower_bound=1)
+  flags.DEFINE_integer("num_rounds", 5, "How often each is measured.", lower_bound=1)
+  configuration.define_flags()
+  app.run(main)
