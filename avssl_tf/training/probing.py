@@ -56,8 +56,8 @@ def summary(result: Mapping[str, float]) -> str:
   'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
   >>> summary({"probe/viewpoint_retrieval": 0.5, "probe/avsa_bin_4": 0.75})
   'viewpoint retrieval 50.0; AVSA-Bin 4 75.0 (%)'
-  >>> summary({"probe/one_error_db": -16.0, "probe/several_error_db": -9.0})
-  'error -16.0 dB (one), -9.0 dB (several)'
+  >>> summary({"probe/one_error_db": -16.0, "probe/several_strongest_deg": 9.0})
+  'error -16.0 dB (one); strongest source 9.0° (several)'
   """
   parts = []
   if "probe/viewpoint_retrieval" in result:
@@ -77,16 +77,23 @@ def summary(result: Mapping[str, float]) -> str:
   found = [f"R@{k} {100 * value:.1f}" for k, value in recalls if value is not None]
   if found:
     parts.append(f"retrieval {', '.join(found)}")
-  for metric, title in (("error_db", "error"), ("strongest_deg", "strongest source")):
-    unit = units.unit_of(metric)
-    values = [(group, result.get(f"probe/{group}_{metric}")) for group in ("one", "several")]
-    found = [f"{unit.text(v)} {unit.symbol} ({group})" for group, v in values if v is not None]
-    if found:
-      parts.append(f"{title} {', '.join(found)}")
   parts += [
     f"{name.removeprefix('probe/').replace('_', ' ')} {100 * result[name]:.1f}"
     for name in result
     if name.startswith(("probe/purity", "probe/faulty"))
   ]
-  percent = any(units.unit_of(name) is units.PERCENT for name in result)
-  return "; ".join(parts) + (" (%)" if percent else "")
+  percent = ["; ".join(parts) + " (%)"] if parts else []
+  return "; ".join(percent + _of_fields(result))
+
+
+def _of_fields(result: Mapping[str, float]) -> list[str]:
+  """What is to be told of generated sound fields, in units of its own."""
+  parts = []
+  for metric, title in (("error_db", "error"), ("strongest_deg", "strongest source")):
+    unit = units.unit_of(metric)
+    symbol = unit.symbol if unit.symbol == "°" else f" {unit.symbol}"
+    values = [(group, result.get(f"probe/{group}_{metric}")) for group in ("one", "several")]
+    found = [f"{unit.text(v)}{symbol} ({group})" for group, v in values if v is not None]
+    if found:
+      parts.append(f"{title} {', '.join(found)}")
+  return parts
