@@ -80,7 +80,7 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
   if result.probes:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
-    print(f"\nFrozen features on the test split:\n{probe.table(columns)}")
+    print(f"\nThe probe, of frozen weights, on the test split:\n{probe.table(columns)}")
   print(
     f"""
 Everything lies in {model_dir}:
