@@ -13,6 +13,8 @@ from avssl_tf.data import isobmff
 from avssl_tf.data.isobmff import Box, BoxError
 
 NUM_CHANNELS = 4
+# Which component of the field, in ACN order, each channel is.
+_CHANNEL_MAP = (0, 1, 2, 3)
 _SPHERICAL_UUID = uuid.UUID("ffcc8263-f855-4a93-8814-587a02521fdd").bytes
 _SOFTWARE = "avssl_tf"
 _XML = (
@@ -119,4 +121,4 @@ def _spherical_box() -> Box:
 def _ambisonics_box() -> Box:
   version, periphonic, order, acn, sn3d = 0, 0, 1, 0, 0
   fields = struct.pack(">BBIBBI", version, periphonic, order, acn, sn3d, NUM_CHANNELS)
-  return Box(b"SA3D", fields + struct.pack(f">{NUM_CHANNELS}I", *range(NUM_CHANNELS)))
+  return Box(b"SA3D", fields + struct.pack(f">{NUM_CHANNELS}I", *_CHANNEL_MAP))
