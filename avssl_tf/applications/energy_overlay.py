@@ -1,0 +1,83 @@
+"""Draws over the frames of a 360° video where its sound field comes from."""
+
+import cv2
+import numpy as np
+
+from avssl_tf.spatial import ambisonics
+
+# Of the map, which is smooth in the first order.
+_MAP_HEIGHT = 45
+# Sound this long around a frame counts, so that the map neither flickers nor lags.
+WINDOW_SEC = 0.2
+# The power from a direction against its mean over all of them: 1 where sound comes from everywhere
+# alike, and at most 3 in the first order, for a single source. Between these the colour grows.
+_UNIFORM = 1.0
+_SINGLE_SOURCE = 3.0
+_LARGEST_OPACITY = 0.65
+# Against the loudest sound of the recording: as loud as this and louder it is drawn in full, as
+# faint as that not at all.
+_LOUD_DB = -30.0
+_FAINT_DB = -50.0
+
+
+class EnergyOverlay:
+  """Draws energy maps of a recording over its frames."""
+
+  def __init__(self, peak: float):
+    """Takes the largest magnitude of the recording, which tells loud from faint."""
+    self._peak = max(peak, 1e-9)
+    _, elevation_rad = ambisonics.pixel_directions(_MAP_HEIGHT, 2 * _MAP_HEIGHT)
+    self._area = np.cos(elevation_rad.numpy())
+    self._colors = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
+    self._colors = self._colors[:, 0, ::-1].astype(np.float32)
+
+  def concentration(self, field: np.ndarray) -> np.ndarray:
+    """How much more sound comes from each direction than from all of them in the mean.
+
+    Args:
+      field: float32 `[samples, 4]`, W Y Z X, about `WINDOW_SEC` long.
+
+    Returns:
+      float32 `[h, 2 h]` in 0..1, equirectangular: 0 where no more than the mean comes from, 1 in
+      the direction of a single source. It is 0 everywhere for silence, and lower where the sound
+      is faint.
+    """
+    if not len(field):
+      return np.zeros_like(self._area)
+    power = ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT).numpy() ** 2
+    mean = np.average(power, weights=self._area)
+    level_db = 20.0 * np.log10(max(_rms(field[:, 0]) / self._peak, 1e-9))
+    loudness = np.clip((level_db - _FAINT_DB) / (_LOUD_DB - _FAINT_DB), 0.0, 1.0)
+    excess = (power / max(mean, 1e-20) - _UNIFORM) / (_SINGLE_SOURCE - _UNIFORM)
+    return (loudness * np.clip(excess, 0.0, 1.0)).astype(np.float32)
+
+  def draw(self, frame: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Draws the map of what is heard over a frame.
+
+    Args:
+      frame: uint8 RGB `[height, width, 3]`, equirectangular.
+      field: as of `concentration`.
+
+    Returns:
+      uint8 RGB `[height, width, 3]`.
+    """
+    height, width = frame.shape[:2]
+    share = _resized(self.concentration(field), height, width)[..., np.newaxis]
+    colors = self._colors[np.round(255.0 * share[..., 0]).astype(np.uint8)]
+    opacity = _LARGEST_OPACITY * share
+    return np.round(frame + opacity * (colors - frame)).astype(np.uint8)
+
+
+def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
+  """A panorama enlarged without a seam where its left and right edges meet."""
+  margin = 2
+  wide = np.concatenate([values[:, -margin:], values, values[:, :margin]], axis=1)
+  scale = width / values.shape[1]
+  size = (round(wide.shape[1] * scale), height)
+  enlarged = cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
+  left = round(margin * scale)
+  return np.clip(enlarged[:, left : left + width], 0.0, 1.0)
+
+
+def _rms(signal: np.ndarray) -> float:
+  return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
