@@ -90,10 +90,11 @@ def _parse_flags(argv: list[str]) -> list[str]:
   if name in _SUB_COMMANDS:
     _SUB_COMMANDS[name].define_flags()
     return [*app.parse_flags_with_usage([argv[0], *argv[2:]]), name]
-  # For --help, which is all that there is without a sub-command.
-  rest = app.parse_flags_with_usage(argv)
-  found = f"There is no sub-command {rest[1]!r}" if len(rest) > 1 else "A sub-command is missing"
-  sys.exit(f"Error: {found}; expected one of: {', '.join(_SUB_COMMANDS)}. --help says more.")
+  known = f"expected one of: {', '.join(_SUB_COMMANDS)}. --help says more."
+  if name and not name.startswith("-"):
+    sys.exit(f"Error: there is no sub-command {name!r}; {known}")
+  app.parse_flags_with_usage(argv)  # For --help, which is all that there is without one.
+  sys.exit(f"Error: a sub-command is missing; {known}")
 
 
 def main(argv: list[str]) -> None:

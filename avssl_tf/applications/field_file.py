@@ -1,5 +1,6 @@
 """A generated sound field on the disk, while what is made of it is written."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 
@@ -33,8 +34,10 @@ class FieldFile:
   def __enter__(self) -> "FieldFile":
     return self
 
-  def __exit__(self, *unused) -> None:
-    self._file.close()
+  def __exit__(self, error_type, *unused) -> None:
+    # Of a disk that is full, closing complains again: the first error tells more.
+    with contextlib.suppress(OSError) if error_type else contextlib.nullcontext():
+      self._file.close()
 
   @property
   def duration_sec(self) -> float:
