@@ -2,7 +2,9 @@
 
 import cv2
 import numpy as np
+import tensorflow as tf
 
+from avssl_tf.data import spatial_media
 from avssl_tf.spatial import ambisonics
 
 # Of the map, which is smooth in the first order.
@@ -28,8 +30,17 @@ class EnergyOverlay:
     self._peak = max(peak, 1e-9)
     _, elevation_rad = ambisonics.pixel_directions(_MAP_HEIGHT, 2 * _MAP_HEIGHT)
     self._area = np.cos(elevation_rad.numpy())
-    self._colors = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)
-    self._colors = self._colors[:, 0, ::-1].astype(np.float32)
+    # As a graph, which keeps what does not depend on the field.
+    self._energy = tf.function(
+      lambda field: ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT),
+      input_signature=[tf.TensorSpec([None, spatial_media.NUM_CHANNELS], tf.float32)],
+    )
+    # For each step of the concentration, what stays of a pixel and what comes to it.
+    steps = np.arange(256, dtype=np.uint8)
+    opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[:, np.newaxis, np.newaxis]
+    colors = cv2.applyColorMap(steps, cv2.COLORMAP_TURBO)[..., ::-1]
+    self._kept = np.repeat(1.0 - opacity, 3, axis=2)
+    self._added = np.round(opacity * colors).astype(np.uint8)
 
   def concentration(self, field: np.ndarray) -> np.ndarray:
     """How much more sound comes from each direction than from all of them in the mean.
@@ -44,7 +55,7 @@ class EnergyOverlay:
     """
     if not len(field):
       return np.zeros_like(self._area)
-    power = ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT).numpy() ** 2
+    power = self._energy(field).numpy() ** 2
     mean = np.average(power, weights=self._area)
     level_db = 20.0 * np.log10(max(_rms(field[:, 0]) / self._peak, 1e-9))
     loudness = np.clip((level_db - _FAINT_DB) / (_LOUD_DB - _FAINT_DB), 0.0, 1.0)
@@ -62,10 +73,11 @@ class EnergyOverlay:
       uint8 RGB `[height, width, 3]`.
     """
     height, width = frame.shape[:2]
-    share = _resized(self.concentration(field), height, width)[..., np.newaxis]
-    colors = self._colors[np.round(255.0 * share[..., 0]).astype(np.uint8)]
-    opacity = _LARGEST_OPACITY * share
-    return np.round(frame + opacity * (colors - frame)).astype(np.uint8)
+    share = _resized(self.concentration(field), height, width)
+    # Tables and OpenCV, as this is done for every pixel of a film.
+    steps = cv2.merge([cv2.convertScaleAbs(share, alpha=255.0)] * 3)
+    kept = cv2.multiply(frame, cv2.LUT(steps, self._kept), dtype=cv2.CV_8U)
+    return cv2.add(kept, cv2.LUT(steps, self._added))
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:

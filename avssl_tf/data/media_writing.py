@@ -156,10 +156,10 @@ def write_encoded_mp4(
 
     def packets() -> Iterator[av.Packet]:
       last = -1
+      reformatter = av.video.reformatter.VideoReformatter()
       for time_sec, picture in frames:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-          format="yuv420p", dst_colorspace="ITU709"
-        )
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = reformatter.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
         # Times that become equal here would be refused.
         last = frame.pts = max(last + 1, round(time_sec / _PICTURE_TIME_BASE))
         frame.time_base = _PICTURE_TIME_BASE
