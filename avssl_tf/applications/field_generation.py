@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -22,11 +22,29 @@ class FieldGeneration:
   stays the recording itself.
   """
 
-  def __init__(self, generator: Generator, chunks_per_batch: int = 4):
-    """Takes the generator, and how many chunks it is called with at once, at least 1."""
+  def __init__(
+    self,
+    generator: Generator,
+    chunks_per_batch: int = 4,
+    flow_pictures: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+  ):
+    """Takes the generator.
+
+    Args:
+      generator: the network.
+      chunks_per_batch: chunks that it is called with at once, at least 1.
+      flow_pictures: makes pictures of the optical flow from each frame to the next of frames
+        `[T, H, 2H, 3]`, both uint8; needed by generators that look at flow alone.
+
+    Raises:
+      ValueError: the generator looks at flow, and nothing makes it.
+    """
+    if getattr(generator.clip, "flow", False) and flow_pictures is None:
+      raise ValueError("The generator looks at optical flow, and nothing makes pictures of it.")
     self._generator = generator
     self._clip = generator.clip
     self._chunks_per_batch = chunks_per_batch
+    self._flow_pictures = flow_pictures
 
   def field(
     self, sound: Iterable[np.ndarray], pictures: picture_stream.PictureGrid
@@ -69,11 +87,9 @@ class FieldGeneration:
   ) -> np.ndarray:
     """The fields of chunks: float32 `[chunks, samples, 4]`."""
     sound = np.stack([chunk.samples for chunk in chunks])[..., np.newaxis]
-    frames = np.stack([self._frames(chunk.start, pictures) for chunk in chunks])
-    batch = {types.AUDIO: sound, types.VIDEO: frames}
-    flow = self._pictures_of_flow(frames)
-    if flow is not None:
-      batch[types.FLOW] = flow
+    seen = [self._seen(chunk.start, pictures) for chunk in chunks]
+    batch = {key: np.stack([one[key] for one in seen]) for key in seen[0]}
+    batch[types.AUDIO] = sound
     # Always as many chunks: for another number, the network would be traced anew.
     missing = self._chunks_per_batch - len(chunks)
     batch = {
@@ -83,22 +99,19 @@ class FieldGeneration:
     field = self._generator.generate(batch)[: len(chunks)].numpy()
     return np.concatenate([sound, field[..., 1:]], axis=-1)
 
-  def _frames(self, start: int, pictures: picture_stream.PictureGrid) -> np.ndarray:
-    """The frames of a chunk, their middle at its middle: uint8 `[T, H, 2H, 3]`."""
+  def _seen(self, start: int, pictures: picture_stream.PictureGrid) -> dict[str, np.ndarray]:
+    """What is seen in a chunk.
+
+    Returns:
+      `VIDEO`: frames, uint8 `[T, H, 2H, 3]`, their middle at the middle of the chunk; and `FLOW`,
+      of the same type and shape, where the generator wants it.
+    """
     middle_sec = start / self._generator.sample_rate_hz + self._clip.audio_sec / 2
     first = (middle_sec - self._clip.video_sec / 2) * self._clip.frame_rate_hz
     # To the nearest one, as `draws.nearby_starts` takes them.
-    return pictures.take(max(0, math.floor(first + 0.5)), self._clip.num_frames)
-
-  def _pictures_of_flow(self, frames: np.ndarray) -> Optional[np.ndarray]:
-    """Pictures of optical flow where the generator wants them; None where it does not.
-
-    Args:
-      frames: uint8 `[chunks, T, H, 2H, 3]`.
-
-    Returns:
-      uint8 `[chunks, T, H, 2H, 3]`.
-    """
+    first, count = max(0, math.floor(first + 0.5)), self._clip.num_frames
     if not getattr(self._clip, "flow", False):
-      return None
-    raise NotImplementedError("Generators that look at optical flow cannot be applied yet.")
+      return {types.VIDEO: pictures.take(first, count)}
+    # With the frame after them, which the flow of the last one leads to.
+    frames = pictures.take(first, count + 1)
+    return {types.VIDEO: frames[:-1], types.FLOW: self._flow_pictures(frames)[:-1]}

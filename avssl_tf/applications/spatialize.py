@@ -10,7 +10,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -158,7 +158,7 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
       sound.start_sec,
       clip.frame_rate_hz,
     )
-    generation = FieldGeneration(generator, job.chunks_per_batch)
+    generation = FieldGeneration(generator, job.chunks_per_batch, _flow_pictures())
     end_sec = sound.promised_end_sec
     with progress.MediaBar("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
@@ -169,6 +169,11 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
       raise MediaError("truncated or damaged: its sound holds no samples")
     origin_sec = min(sound.start_sec, pictures.start_sec)
     return _Video(origin_sec, sound.start_sec - origin_sec, _notes(sound, pictures))
+
+
+def _flow_pictures() -> Optional[Callable[[np.ndarray], np.ndarray]]:
+  """What makes pictures of optical flow, for generators that look at it."""
+  return None
 
 
 def _notes(

@@ -1,6 +1,7 @@
 """Tests of generating the sound field of recordings of any length."""
 
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -96,6 +97,23 @@ class FieldGenerationTest(parameterized.TestCase):
       seen, [(0, [1, 2, 3]), (200, [3, 4, 5]), (400, [5, 6, 7]), (600, [7, 8, 9]),
              (711, [8, 9, 10])],
     )  # fmt: skip
+
+  def test_flow_leads_to_the_frame_after_and_is_asked_for(self):
+    seen = []
+
+    def generate(batch):
+      seen.append((batch["video"].numpy()[0, :, 0, 0, 0], batch["flow"].numpy()[0, :, 0, 0, 0]))
+      return _constant(batch)
+
+    generator = Generator(_CLIP, _RATE_HZ, generate)
+    with mock.patch.object(ClipSpec, "flow", True, create=True):
+      with self.assertRaisesRegex(ValueError, "looks at optical flow, and nothing makes"):
+        field_generation.FieldGeneration(generator)
+      generation = field_generation.FieldGeneration(
+        generator, 1, lambda frames: 10 * frames + np.append(np.diff(frames, axis=0), frames[:1], 0)
+      )
+      list(generation.field([_signal(400)], _Pictures()))
+    np.testing.assert_array_equal(seen, [[[1, 2, 3], [11, 21, 31]]])
 
   def test_the_network_is_traced_once(self):
     traces = []
