@@ -218,13 +218,10 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
       media_writing.AMBISONIC_LAYOUT,
       video.sound_start_sec,
     )
-    with media_streams.open_streams(job.input, (types.VIDEO,)) as media:
-      codec = media.video.codec_context.name
-      copied = codec in media_writing.MP4_PICTURES and job.projection == EQUIRECTANGULAR
-      if copied:
-        media_writing.write_copied_mp4(unmarked, media, video.origin_sec, sound)
-    if not copied:
-      with picture_stream.open_pictures(job.input, job.projection) as pictures:
+    with picture_stream.open_pictures(job.input, job.projection) as pictures:
+      codec = pictures.codec
+      copied = pictures.can_be_copied and codec in media_writing.MP4_PICTURES
+      if not copied:
         height = pictures.height // 2 * 2
         media_writing.write_encoded_mp4(
           unmarked,
@@ -234,6 +231,9 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
           sound,
           _OUTPUT_CRF,
         )
+    if copied:
+      with media_streams.open_streams(job.input, (types.VIDEO,)) as media:
+        media_writing.write_copied_mp4(unmarked, media, video.origin_sec, sound)
     with open(temporary, "wb") as file:
       spatial_media.mark(unmarked, file)
   how = f"its pictures as they were ({codec})" if copied else "its pictures encoded anew as H.264"

@@ -53,6 +53,9 @@ class PictureStream:
     start_sec: time of the first picture on the container's time line.
     rate_hz: mean rate of the pictures.
     height: rows that equirectangular pictures of this fineness have.
+    codec: name of the decoder.
+    can_be_copied: whether the packets can be what another file holds: pictures are equirectangular
+      and upright, and the container knows when each of them is shown.
     num_damaged: packets and pictures, up to now, in whose place the one before stays.
   """
 
@@ -72,6 +75,13 @@ class PictureStream:
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
     self.height, width = media_pictures.display_size(first, media.video)
     _check_shape(self.height, width, projection)
+    self.codec = media.video.codec_context.name
+    self.can_be_copied = (
+      projection == EQUIRECTANGULAR
+      and media_pictures.orientation(first) == media_pictures.Orientation()
+      # It only has the order of decoding.
+      and media.container.format.name != "avi"
+    )
 
   def frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
     """All pictures with their times, ascending, on the container's time line; call it once."""

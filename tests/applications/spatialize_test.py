@@ -143,9 +143,13 @@ class SpatializeTest(media_variants.MediaTestCase):
     cases = (
       ("a.mkv", (64, 128), "equirectangular", {"video_codec": "ffv1", "pixel_format": "yuv444p"}),
       ("cubes.mp4", (64, 96), "cubemap", {}),
+      ("b.avi", (64, 128), "equirectangular", {"video_codec": "mpeg4", "audio_codec": "pcm_s16le"}),
+      ("turned.mp4", (64, 128), "equirectangular", {}),
     )
     for name, size, projection, options in cases:
       source = self.video(name, size=size, **options)
+      if name == "turned.mp4":
+        media_variants.set_rotation(source, 180)
       told = self.run_job(source, "out.mp4", projection=projection, overwrite=True)
       self.assertIn("encoded anew as H.264", told)
       with av.open(self.path("out.mp4")) as container:
