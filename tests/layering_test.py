@@ -16,6 +16,7 @@ LAYERS = (
   {"tasks": {"tasks"}},
   {"evaluation": {"evaluation"}, "serving": {"serving"}},
   {"training": {"training"}, "report": {"report"}},  # Training measures as it goes.
+  {"applications": {"applications"}},
   {"commands": {"apply", "evaluate", "export", "train"}},
 )
 GROUP_AND_RANK = {

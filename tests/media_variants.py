@@ -147,6 +147,17 @@ def truncate(path: str, keep: float) -> None:
   os.truncate(path, int(os.path.getsize(path) * keep))
 
 
+def damage(path: str, kind: str, number: int) -> None:
+  """Overwrites all of one packet of the first stream of a kind, "video" or "audio"."""
+  with av.open(path) as container:
+    packets = list(container.demux(getattr(container.streams, kind)[0]))
+  with open(path, "r+b") as f:
+    f.seek(packets[number].pos)
+    if not path.endswith((".mp4", ".mov")):  # The position is that of the packet's own header.
+      f.seek(8, os.SEEK_CUR)
+    f.write(b"\xff" * (packets[number].size - 8))
+
+
 @functools.cache
 def source_pictures() -> np.ndarray:
   """The real video at 25 Hz, uint8 RGB `[132, 90, 160, 3]`."""

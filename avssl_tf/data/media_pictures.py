@@ -139,25 +139,44 @@ class FramePicker:
     if frame.is_corrupt:
       at_sec = media_streams.frame_time_sec(frame)
       raise media_streams.MediaError(f"damaged: the picture at {at_sec:.2f} s is corrupt")
-    how = orientation(frame)
     if self._size is None:  # A change of size within a stream must not change the clip's.
       self._size = scaled_size(display_size(frame, self._video), self._short_side)
-    height, width = self._size[::-1] if how.transpose else self._size
-    # Area averaging neither aliases nor rings when it shrinks, but is blocky when it enlarges.
-    shrinks = height <= frame.height and width <= frame.width
-    colorspace = frame.colorspace if frame.colorspace in _KNOWN_COLORSPACES else "DEFAULT"
-    try:
-      scaled = self._reformatter.reformat(
-        frame,
-        width=width,
-        height=height,
-        format="rgb24",
-        src_colorspace=colorspace,
-        dst_colorspace="DEFAULT",
-        interpolation="AREA" if shrinks else "BICUBIC",
-      )
-    except av.error.FFmpegError as error:
-      raise media_streams.MediaError(
-        f"pictures of the format {frame.format.name} cannot be converted to RGB ({error.strerror})"
-      ) from error
-    return turn_upright(scaled.to_ndarray(), how)
+    return to_rgb(self._reformatter, frame, self._size)
+
+
+def to_rgb(
+  reformatter: av.video.reformatter.VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]
+) -> np.ndarray:
+  """A decoded picture, upright and scaled.
+
+  Args:
+    reformatter: used again for pictures of the same kind, it saves work.
+    frame: the picture.
+    size: height and width of the result.
+
+  Returns:
+    uint8 RGB `[height, width, 3]`.
+
+  Raises:
+    MediaError: the picture has a format that cannot be converted, or lies askew.
+  """
+  how = orientation(frame)
+  height, width = size[::-1] if how.transpose else size
+  # Area averaging neither aliases nor rings when it shrinks, but is blocky when it enlarges.
+  shrinks = height <= frame.height and width <= frame.width
+  colorspace = frame.colorspace if frame.colorspace in _KNOWN_COLORSPACES else "DEFAULT"
+  try:
+    scaled = reformatter.reformat(
+      frame,
+      width=width,
+      height=height,
+      format="rgb24",
+      src_colorspace=colorspace,
+      dst_colorspace="DEFAULT",
+      interpolation="AREA" if shrinks else "BICUBIC",
+    )
+  except av.error.FFmpegError as error:
+    raise media_streams.MediaError(
+      f"pictures of the format {frame.format.name} cannot be converted to RGB ({error.strerror})"
+    ) from error
+  return turn_upright(scaled.to_ndarray(), how)

@@ -85,6 +85,13 @@ def mix(samples: np.ndarray, layout: str, new_layout: str, rate_hz: int) -> np.n
     ) from error
 
 
+def known_layout(layout: str, num_channels: int) -> str:
+  """The layout to mix from; where the file names none, the usual one for its channel count."""
+  if layout == f"{num_channels} channels":
+    return _DEFAULT_LAYOUTS.get(num_channels, layout)
+  return layout
+
+
 class SoundCollector:
   """Gathers the samples of a span of time at their own rate and channels.
 
@@ -186,15 +193,10 @@ class SoundCollector:
         raise media_streams.MediaError(
           f"the sound has {self.num_channels} channels, not the {num_channels} asked for"
         )
-      samples = mix(samples, self._known_layout(), _DEFAULT_LAYOUTS[num_channels], self.rate_hz)
+      layout = known_layout(self._layout, self.num_channels)
+      samples = mix(samples, layout, _DEFAULT_LAYOUTS[num_channels], self.rate_hz)
     samples = resample(samples, self.rate_hz, sample_rate_hz)
     offset_sec = self._span[0] - self._origin / self.rate_hz
     offset = round(offset_sec * sample_rate_hz)
     # Decoded lossy sound may overshoot full scale.
     return np.ascontiguousarray(np.clip(samples[:, offset : offset + num_samples], -1.0, 1.0).T)
-
-  def _known_layout(self) -> str:
-    """The layout to mix from; where the file names none, the usual one for its channel count."""
-    if self._layout == f"{self.num_channels} channels":
-      return _DEFAULT_LAYOUTS.get(self.num_channels, self._layout)
-    return self._layout

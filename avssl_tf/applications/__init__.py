@@ -1,0 +1,1 @@
+"""What trained networks are good for: files in, files out."""

@@ -1,0 +1,95 @@
+"""Draws over the frames of a 360° video where its sound field comes from."""
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import spatial_media
+from avssl_tf.spatial import ambisonics
+
+# Of the map, which is smooth in the first order.
+_MAP_HEIGHT = 45
+# Sound this long around a frame counts, so that the map neither flickers nor lags.
+WINDOW_SEC = 0.2
+# The power from a direction against its mean over all of them: 1 where sound comes from everywhere
+# alike, and at most 3 in the first order, for a single source. Between these the colour grows.
+_UNIFORM = 1.0
+_SINGLE_SOURCE = 3.0
+_LARGEST_OPACITY = 0.65
+# Against the loudest sound of the recording: as loud as this and louder it is drawn in full, as
+# faint as that not at all.
+_LOUD_DB = -30.0
+_FAINT_DB = -50.0
+
+
+class EnergyOverlay:
+  """Draws energy maps of a recording over its frames."""
+
+  def __init__(self, peak: float):
+    """Takes the largest magnitude of the recording, which tells loud from faint."""
+    self._peak = max(peak, 1e-9)
+    _, elevation_rad = ambisonics.pixel_directions(_MAP_HEIGHT, 2 * _MAP_HEIGHT)
+    self._area = np.cos(elevation_rad.numpy())
+    # As a graph, which keeps what does not depend on the field.
+    self._energy = tf.function(
+      lambda field: ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT),
+      input_signature=[tf.TensorSpec([None, spatial_media.NUM_CHANNELS], tf.float32)],
+    )
+    # For each step of the concentration, what stays of a pixel and what comes to it.
+    steps = np.arange(256, dtype=np.uint8)
+    opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[:, np.newaxis, np.newaxis]
+    colors = cv2.applyColorMap(steps, cv2.COLORMAP_TURBO)[..., ::-1]
+    self._kept = np.repeat(1.0 - opacity, 3, axis=2)
+    self._added = np.round(opacity * colors).astype(np.uint8)
+
+  def concentration(self, field: np.ndarray) -> np.ndarray:
+    """How much more sound comes from each direction than from all of them in the mean.
+
+    Args:
+      field: float32 `[samples, 4]`, W Y Z X, about `WINDOW_SEC` long.
+
+    Returns:
+      float32 `[h, 2 h]` in 0..1, equirectangular: 0 where no more than the mean comes from, 1 in
+      the direction of a single source. It is 0 everywhere for silence, and lower where the sound
+      is faint.
+    """
+    if not len(field):
+      return np.zeros_like(self._area)
+    power = self._energy(field).numpy() ** 2
+    mean = np.average(power, weights=self._area)
+    level_db = 20.0 * np.log10(max(_rms(field[:, 0]) / self._peak, 1e-9))
+    loudness = np.clip((level_db - _FAINT_DB) / (_LOUD_DB - _FAINT_DB), 0.0, 1.0)
+    excess = (power / max(mean, 1e-20) - _UNIFORM) / (_SINGLE_SOURCE - _UNIFORM)
+    return (loudness * np.clip(excess, 0.0, 1.0)).astype(np.float32)
+
+  def draw(self, frame: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """Draws the map of what is heard over a frame.
+
+    Args:
+      frame: uint8 RGB `[height, width, 3]`, equirectangular.
+      field: as of `concentration`.
+
+    Returns:
+      uint8 RGB `[height, width, 3]`.
+    """
+    height, width = frame.shape[:2]
+    share = _resized(self.concentration(field), height, width)
+    # Tables and OpenCV, as this is done for every pixel of a film.
+    steps = cv2.merge([cv2.convertScaleAbs(share, alpha=255.0)] * 3)
+    kept = cv2.multiply(frame, cv2.LUT(steps, self._kept), dtype=cv2.CV_8U)
+    return cv2.add(kept, cv2.LUT(steps, self._added))
+
+
+def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
+  """A panorama enlarged without a seam where its left and right edges meet."""
+  margin = 2
+  wide = np.concatenate([values[:, -margin:], values, values[:, :margin]], axis=1)
+  scale = width / values.shape[1]
+  size = (round(wide.shape[1] * scale), height)
+  enlarged = cv2.resize(wide, size, interpolation=cv2.INTER_LINEAR)
+  left = round(margin * scale)
+  return np.clip(enlarged[:, left : left + width], 0.0, 1.0)
+
+
+def _rms(signal: np.ndarray) -> float:
+  return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))

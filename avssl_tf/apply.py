@@ -1,0 +1,116 @@
+"""Applies a trained network to files.
+
+  python -m avssl_tf.apply spatialize --model_dir=runs/spatial_audio --input=video.mp4 \\
+    --output=field.wav --output=video360.mp4 --overlay=map.mp4
+
+Sub-commands:
+
+  spatialize  gives a 360° video with mono or stereo sound a sound field
+
+`python -m avssl_tf.apply spatialize --help` lists the flags of one.
+"""
+
+import os
+import signal
+import sys
+
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+import dataclasses
+from typing import Callable
+
+from absl import app, flags
+
+from avssl_tf.applications import spatialize
+from avssl_tf.data import picture_stream
+from avssl_tf.training import generators, terminal
+
+FLAGS = flags.FLAGS
+
+
+def _define_spatialize_flags() -> None:
+  flags.DEFINE_string(
+    "model_dir", None, "Folder of a run of gin/spatial_audio.gin, or of its SavedModel."
+  )
+  flags.DEFINE_string(
+    "input", None, "360° video with sound: mono, or more channels, which are mixed to mono."
+  )
+  flags.DEFINE_multi_string(
+    "output",
+    [],
+    "File to write, once or twice: .wav for ambisonics (W Y Z X, SN3D), .mp4 for the 360° video "
+    "with them.",
+  )
+  flags.DEFINE_string(
+    "overlay", None, "Video (.mp4) to write, with a map of where sound comes from, and stereo."
+  )
+  flags.DEFINE_enum(
+    "projection",
+    picture_stream.PROJECTIONS[0],
+    picture_stream.PROJECTIONS,
+    "Of the pictures of --input: equirectangular (2:1), or equi-angular cubemaps (3:2).",
+  )
+  flags.DEFINE_integer("overlay_height", 720, "Most rows of --overlay.", lower_bound=2)
+  flags.DEFINE_integer("chunks_per_batch", 4, "Chunks that the network sees at once.", 1)
+  flags.DEFINE_bool("overwrite", False, "Replace outputs that are there.")
+  flags.mark_flags_as_required(["model_dir", "input"])
+
+
+def _spatialize() -> None:
+  job = spatialize.Job(
+    input=FLAGS.input,
+    outputs=FLAGS.output,
+    overlay=FLAGS.overlay,
+    projection=FLAGS.projection,
+    overlay_height=FLAGS.overlay_height,
+    overwrite=FLAGS.overwrite,
+    chunks_per_batch=FLAGS.chunks_per_batch,
+  )
+  job.check()
+  loaded = generators.load(FLAGS.model_dir)
+  print("\n".join(spatialize.run(loaded.generator, job)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _SubCommand:
+  """A sub-command: what defines its flags, and what does its work once they are read."""
+
+  define_flags: Callable[[], None]
+  run: Callable[[], None]
+
+
+_SUB_COMMANDS = {"spatialize": _SubCommand(_define_spatialize_flags, _spatialize)}
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Reads the flags of the sub-command that is named first."""
+  name = argv[1] if len(argv) > 1 else ""
+  if name in _SUB_COMMANDS:
+    _SUB_COMMANDS[name].define_flags()
+    return [*app.parse_flags_with_usage([argv[0], *argv[2:]]), name]
+  known = f"expected one of: {', '.join(_SUB_COMMANDS)}. --help says more."
+  if name and not name.startswith("-"):
+    sys.exit(f"Error: there is no sub-command {name!r}; {known}")
+  app.parse_flags_with_usage(argv)  # For --help, which is all that there is without one.
+  sys.exit(f"Error: a sub-command is missing; {known}")
+
+
+def main(argv: list[str]) -> None:
+  """Runs the sub-command."""
+  if len(argv) > 2:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:-1]}. Flags are written --name=value.")
+  terminal.quiet_libraries()
+  # Whoever stops the command leaves no half-written files behind.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  try:
+    _SUB_COMMANDS[argv[-1]].run()
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="apply")
+  except KeyboardInterrupt:
+    sys.exit("\nStopped; nothing was written.")
+
+
+if __name__ == "__main__":
+  app.run(main, flags_parser=_parse_flags)

@@ -1,0 +1,247 @@
+"""Tests of giving a 360° video a sound field, with generators of known directions."""
+
+import os
+import unittest
+from fractions import Fraction
+from unittest import mock
+
+import av
+import numpy as np
+import tensorflow as tf
+from scipy.io import wavfile
+
+from avssl_tf.applications import spatialize
+from avssl_tf.data import media_writing, spatial_media
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation.generator import Generator
+from avssl_tf.spatial import ambisonics
+from tests import media_variants
+
+_RATE_HZ = 16000
+_CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=16, audio_sec=0.5, panorama=True)
+# Y, Z and X of a source, and X that no source has: it is louder than W.
+_WEIGHTS = tf.constant([0.0, 0.6, -0.3, 2.5])
+
+
+def _generate(batch):
+  return batch["audio"] * _WEIGHTS
+
+
+class SpatializeTest(media_variants.MediaTestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.generator = Generator(_CLIP, _RATE_HZ, _generate)
+
+  def path(self, name):
+    return os.path.join(self.folder, name)
+
+  def video(self, name="in.mp4", duration_sec=2.0, start_sec=0.0, size=(64, 128), **options):
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(60, 200, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1)))
+    count = round(duration_sec * 10)
+    pictures = [
+      (Fraction(start_sec) + Fraction(k, 10), np.roll(picture, 8 * k, axis=1).astype(np.uint8))
+      for k in range(count)
+    ]
+    return self.write(name, pictures, duration_sec=duration_sec, **options)
+
+  def run_job(self, source, *outputs, **options):
+    job = spatialize.Job(source, [self.path(name) for name in outputs], **options)
+    job.check()
+    return "\n".join(spatialize.run(self.generator, job))
+
+  def assert_nothing_else(self, *names):
+    self.assertEqual(sorted(os.listdir(self.folder)), sorted(names))
+
+  def test_all_outputs_of_one_video(self):
+    rng = np.random.default_rng(0)
+    sound = rng.uniform(-0.4, 0.4, (2, 96000)).astype(np.float32)
+    source = self.video(samples=sound, layout="stereo")
+    told = self.run_job(source, "a.wav", "a.mp4", overlay=self.path("map.mp4"))
+    self.assert_nothing_else("in.mp4", "a.wav", "a.mp4", "map.mp4")
+    for words in ("mix of its 2 channels", "peak", "as they were (h264)", "dB lower", "real time"):
+      self.assertIn(words, told)
+
+    rate_hz, field = wavfile.read(self.path("a.wav"))
+    self.assertEqual((rate_hz, field.shape), (_RATE_HZ, (2 * _RATE_HZ, 4)))
+    np.testing.assert_allclose(field[:, 1:], field[:, :1] * _WEIGHTS[1:], atol=1e-6)
+
+    with av.open(source) as before, av.open(self.path("a.mp4")) as after:
+      packets = [[bytes(p) for p in c.demux(video=0) if p.size] for c in (before, after)]
+    self.assertEqual(packets[0], packets[1])
+    self.assertEqual(spatial_media.ambisonic_channels(self.path("a.mp4")), (0, 1, 2, 3))
+    with av.open(self.path("a.mp4")) as container:
+      samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    # Lowered by one factor, so that the loudest channel is not clipped and directions stay.
+    self.assertLess(np.abs(samples).max(), 1.0)
+    self.assertGreater(np.abs(samples).max(), 0.7)
+    inner = samples[:, 4800:90000]
+    weights = inner @ inner[0] / (inner[0] @ inner[0])
+    np.testing.assert_allclose(weights[1:], _WEIGHTS[1:], atol=0.02)
+
+    with av.open(self.path("map.mp4")) as container:
+      video, audio = container.streams.video[0], container.streams.audio[0]
+      self.assertEqual((video.codec_context.name, video.pix_fmt), ("h264", "yuv420p"))
+      self.assertEqual((video.height, video.width), (64, 128))
+      self.assertEqual((audio.codec_context.name, audio.layout.name), ("aac", "stereo"))
+      frames = list(container.decode(video=0))
+      container.seek(0)
+      stereo = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    self.assertEqual(len(frames), 20)
+    # From the left: W + Y against W - Y.
+    left, right = stereo[:, 4800:90000].std(axis=1)
+    self.assertAlmostEqual(left / right, 1.6 / 0.4, delta=0.1)
+    self.assertLess(np.abs(stereo).max(), 1.0)
+
+  def test_the_overlay_is_where_sound_comes_from(self):
+    direction = np.deg2rad([[-90.0], [0.0]]).astype(np.float32)
+
+    def from_the_right(batch):
+      return ambisonics.encode(batch["audio"], *direction)
+
+    self.generator = Generator(_CLIP, _RATE_HZ, from_the_right)
+    source = self.video()
+    self.run_job(source, overlay=self.path("map.mp4"), overlay_height=32)
+    frames = []
+    for path in (source, self.path("map.mp4")):
+      with av.open(path) as container:
+        picture = list(container.decode(video=0))[10]
+        frames.append(picture.to_ndarray(format="rgb24", width=64, height=32).astype(float))
+    changed = np.abs(frames[1] - frames[0]).mean(axis=(0, 2))
+    self.assertGreater(changed[40:56].mean(), 3 * changed[:24].mean())
+
+  def test_a_sound_that_starts_later_and_ends_sooner_than_the_pictures(self):
+    sound = np.zeros((1, 38400), np.float32)
+    sound[0, 19200:19400] = 0.3
+    source = self.video("in.mkv", samples=sound, sound_start_sec=0.6, start_sec=0.1,
+                        audio_codec="flac")  # fmt: skip
+    told = self.run_job(source, "a.wav", "a.mp4", overlay=self.path("map.mp4"))
+    self.assertIn("0.8 s in", told)
+    _, field = wavfile.read(self.path("a.wav"))
+    self.assertEqual(len(field), round(0.8 * _RATE_HZ))
+    for name in ("a.mp4", "map.mp4"):
+      with av.open(self.path(name)) as container:
+        pictures = [f.time for f in container.decode(video=0)]
+        container.seek(0)
+        frames = list(container.decode(audio=0))
+      np.testing.assert_allclose(pictures, np.arange(20) / 10, atol=2e-3)
+      samples = np.concatenate([f.to_ndarray() for f in frames], axis=1)
+      click_sec = frames[0].time + np.argmax(np.abs(samples[0])) / 48000
+      self.assertAlmostEqual(click_sec, 0.5 + 0.4, delta=0.02)
+
+  def test_a_sound_longer_than_the_pictures_and_one_shorter_than_a_chunk(self):
+    for name, duration_sec in (("long", 3.0), ("short", 0.2)):
+      sound = media_variants.sine(duration_sec)
+      source = self.video(f"{name}.mkv", 1.0, samples=sound, audio_codec="flac")
+      self.run_job(source, f"{name}.wav", f"{name}.mp4")
+      _, field = wavfile.read(self.path(f"{name}.wav"))
+      self.assertEqual(len(field), round(duration_sec * _RATE_HZ))
+      np.testing.assert_allclose(field[:, 1], 0.6 * field[:, 0], atol=1e-6)
+
+  def test_pictures_that_cannot_be_copied_are_encoded_anew(self):
+    cases = (
+      ("a.mkv", (64, 128), "equirectangular", {"video_codec": "ffv1", "pixel_format": "yuv444p"}),
+      ("cubes.mp4", (64, 96), "cubemap", {}),
+      ("b.avi", (64, 128), "equirectangular", {"video_codec": "mpeg4", "audio_codec": "pcm_s16le"}),
+      ("turned.mp4", (64, 128), "equirectangular", {}),
+    )
+    for name, size, projection, options in cases:
+      source = self.video(name, size=size, **options)
+      if name == "turned.mp4":
+        media_variants.set_rotation(source, 180)
+      told = self.run_job(source, "out.mp4", projection=projection, overwrite=True)
+      self.assertIn("encoded anew as H.264", told)
+      with av.open(self.path("out.mp4")) as container:
+        video = container.streams.video[0]
+        self.assertEqual((video.codec_context.name, video.height, video.width), ("h264", 64, 128))
+        self.assertEqual(len(list(container.decode(video=0))), 20)
+      self.assertIsNotNone(spatial_media.ambisonic_channels(self.path("out.mp4")))
+
+  def test_ambisonics_and_damage_are_told(self):
+    tones = np.concatenate([media_variants.sine(2.0, 48000, f) for f in (300, 700, 1500, 4000)])
+    source = self.video(samples=tones, layout="4.0", keyframe_interval=1)
+    media_variants.damage(source, "audio", 40)
+    told = self.run_job(source, "a.wav")
+    self.assertIn("the first of its 4 channels, taken for W of ambisonics", told)
+    self.assertRegex(told, r"Damaged: \d+ part\(s\) of the sound|The sound has gaps")
+    _, field = wavfile.read(self.path("a.wav"))
+    self.assertEqual(len(field), 2 * _RATE_HZ)
+    self.assertEqual(np.argmax(np.abs(np.fft.rfft(field[:_RATE_HZ // 2, 0]))), 150)
+    # What was made can be the input again: the mark says which channel is W.
+    clean = self.video("clean.mp4", samples=tones, layout="4.0")
+    self.run_job(clean, "once.mp4")
+    self.assertIn("W of its ambisonics", self.run_job(self.path("once.mp4"), "twice.wav"))
+
+  def test_nothing_is_left_of_what_fails_on_the_way(self):
+    source = self.video(duration_sec=3.0)
+    with open(self.path("old.wav"), "wb") as f:
+      f.write(b"old")
+
+    def stop(*unused):
+      raise KeyboardInterrupt
+
+    def fail(*unused):
+      raise OSError(28, "No space left on device")
+
+    calls = []
+
+    def generate(batch):
+      calls.append(None)
+      if len(calls) > 1:
+        stop()
+      return _generate(batch)
+
+    outputs = [self.path("old.wav"), self.path("new.mp4")]
+    job = spatialize.Job(source, outputs, self.path("map.mp4"), overwrite=True)
+    with self.assertRaises(KeyboardInterrupt):
+      spatialize.run(Generator(_CLIP, _RATE_HZ, generate), job)
+    for module, name, error, expected in (
+      (media_writing, "write_wav", fail, "old.wav cannot be written: No space left on device"),
+      (media_writing, "write_encoded_mp4", fail, "map.mp4 cannot be written: No space"),
+      (spatial_media, "mark", stop, None),
+    ):
+      with self.subTest(name), mock.patch.object(module, name, error):
+        with self.assertRaises(KeyboardInterrupt if expected is None else OSError) as caught:
+          spatialize.run(self.generator, job)
+        self.assertIn(expected or "", str(caught.exception))
+      self.assert_nothing_else("in.mp4", "old.wav")
+    with open(self.path("old.wav"), "rb") as f:
+      self.assertEqual(f.read(), b"old")
+
+  def test_mistakes_are_told_before_the_work(self):
+    source = self.video()
+    flat = self.video("flat.mp4", size=(64, 96))
+    silent = self.path("silent.mp4")
+    media_variants.write_media(silent, [(0, np.zeros((16, 32, 3), np.uint8))] * 1 + [
+      (0.1, np.zeros((16, 32, 3), np.uint8))], None)  # fmt: skip
+    text = self.path("text.mp4")
+    with open(text, "w", encoding="utf-8") as f:
+      f.write("This is not a video.\n" * 40)
+    sound = self.path("sound.wav")
+    media_variants.write_media(sound, None, media_variants.sine(0.5), audio_codec="pcm_s16le")
+    wav, map_ = self.path("x.wav"), self.path("m.mp4")
+    for job, message in (
+      (spatialize.Job(source), "Nothing to write: name an --output"),
+      (spatialize.Job("nowhere.mp4", [wav]), "--input=nowhere.mp4: there is no such file"),
+      (spatialize.Job(source, [self.path("x.ogg")]), "--output=.*x.ogg ends in none of .wav, .mp4"),
+      (spatialize.Job(source, [wav], self.path("m.gif")), "--overlay=.*ends in none of .mp4"),
+      (spatialize.Job(source, ["/nowhere/x.wav"]), "there is no folder '/nowhere'"),
+      (spatialize.Job(source, [wav, wav]), "x.wav is named twice"),
+      (spatialize.Job(source, [map_], map_), "m.mp4 is named twice"),
+      (spatialize.Job(source, [source]), "is --input itself"),
+      (spatialize.Job(source, [source], overwrite=True), "is --input itself"),
+      (spatialize.Job(source, [flat]), "is there already. --overwrite replaces it"),
+      (spatialize.Job(flat, [wav]), "pictures are 96x64.*--projection=cubemap"),
+      (spatialize.Job(source, [wav], projection="cubemap"), "--projection=equirectangular"),
+      (spatialize.Job(silent, [wav]), "--input=.*silent.mp4: no audio stream"),
+      (spatialize.Job(sound, [wav]), "--input=.*sound.wav: no video stream"),
+      (spatialize.Job(text, [wav]), "--input=.*text.mp4: not a video"),
+    ):
+      with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+        job.check()
+    self.assertFalse(os.path.exists(wav))
+
+
+if __name__ == "__main__":
+  unittest.main()

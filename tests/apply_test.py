@@ -1,0 +1,154 @@
+"""Tests of applying networks to files, by the commands that a user types."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import av
+import cv2
+import numpy as np
+from scipy.io import wavfile
+
+from avssl_tf import serving
+from avssl_tf.data import spatial_media
+from avssl_tf.training import configuration, run, strategies, trainer
+from tests import command, media_variants, source_tree, tiny_alignment
+
+_TINY = (
+  "batch_size = 8", "num_epochs = 1", "schedules.cosine.warmup_steps = 1",
+  "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
+  "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
+  "SpatialUNet.num_tracks = 2",
+)  # fmt: skip
+_RATE_HZ = 8000
+
+
+def _write_film(path, duration_sec):
+  """A real film with its stereo sound, drawn out to a sphere."""
+  sound = media_variants.source_sound()[:2, : round(duration_sec * 48000)]
+  pictures = media_variants.pictures_at(media_variants.regular_times(25, end_sec=duration_sec))
+  pictures = [(time_sec, cv2.resize(picture, (256, 128))) for time_sec, picture in pictures]
+  media_variants.write_media(path, pictures, sound, layout="stereo")
+
+
+def _apply(*arguments):
+  return command.run_python("-m", "avssl_tf.apply", *arguments)
+
+
+class ApplyTest(unittest.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.shared = tempfile.mkdtemp()
+    cls.addClassCleanup(shutil.rmtree, cls.shared)
+    data_dir = tiny_alignment.make_data(os.path.join(cls.shared, "data"))
+    cls.model_dir = os.path.join(cls.shared, "run")
+    os.makedirs(cls.model_dir)
+    gin_file = str(source_tree.ROOT / "gin/spatial_audio.gin")
+    configuration.parse([gin_file], [*_TINY, f'data_dir = "{data_dir}"'])
+    trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
+    cls.film = os.path.join(cls.shared, "film.mp4")
+    _write_film(cls.film, 3.0)
+
+  def setUp(self):
+    super().setUp()
+    self.folder = tempfile.mkdtemp()
+    self.addCleanup(shutil.rmtree, self.folder)
+
+  def path(self, name):
+    return os.path.join(self.folder, name)
+
+  def spatialize(self, *arguments, model_dir=None):
+    model_dir = model_dir or self.model_dir
+    return _apply("spatialize", f"--model_dir={model_dir}", f"--input={self.film}", *arguments)
+
+  def test_a_film_on_a_sphere_by_a_run_and_by_its_saved_model(self):
+    loaded = run.load(self.model_dir)
+    exported = self.path("exported")
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, exported)
+    fields = []
+    for i, model_dir in enumerate((self.model_dir, exported)):
+      wav, mp4, overlay = (self.path(f"{i}{name}") for name in (".wav", ".mp4", "map.mp4"))
+      process = self.spatialize(
+        f"--output={wav}", f"--output={mp4}", f"--overlay={overlay}", model_dir=model_dir
+      )
+      self.assertEqual(process.returncode, 0, process.stderr)
+      for path in (wav, mp4, overlay):
+        self.assertIn(f"Wrote {path}", process.stdout)
+      self.assertRegex(process.stdout, r"3\.0 s in [\d.]+ s: [\d.]+ times real time")
+      rate_hz, field = wavfile.read(wav)
+      self.assertEqual((rate_hz, field.shape), (_RATE_HZ, (3 * _RATE_HZ, 4)))
+      self.assertTrue(np.isfinite(field).all())
+      self.assertTrue(np.all(field.std(axis=0) > 0))
+      fields.append(field)
+      self.assertEqual(spatial_media.ambisonic_channels(mp4), (0, 1, 2, 3))
+      for path, num_channels in ((mp4, 4), (overlay, 2)):
+        with av.open(path) as container:
+          self.assertEqual(container.streams.audio[0].codec_context.channels, num_channels)
+          self.assertEqual(len(list(container.decode(video=0))), 75)
+    np.testing.assert_allclose(fields[0], fields[1], atol=1e-5)
+
+  def test_mistakes_end_with_one_message(self):
+    nothing = self.path("nothing")
+    os.makedirs(nothing)
+    wav = f"--output={self.path('x.wav')}"
+    for process, message in (
+      (self.spatialize(wav, model_dir=nothing), "neither operative_config.gin nor saved_model"),
+      (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: there is no such file"),
+      (_apply("spatialise", wav), "there is no sub-command 'spatialise'; expected one of: spat"),
+    ):
+      with self.subTest(message):
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertIn(message, process.stderr + process.stdout)
+        self.assertNotIn("Traceback", process.stderr)
+    self.assertEqual(os.listdir(self.folder), ["nothing"])
+
+  def test_help_lists_sub_commands_and_flags(self):
+    described = self.spatialize("--help").stdout
+    for words in ("spatialize  gives a 360° video", "--input", "--output", "--overlay"):
+      self.assertIn(words, described)
+
+  def test_a_disk_that_is_full_leaves_nothing(self):
+    # Files of more than this size, as those of mp4 are, end as on a full disk.
+    limited = (
+      "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000)); "
+      "runpy.run_module('avssl_tf.apply', run_name='__main__', alter_sys=True)"
+    )
+    process = command.run_python(
+      "-c", limited, "spatialize", f"--model_dir={self.model_dir}", f"--input={self.film}",
+      f"--output={self.path('a.mp4')}",
+    )  # fmt: skip
+    self.assertEqual(process.returncode, 1, process.stderr)
+    self.assertIn("cannot be written: File too large", process.stderr)
+    self.assertNotIn("Traceback", process.stderr)
+    self.assertEqual(os.listdir(self.folder), [])
+
+  def test_stopping_leaves_nothing(self):
+    process = subprocess.Popen(
+      [sys.executable, "-m", "avssl_tf.apply", "spatialize", f"--model_dir={self.model_dir}",
+       f"--input={self.film}", f"--output={self.path('a.wav')}",
+       f"--overlay={self.path('m.mp4')}"],
+      cwd=source_tree.ROOT,
+      env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )  # fmt: skip
+    while not os.listdir(self.folder) and process.poll() is None:
+      time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=100)
+    self.assertEqual(process.returncode, 1, stderr)
+    self.assertIn("Stopped; nothing was written", stderr)
+    self.assertEqual(os.listdir(self.folder), [])
+
+
+if __name__ == "__main__":
+  unittest.main()
