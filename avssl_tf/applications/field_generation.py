@@ -3,14 +3,13 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
 from avssl_tf.applications import overlap_add
-from avssl_tf.data import picture_stream
+from avssl_tf.data import optical_flow, picture_stream
 from avssl_tf.evaluation.generator import Generator
 
 
@@ -22,29 +21,16 @@ class FieldGeneration:
   stays the recording itself.
   """
 
-  def __init__(
-    self,
-    generator: Generator,
-    chunks_per_batch: int = 4,
-    flow_pictures: Optional[Callable[[np.ndarray], np.ndarray]] = None,
-  ):
+  def __init__(self, generator: Generator, chunks_per_batch: int = 4):
     """Takes the generator.
 
     Args:
       generator: the network.
       chunks_per_batch: chunks that it is called with at once, at least 1.
-      flow_pictures: makes pictures of the optical flow from each frame to the next of frames
-        `[T, H, 2H, 3]`, both uint8; needed by generators that look at flow alone.
-
-    Raises:
-      ValueError: the generator looks at flow, and nothing makes it.
     """
-    if getattr(generator.clip, "flow", False) and flow_pictures is None:
-      raise ValueError("The generator looks at optical flow, and nothing makes pictures of it.")
     self._generator = generator
     self._clip = generator.clip
     self._chunks_per_batch = chunks_per_batch
-    self._flow_pictures = flow_pictures
 
   def field(
     self, sound: Iterable[np.ndarray], pictures: picture_stream.PictureGrid
@@ -54,7 +40,7 @@ class FieldGeneration:
     Args:
       sound: float32 `[samples]` at the generator's rate, one block after another.
       pictures: frames at the generator's rate, `clip.frame_size` high; number 0 belongs to the
-        first sample.
+        middle of the first part of the sound that is as long as a frame.
 
     Yields:
       float32 `[samples, 4]`, W Y Z X, one block after another: as many samples as the sound has.
@@ -108,10 +94,10 @@ class FieldGeneration:
     """
     middle_sec = start / self._generator.sample_rate_hz + self._clip.audio_sec / 2
     first = (middle_sec - self._clip.video_sec / 2) * self._clip.frame_rate_hz
-    # To the nearest one, as `draws.nearby_starts` takes them.
+    # To the nearest one, where the parts of a chunk are not those of all of the sound.
     first, count = max(0, math.floor(first + 0.5)), self._clip.num_frames
-    if not getattr(self._clip, "flow", False):
+    if not self._clip.flow:
       return {types.VIDEO: pictures.take(first, count)}
     # With the frame after them, which the flow of the last one leads to.
     frames = pictures.take(first, count + 1)
-    return {types.VIDEO: frames[:-1], types.FLOW: self._flow_pictures(frames)[:-1]}
+    return {types.VIDEO: frames[:-1], types.FLOW: optical_flow.flow_pictures(frames)[:-1]}

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -155,10 +155,11 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
     grid = picture_stream.PictureGrid(
       pictures.frames(),
       lambda frame: pictures.to_equirect(frame, clip.frame_size),
-      sound.start_sec,
+      # Frames stand for even parts of the time of the sound: they are taken in the middles.
+      sound.start_sec + 0.5 / clip.frame_rate_hz,
       clip.frame_rate_hz,
     )
-    generation = FieldGeneration(generator, job.chunks_per_batch, _flow_pictures())
+    generation = FieldGeneration(generator, job.chunks_per_batch)
     end_sec = sound.promised_end_sec
     with progress.MediaBar("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
@@ -169,11 +170,6 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
       raise MediaError("truncated or damaged: its sound holds no samples")
     origin_sec = min(sound.start_sec, pictures.start_sec)
     return _Video(origin_sec, sound.start_sec - origin_sec, _notes(sound, pictures))
-
-
-def _flow_pictures() -> Optional[Callable[[np.ndarray], np.ndarray]]:
-  """What makes pictures of optical flow, for generators that look at it."""
-  return None
 
 
 def _notes(

@@ -1,5 +1,6 @@
 """Tests of generating the sound field of recordings of any length."""
 
+import dataclasses
 import tracemalloc
 from unittest import mock
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from avssl_tf.applications import field_generation
-from avssl_tf.data import picture_stream
+from avssl_tf.data import optical_flow, picture_stream
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
 
@@ -98,20 +99,19 @@ class FieldGenerationTest(parameterized.TestCase):
              (711, [8, 9, 10])],
     )  # fmt: skip
 
-  def test_flow_leads_to_the_frame_after_and_is_asked_for(self):
+  def test_flow_leads_to_the_frame_after(self):
     seen = []
 
     def generate(batch):
       seen.append((batch["video"].numpy()[0, :, 0, 0, 0], batch["flow"].numpy()[0, :, 0, 0, 0]))
       return _constant(batch)
 
-    generator = Generator(_CLIP, _RATE_HZ, generate)
-    with mock.patch.object(ClipSpec, "flow", True, create=True):
-      with self.assertRaisesRegex(ValueError, "looks at optical flow, and nothing makes"):
-        field_generation.FieldGeneration(generator)
-      generation = field_generation.FieldGeneration(
-        generator, 1, lambda frames: 10 * frames + np.append(np.diff(frames, axis=0), frames[:1], 0)
-      )
+    def flow_pictures(frames):
+      return 10 * frames + np.append(np.diff(frames, axis=0), frames[:1], 0)
+
+    clip = dataclasses.replace(_CLIP, flow=True)
+    with mock.patch.object(optical_flow, "flow_pictures", flow_pictures):
+      generation = field_generation.FieldGeneration(Generator(clip, _RATE_HZ, generate), 1)
       list(generation.field([_signal(400)], _Pictures()))
     np.testing.assert_array_equal(seen, [[[1, 2, 3], [11, 21, 31]]])
 

@@ -94,6 +94,20 @@ class SpatializeTest(media_variants.MediaTestCase):
     self.assertAlmostEqual(left / right, 1.6 / 0.4, delta=0.1)
     self.assertLess(np.abs(stereo).max(), 1.0)
 
+  def test_frames_are_those_in_the_middles_of_their_parts_of_the_sound(self):
+    seen = []
+
+    def generate(batch):
+      seen.extend(batch["video"].numpy().mean(axis=(2, 3, 4)))
+      return _generate(batch)
+
+    self.generator = Generator(_CLIP, _RATE_HZ, generate)
+    pictures = [(Fraction(k, 10), np.full((64, 128, 3), 20 + 20 * k, np.uint8)) for k in range(10)]
+    self.run_job(self.write("in.mp4", pictures, duration_sec=1.0), "a.wav")
+    # Two frames for the first half of a second, at 1/8 and 3/8 of it, then a quarter later.
+    np.testing.assert_allclose(seen[0], [40, 80], atol=4)
+    np.testing.assert_allclose(seen[1], [80, 140], atol=4)
+
   def test_the_overlay_is_where_sound_comes_from(self):
     direction = np.deg2rad([[-90.0], [0.0]]).astype(np.float32)
 
