@@ -16,15 +16,9 @@ from scipy.io import wavfile
 
 from avssl_tf import serving
 from avssl_tf.data import spatial_media
-from avssl_tf.training import configuration, run, strategies, trainer
-from tests import command, media_variants, source_tree, tiny_alignment
+from avssl_tf.training import run
+from tests import command, media_variants, source_tree, tiny_alignment, tiny_generator
 
-_TINY = (
-  "batch_size = 8", "num_epochs = 1", "schedules.cosine.warmup_steps = 1",
-  "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
-  "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
-  "SpatialUNet.num_tracks = 2",
-)  # fmt: skip
 _RATE_HZ = 8000
 
 
@@ -49,10 +43,7 @@ class ApplyTest(unittest.TestCase):
     cls.addClassCleanup(shutil.rmtree, cls.shared)
     data_dir = tiny_alignment.make_data(os.path.join(cls.shared, "data"))
     cls.model_dir = os.path.join(cls.shared, "run")
-    os.makedirs(cls.model_dir)
-    gin_file = str(source_tree.ROOT / "gin/spatial_audio.gin")
-    configuration.parse([gin_file], [*_TINY, f'data_dir = "{data_dir}"'])
-    trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
+    tiny_generator.train(data_dir, cls.model_dir)
     cls.film = os.path.join(cls.shared, "film.mp4")
     _write_film(cls.film, 3.0)
 

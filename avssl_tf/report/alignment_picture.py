@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.report import panorama_axes
 from avssl_tf.spatial import directions, equirect
 
 _COLOURS = colormaps["tab10"].colors
@@ -18,7 +19,6 @@ _COLOURS = colormaps["tab10"].colors
 _OUTLINE_POINTS = 25
 _ROW_INCHES = 2.4
 _FRAME_INCHES = 5.0
-_ENERGY_OPACITY = 0.75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,27 +106,9 @@ def draw(clips: Sequence[AlignedClip], path: str) -> None:
 
 
 def _draw_frame(axis: Axes, clip: AlignedClip) -> None:
-  extent = (180.0, -180.0, -90.0, 90.0)
-  axis.imshow(clip.frame, extent=extent, interpolation="nearest")
-  level = clip.energy - clip.energy.min()
-  level = level / max(level.max(), 1e-12)
-  axis.imshow(
-    level, extent=extent, cmap="inferno", alpha=_ENERGY_OPACITY * level, interpolation="bilinear"
-  )
+  panorama_axes.draw(axis, clip.frame, clip.energy, clip.objects_rad, clip.is_sounding)
   for k, (direction, fov) in enumerate(zip(clip.direction_rad, clip.field_of_view_rad)):
     axis.plot(*outline_deg(direction, fov), color=_COLOURS[k % len(_COLOURS)], linewidth=2)
-  if clip.objects_rad is not None and len(clip.objects_rad):
-    places = np.rad2deg(clip.objects_rad)
-    for sounding, marker in ((True, "o"), (False, "x")):
-      found = places[clip.is_sounding == sounding]
-      face = {"facecolors": "none"} if marker == "o" else {}
-      colour = {"edgecolors": "white"} if marker == "o" else {"color": "white"}
-      axis.scatter(found[:, 0], found[:, 1], s=60, marker=marker, **face, **colour)
-  axis.set_xlim(180, -180)
-  axis.set_ylim(-90, 90)
-  axis.set_xticks([180, 90, 0, -90, -180])
-  axis.set_yticks([-90, 0, 90])
-  axis.tick_params(labelsize=7)
   axis.set_title(clip.title, fontsize=8)
 
 

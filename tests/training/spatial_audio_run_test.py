@@ -11,21 +11,15 @@ from avssl_tf.data import pipeline
 from avssl_tf.models import r2plus1d
 from avssl_tf.training import (
   checkpoints,
-  configuration,
   encoders,
   generators,
   run,
-  strategies,
-  trainer,
 )
 from avssl_tf.training.settings import ConfigurationError
-from tests import source_tree, tiny_alignment, tiny_run
+from tests import tiny_alignment, tiny_generator, tiny_run
 
-_SMALL = (
-  "batch_size = 8", "num_epochs = 2", "schedules.cosine.warmup_steps = 2",
-  "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
-  "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
-  "AudioUNet.time_strides = (1, 2)", "SpatialUNet.num_tracks = 2",
+_SETTINGS = (
+  "num_epochs = 2", "schedules.cosine.warmup_steps = 2",
   "train.checkpoint_every_steps = 2", "train.log_every_steps = 1",
 )  # fmt: skip
 
@@ -38,10 +32,7 @@ class SpatialAudioRunTest(tiny_run.TestCase):
     cls.data_dir = tiny_alignment.make_data(os.path.join(cls.data_dir, "..", "data360"))
 
   def train(self, name, *params):
-    path = str(source_tree.ROOT / "gin/spatial_audio.gin")
-    configuration.parse([path], [*_SMALL, f'data_dir = "{self.data_dir}"', *params])
-    os.makedirs(self.path(name), exist_ok=True)
-    return trainer.train(model_dir=self.path(name), strategy=strategies.create())
+    return tiny_generator.train(self.data_dir, self.path(name), *_SETTINGS, *params)
 
   def test_a_run_learns_and_is_exported(self):
     whole = self.train("whole").task

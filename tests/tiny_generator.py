@@ -1,0 +1,22 @@
+"""Runs that learn to generate sound fields, as small as they get."""
+
+import os
+
+from avssl_tf.training import configuration, strategies, trainer
+from tests import source_tree
+
+# After gin/spatial_audio.gin.
+GIN_PARAMS = (
+  "batch_size = 8", "num_epochs = 1", "schedules.cosine.warmup_steps = 1",
+  "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
+  "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
+  "AudioUNet.time_strides = (1, 2)", "SpatialUNet.num_tracks = 2", "train.probe = None",
+)  # fmt: skip
+
+
+def train(data_dir: str, model_dir: str, *gin_params: str) -> trainer.Result:
+  """Trains on 360° records; `gin_params` override the settings above."""
+  path = str(source_tree.ROOT / "gin/spatial_audio.gin")
+  configuration.parse([path], [*GIN_PARAMS, f'data_dir = "{data_dir}"', *gin_params])
+  os.makedirs(model_dir, exist_ok=True)
+  return trainer.train(model_dir=model_dir, strategy=strategies.create())
