@@ -16,7 +16,7 @@ _WITHIN_DEG = 20.0
 # Mean power of Y, Z and X, below which there is nothing to generate.
 _SILENT_POWER = 1e-12
 FACTS = ("num_sources", "moving")
-_QUICK = (_RATIO, "strongest_deg", "all_within_20", "loudest_deg", "map_correlation")
+_QUICK = (_RATIO, "strongest_deg", "within_20", "loudest_deg", "map_correlation")
 _PUBLISHED = (
   "stft_distance", "log_spectral_db", "envelope_distance", "mean_squared_error",
   "signal_to_noise_db", "emd_dir_distance", "emd_dir2_distance",
@@ -45,7 +45,7 @@ def measure(
 
   Returns:
     By name: `error_ratio`, `loudest_deg`, `map_correlation`; where sources are known, `num_sources`
-    that are heard, whether one is `moving`, `strongest_deg`, and `all_within_20`, 0 or 1; and with
+    that are heard, whether one is `moving`, `strongest_deg`, and `within_20`, 0 or 1; and with
     `published`, the metrics of the paper, means over Y, Z and X. {} where there is nothing to hear
     but W.
   """
@@ -66,7 +66,7 @@ def measure(
     found["num_sources"] = len(sources.angles_deg)
     found["moving"] = sources.moving.any()
     found["strongest_deg"] = sources.angles_deg[0]
-    found["all_within_20"] = sources.angles_deg.max() <= _WITHIN_DEG
+    found["within_20"] = sources.angles_deg.max() <= _WITHIN_DEG
   if published:
     emd = metrics.earth_movers_distances(target, prediction, sample_rate_hz)
     values = (

@@ -34,7 +34,7 @@ class SpatialAudioEvaluation:
   Metrics, each of all clips, of those where one source is heard, where several are, and where one
   of them moves by 10° or more, as in `one_error_db`: `error_db`, squared difference of the spectra
   over the energy of the true ones, 0 dB for silence; `strongest_deg`, angle between the directions
-  of the loudest source; `all_within_20`, share of the clips all of whose sources are within 20°;
+  of the loudest source; `within_20`, share of the clips all of whose sources are within 20°;
   `loudest_deg`, angle between the directions in which the fields are loudest; `map_correlation`, of
   energy maps; and those of the paper, `stft_distance`, `log_spectral_db`, `envelope_distance`,
   `mean_squared_error`, `signal_to_noise_db`, `emd_dir_distance`, `emd_dir2_distance`.

@@ -60,4 +60,4 @@ def draw(clips: Sequence[GeneratedClip], path: str) -> None:
           axis.set_ylabel(name, fontsize=9)
           if row == 0:
             axis.set_title(clip.title, fontsize=8, loc="left")
-  figure.savefig(path, dpi=110)
+  figure.savefig(path, dpi=80)

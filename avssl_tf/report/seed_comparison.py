@@ -30,7 +30,7 @@ _TITLES = {
   "one_strongest_deg": "angle, 1 source",
   "several_strongest_deg": "angle, several",
   "moving_strongest_deg": "angle, moving",
-  "several_all_within_20": "several within 20°",
+  "several_within_20": "several within 20°",
 }
 # Of what is measured of sound fields, a table shows no more than it has titles for.
 _FIELD_GROUPS = ("all_", "one_", "several_", "moving_")

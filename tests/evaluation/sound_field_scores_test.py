@@ -28,7 +28,7 @@ class ScoresTest(test_base.TestCase):
   def test_the_truth_is_perfect(self):
     found = self.measure(self.field)
     self.assertLess(found["error_ratio"], 1e-9)
-    self.assertEqual((found["num_sources"], found["moving"], found["all_within_20"]), (1, 0, 1))
+    self.assertEqual((found["num_sources"], found["moving"], found["within_20"]), (1, 0, 1))
     for name in ("strongest_deg", "loudest_deg", "stft_distance", "emd_dir2_distance"):
       self.assertLess(found[name], 1e-4, name)
     self.assertAllClose(found["map_correlation"], 1.0)
@@ -40,7 +40,7 @@ class ScoresTest(test_base.TestCase):
     silence = self.measure(baselines.Silence()(self.clip()))
     self.assertAllClose(silence["error_ratio"], 1.0)
     self.assertAllClose(silence["strongest_deg"], 90.0)
-    self.assertEqual(silence["all_within_20"], 0)
+    self.assertEqual(silence["within_20"], 0)
     copied = self.measure(baselines.MonoCopied()(self.clip()))
     # (1, 1, 1) against (0.48, 0.6, 0.64), whose length is 1.
     self.assertAllClose(copied["error_ratio"], 0.56, rtol=1e-5)
