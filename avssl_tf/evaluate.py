@@ -93,12 +93,7 @@ def _run() -> None:
   else:
     loaded = encoders.load(_MODEL_DIR.value)
     network = loaded.encoder
-  data_dir = _DATA_DIR.value or loaded.data_dir
-  if not data_dir:
-    raise ConfigurationError(
-      f"--model_dir={_MODEL_DIR.value} does not say which records it was trained on: name some "
-      "with --data_dir."
-    )
+  data_dir = encoders.records_for(_MODEL_DIR.value, loaded.data_dir, _DATA_DIR.value)
   if _OVERWRITE.value:
     _clear(output_dir)
   facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}

@@ -86,9 +86,7 @@ def main(argv: list[str]) -> None:
   try:
     picture_files.check(FLAGS.output, "--output")
     loaded = encoders.load(FLAGS.model_dir)
-    data_dir = FLAGS.data_dir or loaded.data_dir
-    if not data_dir:
-      raise ValueError(f"--model_dir={FLAGS.model_dir} does not say which records: set --data_dir.")
+    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
     view_features.check(loaded.encoder, DatasetInfo.load(data_dir), data_dir)
     drawn = clips(loaded.encoder, data_dir, FLAGS.split, FLAGS.num_clips)
     alignment_picture.draw(drawn, FLAGS.output)

@@ -31,7 +31,7 @@ from avssl_tf.evaluation.generator import Generator
 from avssl_tf.report import generation_picture, picture_files
 from avssl_tf.report.generation_picture import GeneratedClip
 from avssl_tf.spatial import ambisonics, directions
-from avssl_tf.training import generators, terminal
+from avssl_tf.training import encoders, generators, terminal
 
 FLAGS = flags.FLAGS
 
@@ -96,9 +96,7 @@ def main(argv: list[str]) -> None:
   try:
     picture_files.check(FLAGS.output, "--output")
     loaded = generators.load(FLAGS.model_dir)
-    data_dir = FLAGS.data_dir or loaded.data_dir
-    if not data_dir:
-      raise ValueError(f"--model_dir={FLAGS.model_dir} does not say which records: set --data_dir.")
+    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
     num_moments = min(FLAGS.num_moments, loaded.generator.clip.num_frames)
     drawn = clips(loaded.generator, data_dir, FLAGS.split, FLAGS.num_clips, num_moments)
     generation_picture.draw(drawn, FLAGS.output)

@@ -3,8 +3,8 @@
 Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5, compare with the mean field of the
 training set and with copies of the mono track.
 
-Each baseline maps the true field of a clip, float32 `[samples, 4]`, of which those that are not
-oracles use W alone, to a field of the same shape.
+Each baseline makes a field, `[samples, 4]`, of a `Clip`, of whose true field those that are not
+oracles use W alone.
 """
 
 import dataclasses

@@ -59,6 +59,25 @@ def load(model_dir: str) -> LoadedEncoder:
   return _load_run(model_dir)
 
 
+def records_for(model_dir: str, trained_on: Optional[str], data_dir: Optional[str]) -> str:
+  """The records to use with a network: those that are named, or those that it was trained on.
+
+  Args:
+    model_dir: where the network is from, for the message.
+    trained_on: records that it was trained on; None where that is not known.
+    data_dir: what --data_dir names, if anything.
+
+  Raises:
+    ConfigurationError: neither is known.
+  """
+  if not (data_dir or trained_on):
+    raise ConfigurationError(
+      f"--model_dir={model_dir} does not say which records it was trained on: name some with "
+      "--data_dir."
+    )
+  return data_dir or trained_on
+
+
 def check_model_dir(model_dir: str) -> None:
   """Checks that a folder holds something that can be loaded.
 
