@@ -20,7 +20,7 @@ from tests import media_variants
 _RATE_HZ = 16000
 _CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=16, audio_sec=0.5, panorama=True)
 # Y, Z and X of a source, and X that no source has: it is louder than W.
-_WEIGHTS = tf.constant([0.0, 0.6, -0.3, 2.5])
+_WEIGHTS = np.float32([0.0, 0.6, -0.3, 2.5])
 
 
 def _generate(batch):
