@@ -7,7 +7,6 @@ from unittest import mock
 
 import av
 import numpy as np
-import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf.applications import spatialize
