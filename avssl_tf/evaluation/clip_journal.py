@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 
 from avssl_tf.data.whole_file import whole_file
@@ -41,14 +42,19 @@ class ClipJournal:
     self._write(self._path, "a", rows, header=False)
     self._rows += rows
 
-  def move_to(self, path: str) -> list[tuple[str, dict[str, float]]]:
-    """Puts the file into its place, and returns the method and the metrics of each row."""
-    os.replace(self._path, path)
+  def copy_to(self, path: str) -> list[tuple[str, dict[str, float]]]:
+    """Copies the file, whole or not at all; returns the method and the metrics of each row."""
+    with whole_file(path) as temporary:
+      shutil.copyfile(self._path, temporary)
     names = (*sound_field_scores.FACTS, *sound_field_scores.METRICS)
     return [
       (row["method"], {name: float(row[name]) for name in names if row.get(name, "") != ""})
       for row in self._rows
     ]
+
+  def delete(self) -> None:
+    """Deletes the file, once its results are kept elsewhere."""
+    os.remove(self._path)
 
   def _write(self, path: str, mode: str, rows: Sequence[Mapping], header: bool) -> None:
     with open(path, mode, encoding="utf-8", errors="surrogateescape", newline="") as f:

@@ -89,9 +89,9 @@ def summarize(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
   Returns:
     By names such as `all_error_db`, `one_strongest_deg`; of groups that have no clips, nothing.
-    `num_all` and so on are numbers of clips, `num_silent` of those that were not measured.
+    `num_all` and so on are numbers of clips, `num_unmeasured` of those that were not.
   """
-  result, counts = {}, {"num_silent": sum(not row for row in rows)}
+  result, counts = {}, {"num_unmeasured": sum(not row for row in rows)}
   for group in GROUPS:
     members = [row for row in rows if row and _is_in(group, row)]
     if members:

@@ -133,10 +133,13 @@ class SpatialAudioEvaluation:
         journal.add(block)
         done += len(batch[types.AUDIO])
     folder = os.path.dirname(os.path.abspath(results.path))
-    rows = journal.move_to(os.path.join(folder, _CLIPS_FILE))
+    rows = journal.copy_to(os.path.join(folder, _CLIPS_FILE))
     for part in parts:
       of_part = [values for method, values in rows if method == part]
-      results.put(part, sound_field_scores.summarize(of_part))
+      # An oracle may know nothing of any clip.
+      results.put(part, sound_field_scores.summarize(of_part) if any(of_part) else {})
+    # Last: whoever is stopped before has all that is measured.
+    journal.delete()
 
   def _prior(self, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
     """The mean weights of Y, Z and X in the training set."""

@@ -84,11 +84,6 @@ class AudioUNet(tf.keras.layers.Layer):
     self.up = [_ConvNorm(width, name=f"up_{i}") for i, width in enumerate(widths[:-1])]
     self.mask_conv = tf.keras.layers.Conv2D(num_tracks, 1, name="masks")
 
-  @property
-  def time_factor(self) -> int:
-    """Frames of the spectrogram in a coarse step of time."""
-    return self._factors[0]
-
   def call(
     self, level: Tensor, context: Optional[Tensor] = None, training: bool = False
   ) -> dict[str, Tensor]:
@@ -102,7 +97,7 @@ class AudioUNet(tf.keras.layers.Layer):
 
     Returns:
       `"masks"`: float32 `[B, frames, bins, num_tracks]`, in 0..1 if by a sigmoid; `"features"`:
-      float32 `[B, ceil(frames / time_factor), moment_dim]`.
+      float32 `[B, ceil(frames / f), moment_dim]`, f the product of `time_strides`.
     """
     shape = tf.shape(level)
     x = level

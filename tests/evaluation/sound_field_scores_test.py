@@ -83,7 +83,7 @@ class ScoresTest(test_base.TestCase):
       "moving_error_db": 10 * np.log10(0.265), "all_error_db": 10 * np.log10(0.385),
       "one_strongest_deg": 3.0, "moving_strongest_deg": 17.0, "several_strongest_deg": 30.0,
       "all_strongest_deg": 12.0,
-      "num_silent": 1, "num_all": 4, "num_one": 2, "num_several": 1, "num_moving": 2,
+      "num_unmeasured": 1, "num_all": 4, "num_one": 2, "num_several": 1, "num_moving": 2,
     }  # fmt: skip
     self.assertAllClose(found, expected)
 

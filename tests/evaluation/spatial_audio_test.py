@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -95,6 +96,22 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     self.evaluate("broken", broken)
     self.assertLen(calls, 5)
 
+  def test_stopped_while_results_are_kept_measures_no_whole_batch_again(self):
+    calls = []
+
+    def generate(batch):
+      calls.append(len(batch[types.AUDIO]))
+      return _cheat(batch)
+
+    with mock.patch.object(Results, "put", side_effect=KeyboardInterrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        self.evaluate("kept", generate)
+    results, _ = self.evaluate("kept", generate)
+    # Eight clips, three at a time; the last batch is not whole.
+    self.assertEqual(calls, [3, 3, 2, 2])
+    self.assertEqual(results.get("trained")["num_all"], 8)
+    self.assertEmpty(os.listdir(os.path.join(self.get_temp_dir(), "kept", "work")))
+
   def test_windows_and_their_numbers(self):
     _, path = self.evaluate("windows", windows_per_clip=2)
     with open(path, encoding="utf-8") as f:
@@ -137,8 +154,11 @@ class ClipJournalTest(test_base.TestCase):
     self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 1)
     self.assertEqual(ClipJournal(folder, {"seed": 1}, 1).num_blocks, 0)
     again = ClipJournal(folder, {"seed": 0}, 1)
-    rows = again.move_to(os.path.join(folder, "clips.csv"))
+    rows = again.copy_to(os.path.join(folder, "clips.csv"))
     self.assertEqual(rows, [("m", {"error_ratio": 0.5})])
+    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 1)
+    again.delete()
+    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 0)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
     self.assertTrue(bound["augmentation"].turn_scene)
     self.assertEqual((bound["data_dir"], bound["split"]), (f"data/{source}", "train1"))
 
+  @parameterized.parameters(_SOURCES)
+  def test_the_probe_measures_the_other_half_of_the_fold(self, source):
+    self.assertEqual(self.parse(source)["probe"].test_split, "test1")
+
   def test_four_data_sets(self):
     self.assertEqual(_SOURCES, ["rec_street", "yt_clean", "yt_music", "yt_all"])
 
