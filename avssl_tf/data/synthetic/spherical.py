@@ -68,8 +68,9 @@ class SphericalWorld:
     look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of
       a clip differ in their shapes.
     max_elevation_deg: of the middles of the motions of objects, up or down, 0..40.
-    registers: whether each shape is heard in a register of its own, as instruments are, so that
-      sources that sound at once can be told apart; if not, all share the same pitches.
+    registers: whether each shape is heard in a register of its own, with partials that fall with
+      frequency, as instruments are, so that sources that sound at once can be told apart; if not,
+      all share the same pitches, and bright timbres.
     diffuse_db: bounds of the level of the diffuse noise, against an object that sounds steadily.
     shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
       any direction: the hue of the background is heard as the pitch of a hum in W alone.

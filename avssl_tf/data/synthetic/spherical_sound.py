@@ -14,6 +14,8 @@ _LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object against the others
 _RMS_RANGE_DB = (-28.0, -18.0)  # of an object, against full scale
 # Pitches of the largest and of the smallest object of each shape.
 _REGISTERS_HZ = ((150.0, 215.0), (300.0, 430.0), (600.0, 860.0), (1200.0, 1700.0))
+# Of the partials there, for each octave, as those of a string.
+_REGISTER_TILT_DB = 6.0
 _PEAK = 0.98
 _CUE_HUM_RANGE_HZ = (90.0, 270.0)
 _CUE_HUM_PARTIALS_DB = (7.0, 3.0)
@@ -30,7 +32,8 @@ def synthesize(
   Args:
     scene: what is shared with the picture.
     diffuse_db: bounds of the level of the diffuse noise in W, against a steady object.
-    registers: whether each shape has pitches of its own; if not, all have the same.
+    registers: whether each shape has pitches of its own, and partials that fall with frequency; if
+      not, all have the same pitches, and bright timbres.
     rng: source of everything else (loudness, partials, onsets, noise).
 
   Returns:
@@ -42,8 +45,8 @@ def synthesize(
     if not one.is_sounding:
       continue
     semitones, envelope = voices.modulation(one.scene, time_sec)
-    pitch_range_hz = _REGISTERS_HZ[one.scene.shape] if registers else voices.PITCH_RANGE_HZ
-    tone = envelope * voices.partials(one.scene, semitones, rng, pitch_range_hz)
+    voice = (_REGISTERS_HZ[one.scene.shape], _REGISTER_TILT_DB) if registers else ()
+    tone = envelope * voices.partials(one.scene, semitones, rng, *voice)
     tone *= voices.fade_in(time_sec - rng.uniform(0.0, _MAX_ONSET_SEC))
     tone *= voices.random_gain(_LEVEL_RANGE_DB, rng)
     field[:, 0] += tone

@@ -56,6 +56,7 @@ def partials(
   semitones: np.ndarray,
   rng: np.random.Generator,
   pitch_range_hz: tuple[float, float] = PITCH_RANGE_HZ,
+  tilt_db: float = 0.0,
 ) -> np.ndarray:
   """The steady tone of the object's shape and size along a pitch curve, `[12000]`, RMS about 1.
 
@@ -64,13 +65,15 @@ def partials(
     semitones: `[12000]`, the curve, against its middle.
     rng: source of levels and phases.
     pitch_range_hz: pitches of the largest and of the smallest object.
+    tilt_db: how much fainter than typical of the shape partials are, for each octave above the
+      pitch.
   """
   ratios, amplitudes = _TIMBRES[planar_scene.SHAPES[scene.shape]]
   low, high = pitch_range_hz
   frequency_hz = high * (low / high) ** scene.size * 2.0 ** (semitones / 12)
   phase = 2 * np.pi / SAMPLE_RATE_HZ * np.cumsum(frequency_hz)
   spread_db = rng.uniform(-_PARTIAL_SPREAD_DB, _PARTIAL_SPREAD_DB, len(ratios))
-  amplitudes = np.array(amplitudes) * 10.0 ** (spread_db / 20)
+  amplitudes = np.array(amplitudes) * 10.0 ** ((spread_db - tilt_db * np.log2(ratios)) / 20)
   amplitudes *= np.sqrt(2 / np.sum(amplitudes**2))
   tone = np.zeros_like(phase)
   for ratio, amplitude in zip(ratios, amplitudes):
