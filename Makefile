@@ -36,6 +36,7 @@ $(DEMO_DATA)/dataset_info.json: | $(RUN_ENV)
 	$(VENV)/bin/python tools/make_tfrecords.py --source=demo --output_dir=$(DEMO_DATA)
 
 test: lint
+	@tools/bootstrap_browser.sh
 	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 lint: $(TEST_ENV)

@@ -18,6 +18,7 @@ from absl import app, flags
 
 from avssl_tf import serving
 from avssl_tf.evaluation import probe
+from avssl_tf.report import run_report
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
@@ -81,9 +82,11 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
     print(f"\nThe probe, of frozen weights, on the test split:\n{probe.table(columns)}")
+  run_report.write(model_dir, progress=True)
   print(
     f"""
 Everything lies in {model_dir}:
+  {run_folder.REPORT:22} a page to look at and to show: open it in a browser
   {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
   {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
   {run_folder.METRICS:22} losses, rates and probes, a line each

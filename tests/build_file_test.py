@@ -46,7 +46,8 @@ def _expected_rule(path: str) -> str:
   if path.endswith("_test.py"):
     return "py_test"
   text = (source_tree.ROOT / path).read_text(encoding="utf-8")
-  is_command = path.count("/") == 1 and re.search('^if __name__ == "__main__":', text, re.MULTILINE)
+  may_be_command = path.count("/") == 1 or path.endswith("/__main__.py")
+  is_command = may_be_command and re.search('^if __name__ == "__main__":', text, re.MULTILINE)
   return "py_binary" if is_command else "py_library"
 
 

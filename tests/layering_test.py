@@ -15,7 +15,8 @@ LAYERS = (
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
   {"evaluation": {"evaluation"}, "serving": {"serving"}},
-  {"training": {"training"}, "report": {"report"}},  # Training measures as it goes.
+  {"training": {"training"}},  # Training measures as it goes.
+  {"report": {"report"}},  # A report loads what was trained.
   {"applications": {"applications"}},
   {"commands": {"apply", "evaluate", "export", "train"}},
 )

@@ -11,6 +11,7 @@ IMPORT_NAMES = {
   "absl-py": "absl",
   "gin-config": "gin",
   "opencv-python-headless": "cv2",
+  "pillow": "PIL",
   "pot": "ot",
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",

@@ -79,7 +79,7 @@ def outline_deg(
   return np.insert(azimuth, jumps, np.nan), np.insert(elevation, jumps, np.nan)
 
 
-def draw(clips: Sequence[AlignedClip], path: str) -> None:
+def draw(clips: Sequence[AlignedClip]) -> Figure:
   """Draws a row for each clip.
 
   On the left the frame, brighter where sound comes from, with the outlines of the views; objects
@@ -89,11 +89,14 @@ def draw(clips: Sequence[AlignedClip], path: str) -> None:
 
   Args:
     clips: at least one, all with the same number of views.
-    path: the picture, with an ending that matplotlib knows.
+
+  Returns:
+    A matplotlib figure; `figure.savefig(path)` saves it.
   """
   count = len(clips[0].views)
   width = _FRAME_INCHES + _ROW_INCHES * (count + 1) * 0.75
-  figure = Figure(figsize=(width, 0.5 + _ROW_INCHES * len(clips)), layout="constrained")
+  size = width, 0.5 + _ROW_INCHES * len(clips)
+  figure = Figure(figsize=size, dpi=110, layout="constrained")
   FigureCanvasAgg(figure)
   ratios = [_FRAME_INCHES, *[_ROW_INCHES * 0.75] * (count + 1)]
   axes = figure.subplots(len(clips), count + 2, width_ratios=ratios, squeeze=False)
@@ -102,7 +105,7 @@ def draw(clips: Sequence[AlignedClip], path: str) -> None:
     for k, axis in enumerate(row[1:-1]):
       _draw_view(axis, clip, k)
     _draw_similarity(row[-1], clip)
-  figure.savefig(path, dpi=110)
+  return figure
 
 
 def _draw_frame(axis: Axes, clip: AlignedClip) -> None:

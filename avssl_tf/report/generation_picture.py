@@ -33,18 +33,21 @@ class GeneratedClip:
   sources_rad: Optional[np.ndarray] = None
 
 
-def draw(clips: Sequence[GeneratedClip], path: str) -> None:
+def draw(clips: Sequence[GeneratedClip]) -> Figure:
   """Draws two rows for each clip, its moments side by side: the true field, the generated one.
 
   Frames are brighter where sound comes from; circles are where sources are in truth, in both.
 
   Args:
     clips: at least one, all with as many moments.
-    path: the picture, with an ending that matplotlib knows.
+
+  Returns:
+    A matplotlib figure; `figure.savefig(path)` saves it.
   """
   count = len(clips[0].frames)
   width, height = _FRAME_INCHES
-  figure = Figure((width * count, 0.3 + 2 * height * len(clips)), layout="constrained")
+  size = width * count, 0.3 + 2 * height * len(clips)
+  figure = Figure(size, dpi=80, layout="constrained")
   FigureCanvasAgg(figure)
   axes = figure.subplots(2 * len(clips), count, squeeze=False)
   for number, clip in enumerate(clips):
@@ -60,4 +63,4 @@ def draw(clips: Sequence[GeneratedClip], path: str) -> None:
           axis.set_ylabel(name, fontsize=9)
           if row == 0:
             axis.set_title(clip.title, fontsize=8, loc="left")
-  figure.savefig(path, dpi=80)
+  return figure

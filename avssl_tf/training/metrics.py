@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Union
 
 import numpy as np
@@ -26,7 +26,7 @@ class Metrics:
     self._tensorboard_dir = os.path.join(model_dir, run_folder.TENSORBOARD)
     self._write = write
     self._writer = None
-    self._probes = _probes(read(self._path))
+    self._probes = probes(read(self._path))
     # Names by the step from which the run goes on: what begins there begins once more.
     self._known: dict[int, set[str]] = {}
 
@@ -56,7 +56,7 @@ class Metrics:
     known = self._known.get(step, ())
     values = {name: value for name, value in values.items() if name not in known}
     numbers = {name: value for name, value in values.items() if np.ndim(value) == 0}
-    self._probes.update(_probes([{"step": step, **numbers}]))
+    self._probes.update(probes([{"step": step, **numbers}]))
     if not self._write:
       return
     if numbers:
@@ -81,8 +81,8 @@ def read(path: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in f if line.endswith("\n")]
 
 
-def _probes(lines) -> dict[int, dict[str, float]]:
-  """The lines of the probe, by step."""
+def probes(lines: Sequence[Mapping[str, float]]) -> dict[int, dict[str, float]]:
+  """The results of the probe among lines of the log, by step."""
   return {
     line["step"]: {name: value for name, value in line.items() if name.startswith(PROBE)}
     for line in lines

@@ -16,6 +16,7 @@ CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 SAVED_MODEL = "saved_model"
+REPORT = "report.html"
 # Id of the video that each row of the memory banks stands for, a line each.
 VIDEO_IDS = "video_ids.txt"
 

@@ -65,8 +65,8 @@ class DrawTest(test_base.TestCase):
   def test_draws_rows_of_clips(self):
     one, two = (os.path.join(self.get_temp_dir(), name) for name in ("one.png", "two.png"))
     right, wrong = self.clip(np.eye(2)), self.clip(1 - np.eye(2), objects=False)
-    alignment_picture.draw([right], one)
-    alignment_picture.draw([right, wrong], two)
+    alignment_picture.draw([right]).savefig(one)
+    alignment_picture.draw([right, wrong]).savefig(two)
     small, large = cv2.imread(one), cv2.imread(two)
     self.assertEqual(small.shape[1], large.shape[1])
     self.assertGreater(large.shape[0], 1.6 * small.shape[0])

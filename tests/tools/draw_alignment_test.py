@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.report import alignment_examples
 from avssl_tf.training import configuration, strategies, trainer
 from tests import command, source_tree, tiny_alignment, tiny_run
-from tools import draw_alignment
 
 _run = functools.partial(command.run_tool, "draw_alignment")
 
@@ -25,7 +25,7 @@ class DrawAlignmentTest(tiny_run.TestCase):
 
   def test_clips_are_those_of_the_records_with_their_truth(self):
     encoder = Encoder.of_model(tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4)
-    clips = draw_alignment.clips(encoder, self.data_dir, "test", 3)
+    clips = alignment_examples.clips(encoder, self.data_dir, "test", 3)
     self.assertEqual(len(clips), 3)
     clip = clips[1]
     self.assertEqual(clip.frame.shape, (64, 128, 3))
@@ -37,7 +37,7 @@ class DrawAlignmentTest(tiny_run.TestCase):
     rows = ((0.5 - clip.objects_rad[:3, 1] / np.pi) * 60).astype(int)
     columns = ((0.5 - clip.objects_rad[:3, 0] / (2 * np.pi)) * 120).astype(int) % 120
     self.assertGreater(clip.energy[rows, columns].mean(), clip.energy.mean())
-    self.assertEqual(len(draw_alignment.clips(encoder, self.data_dir, "test", 100)), 8)
+    self.assertEqual(len(alignment_examples.clips(encoder, self.data_dir, "test", 100)), 8)
 
   def test_draws_a_run(self):
     settings = [line for line in tiny_run.GIN.strip().splitlines() if not line.startswith("AVID")]

@@ -10,8 +10,8 @@ import numpy as np
 from avssl_tf import types
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
+from avssl_tf.report import generation_examples
 from tests import command, tiny_alignment, tiny_generator, tiny_run
-from tools import draw_generation
 
 _run = functools.partial(command.run_tool, "draw_generation")
 _CLIP = ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=32, audio_sec=0.5, panorama=True)
@@ -28,7 +28,8 @@ class DrawGenerationTest(tiny_run.TestCase):
   def test_clips_with_both_fields_and_the_truth(self):
     # Left and right are exchanged.
     generator = Generator(_CLIP, 8000, lambda batch: batch[types.AUDIO] * [1.0, -1.0, 1.0, 1.0])
-    clips = draw_generation.clips(generator, self.data_dir, "test", 3, 2)
+    examples = generation_examples.fields(generator, self.data_dir, "test", 3)
+    clips = [generation_examples.moments(example, 2) for example in examples]
     self.assertEqual(len(clips), 3)
     clip = clips[0]
     self.assertEqual(clip.frames.shape, (2, 32, 64, 3))

@@ -1,0 +1,56 @@
+"""Makes a page of a run, or one that compares several.
+
+  python -m avssl_tf.report runs/avid
+  python -m avssl_tf.report runs/avid runs/avid_cma
+
+Of one run: report.html in its folder, which training writes as well. Of several: a comparison, and
+the report of each that has none. The pages need no other file and no network.
+"""
+
+import os
+import sys
+
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+from absl import app, flags
+
+from avssl_tf.report import run_report
+from avssl_tf.training import run_folder, terminal
+
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "Page of the comparison of several runs; default: comparison.html beside them."
+)
+
+
+def main(argv: list[str]) -> None:
+  """Writes the pages and says where they are."""
+  model_dirs = argv[1:]
+  if not model_dirs:
+    raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
+  terminal.quiet_libraries()
+  try:
+    _write(model_dirs)
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="report")
+  except KeyboardInterrupt:
+    sys.exit("\nStopped.")
+
+
+def _write(model_dirs: list[str]) -> None:
+  if len(model_dirs) == 1:
+    if _OUTPUT.value:
+      raise app.UsageError("--output names the comparison of several runs; there is one.")
+    print(f"Report: {run_report.write(model_dirs[0], progress=True)}")
+    return
+  path = _OUTPUT.value or run_report.default_comparison(model_dirs)
+  for model_dir in model_dirs:
+    if not os.path.exists(os.path.join(model_dir, run_folder.REPORT)):
+      print(f"Report: {run_report.write(model_dir, progress=True)}")
+  run_report.compare(model_dirs, path)
+  print(f"Comparison: {path}")
+
+
+if __name__ == "__main__":
+  app.run(main)

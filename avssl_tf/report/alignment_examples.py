@@ -1,0 +1,54 @@
+"""360° clips with what a network takes for pairs of views and sounds."""
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data import pipeline
+from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.report.alignment_picture import AlignedClip
+from avssl_tf.spatial import ambisonics
+
+_ENERGY_HEIGHT = 60
+
+
+def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[AlignedClip]:
+  """The first clips of a split as they are drawn.
+
+  Args:
+    encoder: a network of 360° clips.
+    data_dir: folder of 360° records.
+    split: split, or slice of one.
+    count: number of clips; all, where there are fewer.
+  """
+  dataset = pipeline.evaluation_dataset(data_dir, split, encoder.clip, 1)
+  reader = RecordReader(data_dir, split)
+  found = []
+  for number, batch in enumerate(dataset.take(count)):
+    stored = reader.read(tf.constant(number, tf.int64))
+    middle = len(stored.frames) // 2
+    features = {
+      types.VIDEO: encoder.embed_video(batch[types.VIDEO][0])["features"][tf.newaxis],
+      types.AUDIO: encoder.embed_audio(batch[types.AUDIO][0])["features"][tf.newaxis],
+    }
+    outputs = encoder.translate(features)
+    predicted, targets = (outputs[kind][types.AUDIO][0] for kind in ("prediction", "target"))
+    truth = stored.truth
+    known = truth is not None and len(truth.azimuth_rad) > middle
+    places = [truth.azimuth_rad[middle], truth.elevation_rad[middle]] if known else None
+    energy = ambisonics.energy_map(stored.waveform, _ENERGY_HEIGHT, 2 * _ENERGY_HEIGHT)
+    found.append(
+      AlignedClip(
+        title=batch[types.KEY].numpy()[0].decode("utf-8", "replace"),
+        frame=tf.io.decode_jpeg(stored.frames[middle], channels=3).numpy(),
+        energy=energy.numpy(),
+        views=batch[types.VIDEO][0, :, encoder.clip.num_frames // 2].numpy(),
+        direction_rad=batch[types.DIRECTION][0].numpy(),
+        field_of_view_rad=batch[types.FIELD_OF_VIEW][0].numpy(),
+        similarity=tf.matmul(predicted, targets, transpose_b=True).numpy(),
+        objects_rad=np.stack(places, axis=-1) if known else None,
+        is_sounding=truth.is_sounding.numpy() if known else None,
+      )
+    )
+  return found

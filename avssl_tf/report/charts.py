@@ -1,0 +1,96 @@
+"""Charts of a report, by plotly: numbers under the pointer, parts to zoom into."""
+
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+import numpy as np
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+_HEIGHT = 320
+_LAYOUT = {
+  "template": "plotly_white",
+  "height": _HEIGHT,
+  "margin": {"l": 55, "r": 15, "t": 40, "b": 45},
+  "font": {"size": 12},
+  "legend": {"orientation": "h", "y": -0.25},
+}
+
+
+def curves(title: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Markup:
+  """Lines over the steps of a run.
+
+  Args:
+    title: above the chart.
+    lines: steps and values by name.
+  """
+  figure = go.Figure()
+  for name, (steps, values) in lines.items():
+    mode = "lines" if len(steps) > 12 else "lines+markers"
+    figure.add_scatter(x=list(steps), y=list(values), name=name, mode=mode)
+  figure.update_layout(title=title, xaxis_title="step", hovermode="x unified", **_LAYOUT)
+  return _html(figure)
+
+
+def histogram(
+  title: str, values: Mapping[str, np.ndarray], axis: str, num_bins: int = 50
+) -> Markup:
+  """How often values occur, those of several groups over each other.
+
+  Args:
+    title: above the chart.
+    values: float `[n]`, by the name of the group.
+    axis: what the values are.
+    num_bins: over the range of all values.
+  """
+  everything = np.concatenate(list(values.values()))
+  edges = np.histogram_bin_edges(everything, num_bins)
+  middles = ((edges[:-1] + edges[1:]) / 2).round(4)
+  figure = go.Figure()
+  for name, group in values.items():
+    counts = np.histogram(group, edges)[0]
+    figure.add_bar(x=middles.tolist(), y=counts.tolist(), name=name, opacity=0.65)
+  figure.update_layout(
+    title=title, xaxis_title=axis, yaxis_title="videos", barmode="overlay", bargap=0, **_LAYOUT
+  )
+  return _html(figure)
+
+
+def points(
+  title: str,
+  places: np.ndarray,
+  groups: Sequence[str],
+  texts: Sequence[str],
+  symbols: Optional[Sequence[str]] = None,
+) -> Markup:
+  """Points in a plane, coloured by group, with a text under the pointer.
+
+  Args:
+    title: above the chart.
+    places: float `[n, 2]`.
+    groups: group of each point.
+    texts: of each point.
+    symbols: shape of each point, as plotly names it; None: circles.
+  """
+  groups, symbols = np.array(groups), np.array(symbols or ["circle"] * len(texts))
+  figure = go.Figure()
+  for group in sorted(set(groups.tolist())):
+    which = np.flatnonzero(groups == group)
+    figure.add_scatter(
+      x=places[which, 0].round(3).tolist(),
+      y=places[which, 1].round(3).tolist(),
+      text=[texts[i] for i in which],
+      name=group,
+      mode="markers",
+      marker={"symbol": symbols[which].tolist(), "size": 7, "opacity": 0.75},
+      hovertemplate="%{text}",
+    )
+  figure.update_layout(title=title, **{**_LAYOUT, "height": 620})
+  figure.update_xaxes(visible=False)
+  figure.update_yaxes(visible=False, scaleanchor="x")
+  return _html(figure)
+
+
+def _html(figure: go.Figure) -> Markup:
+  config = {"displaylogo": False, "responsive": True}
+  return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config))

@@ -1,0 +1,98 @@
+"""Clips of records as a page shows them: small moving pictures, and a few seconds of sound."""
+
+import dataclasses
+from typing import Optional
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+
+from avssl_tf.data.checks import Record
+from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.report import inline_media
+from avssl_tf.spectrograms import Spectrogram
+
+_MAX_SEC = 3.0  # of a clip, from its middle
+_MAX_FRAME_RATE_HZ = 10.0
+_HEIGHT = 96  # of pictures, in pixels
+_SPECTROGRAM_SIZE = (148, 96)
+_RANGE_DB = 70.0  # shown below the loudest point of a clip
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipMedia:
+  """What there is to see and hear of a clip.
+
+  Attributes:
+    key: id of the example.
+    labels: names of its classes.
+    animation: data URI of its frames; None where it has no picture.
+    spectrogram: data URI of a picture of its sound; None where it has none.
+    sound: data URI of its sound; of a sound field, of W; None where it has none.
+  """
+
+  key: str
+  labels: list[str]
+  animation: Optional[str]
+  spectrogram: Optional[str]
+  sound: Optional[str]
+
+
+def load(reader: RecordReader, number: int) -> ClipMedia:
+  """Reads a clip.
+
+  Args:
+    reader: of the split.
+    number: of the clip within the split.
+  """
+  record = Record.parse(reader.serialized(number).numpy(), reader.info.modalities)
+  waveform = _middle(record)
+  rate_hz = int(record.sample_rate_hz)
+  return ClipMedia(
+    key=record.example_id,
+    labels=record.labels,
+    animation=_animation(record) if record.frames else None,
+    spectrogram=None if waveform is None else _spectrogram(waveform, rate_hz),
+    sound=None if waveform is None else inline_media.sound(waveform, rate_hz),
+  )
+
+
+def _animation(record: Record) -> str:
+  rate_hz = min(record.frame_rate_hz, _MAX_FRAME_RATE_HZ)
+  count = max(1, round(min(_MAX_SEC, len(record.frames) / record.frame_rate_hz) * rate_hz))
+  first = (len(record.frames) - (count - 1) * record.frame_rate_hz / rate_hz - 1) / 2
+  positions = first + np.arange(count) * record.frame_rate_hz / rate_hz
+  positions = np.clip(positions.round().astype(int), 0, len(record.frames) - 1)
+  return inline_media.animation(np.stack([_frame(record.frames[p]) for p in positions]), rate_hz)
+
+
+def _frame(encoded: bytes) -> np.ndarray:
+  pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+  pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+  width = max(1, round(pixels.shape[1] * _HEIGHT / pixels.shape[0]))
+  shrinks = pixels.shape[0] > _HEIGHT
+  return cv2.resize(pixels, (width, _HEIGHT), interpolation=cv2.INTER_AREA if shrinks else
+                    cv2.INTER_LINEAR)
+
+
+def _middle(record: Record) -> Optional[np.ndarray]:
+  """Up to `_MAX_SEC` from the middle of the sound, in mono: `[samples]`."""
+  if record.waveform is None:
+    return None
+  count = min(len(record.waveform), int(_MAX_SEC * record.sample_rate_hz))
+  start = (len(record.waveform) - count) // 2
+  window = record.waveform[start : start + count]
+  # Four channels are a sound field, whose first is what an omnidirectional microphone hears.
+  return window[:, 0] if window.shape[1] == 4 else window.mean(axis=1)
+
+
+def _spectrogram(waveform: np.ndarray, rate_hz: int) -> str:
+  fft_length = int(2 ** np.ceil(np.log2(0.04 * rate_hz)))
+  hop_length = max(1, rate_hz // 100)
+  if len(waveform) < fft_length:
+    waveform = np.pad(waveform, (0, fft_length - len(waveform)))
+  spectrogram = Spectrogram("log_mel", rate_hz, fft_length, hop_length, 64)
+  levels = spectrogram(waveform[np.newaxis, :, np.newaxis])[0, :, :, 0].numpy().T[::-1]
+  shades = np.clip((levels - levels.max()) / _RANGE_DB + 1.0, 0.0, 1.0)
+  pixels = (colormaps["magma"](shades)[..., :3] * 255).astype(np.uint8)
+  return inline_media.picture(cv2.resize(pixels, _SPECTROGRAM_SIZE, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,107 @@
+"""Clips with the sound field that a network generates of W, beside the true one."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data import pipeline
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.evaluation import generator as generator_lib
+from avssl_tf.evaluation import sound_field_metrics
+from avssl_tf.evaluation.generator import Generator
+from avssl_tf.report.generation_picture import GeneratedClip
+from avssl_tf.spatial import ambisonics, directions
+
+_ENERGY_HEIGHT = 45
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldExample:
+  """A clip with its two fields.
+
+  Attributes:
+    key: id of the example.
+    frames: uint8 `[T, H, 2 H, 3]`, equirectangular.
+    frame_rate_hz: of the frames.
+    target: float32 `[samples, 4]`, the true field (ACN, SN3D).
+    field: likewise, what the network generated.
+    sample_rate_hz: of both.
+    tracks: float32 `[steps, sources, 3]`, where sources are; 0 where there is none.
+    error_db: of the field, against the energy of the target, W left out.
+  """
+
+  key: str
+  frames: np.ndarray
+  frame_rate_hz: float
+  target: np.ndarray
+  field: np.ndarray
+  sample_rate_hz: int
+  tracks: np.ndarray
+  error_db: float
+
+
+def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[FieldExample]:
+  """The first clips of a split.
+
+  Args:
+    generator: the network.
+    data_dir: folder of 360° records.
+    split: split, or slice of one.
+    count: number of clips; all, where there are fewer.
+  """
+  generator_lib.check_records(DatasetInfo.load(data_dir), data_dir)
+  clip = dataclasses.replace(generator.clip, sample_rate_hz=generator.sample_rate_hz)
+  found = []
+  for batch in pipeline.evaluation_dataset(data_dir, split, clip, 1).take(count):
+    target, field = batch[types.AUDIO][0].numpy(), generator.generate(batch)[0].numpy()
+    found.append(
+      FieldExample(
+        key=batch[types.KEY].numpy()[0].decode("utf-8", "replace"),
+        frames=batch[types.VIDEO][0].numpy(),
+        frame_rate_hz=clip.frame_rate_hz,
+        target=target,
+        field=field,
+        sample_rate_hz=generator.sample_rate_hz,
+        tracks=batch[types.SOURCES][0].numpy(),
+        error_db=sound_field_metrics.relative_error_db(
+          target[:, 1:], field[:, 1:], generator.sample_rate_hz
+        ),
+      )
+    )
+  return found
+
+
+def moments(example: FieldExample, count: int) -> GeneratedClip:
+  """An example as it is drawn.
+
+  Args:
+    example: the clip.
+    count: moments of it, evenly spaced; at most as many as it has frames.
+  """
+  num_frames = len(example.frames)
+  chosen = np.linspace(0, num_frames - 1, min(count, num_frames)).round().astype(int)
+  return GeneratedClip(
+    title=f"{example.key}, error {example.error_db:.1f} dB",
+    frames=example.frames[chosen],
+    true_energy=_energies(example.target, num_frames)[chosen],
+    generated_energy=_energies(example.field, num_frames)[chosen],
+    sources_rad=_sources(example.tracks, num_frames, chosen),
+  )
+
+
+def _energies(field: np.ndarray, num_frames: int) -> np.ndarray:
+  """Energy from each direction in the part of the time that each frame stands for."""
+  parts = field[: len(field) // num_frames * num_frames].reshape(num_frames, -1, 4)
+  maps = ambisonics.energy_map(tf.constant(parts), _ENERGY_HEIGHT, 2 * _ENERGY_HEIGHT)
+  return maps.numpy() ** 2
+
+
+def _sources(tracks: np.ndarray, num_frames: int, chosen: np.ndarray):
+  """Azimuth and elevation of the sources at some frames; None where there are none."""
+  known = tracks.any(axis=(0, 2))
+  if not known.any():
+    return None
+  steps = ((chosen + 0.5) / num_frames * len(tracks)).astype(int)
+  return np.stack(directions.angles(tf.constant(tracks[steps][:, known])), axis=-1)

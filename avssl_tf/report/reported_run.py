@@ -1,0 +1,190 @@
+"""A run as a report sees it: what its folder tells, its records and its network."""
+
+import functools
+import glob
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.data import pipeline
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.evaluation import features as features_lib
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.features import Features
+from avssl_tf.evaluation.generator import Generator
+from avssl_tf.training import (
+  checkpoints,
+  configuration,
+  encoders,
+  generators,
+  initialization,
+  metrics,
+  run_folder,
+)
+from avssl_tf.training.settings import Reference, Settings
+
+# Clips of the test split that are searched and drawn.
+_MAX_CLIPS = 1000
+_BATCH_SIZE = 64
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
+_OBJECTIVE = "task/objective/"
+
+
+class ReportedRun:
+  """A run in its folder; what takes time is read when it is asked for, once.
+
+  Attributes:
+    model_dir: the folder.
+    name: its last part.
+    configuration: text of the operative configuration.
+    settings: values by the name of the setting, such as `"train.batch_size"`.
+    metrics: lines of the log, each with `"step"`.
+    probes: results of the probe by step, in order.
+  """
+
+  def __init__(self, model_dir: str):
+    """Reads the configuration and the log.
+
+    Raises:
+      configuration.ConfigurationError: `model_dir` holds no run that this version understands.
+    """
+    self.model_dir = os.path.normpath(model_dir)
+    self.name = os.path.basename(os.path.abspath(model_dir))
+    with encoders.present_configuration_kept():
+      configuration.parse_operative(model_dir)
+      bound = gin.get_bindings("train")
+    with open(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG), encoding="utf-8") as f:
+      self.configuration = f.read()
+    self.settings: Mapping[str, Any] = Settings.parse(self.configuration).resolved()
+    path = os.path.join(model_dir, run_folder.METRICS)
+    self.metrics = metrics.read(path)
+    self.probes = metrics.probes(self.metrics)
+    self._split = bound.get("split", "train")
+    self._test_split = getattr(bound.get("probe"), "test_split", "test")
+    self._data_dir = os.fspath(bound["data_dir"]) if "data_dir" in bound else None
+
+  @property
+  def task(self) -> str:
+    """Name of the class of what was trained, such as `"InstanceDiscrimination"`."""
+    return self._reference("train.task")
+
+  @property
+  def method(self) -> str:
+    """Name of the objective, or of the task where it has none, such as `"CMA"`."""
+    return self._reference(f"{self.task}.objective") or self.task
+
+  @property
+  def generates(self) -> bool:
+    """Whether the network makes sound fields; else it embeds pictures and sound."""
+    return self.task == "SpatialAudio"
+
+  @property
+  def is_spherical(self) -> bool:
+    """Whether the network learnt from 360° clips."""
+    return self.generates or self.task == "SpatialAlignment"
+
+  @property
+  def step(self) -> Optional[int]:
+    """Steps after which the last checkpoint was written; None where there is none."""
+    path = checkpoints.latest(self.model_dir)
+    return None if path is None else int(path.rpartition("-")[2])
+
+  @functools.cached_property
+  def results(self) -> dict[str, dict[str, dict[str, float]]]:
+    """What `avssl_tf.evaluate` has measured: by task and part, metrics by name."""
+    found = {}
+    for path in sorted(glob.glob(os.path.join(self.model_dir, "evaluation", "*", "results.json"))):
+      with open(path, encoding="utf-8") as f:
+        found[os.path.basename(os.path.dirname(path))] = json.load(f)["parts"]
+    return found
+
+  @functools.cached_property
+  def info(self) -> Optional[DatasetInfo]:
+    """Description of the records that the run was trained on; None where they are gone."""
+    try:
+      return DatasetInfo.load(self.data_dir) if self.data_dir else None
+    except FileNotFoundError:
+      return None
+
+  @property
+  def data_dir(self) -> Optional[str]:
+    """Folder of the records, as named in the run."""
+    return self._data_dir
+
+  @property
+  def train_split(self) -> str:
+    """The split, or slice of one, that the run learnt from."""
+    return self._split
+
+  @property
+  def shown_split(self) -> str:
+    """What the examples are taken from: the split that the probe measures, or else the first."""
+    name = self._test_split.partition("[")[0]
+    known = {*self.info.splits, *self.info.subsets}
+    return self._test_split if name in known else sorted(self.info.splits)[0]
+
+  @property
+  def shown_name(self) -> str:
+    """What the probe measures, in words."""
+    return f"{self._test_split!r} of {self.data_dir}"
+
+  @functools.cached_property
+  def encoder(self) -> Encoder:
+    """The network of a run that embeds pictures and sound."""
+    return encoders.load(self.model_dir).encoder
+
+  @functools.cached_property
+  def generator(self) -> Generator:
+    """The network of a run that makes sound fields."""
+    return generators.load(self.model_dir).generator
+
+  @functools.cached_property
+  def features(self) -> Features:
+    """Of the first clips of `shown_split`; of 360° clips, a row a view."""
+    count = min(self.info.num_clips(self.shown_split), _MAX_CLIPS)
+    split = self.shown_split
+    if not split.endswith("]"):
+      split = f"{split}[:{count}]"
+    dataset = pipeline.evaluation_dataset(
+      self.data_dir, split, self.encoder.clip_of(self.info), _BATCH_SIZE
+    )
+    return features_lib.extract(self.encoder, dataset)
+
+  @functools.cache  # noqa: B019 - A run lives as long as the making of its report.
+  def reader(self, split: str) -> RecordReader:
+    """Reads the clips of a split."""
+    return RecordReader(self.data_dir, split)
+
+  def state(self, name: str) -> Optional[np.ndarray]:
+    """A variable of the objective, such as `"video_bank/rows"`; None where it has none."""
+    reader = tf.train.load_checkpoint(checkpoints.latest_of(self.model_dir))
+    key = f"{_OBJECTIVE}{name}/{_VALUE}"
+    return reader.get_tensor(key) if reader.has_tensor(key) else None
+
+  def label_name(self, label: int) -> str:
+    """Name of a class; "" where it is not known."""
+    names = self.info.label_names
+    return names[label] if 0 <= label < len(names) else ""
+
+  def row_clips(self) -> Optional[list[int]]:
+    """For each row of the memory banks, the number of its clip in `train_split`, -1: not there.
+
+    None where it is not known which video a row stands for.
+    """
+    ids = initialization.read_video_ids(self.model_dir)
+    if ids is None:
+      return None
+    number_of = {key: i for i, key in enumerate(self.info.records(self.train_split).ids)}
+    return [number_of.get(key, -1) for key in ids]
+
+  def _reference(self, setting: str) -> str:
+    value = self.settings.get(setting)
+    if not isinstance(value, Reference):
+      return ""
+    return repr(value).removeprefix("@").removesuffix("()").rpartition(".")[2].rpartition("/")[2]

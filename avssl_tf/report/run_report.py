@@ -1,0 +1,160 @@
+"""The report of a run, and the comparison of several: one HTML file each."""
+
+import datetime
+import os
+import sys
+from collections.abc import Sequence
+
+import tqdm
+from markupsafe import Markup
+
+from avssl_tf.report import page
+from avssl_tf.report.reported_run import ReportedRun
+from avssl_tf.report.sections import (
+  alignment,
+  curves,
+  embedding_map,
+  generation,
+  overview,
+  positive_sets,
+  retrieval,
+  scores,
+  weights,
+)
+from avssl_tf.training import checkpoints, run_folder
+
+# In the order of the page.
+_SECTIONS = (
+  overview,
+  scores,
+  curves,
+  retrieval,
+  positive_sets,
+  weights,
+  alignment,
+  generation,
+  embedding_map,
+)
+
+
+def write(model_dir: str, progress: bool = False) -> str:
+  """Writes the report of a run into its folder.
+
+  Args:
+    model_dir: the folder.
+    progress: whether to show a progress bar.
+
+  Returns:
+    Path of the page.
+
+  Raises:
+    configuration.ConfigurationError: `model_dir` holds no run that this version understands.
+    FileNotFoundError: the run has no checkpoint yet.
+  """
+  run = ReportedRun(model_dir)
+  checkpoints.latest_of(model_dir)
+  shown = progress and sys.stderr.isatty()
+  bar = tqdm.tqdm(_SECTIONS, desc="Report", unit="part", leave=False, disable=not shown)
+  sections = [module.section(run) for module in bar]
+  path = os.path.join(model_dir, run_folder.REPORT)
+  page.save(
+    path, run.name, _subtitle(run), [part for part in sections if part is not None], _facts()
+  )
+  return path
+
+
+def compare(model_dirs: Sequence[str], path: str) -> None:
+  """Writes a page that shows several runs side by side.
+
+  Args:
+    model_dirs: folders of the runs, two or more.
+    path: the page.
+
+  Raises:
+    configuration.ConfigurationError: one of them holds no run that this version understands.
+    ValueError: two of them are the same.
+  """
+  runs = [ReportedRun(model_dir) for model_dir in model_dirs]
+  names = [run.name for run in runs]
+  if len(set(names)) < len(names):  # Runs of several experiments may have the same name.
+    for run in runs:
+      run.name = run.model_dir
+  if len({os.path.abspath(run.model_dir) for run in runs}) < len(runs):
+    raise ValueError(f"The same run is named twice: {', '.join(model_dirs)}.")
+  sections = [_runs(runs, path), _probes(runs), *_results(runs), _curves(runs), _differences(runs)]
+  page.save(path, "Comparison", ", ".join(run.name for run in runs), sections, _facts())
+
+
+def _subtitle(run: ReportedRun) -> str:
+  data = run.info.name if run.info is not None else run.data_dir
+  return f"{run.method} on {data}, {run.step} steps"
+
+
+def _facts() -> dict[str, str]:
+  return {"Written": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"), "by": "avssl_tf"}
+
+
+def _runs(runs: Sequence[ReportedRun], path: str) -> page.Section:
+  rows = []
+  for run in runs:
+    report = os.path.join(run.model_dir, run_folder.REPORT)
+    link = os.path.relpath(report, os.path.dirname(os.path.abspath(path)))
+    name = Markup('<a href="{}">{}</a>').format(link, run.name)
+    rows.append(
+      [
+        name if os.path.exists(report) else run.name,
+        run.method,
+        run.data_dir or "",
+        str(run.settings.get("train.seed", "")),
+        str(run.settings.get("train.num_epochs", "")),
+        str(run.step if run.step is not None else ""),
+      ]
+    )
+  columns = ["run", "method", "records", "seed", "epochs", "steps done"]
+  return page.Section("Runs", page.Table(columns, rows).html)
+
+
+def _probes(runs: Sequence[ReportedRun]) -> page.Section:
+  columns = {run.name: run.probes[max(run.probes)] for run in runs if run.probes}
+  if not columns:
+    return page.Section("Probes", left_out="none of the runs has one.")
+  return page.Section("Probes", scores.table(columns, "The last probe of each run").html)
+
+
+def _results(runs: Sequence[ReportedRun]) -> list[page.Section]:
+  """A table for each protocol that more than one run was measured by."""
+  sections = []
+  for task in sorted({task for run in runs for task in run.results}):
+    columns = {
+      f"{run.name}, {part}": measured
+      for run in runs
+      for part, measured in run.results.get(task, {}).items()
+    }
+    sections.append(page.Section(task, scores.table(columns, f"evaluate --task={task}").html))
+  return sections
+
+
+def _curves(runs: Sequence[ReportedRun]) -> page.Section:
+  logged = [run for run in runs if run.metrics]
+  if not logged:
+    return page.Section("Curves", left_out="none of the runs has logged anything.")
+  return page.Section("Curves", curves.html(logged))
+
+
+def _differences(runs: Sequence[ReportedRun]) -> page.Section:
+  names = sorted({name for run in runs for name in run.settings})
+  rows = []
+  for name in names:
+    values = [repr(run.settings[name]) if name in run.settings else "–" for run in runs]
+    if len(set(values)) > 1:
+      rows.append([name, *values])
+  if not rows:
+    return page.Section("Settings", left_out="all runs have the same.")
+  table = page.Table(["", *(run.name for run in runs)], rows, "Settings that are not the same")
+  return page.Section("Settings", table.html)
+
+
+def default_comparison(model_dirs: Sequence[str]) -> str:
+  """Where the comparison of runs goes: beside them, in the folder that they share."""
+  shared = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in model_dirs])
+  return os.path.join(os.path.relpath(shared), "comparison.html")

@@ -1,0 +1,1 @@
+"""Parts of a run's report, a module each: `section(run)`, None where it is not relevant."""

@@ -1,0 +1,32 @@
+"""Viewpoints of 360° clips, and which sound the network gives to each."""
+
+from typing import Optional
+
+import numpy as np
+from markupsafe import Markup
+
+from avssl_tf.report import alignment_examples, alignment_picture, inline_media, page
+from avssl_tf.report.reported_run import ReportedRun
+
+_TITLE = "Viewpoints and matches"
+_CLIPS = 4
+
+
+def section(run: ReportedRun) -> Optional[page.Section]:
+  """The picture of `tools/draw_alignment.py`."""
+  if run.task != "SpatialAlignment":
+    return None
+  if run.info is None:
+    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+  clips = alignment_examples.clips(run.encoder, run.data_dir, run.shown_split, _CLIPS)
+  right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in clips)
+  total = sum(len(clip.matches) for clip in clips)
+  explanation = (
+    f"{len(clips)} clips of {run.shown_split}: the frame, brighter where sound comes from, with "
+    "the outlines of views (circles are objects that sound, crosses silent ones); the views, and "
+    "which sound the network gives to each; how similar it takes views and sounds for. "
+    f"{right} of {total} views get their own sound."
+  )
+  picture = inline_media.drawing(alignment_picture.draw(clips))
+  html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')
+  return page.Section(_TITLE, html.format(explanation, picture, _TITLE))

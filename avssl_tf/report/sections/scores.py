@@ -1,0 +1,79 @@
+"""What the network is worth: the probe beside the untrained network, and longer protocols."""
+
+import os
+from collections.abc import Mapping
+from typing import Optional
+
+from markupsafe import Markup
+
+from avssl_tf.evaluation import units
+from avssl_tf.report import page
+from avssl_tf.report.reported_run import ReportedRun
+from avssl_tf.training import run_folder
+from avssl_tf.training.metrics import PROBE
+
+_SUPERVISED = "Classification"
+
+
+def section(run: ReportedRun) -> page.Section:
+  """The tables."""
+  columns: dict[str, Mapping[str, float]] = {}
+  if run.probes:
+    first, last = min(run.probes), max(run.probes)
+    if first == 0:
+      columns["untrained"] = run.probes[first]
+    if last:
+      columns[f"after {last} steps"] = run.probes[last]
+    supervised = _supervised(run)
+    if supervised is not None:
+      columns[f"supervised ({supervised.name})"] = supervised.probes[max(supervised.probes)]
+  parts = []
+  if columns:
+    parts.append(table(columns, f"The probe, of frozen weights, on {run.shown_name}").html)
+  for task, measured in run.results.items():
+    parts.append(table(measured, f"evaluate --task={task}").html)
+  if not parts:
+    return page.Section("Scores", left_out="nothing was measured: the run had no probe.")
+  return page.Section("Scores", Markup("").join(parts))
+
+
+def table(columns: Mapping[str, Mapping[str, float]], caption: str) -> page.Table:
+  """Metrics by row, what was measured by column; shares in percent.
+
+  Args:
+    columns: by the name of a column, metrics by name.
+    caption: what the table shows.
+  """
+  metrics = list(dict.fromkeys(name for column in columns.values() for name in column))
+  rows = []
+  for metric in metrics:
+    unit, short = units.unit_of(metric), metric.removeprefix(PROBE).replace("_", " ")
+    symbol = f" ({unit.symbol})" if unit.symbol else ""
+    cells = [unit.text(c[metric]) if metric in c else "–" for c in columns.values()]
+    rows.append([f"{short}{symbol}", *cells])
+  return page.Table(["", *columns], rows, caption)
+
+
+def _supervised(run: ReportedRun) -> Optional[ReportedRun]:
+  """A run beside this one of the same networks on the same records, told the classes."""
+  if run.task == _SUPERVISED:
+    return None
+  parent = os.path.dirname(os.path.abspath(run.model_dir))
+  for name in sorted(os.listdir(parent)):
+    folder = os.path.join(parent, name)
+    path = os.path.join(folder, run_folder.OPERATIVE_CONFIG)
+    # Looked for in the text first: most runs are of other methods, or of other versions.
+    if not os.path.exists(path) or f"@{_SUPERVISED}" not in _text(path):
+      continue
+    other = ReportedRun(folder)
+    same = all(
+      other.settings.get(name) == run.settings.get(name) for name in ("R2Plus1D.depth",)
+    )
+    if same and other.data_dir == run.data_dir and other.probes:
+      return other
+  return None
+
+
+def _text(path: str) -> str:
+  with open(path, encoding="utf-8") as f:
+    return f.read()

@@ -1,0 +1,76 @@
+"""Which pairs Robust xID distrusts."""
+
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+from markupsafe import Markup
+
+from avssl_tf.losses import robust_xid
+from avssl_tf.report import charts, clip_media, gallery, page
+from avssl_tf.report.reported_run import ReportedRun
+
+_TITLE = "Weights"
+_PAIRS = 12
+
+
+def section(run: ReportedRun) -> Optional[page.Section]:
+  """The weights of all training videos, and the pairs that weigh least."""
+  if run.method != "RobustXID":
+    return None
+  if run.settings.get("RobustXID.min_weight") == 1.0:
+    return page.Section(_TITLE, left_out="RobustXID.min_weight is 1: there are none.")
+  cosines = np.einsum("nd,nd->n", run.state("video_bank/rows"), run.state("audio_bank/rows"))
+  weights = robust_xid.sample_weights(
+    tf.constant(cosines, tf.float32),
+    float(np.mean(cosines)),
+    float(np.std(cosines)),
+    *(run.settings[f"RobustXID.{name}"] for name in ("min_weight", "delta", "kappa")),
+  ).numpy()
+  clips = run.row_clips() if run.info is not None else None
+  groups = {"videos": weights}
+  if clips is not None:
+    groups = _groups(run, weights, np.array(clips))
+  chart = charts.histogram("Weights of the training videos", groups, "weight")
+  parts = [Markup('<div class="charts">{}</div>').format(chart)]
+  if clips is not None:
+    parts.append(_gallery(run, weights, cosines, clips))
+  return page.Section(_TITLE, Markup("").join(parts))
+
+
+def _groups(run: ReportedRun, weights: np.ndarray, clips: np.ndarray) -> dict[str, np.ndarray]:
+  """Weights of true and of faulty pairs, where it is known which are."""
+  replaced = run.info.records(run.train_split).sound_replaced
+  if replaced is None or not replaced.any():
+    return {"videos": weights}
+  weights, clips = weights[clips >= 0], clips[clips >= 0]
+  return {
+    "their own sound": weights[~replaced[clips]],
+    "the sound of another": weights[replaced[clips]],
+  }
+
+
+def _gallery(run: ReportedRun, weights: np.ndarray, cosines: np.ndarray, clips: list[int]) -> str:
+  reader = run.reader(run.train_split)
+  replaced = run.info.records(run.train_split).sound_replaced
+  known = replaced is not None and replaced.any()
+  cards = []
+  for row in np.argsort(weights, kind="stable").tolist():
+    if len(cards) == _PAIRS:
+      break
+    if clips[row] < 0:
+      continue
+    lines = [f"weight {weights[row]:.2f}, cosine {cosines[row]:.2f}"]
+    mark = ""
+    if known:
+      faulty = bool(replaced[clips[row]])
+      lines.append("the sound of another" if faulty else "its own sound")
+      mark = gallery.RIGHT if faulty else gallery.WRONG
+    cards.append(gallery.card(clip_media.load(reader, clips[row]), lines, mark))
+  explanation = (
+    f"The {_PAIRS} pairs of picture and sound that weigh least, by the memory banks as they are "
+    "now."
+  )
+  if known:
+    explanation += " A green line is a pair that is faulty indeed, a red one a pair that is not."
+  return gallery.html([gallery.Row(cards)], explanation)
