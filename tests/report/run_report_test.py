@@ -135,6 +135,9 @@ class RunReportTest(tiny_run.TestCase):
     with browser.opened(run_report.write(model_dir)) as (page, problems):
       self.assertIn("Generated sound fields", page.locator("h2").all_inner_texts())
       self.assertIn("no probe", page.locator("#left-out").inner_text())
+      viewer = page.locator("panorama-viewer")
+      viewer.locator("button[name=play]").click()
+      page.wait_for_selector("panorama-viewer[data-state=playing]")
       self.assertEqual(problems, [])
 
   def test_without_its_records_a_run_still_has_a_page(self):

@@ -2,9 +2,17 @@
 
 from typing import Optional
 
+import numpy as np
 from markupsafe import Markup
 
-from avssl_tf.report import generation_examples, generation_picture, inline_media, page
+from avssl_tf.report import (
+  generation_examples,
+  generation_picture,
+  inline_media,
+  page,
+  panorama_viewer,
+)
+from avssl_tf.report.generation_examples import FieldExample
 from avssl_tf.report.reported_run import ReportedRun
 
 _TITLE = "Generated sound fields"
@@ -27,4 +35,19 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   )
   picture = inline_media.drawing(generation_picture.draw(clips))
   html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')
-  return page.Section(_TITLE, html.format(explanation, picture, _TITLE))
+  viewer = panorama_viewer.html([_viewed(example) for example in examples])
+  parts = [Markup(panorama_viewer.assets()), viewer, html.format(explanation, picture, _TITLE)]
+  return page.Section(_TITLE, Markup("").join(parts))
+
+
+def _viewed(example: FieldExample) -> panorama_viewer.ViewerClip:
+  """An example for the viewer, with what there was before the network."""
+  mono = np.zeros_like(example.target)
+  mono[:, 0] = example.target[:, 0]
+  return panorama_viewer.ViewerClip(
+    title=f"{example.key}, error {example.error_db:.1f} dB",
+    frames=example.frames,
+    frame_rate_hz=example.frame_rate_hz,
+    fields={"generated": example.field, "true": example.target, "mono": mono},
+    sample_rate_hz=example.sample_rate_hz,
+  )
