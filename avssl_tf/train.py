@@ -17,7 +17,11 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import serving
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.evaluation import probe
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.report import clip_embeddings, projector
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
@@ -28,6 +32,15 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Start anew: deletes the run 
 _VIRTUAL_DEVICES = flags.DEFINE_integer(
   "virtual_devices", 0, "Train on so many virtual CPUs by MirroredStrategy."
 )
+_PROJECTOR_POINTS = flags.DEFINE_integer(
+  "projector_points",
+  1000,
+  "Clips of the test split, or views of them, for TensorBoard's projector; 0: none.",
+  lower_bound=0,
+)
+
+# What the projector shows; of data without it, the first split.
+_TEST_SPLIT = "test"
 
 # How TensorFlow says that a worker of a cluster is gone.
 _LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)
@@ -77,6 +90,7 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
   loaded = run.load(model_dir)
   input_spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
   serving.export(loaded.model, input_spec, saved_model, overwrite=True)
+  _project(loaded, model_dir)
   if result.probes:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
@@ -87,10 +101,25 @@ Everything lies in {model_dir}:
   {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
   {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
   {run_folder.METRICS:22} losses, rates and probes, a line each
-  {run_folder.TENSORBOARD + "/":22} curves: tensorboard --logdir={model_dir}
+  {run_folder.TENSORBOARD + "/":22} curves, batches, embeddings: tensorboard --logdir={model_dir}
   {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, what the network makes of them out
 Look into it: saved_model_cli show --dir={saved_model} --all"""
   )
+
+
+def _project(loaded: run.LoadedRun, model_dir: str) -> None:
+  """Shows, in TensorBoard's projector, what a network that embeds clips makes of some."""
+  if not _PROJECTOR_POINTS.value or isinstance(loaded.model, SpatialUNet):
+    return
+  encoder = Encoder.of_model(
+    loaded.model, loaded.clip, loaded.sample_rate_hz, loaded.num_channels
+  )
+  splits = DatasetInfo.load(loaded.data_dir).splits
+  split = _TEST_SPLIT if _TEST_SPLIT in splits else min(splits)
+  clips = clip_embeddings.collect(
+    encoder, loaded.data_dir, split, _PROJECTOR_POINTS.value, progress=sys.stderr.isatty()
+  )
+  projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), clips)
 
 
 if __name__ == "__main__":
