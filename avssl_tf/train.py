@@ -37,6 +37,8 @@ _PROJECTOR_POINTS = flags.DEFINE_integer(
   1000,
   "Clips of the test split, or views of them, for TensorBoard's projector; 0: none.",
   lower_bound=0,
+  # Pictures of both modalities have to fit into one.
+  upper_bound=(projector.MAX_SPRITE_SIZE // clip_embeddings.THUMBNAIL_SIZE) ** 2 // 2,
 )
 
 # What the projector shows; of data without it, the first split.

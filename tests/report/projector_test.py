@@ -92,7 +92,8 @@ class WriteTest(test_base.TestCase):
         for number, thumbnail in enumerate(thumbnails):
           row, column = divmod(number, across)
           part = sprite[row * size : (row + 1) * size, column * size : (column + 1) * size]
-          self.assertAllClose(part.astype(int), thumbnail.astype(int), atol=12)
+          # But for the edges, where JPEG mixes the colours of neighbours a little.
+          self.assertAllClose(part[1:-1, 1:-1], thumbnail[1:-1, 1:-1].astype(float), atol=4)
     self.assertEqual(
       self.lines(shown, "video_audio"),
       ["id\tlabel\tmodality"]
