@@ -18,7 +18,8 @@ from absl import app, flags
 
 from avssl_tf import serving
 from avssl_tf.evaluation import probe
-from avssl_tf.report import run_report
+from avssl_tf.report import projector, run_report
+from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
@@ -82,7 +83,10 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
     print(f"\nThe probe, of frozen weights, on the test split:\n{probe.table(columns)}")
-  run_report.write(model_dir, progress=True)
+  reported = ReportedRun(model_dir)
+  if not reported.generates:
+    projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), reported.embeddings)
+  run_report.write(reported, progress=True)
   print(
     f"""
 Everything lies in {model_dir}:
@@ -90,7 +94,7 @@ Everything lies in {model_dir}:
   {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
   {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
   {run_folder.METRICS:22} losses, rates and probes, a line each
-  {run_folder.TENSORBOARD + "/":22} curves: tensorboard --logdir={model_dir}
+  {run_folder.TENSORBOARD + "/":22} curves, batches, embeddings: tensorboard --logdir={model_dir}
   {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, what the network makes of them out
 Look into it: saved_model_cli show --dir={saved_model} --all"""
   )

@@ -11,6 +11,7 @@ GIN_PARAMS = (
   "ClipSpec.frame_size = 16", "ClipSpec.num_frames = 2", "ClipSpec.audio_sec = 0.25",
   "PanoramaNet.widths = (4, 4)", "PanoramaNet.strides = (2, 2)", "AudioUNet.widths = (4, 4)",
   "AudioUNet.time_strides = (1, 2)", "SpatialUNet.num_tracks = 2", "train.probe = None",
+  "train.batch_pictures = 0",
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ batch_size = 8
 num_epochs = 2
 train.checkpoint_every_steps = 2
 train.log_every_steps = 1
+train.batch_pictures = 1
 ClipSpec.num_frames = 2
 ClipSpec.frame_size = 16
 ClipSpec.audio_sec = 0.3
@@ -99,6 +100,7 @@ def train(data_dir: str, model_dir: str, strategy=None, **settings: Any) -> trai
     "num_epochs": 2,
     "checkpoint_every_steps": 2,
     "log_every_steps": 1,
+    "batch_pictures": 0,
     **settings,
   }
   for name, value in bindings.items():

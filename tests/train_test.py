@@ -133,6 +133,8 @@ class CommandTest(tiny_run.TestCase):
     self.assertIn("  train.num_epochs = 20\n", output)
     self.assertIn("objective/video_bank/rows", output)
     self.assertRegex(output, r"\nEpoch 20/20: 3/3 \[.*clips/s, loss \d+\.\d+, run 00:00 left\]\n")
+    self.assertIn(f": tensorboard --logdir={self.path('whole')}\n", output)
+    self.assertTrue(os.path.exists(self.path("whole/tensorboard/projector_config.pbtxt")))
     for name in ("operative_config.gin", "checkpoints", "metrics.jsonl", "saved_model"):
       self.assertTrue(os.path.exists(self.path(f"whole/{name}")), name)
       self.assertIn(name, output)

@@ -95,6 +95,7 @@ def evaluation_dataset(
   windows_per_clip: int = 1,
   num_threads: Optional[int] = None,
   turn_sound: bool = False,
+  max_records: Optional[int] = None,
 ) -> tf.data.Dataset:
   """One pass over a split, in the order of the records, without anything random.
 
@@ -111,6 +112,8 @@ def evaluation_dataset(
     num_threads: threads of this data set; None lets tf.data choose.
     turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
       own, out of line with the picture; the viewpoints stay the same.
+    max_records: show no more records than these, spread evenly over the split, of which the
+      neighbours are often of one class; None: all.
 
   Returns:
     Batches as of `training_dataset`.
@@ -121,22 +124,28 @@ def evaluation_dataset(
   """
   if windows_per_clip < 1:
     raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
+  if max_records is not None and max_records < 1:
+    raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
+  num_shown = min(max_records or reader.num_records, reader.num_records)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
-    record, window = position // windows_per_clip, position % windows_per_clip
+    shown, window = position // windows_per_clip, position % windows_per_clip
+    record = shown * reader.num_records // num_shown
     stored = reader.read(record)
     # The same viewpoints whenever a clip is looked at, and others for each clip.
     uniforms = tf.random.stateless_uniform(
-      [clip_loader.num_uniforms(clip)], [0, position], dtype=tf.float64
+      [clip_loader.num_uniforms(clip)],
+      [0, record * windows_per_clip + window],
+      dtype=tf.float64,
     )
     example = clip_loader.even_example(
       stored, clip, window, windows_per_clip, uniforms, turn_sound
     )
     return _with_facts(example, stored, record)
 
-  positions = tf.data.Dataset.range(reader.num_records * windows_per_clip)
+  positions = tf.data.Dataset.range(num_shown * windows_per_clip)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
   dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
   return dataset.with_options(_options(num_threads))

@@ -9,14 +9,12 @@ from matplotlib import colormaps
 
 from avssl_tf.data.checks import Record
 from avssl_tf.data.record_reader import RecordReader
-from avssl_tf.report import inline_media
-from avssl_tf.spectrograms import Spectrogram
+from avssl_tf.report import inline_media, sound_levels
 
 _MAX_SEC = 3.0  # of a clip, from its middle
 _MAX_FRAME_RATE_HZ = 10.0
 _HEIGHT = 96  # of pictures, in pixels
 _SPECTROGRAM_SIZE = (148, 96)
-_RANGE_DB = 70.0  # shown below the loudest point of a clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +85,7 @@ def _middle(record: Record) -> Optional[np.ndarray]:
 
 
 def _spectrogram(waveform: np.ndarray, rate_hz: int) -> str:
-  fft_length = int(2 ** np.ceil(np.log2(0.04 * rate_hz)))
-  hop_length = max(1, rate_hz // 100)
-  if len(waveform) < fft_length:
-    waveform = np.pad(waveform, (0, fft_length - len(waveform)))
-  spectrogram = Spectrogram("log_mel", rate_hz, fft_length, hop_length, 64)
-  levels = spectrogram(waveform[np.newaxis, :, np.newaxis])[0, :, :, 0].numpy().T[::-1]
-  shades = np.clip((levels - levels.max()) / _RANGE_DB + 1.0, 0.0, 1.0)
+  levels = sound_levels.of(waveform[np.newaxis, :, np.newaxis], rate_hz)[0, ::-1]
+  shades = np.clip((levels - levels.max()) / sound_levels.RANGE_DB + 1.0, 0.0, 1.0)
   pixels = (colormaps["magma"](shades)[..., :3] * 255).astype(np.uint8)
   return inline_media.picture(cv2.resize(pixels, _SPECTROGRAM_SIZE, interpolation=cv2.INTER_AREA))

@@ -10,13 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avssl_tf.data.checks import Record
-from avssl_tf.spectrograms import Spectrogram
+from avssl_tf.report import sound_levels
 
 _PANEL_INCHES = (4.8, 1.85)
 _STRIP_ASPECT = 5.5  # width over height of the frames side by side
 _FRAME_HEIGHT = 96  # pixels at which a frame is drawn
 _BOX_COLOUR = (255, 255, 0)
-_RANGE_DB = 70.0  # shown below the loudest point of a clip
 
 
 def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
@@ -72,21 +71,14 @@ def filmstrip(clip: Record) -> np.ndarray:
 
 def _draw_sound(axes, clip: Record) -> None:
   rate = int(clip.sample_rate_hz)
-  spectrogram = Spectrogram(
-    kind="log_mel",
-    sample_rate_hz=rate,
-    fft_length=2 ** math.ceil(math.log2(0.04 * rate)),
-    hop_length=max(1, rate // 100),
-    num_bins=64,
-  )
-  levels = spectrogram(clip.waveform[np.newaxis, :, :1])[0, :, :, 0].numpy().T
+  levels = sound_levels.of(clip.waveform[np.newaxis], rate)[0]
   duration_sec = len(clip.waveform) / rate
   axes.imshow(
     levels,
     origin="lower",
     aspect="auto",
     cmap=colormaps["magma"],
-    vmin=levels.max() - _RANGE_DB,
+    vmin=levels.max() - sound_levels.RANGE_DB,
     extent=(0, duration_sec, 0, levels.shape[0]),
   )
   axes.tick_params(labelsize=6, length=2, pad=1)

@@ -4,6 +4,7 @@ import functools
 import glob
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -11,13 +12,12 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
-from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.features import Features
 from avssl_tf.evaluation.generator import Generator
+from avssl_tf.report import clip_embeddings
+from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.training import (
   checkpoints,
   configuration,
@@ -30,8 +30,7 @@ from avssl_tf.training import (
 from avssl_tf.training.settings import Reference, Settings
 
 # Clips of the test split that are searched and drawn.
-_MAX_CLIPS = 1000
-_BATCH_SIZE = 64
+_MAX_CLIPS = 1000  # or views of 360° clips
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 _OBJECTIVE = "task/objective/"
 
@@ -145,16 +144,12 @@ class ReportedRun:
     return generators.load(self.model_dir).generator
 
   @functools.cached_property
-  def features(self) -> Features:
-    """Of the first clips of `shown_split`; of 360° clips, a row a view."""
-    count = min(self.info.num_clips(self.shown_split), _MAX_CLIPS)
-    split = self.shown_split
-    if not split.endswith("]"):
-      split = f"{split}[:{count}]"
-    dataset = pipeline.evaluation_dataset(
-      self.data_dir, split, self.encoder.clip_of(self.info), _BATCH_SIZE
+  def embeddings(self) -> ClipEmbeddings:
+    """Of clips spread evenly over `shown_split`."""
+    progress = sys.stderr.isatty()
+    return clip_embeddings.collect(
+      self.encoder, self.data_dir, self.shown_split, _MAX_CLIPS, progress=progress
     )
-    return features_lib.extract(self.encoder, dataset)
 
   @functools.cache  # noqa: B019 - A run lives as long as the making of its report.
   def reader(self, split: str) -> RecordReader:
@@ -166,11 +161,6 @@ class ReportedRun:
     reader = tf.train.load_checkpoint(checkpoints.latest_of(self.model_dir))
     key = f"{_OBJECTIVE}{name}/{_VALUE}"
     return reader.get_tensor(key) if reader.has_tensor(key) else None
-
-  def label_name(self, label: int) -> str:
-    """Name of a class; "" where it is not known."""
-    names = self.info.label_names
-    return names[label] if 0 <= label < len(names) else ""
 
   def row_clips(self) -> Optional[list[int]]:
     """For each row of the memory banks, the number of its clip in `train_split`, -1: not there.

@@ -37,26 +37,24 @@ _SECTIONS = (
 )
 
 
-def write(model_dir: str, progress: bool = False) -> str:
+def write(run: ReportedRun, progress: bool = False) -> str:
   """Writes the report of a run into its folder.
 
   Args:
-    model_dir: the folder.
+    run: the run.
     progress: whether to show a progress bar.
 
   Returns:
     Path of the page.
 
   Raises:
-    configuration.ConfigurationError: `model_dir` holds no run that this version understands.
     FileNotFoundError: the run has no checkpoint yet.
   """
-  run = ReportedRun(model_dir)
-  checkpoints.latest_of(model_dir)
+  checkpoints.latest_of(run.model_dir)
   shown = progress and sys.stderr.isatty()
   bar = tqdm.tqdm(_SECTIONS, desc="Report", unit="part", leave=False, disable=not shown)
   sections = [module.section(run) for module in bar]
-  path = os.path.join(model_dir, run_folder.REPORT)
+  path = os.path.join(run.model_dir, run_folder.REPORT)
   page.save(
     path, run.name, _subtitle(run), [part for part in sections if part is not None], _facts()
   )

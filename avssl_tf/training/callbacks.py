@@ -187,6 +187,29 @@ class EpochStart(StepCounter):
         self._metrics.add(self.step, values)
 
 
+class BatchPictures(StepCounter):
+  """Draws a batch at the start of each of the first epochs."""
+
+  def __init__(
+    self,
+    draw: Callable[[int], np.ndarray],
+    num_epochs: int,
+    metrics: Metrics,
+    steps_per_epoch: int,
+  ):
+    """Draws by `draw(step)`, uint8 `[H, W, 3]`, at the starts of `num_epochs` epochs."""
+    super().__init__()
+    self._draw = draw
+    self._num_epochs = num_epochs
+    self._metrics = metrics
+    self._steps_per_epoch = steps_per_epoch
+
+  def on_epoch_begin(self, epoch, logs=None):
+    """Draws when due: an epoch that was cut off was drawn when it began."""
+    if epoch < self._num_epochs and self.step == epoch * self._steps_per_epoch:
+      self._metrics.add_picture(self.step, "batch/clips", self._draw(self.step))
+
+
 class Progress(StepCounter):
   """A progress bar for each epoch; a line for each where the output is no terminal."""
 

@@ -99,6 +99,31 @@ class TrainingData:
 
     return self._strategy.distribute_datasets_from_function(of_worker)
 
+  def first_clips(self, step: int, sampling: str, seed: int, max_clips: int) -> types.Batch:
+    """The first clips of the batch that training sees at a step, over all replicas.
+
+    They are read once more, and nothing is taken from the stream that training goes through.
+
+    Args:
+      step: number of the step.
+      sampling: as of `batches`.
+      seed: as of `batches`.
+      max_clips: no more than these; as many of them as divide `batch_size`.
+    """
+    # A batch of these has the same places in the stream as the larger one that it is a part of.
+    count = max(n for n in range(1, max_clips + 1) if self.batch_size % n == 0)
+    dataset = pipeline.training_dataset(
+      self.data_dir,
+      self.split,
+      self.clip,
+      self._augmentation,
+      batch_size=count,
+      seed=seed,
+      first_step=step * self.batch_size // count,
+      sampling=sampling,
+    )
+    return next(iter(dataset.take(1)))
+
   def zero_batch(self) -> types.Batch:
     """Two black and silent clips, which give a network its variables."""
     return zero_batch(self.clip, self.sample_rate_hz, self.info.num_channels)

@@ -1,8 +1,9 @@
-"""What a run measured: `metrics.jsonl`, with the same numbers for TensorBoard."""
+"""What a run measured: `metrics.jsonl`; the same numbers, and pictures, for TensorBoard."""
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Union
 
 import numpy as np
@@ -62,14 +63,32 @@ class Metrics:
     if numbers:
       with open(self._path, "a", encoding="utf-8") as f:
         f.write(json.dumps({"step": step, **numbers}) + "\n")
-    if self._writer is None:
-      self._writer = tf.summary.create_file_writer(self._tensorboard_dir)
-    with self._writer.as_default(step=step):
+    with self._summaries(step):
       for name, value in values.items():
         if name in numbers:
           tf.summary.scalar(name, value)
         else:
           tf.summary.histogram(name, value)
+
+  def add_picture(self, step: int, name: str, picture: np.ndarray) -> None:
+    """Adds a picture for TensorBoard.
+
+    Args:
+      step: steps done.
+      name: what it is shown under.
+      picture: uint8 `[H, W, 3]`, RGB.
+    """
+    if self._write:
+      with self._summaries(step):
+        tf.summary.image(name, picture[np.newaxis])
+
+  @contextlib.contextmanager
+  def _summaries(self, step: int) -> Iterator[None]:
+    """Summaries of a step, written when this ends."""
+    if self._writer is None:
+      self._writer = tf.summary.create_file_writer(self._tensorboard_dir)
+    with self._writer.as_default(step=step):
+      yield
     self._writer.flush()
 
 

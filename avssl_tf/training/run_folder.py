@@ -32,6 +32,7 @@ CHANGEABLE = (
   "train.memory_probe",
   "train.checkpoint_every_steps",
   "train.log_every_steps",
+  "train.batch_pictures",
   "Probe.",
   "MemoryProbe.",
   "AlignmentProbe.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
+import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.building.demo import DemoData
@@ -15,6 +16,7 @@ from avssl_tf.evaluation.memory import MemoryProbe
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
 from avssl_tf.training import (
+  batch_picture,
   beginning,
   callbacks,
   checkpoints,
@@ -71,6 +73,7 @@ def train(
   fill_memory: bool = True,
   checkpoint_every_steps: int = 500,
   log_every_steps: int = 50,
+  batch_pictures: int = 3,
   seed: int = 0,
 ) -> Result:
   """Trains, or goes on with, the run in `model_dir`.
@@ -106,6 +109,8 @@ def train(
       taken over.
     checkpoint_every_steps: steps between checkpoints.
     log_every_steps: steps that one line of the log averages.
+    batch_pictures: for TensorBoard, draw clips as the network gets them at the start of so many
+      epochs, the first ones; 0: none.
     seed: of everything random.
 
   Returns:
@@ -176,6 +181,14 @@ def train(
       callbacks.Checkpointer(saved, checkpoint_every_steps, loss_log),
     ]
     if is_chief:
+
+      def draw(step: int) -> np.ndarray:
+        clips = data.first_clips(step, sampling, seed, batch_picture.max_clips(clip))
+        return batch_picture.draw(clips, trained.network, clip, data.info.label_names)
+
+      around.append(
+        callbacks.BatchPictures(draw, batch_pictures, metrics, data.steps_per_epoch)
+      )
       around.append(callbacks.Progress(data.steps_per_epoch, num_epochs, batch_size))
     _fit(trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around)
   except checkpoints.NonFiniteError as error:

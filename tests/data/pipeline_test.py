@@ -116,6 +116,15 @@ class EvaluationDatasetTest(ToyRecordsCase):
     first, second = merge(dataset.as_numpy_iterator()), merge(dataset.as_numpy_iterator())
     self.assert_same(first, second)
 
+  def test_some_records_spread_over_the_split(self):
+    everything = merge(self.evaluation(windows_per_clip=2).as_numpy_iterator())
+    data = merge(self.evaluation(windows_per_clip=2, max_records=5).as_numpy_iterator())
+    self.assertAllEqual(data[types.INDEX], np.repeat([0, 2, 4, 7, 9], 2))
+    rows = np.isin(everything[types.INDEX], data[types.INDEX])
+    self.assert_same(data, {key: value[rows] for key, value in everything.items()})
+    more = merge(self.evaluation(windows_per_clip=2, max_records=50).as_numpy_iterator())
+    self.assert_same(more, everything)
+
   def test_slice(self):
     data = merge(self.evaluation(split="train[5:8]").as_numpy_iterator())
     self.assertAllEqual(data[types.INDEX], [0, 1, 2])
@@ -143,6 +152,8 @@ class ErrorsTest(ToyRecordsCase):
         self.training(**arguments)
     with self.assertRaisesRegex(ValueError, "windows_per_clip is 0"):
       self.evaluation(windows_per_clip=0)
+    with self.assertRaisesRegex(ValueError, "max_records is 0"):
+      self.evaluation(max_records=0)
 
   def test_no_data_set(self):
     with self.assertRaisesRegex(FileNotFoundError, "dataset_info.json"):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from avssl_tf.data.building import demo
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.report import run_report
+from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, trainer
 from tests import browser, command, source_tree, tiny_alignment, tiny_generator, tiny_run
 
@@ -55,7 +56,7 @@ class RunReportTest(tiny_run.TestCase):
 
   def test_cma_its_gallery_sounds_and_charts(self):
     model_dir = self.train("avid_cma")
-    path = run_report.write(model_dir)
+    path = run_report.write(ReportedRun(model_dir))
     self.assertEqual(path, os.path.join(model_dir, "report.html"))
     with browser.opened(path) as (page, problems):
       self.assertEqual(page.locator("h1").inner_text(), "avid_cma")
@@ -95,7 +96,8 @@ class RunReportTest(tiny_run.TestCase):
     data_dir = self.path("faulty")
     world = PlanarWorld(num_train=tiny_run.NUM_VIDEOS, num_test=8, faulty_positive_rate=0.5)
     demo.DemoData(world, tiny_run.SPECTROGRAM, data_dir).build_if_missing(num_workers=0)
-    with browser.opened(run_report.write(self.train("robust_xid", data_dir))) as (page, problems):
+    run = ReportedRun(self.train("robust_xid", data_dir))
+    with browser.opened(run_report.write(run)) as (page, problems):
       self.assertEqual(page.locator(_GALLERY.format("weights")).count(), 12)
       marked = page.locator("section#weights").locator(".card.right, .card.wrong")
       self.assertEqual(marked.count(), 12)
@@ -109,19 +111,18 @@ class RunReportTest(tiny_run.TestCase):
   def test_supervised_beside_avid(self):
     supervised = self.train("supervised")
     avid = shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), "avid"))
-    with browser.opened(run_report.write(supervised)) as (page, problems):
+    with browser.opened(run_report.write(ReportedRun(supervised))) as (page, problems):
       self.assertIn("classes were", page.locator("#left-out").inner_text())
       self.assertEqual(problems, [])
-    with browser.opened(run_report.write(avid)) as (page, problems):
+    with browser.opened(run_report.write(ReportedRun(avid))) as (page, problems):
       heads = page.locator("section#scores th").all_inner_texts()
       self.assertEqual(heads, ["", "untrained", "after 6 steps", "supervised (supervised)"])
       self.assertEqual(problems, [])
 
   def test_avsa_and_its_matches(self):
-    with browser.opened(run_report.write(self.train("avsa", self.data360_dir))) as (page, problems):
-      self.assertIn(
-        "Viewpoints and matches", page.locator("h2").all_inner_texts()
-      )
+    run = ReportedRun(self.train("avsa", self.data360_dir))
+    with browser.opened(run_report.write(run)) as (page, problems):
+      self.assertIn("Viewpoints and matches", page.locator("h2").all_inner_texts())
       self.assertRegex(
         page.locator("#viewpoints-and-matches").inner_text(), r"\d+ of 16 views get their own sound"
       )
@@ -132,7 +133,7 @@ class RunReportTest(tiny_run.TestCase):
   def test_generated_sound_fields(self):
     model_dir = self.path("generator")
     tiny_generator.train(self.data360_dir, model_dir)
-    with browser.opened(run_report.write(model_dir)) as (page, problems):
+    with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
       self.assertIn("Generated sound fields", page.locator("h2").all_inner_texts())
       self.assertIn("no probe", page.locator("#left-out").inner_text())
       viewer = page.locator("panorama-viewer")
@@ -147,7 +148,7 @@ class RunReportTest(tiny_run.TestCase):
       text = f.read()
     with open(path, "w", encoding="utf-8") as f:
       f.write(text.replace(self.data_dir, "/gone"))
-    with browser.opened(run_report.write(model_dir)) as (page, problems):
+    with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
       self.assertIn("/gone (not there any more)", page.locator("#run").inner_text())
       left_out = page.locator("#left-out").inner_text()
       self.assertIn("Retrieval: the records (/gone) are not there.", left_out)

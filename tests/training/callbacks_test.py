@@ -14,6 +14,7 @@ _CALLBACKS = (
   callbacks.LossLog(None, 1, 1),
   callbacks.Checkpointer(None, 1, None),
   callbacks.EpochProbe(None, 1, 1),
+  callbacks.BatchPictures(None, 1, None, 1),
   callbacks.Progress(1, 1, 1),
 )
 

@@ -1,16 +1,14 @@
 """Tests of the log of a run."""
 
-import glob
 import os
 import shutil
 import tempfile
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.util import event_pb2
 
 from avssl_tf.training import metrics
-from tests import test_base
+from tests import event_files, test_base
 
 
 class MetricsTest(test_base.TestCase):
@@ -31,13 +29,18 @@ class MetricsTest(test_base.TestCase):
     self.assertEqual(
       metrics.read(self.path), [{"step": 3, "loss": 0.5, "loss/a": 1.5}, {"step": 6, "loss": 0.25}]
     )
-    curve = []
-    (file,) = glob.glob(os.path.join(self.model_dir, "tensorboard", "*"))
-    for record in tf.data.TFRecordDataset(file):
-      event = event_pb2.Event.FromString(record.numpy())
-      for value in event.summary.value:
-        curve.append((event.step, value.tag, float(tf.make_ndarray(value.tensor))))
+    curve = list(event_files.summaries(os.path.join(self.model_dir, "tensorboard")))
     self.assertEqual(curve, [(3, "loss", 0.5), (3, "loss/a", 1.5), (6, "loss", 0.25)])
+
+  def test_pictures(self):
+    picture = self.rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    metrics.Metrics(self.model_dir, write=False).add_picture(2, "batch/a", picture)
+    self.assertEqual(os.listdir(self.model_dir), [])
+    metrics.Metrics(self.model_dir).add_picture(2, "batch/a", picture)
+    ((step, name, found),) = event_files.pictures(os.path.join(self.model_dir, "tensorboard"))
+    self.assertEqual((step, name), (2, "batch/a"))
+    self.assertAllEqual(found, picture)
+    self.assertEqual(metrics.read(self.path), [])
 
   def test_what_was_done_in_vain_is_forgotten(self):
     log = metrics.Metrics(self.model_dir)

@@ -21,28 +21,26 @@ def section(run: ReportedRun) -> Optional[page.Section]:
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
-  features = run.features.rows(np.arange(min(len(run.features), _MAX_CLIPS)))
-  # The pooled features of networks whose embeddings were not trained.
-  kind = "features" if run.task == "Classification" else "embeddings"
-  embeddings = {
-    modality: getattr(features, f"{modality}_{kind}") for modality in run.info.modalities
-  }
-  if kind == "features":  # Of other sizes in picture and sound: nothing to compare.
-    embeddings = dict(list(embeddings.items())[:1])
+  if run.task == "Classification":
+    return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
+  found = run.embeddings
+  chosen = np.arange(min(len(found), _MAX_CLIPS)) * len(found) // min(len(found), _MAX_CLIPS)
   texts, groups, symbols = [], [], []
-  for modality in embeddings:
-    for key, label in zip(features.keys, features.labels):
-      name = run.label_name(label)
-      texts.append(f"{name + '<br>' if name else ''}{key}<br>{modality}")
+  for modality in found.embeddings:
+    for i in chosen:
+      name = found.label_texts[i] if found.label_texts else ""
+      texts.append(f"{name + '<br>' if name else ''}{found.ids[i]}<br>{modality}")
       groups.append(name or modality)
       symbols.append(_SYMBOLS[modality])
-  points = np.concatenate(list(embeddings.values()))
+  points = np.concatenate([rows[chosen] for rows in found.embeddings.values()])
   if len(points) < _MIN_POINTS:
     return page.Section(_TITLE, left_out=f"there are only {len(points)} embeddings.")
   perplexity = min(30.0, len(points) / 4)
   plane = TSNE(perplexity=perplexity, metric="cosine", init="pca", random_state=0)
-  what = "Circles are pictures, crosses sounds" if len(embeddings) > 1 else f"Of {kind}"
-  title = f"{what}, of the first {len(features)} of {run.shown_split}; t-SNE of cosines"
+  title = (
+    f"Circles are pictures, crosses sounds, of {len(chosen)} clips of {run.shown_split}; t-SNE of "
+    "cosines"
+  )
   return page.Section(
     _TITLE, charts.points(title, plane.fit_transform(points), groups, texts, symbols)
   )

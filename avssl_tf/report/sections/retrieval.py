@@ -5,8 +5,8 @@ from typing import Optional
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.evaluation.features import Features
 from avssl_tf.report import clip_media, gallery, page
+from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.report.reported_run import ReportedRun
 
 _TITLE = "Retrieval"
@@ -25,19 +25,19 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
-  features = run.features
-  count = len(features)
+  found = run.embeddings
+  count = len(found)
   queries = (np.arange(2 * _QUERIES) * count // (2 * _QUERIES)).tolist()
   rows = [
-    _row(run, features, query, types.AUDIO if i % 2 == 0 else types.VIDEO)
+    _row(run, found, query, types.AUDIO if i % 2 == 0 else types.VIDEO)
     for i, query in enumerate(dict.fromkeys(queries))
   ]
   explanation = (
-    f"Left a query, right the {_TOP} clips of the other modality that are nearest among the first "
-    f"{count} of {run.shown_split}; the number is the cosine of the embeddings. The frame in green "
+    f"Left a query, right the {_TOP} clips of the other modality that are nearest among {count} of "
+    f"{run.shown_split}; the number is the cosine of the embeddings. The frame in green "
     "is the query's own clip. "
   )
-  if (features.labels >= 0).any():
+  if (found.labels >= 0).any():
     explanation += "A green line is a clip of the same class, a red one of another."
   else:
     explanation += "There are no labels, so that nothing tells which of the others are right."
@@ -56,28 +56,23 @@ def nearest(queries: np.ndarray, others: np.ndarray, query: int, count: int) -> 
   return np.argsort(-(others @ queries[query]), kind="stable")[:count]
 
 
-def _row(run: ReportedRun, features: Features, query: int, modality: str) -> gallery.Row:
+def _row(run: ReportedRun, found: ClipEmbeddings, query: int, modality: str) -> gallery.Row:
   other = types.VIDEO if modality == types.AUDIO else types.AUDIO
-  embeddings = {
-    types.VIDEO: features.video_embeddings,
-    types.AUDIO: features.audio_embeddings,
-  }
-  reader = run.reader(run.shown_split)
+  queries, others = found.embeddings[modality], found.embeddings[other]
+
+  def media(clip: int) -> clip_media.ClipMedia:
+    return clip_media.load(run.reader(run.shown_split), int(found.indices[clip]))
+
   cards = []
-  for rank, found in enumerate(
-    nearest(embeddings[modality], embeddings[other], query, _TOP).tolist(), 1
-  ):
-    cosine = float(embeddings[modality][query] @ embeddings[other][found])
-    media = clip_media.load(reader, found)
-    mark = _mark(features.labels, query, found)
-    cards.append(gallery.card(media, [f"{rank}.  cosine {cosine:.2f}"], mark, other))
-  query_card = gallery.card(clip_media.load(reader, query), ["query"], modality=modality)
-  return gallery.Row(cards, query_card)
+  for rank, answer in enumerate(nearest(queries, others, query, _TOP).tolist(), 1):
+    line = f"{rank}.  cosine {queries[query] @ others[answer]:.2f}"
+    cards.append(gallery.card(media(answer), [line], _mark(found.labels, query, answer), other))
+  return gallery.Row(cards, gallery.card(media(query), ["query"], modality=modality))
 
 
-def _mark(labels: np.ndarray, query: int, found: int) -> str:
-  if query == found:
+def _mark(labels: np.ndarray, query: int, answer: int) -> str:
+  if query == answer:
     return gallery.OWN
-  if labels[query] < 0 or labels[found] < 0:
+  if labels[query] < 0 or labels[answer] < 0:
     return ""
-  return gallery.RIGHT if labels[query] == labels[found] else gallery.WRONG
+  return gallery.RIGHT if labels[query] == labels[answer] else gallery.WRONG

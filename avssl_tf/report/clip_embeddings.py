@@ -1,0 +1,156 @@
+"""What a network makes of the clips of a split, with something to see of each of them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from matplotlib import colormaps
+
+from avssl_tf import types
+from avssl_tf.data import pipeline
+from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.evaluation import features, frozen_features
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.report import sound_levels
+
+THUMBNAIL_SIZE = 64
+# The channel of first-order ambisonics that is positive in front.
+_FRONT_CHANNEL = 3
+# The least level that is shown as the brightest: silence is dark.
+_SILENT_DB = -30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipEmbeddings:
+  """Embeddings of N clips. Of 360° clips, each view is a clip of its own.
+
+  Attributes:
+    ids: ids of the clips, of views with their number.
+    indices: int64 `[N]`, numbers of the clips in the split.
+    labels: int64 `[N]`, class of each, -1 where unknown; of a view, of what it shows.
+    label_names: names of the classes; empty where the data has no labels.
+    embeddings: by modality, float32 `[N, E]` of unit length.
+    thumbnails: by modality, uint8 `[N, 64, 64, 3]`, RGB: the middle frame, and a spectrogram with
+      the low frequencies at the bottom.
+  """
+
+  ids: Sequence[str]
+  indices: np.ndarray
+  labels: np.ndarray
+  label_names: Sequence[str]
+  embeddings: dict[str, np.ndarray]
+  thumbnails: dict[str, np.ndarray]
+
+  def __len__(self) -> int:
+    return len(self.ids)
+
+  @property
+  def label_texts(self) -> list[str]:
+    """Name of the class of each clip, "unknown" where nobody knows it; [] without any labels."""
+    if not len(self.label_names) or not (self.labels >= 0).any():
+      return []
+    return [self.label_names[label] if label >= 0 else "unknown" for label in self.labels]
+
+
+def collect(
+  encoder: Encoder,
+  data_dir: str,
+  split: str,
+  count: int = 1000,
+  batch_size: int = 32,
+  progress: bool = False,
+) -> ClipEmbeddings:
+  """Embeds clips that are spread evenly over a split, a window from the middle of each.
+
+  Args:
+    encoder: a frozen network.
+    data_dir: folder of the records.
+    split: split, subset or slice of one.
+    count: clips, or views of 360° clips, at most; of the latter, whole clips.
+    batch_size: clips that go through the network at a time.
+    progress: whether to show a progress bar.
+
+  Returns:
+    Embeddings of the modalities that the records have.
+
+  Raises:
+    FileNotFoundError: there is no data set, or files of it are missing.
+    ValueError: there is no such split, `count` is less than 1, or the network takes other sound.
+  """
+  if count < 1:
+    raise ValueError(f"count is {count}; expected 1 or more.")
+  info = DatasetInfo.load(data_dir)
+  modalities = frozen_features.check_modalities(None, encoder, info, data_dir)
+  clip = encoder.clip_of(info)
+  num_views = clip.viewpoints.num_viewpoints if clip.viewpoints else 1
+  dataset = pipeline.evaluation_dataset(
+    data_dir, split, clip, batch_size, max_records=max(1, count // num_views)
+  )
+  found = features.extract(
+    encoder, dataset, progress=f"embeddings of {split}" if progress else None
+  )
+  thumbnails: dict[str, list[np.ndarray]] = {modality: [] for modality in modalities}
+  # Read again rather than kept: the frames of so many clips may not fit into memory.
+  for batch in dataset:
+    if types.VIDEO in thumbnails:
+      thumbnails[types.VIDEO].append(video_thumbnails(batch[types.VIDEO].numpy()))
+    if types.AUDIO in thumbnails:
+      waveforms = batch[types.AUDIO]
+      if features.has_views(dataset):
+        # All views hear the same W: what comes from where they look.
+        waveforms = (waveforms[..., :1] + waveforms[..., _FRONT_CHANNEL:][..., :1]) / 2
+      thumbnails[types.AUDIO].append(
+        audio_thumbnails(
+          tf.reshape(waveforms, [-1, *waveforms.shape[-2:]]),
+          clip.output_rate_hz(info.sample_rate_hz),
+        )
+      )
+  ids = list(found.keys)
+  if features.has_views(dataset):
+    ids = [f"{key} view {row % num_views + 1}" for row, key in enumerate(ids)]
+  return ClipEmbeddings(
+    ids=ids,
+    indices=found.indices,
+    labels=found.labels,
+    label_names=info.label_names,
+    embeddings={m: getattr(found, f"{m}_embeddings") for m in modalities},
+    thumbnails={m: np.concatenate(parts) for m, parts in thumbnails.items()},
+  )
+
+
+def video_thumbnails(frames: np.ndarray) -> np.ndarray:
+  """Small pictures of the middle frames.
+
+  Args:
+    frames: uint8 `[..., T, H, W, 3]`.
+
+  Returns:
+    uint8 `[N, 64, 64, 3]`, N the product of the leading sizes.
+  """
+  frames = frames.reshape(-1, *frames.shape[-4:])
+  return np.stack([_resized(frame) for frame in frames[:, frames.shape[1] // 2]])
+
+
+def audio_thumbnails(waveforms: tf.Tensor, sample_rate_hz: int) -> np.ndarray:
+  """Small spectrograms.
+
+  Args:
+    waveforms: float32 `[N, samples, channels]`, of which the first is taken.
+    sample_rate_hz: their rate.
+
+  Returns:
+    uint8 `[N, 64, 64, 3]`, low frequencies at the bottom.
+  """
+  levels = sound_levels.of(waveforms, sample_rate_hz)
+  loudest = np.maximum(levels.max(axis=(1, 2), keepdims=True), _SILENT_DB)
+  shares = 1 + (levels[:, ::-1] - loudest) / sound_levels.RANGE_DB
+  pictures = colormaps["magma"](np.clip(shares, 0, 1), bytes=True)[..., :3]
+  return np.stack([_resized(picture) for picture in pictures])
+
+
+def _resized(picture: np.ndarray) -> np.ndarray:
+  is_large = min(picture.shape[:2]) > THUMBNAIL_SIZE
+  interpolation = cv2.INTER_AREA if is_large else cv2.INTER_LINEAR
+  return cv2.resize(picture, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=interpolation)

@@ -1,0 +1,192 @@
+"""A picture of training clips as the network gets them: frames above, sound below."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from avssl_tf import types
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
+
+# Clips, or views, that a picture has room for.
+_MAX_PANELS = 8
+# Sizes in inches.
+_PANEL_WIDTH = 5.2
+_VIEW_WIDTH = 2.6  # Several stand side by side.
+_MARGIN = 0.25  # on the left, for names of maps, and half of it on the right
+_TITLE_HEIGHT = 0.3
+_AXIS_HEIGHT = 0.3  # of the numbers below the sound
+_SOUND_HEIGHT = 0.8
+_MAP_HEIGHT = 0.4  # of each of several maps of a sound
+_DOTS_PER_INCH = 100
+_STRIP_ASPECT = 8.0  # width over height of frames side by side, at most
+_VIEW_STRIP_ASPECT = 4.0
+_FRAME_HEIGHT = 80  # pixels that a frame has at least
+_GAP = 2  # pixels
+# Normalised levels are within a few standard deviations.
+_LEVEL_RANGE = (-3.0, 3.0)
+# Logarithms of magnitudes against their mean.
+_LOG_RANGE = (-6.0, 3.0)
+# Parts of the intensity.
+_DIRECTION_RANGE = (-1.0, 1.0)
+_CHANNEL_NAMES = ("W", "Y", "Z", "X")
+_DIRECTION_NAMES = ("y", "z", "x")
+
+
+def draw(
+  batch: types.Batch, network: Any, clip: ClipSpec, label_names: Sequence[str]
+) -> np.ndarray:
+  """Draws clips.
+
+  Of each, there are its frames side by side, as many as fit, spread over the window; the pictures
+  of their flow, where there are any; and what the first layer for sound makes of the waveform, low
+  frequencies below: of one that makes spectrograms, each of the normalised maps (of a sound field
+  the levels of W, Y, Z and X, and where it comes from, blue to red: -1 to 1); of a network that
+  generates sound fields, the level of W, all that it hears. Views of 360° clips stand side by side.
+
+  Args:
+    batch: clips, as of `pipeline.training_dataset`.
+    network: the network that is trained, an `AudioVisualModel` or a `SpatialUNet`.
+    clip: what of a record it gets to see and hear.
+    label_names: names of the classes.
+
+  Returns:
+    uint8 `[H, W, 3]`, RGB.
+  """
+  has_views = types.VIEW_LABEL in batch
+  # Views are drawn one by one.
+  num_columns = batch[types.VIDEO].shape[1] if has_views else 2
+  width, aspect = (
+    (_VIEW_WIDTH, _VIEW_STRIP_ASPECT) if has_views else (_PANEL_WIDTH, _STRIP_ASPECT)
+  )
+  pictures = [batch[key].numpy() for key in (types.VIDEO, types.FLOW) if key in batch]
+  strips = [
+    [_filmstrip(frames, aspect) for frames in picture.reshape(-1, *picture.shape[-4:])]
+    for picture in pictures
+  ]
+  waveforms = batch[types.AUDIO]
+  sounds, names = _sounds(tf.reshape(waveforms, [-1, *waveforms.shape[-2:]]), network)
+  titles = _titles(batch, label_names)
+
+  strip_width = width - 1.5 * _MARGIN
+  strip_heights = [strip_width * s[0].shape[0] / s[0].shape[1] for s in strips]
+  sound_height = _MAP_HEIGHT * len(names) if names else _SOUND_HEIGHT
+  height = _TITLE_HEIGHT + sum(strip_heights) + _MARGIN / 2 + sound_height + _AXIS_HEIGHT
+  figure = Figure(
+    (width * num_columns, height * math.ceil(len(titles) / num_columns)), dpi=_DOTS_PER_INCH
+  )
+  canvas = FigureCanvasAgg(figure)  # Needs no display.
+  for number, title in enumerate(titles):
+    row, column = divmod(number, num_columns)
+    left, top = width * column + _MARGIN, height * row + _TITLE_HEIGHT
+    for strip, strip_height in zip(strips, strip_heights):
+      axes = _axes(figure, left, top, strip_width, strip_height)
+      axes.imshow(strip[number], aspect="auto")
+      axes.axis("off")
+      top += strip_height
+    # Names are no formulas, whatever dollar signs are in them.
+    figure.text(
+      (left + strip_width / 2) / figure.get_figwidth(),
+      1 - (height * row + _TITLE_HEIGHT - 0.03) / figure.get_figheight(),
+      title,
+      fontsize=7,
+      ha="center",
+      parse_math=False,
+    )
+    axes = _axes(figure, left, top + _MARGIN / 2, strip_width, sound_height)
+    _draw_sound(axes, sounds[number], names, clip.audio_sec)
+  canvas.draw()
+  return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def max_clips(clip: ClipSpec) -> int:
+  """Clips that a picture has room for."""
+  return max(1, _MAX_PANELS // (clip.viewpoints.num_viewpoints if clip.viewpoints else 1))
+
+
+def _axes(figure: Figure, left: float, top: float, width: float, height: float):
+  """Axes at a place of a figure, in inches from its upper left corner."""
+  across, down = figure.get_size_inches()
+  return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def _filmstrip(frames: np.ndarray, aspect: float) -> np.ndarray:
+  """uint8 `[T, H, W, 3]` -> frames side by side, large enough to look at: uint8 `[h, w, 3]`."""
+  height, width = frames.shape[1:3]
+  count = min(len(frames), max(1, round(aspect * height / width)))
+  chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+  scale = math.ceil(_FRAME_HEIGHT / height)
+  size = (width * scale, height * scale)
+  large = [cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST) for frame in chosen]
+  gap = np.full((height * scale, _GAP * scale, 3), 255, np.uint8)
+  return np.concatenate([part for frame in large for part in (gap, frame)][1:], axis=1)
+
+
+def _sounds(waveforms: tf.Tensor, network: Any) -> tuple[np.ndarray, Sequence[str]]:
+  """What the network's first layer makes of waveforms, as pictures.
+
+  Args:
+    waveforms: float32 `[N, samples, C]`.
+    network: the network.
+
+  Returns:
+    uint8 `[N, H, frames, 3]`: the maps of a sound, one below the other; names of the maps, () for
+    a single one.
+  """
+  if isinstance(network, SpatialUNet):
+    levels = sound_level(network.spectra(waveforms[..., :1])[:, 0])[..., tf.newaxis].numpy()
+    return _coloured(levels[..., 0], "magma", _LOG_RANGE), ()
+  maps = network.audio_front_end(waveforms).numpy()
+  num_channels = waveforms.shape[-1]
+  parts = [
+    _coloured(maps[..., index], "magma", _LEVEL_RANGE)
+    if index < num_channels
+    else _coloured(maps[..., index], "RdBu_r", _DIRECTION_RANGE)
+    for index in range(maps.shape[-1])
+  ]
+  gap = np.full((len(maps), _GAP, *parts[0].shape[2:]), 255, np.uint8)
+  joined = np.concatenate([part for picture in parts for part in (gap, picture)][1:], axis=1)
+  if len(parts) == 1:
+    return joined, ()
+  if num_channels == len(_CHANNEL_NAMES):
+    return joined, (_CHANNEL_NAMES + _DIRECTION_NAMES)[: len(parts)]
+  return joined, [f"{index + 1}" for index in range(len(parts))]
+
+
+def _coloured(values: np.ndarray, colours: str, limits: tuple[float, float]) -> np.ndarray:
+  """float `[N, frames, bins]` -> uint8 `[N, bins, frames, 3]`, the lowest bin at the bottom."""
+  low, high = limits
+  shares = (np.transpose(values, [0, 2, 1])[:, ::-1] - low) / (high - low)
+  return colormaps[colours](np.clip(shares, 0, 1), bytes=True)[..., :3]
+
+
+def _draw_sound(axes, picture: np.ndarray, names: Sequence[str], duration_sec: float) -> None:
+  axes.imshow(picture, aspect="auto", extent=(0, duration_sec, 0, 1))
+  axes.tick_params(labelsize=6, length=2, pad=1)
+  axes.set_yticks((np.arange(len(names))[::-1] + 0.5) / max(len(names), 1), names)
+  axes.set_xlabel("s", fontsize=6, labelpad=1)
+
+
+def _titles(batch: types.Batch, label_names: Sequence[str]) -> list[str]:
+  """A title for each clip, or for each view."""
+
+  def name(label: int) -> str:
+    return label_names[label] if 0 <= label < len(label_names) else "no label"
+
+  keys = [key.decode("utf-8", "replace")[-48:] for key in batch[types.KEY].numpy()]
+  if types.VIEW_LABEL not in batch:
+    return [f"{name(label)}   {key}" for label, key in zip(batch[types.LABEL].numpy(), keys)]
+  titles = []
+  for key, labels, directions in zip(
+    keys, batch[types.VIEW_LABEL].numpy(), np.rad2deg(batch[types.DIRECTION].numpy())
+  ):
+    for label, (azimuth_deg, elevation_deg) in zip(labels, directions):
+      titles.append(f"{key}\n{name(label)}   {azimuth_deg:.0f}°, {elevation_deg:.0f}° up")
+  return titles
