@@ -8,6 +8,7 @@ import tempfile
 import cv2
 import numpy as np
 import tensorflow as tf
+from playwright import sync_api
 
 from avssl_tf.report.panorama_viewer import ViewerClip
 from avssl_tf.spatial import ambisonics, directions, equirect
@@ -69,9 +70,12 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
 
   def call(self, script, *arguments):
     """Runs the body of a function of `viewer` and `given` in the page."""
+    # Nothing else ends a call that waits for what never comes.
     return self.page.evaluate(
-      "async (given) => { const viewer = document.querySelector('panorama-viewer'); "
-      f"const {{ sound }} = viewer.constructor; {script} }}",
+      "(given) => Promise.race([(async () => { "
+      "const viewer = document.querySelector('panorama-viewer'); "
+      f"const {{ sound }} = viewer.constructor; {script} }})(), new Promise((_, reject) => "
+      "setTimeout(() => reject(new Error('no answer')), 60000))])",
       arguments,
     )
 
@@ -233,10 +237,20 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
     self.wait_for("playing")
 
   def test_sound_stays_in_the_world(self):
-    ahead, behind, left, right, nodding, mirrored, mono_field = self.levels_db(
+    views = (
       (0, 0, "true"), (180, 0, "true"), (90, 0, "true"), (-90, 0, "true"), (0, 60, "true"),
       (0, 0, "mirrored"), (0, 0, "mono"),
     )  # fmt: skip
+    try:
+      levels = self.levels_db(*views)
+    except sync_api.Error as error:
+      # On a busy machine Chromium now and then does not come back from rendering to no device,
+      # which the viewer never does.
+      self.assertIn("no answer", str(error))
+      self.page.reload()
+      self.wait_for("paused")
+      levels = self.levels_db(*views)
+    ahead, behind, left, right, nodding, mirrored, mono_field = levels
     self.assertGreater(ahead, 3)
     self.assertLess(behind, -3)
     self.assertAllClose([left, right], [0.0, 0.0], atol=0.5)

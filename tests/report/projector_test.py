@@ -23,6 +23,7 @@ _IDS = ["a/one.mp4@0.000", "a/two\t2.mp4@0.000", "ü.mp4@1.500"]
 def _clips(rng, label_names=("bell", "drum"), modalities=("video", "audio"), ids=_IDS):
   return ClipEmbeddings(
     ids=ids,
+    indices=np.arange(len(ids)),
     labels=np.array([1, -1, 0] if label_names else [-1] * len(ids)),
     label_names=label_names,
     embeddings={m: rng.normal(size=(len(ids), 4)).astype(np.float32) for m in modalities},

@@ -17,6 +17,7 @@ from tests import browser, command, source_tree, tiny_alignment, tiny_generator,
 
 _SETTINGS = """
 num_epochs = 2
+train.batch_pictures = 0
 Probe.c_grid = (0.1,)
 Probe.batch_size = 8
 AlignmentProbe.batch_size = 8
