@@ -32,7 +32,7 @@ from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.sound_localizer import SoundLocalizer
 
-TRAINED = "trained"
+TRAINED, OTHER_SOUND = "trained", "other sound"
 # What is kept of a clip with a sound by each method.
 MEASURED = ("visible", "ciou", "confidence")
 ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
@@ -70,10 +70,13 @@ class LocalizedClip:
 class Localization:
   """Measures where a network sees what it hears, beside baselines.
 
-  The parts of the results are the network, `"trained"`, and those of `localization_baselines`.
-  `clips.csv` beside the results holds the same clip by clip, first with its own sound, then with
-  that of another clip, whose source is not in the picture: that of the next clip in the batch that
-  has another class, or no class; a clip has none where there is no such clip.
+  Each clip is measured with its own sound, and with that of another clip, whose source is not in
+  the picture: that of the next clip in the batch that has another class, or no class. Where there
+  is no such clip, and where nothing is known of a clip, it is left out.
+
+  The parts of the results are the network, `"trained"`; its map for the other sound against what
+  sounds in truth, `"other sound"`, as near to it as the network looks for things of any sound; and
+  those of `localization_baselines`. `clips.csv` beside the results holds the same clip by clip.
 
   Metrics, of clips with their own sound: `ap50`, the share whose consensus IoU is 0.5 or more;
   `auc`, the area under that share over the threshold; `mean_ciou`. Of both kinds: `max_f1` and
@@ -148,7 +151,7 @@ class Localization:
       FileNotFoundError: there is no data set, or files of it are missing.
       ValueError: the records do not suit the network, or nothing is known of where they sound.
     """
-    parts = (TRAINED, *localization_baselines.NAMES)
+    parts = (TRAINED, OTHER_SOUND, *localization_baselines.NAMES)
     if all(results.get(part) is not None for part in parts):
       return
     info = DatasetInfo.load(data_dir)
@@ -274,21 +277,34 @@ class Localization:
     for number in range(len(own)):
       truth = self._truth(batch, number, annotated)
       rng = np.random.default_rng(done + number)
-      target = None if truth is None else truth.map(self.map_size, self.map_size)
       nowhere = np.zeros([self.map_size, self.map_size], np.float32)
-      for known, values, goal in (
-        (target is not None, own[number], target),
-        (target is not None and others[number] >= 0, foreign[number], nowhere),
+      target = nowhere if truth is None else truth.map(*nowhere.shape)
+      has_other = others[number] >= 0
+      for goal, values, other in (
+        (target, own[number], foreign[number] if has_other else None),
+        (nowhere, foreign[number] if has_other else None, None),
       ):
-        goal = nowhere if goal is None else goal
-        maps = {
-          TRAINED: localization_metrics.enlarge(values, *goal.shape),
-          **localization_baselines.maps(goal, values.shape, rng),
-        }
-        for method, found in maps.items():
+        for method, found in self._maps(goal, values, other, own.shape[1:], rng).items():
           row = {"id": _key(batch, number), "window": 0, "method": method}
+          known = truth is not None and found is not None
           rows.append({**row, **(self._score(found, goal) if known else {})})
     return rows
+
+  def _maps(
+    self,
+    truth: np.ndarray,
+    values: Optional[np.ndarray],
+    other: Optional[np.ndarray],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+  ) -> dict[str, Optional[np.ndarray]]:
+    """The maps of all parts, as large as the truth; of what there is no sound for, None."""
+    maps = {
+      name: None if found is None else localization_metrics.enlarge(found, *truth.shape)
+      for name, found in ((TRAINED, values), (OTHER_SOUND, other))
+    }
+    baselines = localization_baselines.maps(truth, size, rng)
+    return {**maps, **(dict.fromkeys(baselines) if values is None else baselines)}
 
   def _score(self, values: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     visible = bool(truth.any())

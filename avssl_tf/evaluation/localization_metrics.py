@@ -111,6 +111,9 @@ def detection(
 ) -> dict[str, float]:
   """How well visible sources are told from invisible ones and located, at all thresholds.
 
+  As SLAVC counts, a source that is detected in the wrong place is no false negative, so that recall
+  is of those that are not; `loc_ap` may be above the share of sources that are found.
+
   Where the confidence reaches the threshold, a picture with a source is a true positive if its
   consensus IoU is `FOUND_IOU` or more; otherwise, and where none is visible, a false positive. A
   source below the threshold is a false negative.
@@ -154,7 +157,8 @@ def summarize(
 
   Returns:
     `ap50`, the share of visible sources whose consensus IoU is `FOUND_IOU` or more, `auc` and
-    `mean_ciou` of visible sources; `max_f1` and `loc_ap` of all pictures; and how many there are.
+    `mean_ciou` of visible sources; `max_f1` and `loc_ap` of all pictures, if some are without a
+    visible source; and how many there are.
   """
   visible = np.asarray(visible, bool)
   of_visible = np.asarray(ious, np.float64)[visible]
@@ -162,7 +166,7 @@ def summarize(
     "ap50": float(np.mean(of_visible >= FOUND_IOU)),
     "auc": area_under_curve(of_visible),
     "mean_ciou": float(np.mean(of_visible)),
-    **detection(ious, confidences, visible),
+    **({} if visible.all() else detection(ious, confidences, visible)),
     "num_visible": int(visible.sum()),
     "num_invisible": int((~visible).sum()),
   }

@@ -153,6 +153,9 @@ class ScoresTest(parameterized.TestCase):
     self.assertAlmostEqual(found["ap50"], 2 / 3)
     self.assertAlmostEqual(found["mean_ciou"], (0.5 + 0.49 + 0.9) / 3)
     self.assertEqual((found["num_visible"], found["num_invisible"]), (3, 1))
+    self.assertIn("max_f1", found)
+    # With a source in each picture there is nothing to be told apart.
+    self.assertNotIn("max_f1", lm.summarize([0.5, 0.1], [0.4, 0.3], [True, True]))
 
 
 if __name__ == "__main__":
