@@ -6,6 +6,7 @@
 Sub-commands:
 
   spatialize  gives a 360° video with mono or stereo sound a sound field
+  localize    shows in an ordinary video where its sound comes from
 
 `python -m avssl_tf.apply spatialize --help` lists the flags of one.
 """
@@ -23,9 +24,9 @@ from typing import Callable
 
 from absl import app, flags
 
-from avssl_tf.applications import spatialize
+from avssl_tf.applications import localize, spatialize
 from avssl_tf.data import picture_stream
-from avssl_tf.training import generators, terminal
+from avssl_tf.training import encoders, generators, terminal
 
 FLAGS = flags.FLAGS
 
@@ -73,6 +74,36 @@ def _spatialize() -> None:
   print("\n".join(spatialize.run(loaded.generator, job)))
 
 
+def _define_localize_flags() -> None:
+  flags.DEFINE_string(
+    "model_dir",
+    None,
+    "Folder of a run of a network that embeds pictures and sound, of a converted checkpoint or of "
+    "a SavedModel.",
+  )
+  flags.DEFINE_string("input", None, "Video with sound, of any length and shape.")
+  flags.DEFINE_string(
+    "output", None, "Video (.mp4) to write, with a map of where sound comes from, and the sound."
+  )
+  flags.DEFINE_integer("output_height", 720, "Most rows of --output.", lower_bound=2)
+  flags.DEFINE_integer("windows_per_batch", 4, "Windows that the network sees at once.", 1)
+  flags.DEFINE_bool("overwrite", False, "Replace --output if it is there.")
+  flags.mark_flags_as_required(["model_dir", "input", "output"])
+
+
+def _localize() -> None:
+  job = localize.Job(
+    input=FLAGS.input,
+    output=FLAGS.output,
+    overwrite=FLAGS.overwrite,
+    output_height=FLAGS.output_height,
+    windows_per_batch=FLAGS.windows_per_batch,
+  )
+  job.check()
+  loaded = encoders.load(FLAGS.model_dir)
+  print("\n".join(localize.run(loaded.encoder, job)))
+
+
 @dataclasses.dataclass(frozen=True)
 class _SubCommand:
   """A sub-command: what defines its flags, and what does its work once they are read."""
@@ -81,7 +112,10 @@ class _SubCommand:
   run: Callable[[], None]
 
 
-_SUB_COMMANDS = {"spatialize": _SubCommand(_define_spatialize_flags, _spatialize)}
+_SUB_COMMANDS = {
+  "spatialize": _SubCommand(_define_spatialize_flags, _spatialize),
+  "localize": _SubCommand(_define_localize_flags, _localize),
+}
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

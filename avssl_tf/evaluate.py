@@ -29,6 +29,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   kinetics_linear,
   knn,
   linear_probe,
+  localization,
   memory,
   protocol,
   retrieval,

@@ -197,12 +197,14 @@ def signatures(
     `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
     maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
     [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
-    [B, t, f, c]. All of these take single views where the model is of 360° clips; then there is
-    also `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
-    `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`, as
-    `AlignmentModel.translate` returns them. A network that generates sound fields has
-    `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]), `audio` (W), and `flow` where it is
-    among the inputs -> `field`, float32 [B, samples, 4], W Y Z X.
+    [B, t, f, c]. `embed_video_positions`: `video` -> `video_position_embeddings`, float32
+    [B, t, h, w, E] of unit length, of every position of `conv5x`. All of these take single views
+    where the model is of 360° clips; then there is also `translate`: `video_features` and
+    `audio_features` [B, K, D] of K views -> `video_translated` and `audio_translated` [B, K, D],
+    `video_target` and so on, `[B, K, E]`, as `AlignmentModel.translate` returns them. A network
+    that generates sound fields has `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]),
+    `audio` (W), and `flow` where it is among the inputs -> `field`, float32 [B, samples, 4],
+    W Y Z X.
   """
 
   def generate(video, audio):
@@ -237,6 +239,9 @@ def signatures(
   def audio_maps(audio):
     return model.audio_maps(audio, training=False)
 
+  def embed_video_positions(video):
+    return {"video_position_embeddings": model.embed_video_positions(video, training=False)}
+
   def translate(video_features, audio_features):
     outputs = model.translate({types.VIDEO: video_features, types.AUDIO: audio_features})
     return {
@@ -252,6 +257,7 @@ def signatures(
     "embed_audio": tf.function(embed_audio, [audio]),
     "video_maps": tf.function(video_maps, [video]),
     "audio_maps": tf.function(audio_maps, [audio]),
+    "embed_video_positions": tf.function(embed_video_positions, [video]),
   }
   if isinstance(model, alignment_model.AlignmentModel):
     functions["translate"] = tf.function(

@@ -12,6 +12,12 @@ with the constants below.
 | `LABEL` | int64 `[B]` | class, -1 where unknown |
 | `KEY` | string `[B]` | id of the example, for reports |
 
+In evaluation there are also, if they are asked for,
+
+| key | dtype, shape | meaning |
+|---|---|---|
+| `BOXES` | float32 `[B, T, 4]` | ymin, xmin, ymax, xmax in 0..1 of what sounds in each frame |
+
 Of 360° clips, K viewpoints come in place of the whole: `VIDEO` and `AUDIO` have an axis of K after
 the first, and there are also
 
@@ -42,6 +48,7 @@ AUDIO = "audio"
 INDEX = "index"
 LABEL = "label"
 KEY = "key"
+BOXES = "boxes"
 DIRECTION = "direction"
 FIELD_OF_VIEW = "field_of_view"
 VIEW_LABEL = "view_label"

@@ -11,13 +11,21 @@ import unittest
 
 import av
 import cv2
+import gin
 import numpy as np
 from scipy.io import wavfile
 
 from avssl_tf import serving
 from avssl_tf.data import spatial_media
-from avssl_tf.training import run
-from tests import command, media_variants, source_tree, tiny_alignment, tiny_generator
+from avssl_tf.training import configuration, run, strategies, trainer
+from tests import (
+  command,
+  media_variants,
+  source_tree,
+  tiny_alignment,
+  tiny_generator,
+  tiny_run,
+)
 
 _RATE_HZ = 8000
 
@@ -28,6 +36,22 @@ def _write_film(path, duration_sec):
   pictures = media_variants.pictures_at(media_variants.regular_times(25, end_sec=duration_sec))
   pictures = [(time_sec, cv2.resize(picture, (256, 128))) for time_sec, picture in pictures]
   media_variants.write_media(path, pictures, sound, layout="stereo")
+
+
+def _train_avid(data_dir, model_dir):
+  """A run of the networks of gin/avid.gin, as small as it gets."""
+  tiny_run.make_data(data_dir)
+  os.mkdir(model_dir)
+  configuration.parse(
+    [str(source_tree.ROOT / "gin/avid.gin")],
+    [
+      *tiny_run.GIN.strip().splitlines(),
+      f'data_dir = "{data_dir}"', "num_epochs = 1", "train.probe = None",
+      "train.fill_memory = False",
+    ],
+  )  # fmt: skip
+  trainer.train(model_dir=model_dir, strategy=strategies.create())
+  gin.clear_config()
 
 
 def _apply(*arguments):
@@ -44,6 +68,8 @@ class ApplyTest(unittest.TestCase):
     data_dir = tiny_alignment.make_data(os.path.join(cls.shared, "data"))
     cls.model_dir = os.path.join(cls.shared, "run")
     tiny_generator.train(data_dir, cls.model_dir)
+    cls.avid_dir = os.path.join(cls.shared, "avid")
+    _train_avid(os.path.join(cls.shared, "planar"), cls.avid_dir)
     cls.film = os.path.join(cls.shared, "film.mp4")
     _write_film(cls.film, 3.0)
 
@@ -101,9 +127,48 @@ class ApplyTest(unittest.TestCase):
         self.assertNotIn("Traceback", process.stderr)
     self.assertEqual(os.listdir(self.folder), ["nothing"])
 
+  def test_localizing_by_a_run_and_by_its_saved_model(self):
+    clips = []
+    exported = self.path("exported")
+    loaded = run.load(self.avid_dir)
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, exported)
+    for i, model_dir in enumerate((self.avid_dir, exported)):
+      output = self.path(f"{i}.mp4")
+      process = _apply(
+        "localize", f"--model_dir={model_dir}", f"--input={self.film}", f"--output={output}"
+      )
+      self.assertEqual(process.returncode, 0, process.stderr)
+      self.assertIn(f"Wrote {output}", process.stdout)
+      self.assertIn("its sound as it was (aac)", process.stdout)
+      with av.open(output) as container:
+        self.assertEqual(container.streams.audio[0].layout.name, "stereo")
+        clips.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+    self.assertEqual(len(clips[0]), 75)
+    difference = np.stack(clips[0]).astype(int) - np.stack(clips[1])
+    self.assertLess(np.abs(difference).mean(), 1.0)
+
+  def test_localizing_mistakes_end_with_one_message(self):
+    output = f"--output={self.path('x.mp4')}"
+    film, avid = f"--input={self.film}", f"--model_dir={self.avid_dir}"
+    with open(self.path("there.mp4"), "wb"):
+      pass
+    for arguments, message in (
+      ((f"--model_dir={self.model_dir}", film, output), "generates sound fields; expected one"),
+      ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: there is no such file"),
+      ((avid, film, f"--output={self.path('there.mp4')}"), "--overwrite replaces it"),
+    ):
+      with self.subTest(message):
+        process = _apply("localize", *arguments)
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertIn(message, process.stderr)
+        self.assertNotIn("Traceback", process.stderr)
+    self.assertEqual(os.listdir(self.folder), ["there.mp4"])
+
   def test_help_lists_sub_commands_and_flags(self):
     described = self.spatialize("--help").stdout
-    for words in ("spatialize  gives a 360° video", "--input", "--output", "--overlay"):
+    listed = ("spatialize  gives a 360° video", "localize    shows in an ordinary video")
+    for words in (*listed, "--input", "--output", "--overlay"):
       self.assertIn(words, described)
 
   def test_a_disk_that_is_full_leaves_nothing(self):

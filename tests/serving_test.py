@@ -18,7 +18,14 @@ from avssl_tf.models.spatial_unet import SpatialUNet
 from tests import test_base, tiny_av_model
 
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_SIGNATURES = ("audio_maps", "embed_audio", "embed_video", "serving_default", "video_maps")
+_SIGNATURES = (
+  "audio_maps",
+  "embed_audio",
+  "embed_video",
+  "embed_video_positions",
+  "serving_default",
+  "video_maps",
+)
 _RELOAD = """
 import os, sys
 import numpy as np, tensorflow as tf
@@ -54,6 +61,9 @@ class Model(tf.keras.Model):
 
   def audio_maps(self, waveform, training=False):
     return {"conv5x": waveform}
+
+  def embed_video_positions(self, frames, training=False):
+    return tf.cast(frames, tf.float32)
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
@@ -165,6 +175,13 @@ class ServingTest(test_base.TestCase):
       for stage, value in expected.items():
         self.assertAllClose(found[stage], value, rtol=1e-5, atol=1e-5, msg=f"{name} {stage}")
       self.assertAllClose(found["pooled"], self.expected[f"{name}_features"], rtol=1e-5, atol=1e-5)
+
+  def test_embeddings_of_positions(self):
+    loaded = tf.saved_model.load(self.export_dir)
+    found = loaded.signatures["embed_video_positions"](video=self.video)
+    self.assertEqual(set(found), {"video_position_embeddings"})
+    expected = self.model.embed_video_positions(self.video)
+    self.assertAllClose(found["video_position_embeddings"], expected, rtol=1e-5, atol=1e-5)
 
   def test_holds_the_variables_of_the_networks_only(self):
     variables = tf.train.list_variables(os.path.join(self.export_dir, "variables", "variables"))

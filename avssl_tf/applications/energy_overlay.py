@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.applications.heat_overlay import HeatOverlay
 from avssl_tf.data import spatial_media
 from avssl_tf.spatial import ambisonics
 
@@ -15,7 +16,6 @@ WINDOW_SEC = 0.2
 # alike, and at most 3 in the first order, for a single source. Between these the colour grows.
 _UNIFORM = 1.0
 _SINGLE_SOURCE = 3.0
-_LARGEST_OPACITY = 0.65
 # Against the loudest sound of the recording: as loud as this and louder it is drawn in full, as
 # faint as that not at all.
 _LOUD_DB = -30.0
@@ -35,12 +35,7 @@ class EnergyOverlay:
       lambda field: ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT),
       input_signature=[tf.TensorSpec([None, spatial_media.NUM_CHANNELS], tf.float32)],
     )
-    # For each step of the concentration, what stays of a pixel and what comes to it.
-    steps = np.arange(256, dtype=np.uint8)
-    opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[:, np.newaxis, np.newaxis]
-    colors = cv2.applyColorMap(steps, cv2.COLORMAP_TURBO)[..., ::-1]
-    self._kept = np.repeat(1.0 - opacity, 3, axis=2)
-    self._added = np.round(opacity * colors).astype(np.uint8)
+    self._heat = HeatOverlay()
 
   def concentration(self, field: np.ndarray) -> np.ndarray:
     """How much more sound comes from each direction than from all of them in the mean.
@@ -73,11 +68,7 @@ class EnergyOverlay:
       uint8 RGB `[height, width, 3]`.
     """
     height, width = frame.shape[:2]
-    share = _resized(self.concentration(field), height, width)
-    # Tables and OpenCV, as this is done for every pixel of a film.
-    steps = cv2.merge([cv2.convertScaleAbs(share, alpha=255.0)] * 3)
-    kept = cv2.multiply(frame, cv2.LUT(steps, self._kept), dtype=cv2.CV_8U)
-    return cv2.add(kept, cv2.LUT(steps, self._added))
+    return self._heat.draw(frame, _resized(self.concentration(field), height, width))
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -135,7 +135,8 @@ def even_example(
       with the picture.
 
   Returns:
-    As `random_example`.
+    As `random_example`; and `BOXES`, float32 `[num_frames, 4]`, if they are asked for, as shares of
+    the sides of what the frames show.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -171,6 +172,8 @@ def even_example(
       example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
       example[types.VIDEO] = _center(encoded, clip)
+      if clip.boxes:
+        example[types.BOXES] = _boxes(stored, encoded, clip, places)
   return example
 
 
@@ -226,9 +229,14 @@ def _cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
 
 
 def _cut_frames(frames: Tensor, clip: ClipSpec, places: Tensor) -> list[Tensor]:
+  return tf.unstack(_cut_steps(frames, clip, places), clip.num_frames)
+
+
+def _cut_steps(steps: Tensor, clip: ClipSpec, places: Tensor) -> Tensor:
+  """What belongs to the frames at `places`, of something that has a step for each frame."""
   if clip.repeat_frames:
-    places %= tf.shape(frames, tf.int64)[0]
-  return tf.unstack(tf.gather(frames, places), clip.num_frames)
+    places %= tf.shape(steps, tf.int64)[0]
+  return tf.gather(steps, places)
 
 
 def _all_around(
@@ -250,9 +258,29 @@ def _all_around(
 
 
 def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:
-  height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
-  box = frame_ops.center_crop_box(height, width)
+  box, _ = _center_box(encoded, clip)
   return frame_ops.to_uint8(frame_ops.decode_crop_resize(encoded, box, clip.frame_size))
+
+
+def _center_box(encoded: list[Tensor], clip: ClipSpec) -> tuple[Tensor, list[Tensor]]:
+  """What is shown of the picture, as of `center_crop_box`, and the picture's height and width."""
+  height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
+  if clip.whole_picture:
+    return tf.stack([0, 0, height, width]), [height, width]
+  return frame_ops.center_crop_box(height, width), [height, width]
+
+
+def _boxes(stored: StoredClip, encoded: list[Tensor], clip: ClipSpec, places: Tensor) -> Tensor:
+  """Boxes of what sounds in the frames, as shares of what they show: float32 `[num_frames, 4]`."""
+  check = tf.debugging.Assert(
+    tf.equal(tf.shape(stored.boxes)[0], tf.shape(stored.frames)[0]),
+    ["Clip", stored.key, "does not hold one box a frame of what sounds: it has",
+     tf.shape(stored.boxes)[0], "boxes and", tf.shape(stored.frames)[0], "frames."],
+  )  # fmt: skip
+  with tf.control_dependencies([check]):
+    boxes = tf.identity(stored.boxes)
+  box, size = _center_box(encoded, clip)
+  return frame_ops.boxes_in_crop(_cut_steps(boxes, clip, places), box, *size)
 
 
 def _augmented(

@@ -24,6 +24,9 @@ class ClipSpec:
       takes it as it is stored.
     repeat_frames: whether the frames of a clip that has too few of them begin anew, as often as
       it takes. If not, such a clip is an error.
+    whole_picture: of ordinary clips, whether all of the picture is shown in evaluation, squeezed to
+      a square as where sound sources are localised, in place of its centre.
+    boxes: of ordinary clips, whether in evaluation the boxes of what sounds are wanted as well.
     viewpoints: of 360° clips, how to choose the views that stand for a clip; None for ordinary
       ones.
     masks: of 360° clips, whether the class of each pixel of the middle frame is wanted as well.
@@ -43,6 +46,8 @@ class ClipSpec:
   max_offset_sec: float = 0.5
   sample_rate_hz: Optional[int] = None
   repeat_frames: bool = False
+  whole_picture: bool = False
+  boxes: bool = False
   viewpoints: Optional[ViewpointSpec] = None
   masks: bool = False
   panorama: bool = False
@@ -60,6 +65,11 @@ class ClipSpec:
       raise ValueError(
         "ClipSpec.panorama and ClipSpec.viewpoints are both set: a clip is seen either whole or "
         "from viewpoints. Leave one of them out."
+      )
+    if (self.boxes or self.whole_picture) and (self.panorama or self.viewpoints is not None):
+      name = "boxes" if self.boxes else "whole_picture"
+      raise ValueError(
+        f"ClipSpec.{name} is of ordinary clips: leave out ClipSpec.viewpoints and panorama."
       )
     if self.flow and not self.panorama:
       raise ValueError("ClipSpec.flow is of whole 360° clips: set ClipSpec.panorama as well.")

@@ -81,6 +81,24 @@ def center_crop_box(height: Tensor, width: Tensor) -> Tensor:
   return tf.cast(tf.concat([origin, tf.stack([side, side])], axis=0), tf.int32)
 
 
+def boxes_in_crop(boxes: Tensor, crop: Tensor, height: Tensor, width: Tensor) -> Tensor:
+  """Where boxes in an image are in a part of it.
+
+  Args:
+    boxes: float32 `[..., 4]`: ymin, xmin, ymax, xmax as shares of the image's sides.
+    crop: int32 `[4]`: ymin, xmin, height, width in pixels.
+    height: int scalar, of the image in pixels.
+    width: int scalar, likewise.
+
+  Returns:
+    float32 `[..., 4]`: as `boxes`, as shares of the part's sides, cut at its edges. Of a box that
+    lies outside nothing is left: its area is 0.
+  """
+  size = tf.cast(tf.stack([height, width, height, width]), tf.float32)
+  origin, sides = (tf.cast(tf.tile(part, [2]), tf.float32) for part in (crop[:2], crop[2:]))
+  return tf.clip_by_value((boxes * size - origin) / sides, 0.0, 1.0)
+
+
 def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Tensor:
   """Decodes the part of each frame inside `box` and resizes it to a square.
 

@@ -9,7 +9,7 @@ import heapq
 import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import BinaryIO, Optional
+from typing import BinaryIO, Optional, Union
 
 import av
 import numpy as np
@@ -31,6 +31,7 @@ _AAC_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
 AMBISONIC_LAYOUT = "4.0"
 # Codecs, by their decoders, that players expect in MP4. It may hold others, too.
 MP4_PICTURES = frozenset({"av1", "h264", "hevc", "libdav1d", "mpeg4", "vp9"})
+MP4_SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "mp3", "mp3float"})
 _PICTURE_TIME_BASE = Fraction(1, 90000)
 _KEYFRAME_INTERVAL_SEC = 2.0
 _BT709 = 1
@@ -110,17 +111,7 @@ def write_copied_mp4(
     pictures = container.add_stream_from_template(source.video)
     tones = sound.add_to(container)
 
-    def packets() -> Iterator[av.Packet]:
-      for packet in media_streams.demux(source):
-        if packet.dts is None:  # The last one, which is empty.
-          continue
-        shift = round(origin_sec / packet.time_base)
-        packet.dts -= shift
-        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-        packet.stream = pictures
-        yield packet
-
-    _mux(container, packets(), sound.packets(tones))
+    _mux(container, _copied(source, pictures, origin_sec), sound.packets(tones))
 
 
 def write_encoded_mp4(
@@ -128,7 +119,7 @@ def write_encoded_mp4(
   frames: Iterable[tuple[float, np.ndarray]],
   size: tuple[int, int],
   rate_hz: float,
-  sound: "Sound",
+  sound: "Union[Sound, CopiedSound]",
   crf: int = 20,
 ) -> None:
   """Writes an MP4 that common players can play: H.264 in 4:2:0, and AAC.
@@ -218,6 +209,41 @@ class Sound:
       frame.pts = position
       position += len(block)
       yield frame
+
+
+@dataclasses.dataclass(frozen=True)
+class CopiedSound:
+  """The sound of another file for a video, not encoded anew.
+
+  Attributes:
+    source: the other file, at its start, opened for its sound alone, of a codec of `MP4_SOUNDS`.
+    origin_sec: time of `source` that becomes time 0.
+  """
+
+  source: media_streams.MediaStreams
+  origin_sec: float
+
+  def add_to(self, container: av.container.OutputContainer) -> av.AudioStream:
+    """Adds a stream for it to a file."""
+    return container.add_stream_from_template(self.source.audio)
+
+  def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
+    """The sound as it is encoded."""
+    return _copied(self.source, stream, self.origin_sec)
+
+
+def _copied(
+  source: media_streams.MediaStreams, stream: av.stream.Stream, origin_sec: float
+) -> Iterator[av.Packet]:
+  """The packets of the one stream that is read of a file, for a stream of another."""
+  for packet in media_streams.demux(source):
+    if packet.dts is None:  # The last one, which is empty.
+      continue
+    shift = round(origin_sec / packet.time_base)
+    packet.dts -= shift
+    packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+    packet.stream = stream
+    yield packet
 
 
 def _mux(

@@ -1,4 +1,6 @@
-"""The pictures of a 360° file, one after another, whatever its length, and on a regular grid.
+"""The pictures of a file, one after another, whatever its length, and on a regular grid.
+
+They are 360° pictures in a known projection, or ordinary ones.
 
 Unlike in clips for training, damage does not end them: in place of a picture that cannot be decoded
 the one before it stays, and it is counted.
@@ -7,13 +9,13 @@ the one before it stays, and it is counted.
 import collections
 import contextlib
 from collections.abc import Iterator
-from typing import Callable
+from typing import Callable, Optional
 
 import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_pictures, media_streams
+from avssl_tf.data import media_extent, media_pictures, media_streams
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.spatial import cubemap
@@ -28,12 +30,15 @@ _TIME_TOLERANCE_SEC = 0.001
 
 
 @contextlib.contextmanager
-def open_pictures(path: str, projection: str = EQUIRECTANGULAR) -> Iterator["PictureStream"]:
+def open_pictures(
+  path: str, projection: Optional[str] = EQUIRECTANGULAR
+) -> Iterator["PictureStream"]:
   """Opens the pictures of a file.
 
   Args:
     path: the file.
-    projection: of its pictures, one of `PROJECTIONS`; `CUBEMAP` are equi-angular ones.
+    projection: of its pictures, one of `PROJECTIONS`; `CUBEMAP` are equi-angular ones; None for
+      ordinary pictures, of any shape.
 
   Raises:
     MediaError: no such file, not a media file, no pictures that can be decoded, or pictures of
@@ -52,14 +57,16 @@ class PictureStream:
   Attributes:
     start_sec: time of the first picture on the container's time line.
     rate_hz: mean rate of the pictures.
-    height: rows that equirectangular pictures of this fineness have.
+    promised_duration_sec: of all pictures by what the container says; None where it does not.
+    height: rows of the upright pictures, those that equirectangular ones of this fineness have.
+    width: their columns.
     codec: name of the decoder.
     can_be_copied: whether the packets can be what another file holds: pictures are equirectangular
       and upright, and the container knows when each of them is shown.
     num_damaged: packets and pictures, up to now, in whose place the one before stays.
   """
 
-  def __init__(self, media: media_streams.MediaStreams, projection: str):
+  def __init__(self, media: media_streams.MediaStreams, projection: Optional[str]):
     """Decodes the first picture."""
     self.num_damaged = 0
     self._video = media.video
@@ -73,8 +80,11 @@ class PictureStream:
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
-    self.height, width = media_pictures.display_size(first, media.video)
-    _check_shape(self.height, width, projection)
+    end_sec = media_extent.promised_end_sec(media, media.video)
+    self.promised_duration_sec = end_sec and end_sec - self.start_sec
+    self.height, self.width = media_pictures.display_size(first, media.video)
+    if projection is not None:
+      _check_shape(self.height, self.width, projection)
     self.codec = media.video.codec_context.name
     self.can_be_copied = (
       projection == EQUIRECTANGULAR
@@ -94,13 +104,17 @@ class PictureStream:
         last_sec = time_sec
       frame = next(self._decoded, None)
 
+  def to_rgb(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
+    """A picture as it is, upright and scaled: uint8 RGB `[height, width, 3]`."""
+    return media_pictures.to_rgb(self._reformatter, frame, (height, width))
+
   def to_equirect(self, frame: av.VideoFrame, height: int) -> np.ndarray:
     """A picture as equirectangular: uint8 RGB `[height, 2 * height, 3]`."""
     if self._projection == EQUIRECTANGULAR:
-      return media_pictures.to_rgb(self._reformatter, frame, (height, 2 * height))
+      return self.to_rgb(frame, height, 2 * height)
     # Two rows of faces: as fine as the result at the middle of a face.
     side = max(1, height // 2)
-    faces = media_pictures.to_rgb(self._reformatter, frame, (2 * side, 3 * side))
+    faces = self.to_rgb(frame, 2 * side, 3 * side)
     return cubemap.to_equirect(faces[np.newaxis], height)[0].numpy()
 
   def _decode(self) -> Iterator[av.VideoFrame]:
@@ -156,6 +170,11 @@ class PictureGrid:
   @property
   def num_held(self) -> int:
     return len(self._held)
+
+  @property
+  def ended(self) -> bool:
+    """Whether the last picture has been taken: all later ones are the same."""
+    return self._upcoming is None
 
   def take(self, first: int, count: int) -> np.ndarray:
     """Pictures `first` to `first + count - 1` of the grid: `[count, ...]`.

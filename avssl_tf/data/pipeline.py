@@ -101,7 +101,8 @@ def evaluation_dataset(
 
   A single window lies in the middle of the clip; several are spread evenly from its start to
   its end and follow each other. Frames show the centre of the image: what resizing the short
-  side to `frame_size * 256 / 224` and cutting out the central `frame_size` pixels shows.
+  side to `frame_size * 256 / 224` and cutting out the central `frame_size` pixels shows; or all of
+  it, with `ClipSpec.whole_picture`.
 
   Args:
     data_dir: folder of a data set.
@@ -154,7 +155,7 @@ def evaluation_dataset(
 def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordReader:
   if batch_size < 1:
     raise ValueError(f"batch_size is {batch_size}; expected 1 or more.")
-  reader = RecordReader(data_dir, split)
+  reader = RecordReader(data_dir, split, clip.boxes)
   spherical = clip.viewpoints is not None or clip.panorama
   if not spherical and reader.info.projection is not None:
     raise ValueError(

@@ -42,6 +42,8 @@ class StoredClip(NamedTuple):
     truth: of a 360° clip; None for ordinary ones.
     flow: string `[T]`, JPEG bytes of pictures of the optical flow; None where the data set
       has none.
+    boxes: float32 `[T, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds in each frame, empty
+      where that is not known; None where it is not asked for.
   """
 
   frames: Optional[Tensor]
@@ -52,6 +54,7 @@ class StoredClip(NamedTuple):
   key: Tensor
   truth: Optional[StoredTruth] = None
   flow: Optional[Tensor] = None
+  boxes: Optional[Tensor] = None
 
 
 def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
@@ -80,18 +83,20 @@ class RecordReader:
     num_records: number of clips, at least 1.
   """
 
-  def __init__(self, data_dir: str, split: str):
+  def __init__(self, data_dir: str, split: str, boxes: bool = False):
     """Looks the split up.
 
     Args:
       data_dir: folder of a data set.
       split: a split or subset, or a slice of one.
+      boxes: whether to read the boxes of what sounds.
 
     Raises:
       ValueError: there is no such split or it is empty.
       FileNotFoundError: there is no data set, or a file of the split is missing.
     """
     self.info = DatasetInfo.load(data_dir)
+    self._boxes = boxes
     table = self.info.records(split)
     self.num_records = len(table.offsets)
     if not self.num_records:
@@ -129,7 +134,7 @@ class RecordReader:
     context, lists = tf.io.parse_single_sequence_example(
       serialized,
       schema.context_spec(modalities, spherical),
-      schema.sequence_spec(modalities, spherical, self.info.flow),
+      schema.sequence_spec(modalities, spherical, self.info.flow, self._boxes),
     )
     frames, waveform = None, None
     with tf.control_dependencies([self._check(context, record)]):
@@ -147,6 +152,7 @@ class RecordReader:
       key=context[schema.EXAMPLE_ID],
       truth=_truth(context, lists) if spherical else None,
       flow=lists.get(schema.FLOW_ENCODED),
+      boxes=tf.stack([lists[key] for key in schema.BBOX_KEYS], axis=-1) if self._boxes else None,
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:

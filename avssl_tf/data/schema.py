@@ -87,6 +87,7 @@ def sequence_spec(
   modalities: Sequence[str] = types.MODALITIES,
   spherical: bool = False,
   flow: bool = False,
+  boxes: bool = False,
 ) -> dict[str, Union[tf.io.FixedLenSequenceFeature, tf.io.VarLenFeature]]:
   """The feature lists that the pipeline reads from a record.
 
@@ -94,6 +95,7 @@ def sequence_spec(
     modalities: what it holds.
     spherical: whether it shows all directions.
     flow: whether it holds optical flow.
+    boxes: whether the boxes of what sounds are wanted, one a frame; empty where there are none.
   """
   of_modality = {
     types.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
@@ -107,4 +109,7 @@ def sequence_spec(
     spec[MASK_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
   if flow:
     spec[FLOW_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string)
+  if boxes:
+    for key in BBOX_KEYS:
+      spec[key] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
   return spec

@@ -101,6 +101,29 @@ class MonoStream:
       self.num_samples += len(end)
       yield end
 
+  @property
+  def stored_rate_hz(self) -> int:
+    """Rate of the sound as it is stored."""
+    return self._first.sample_rate
+
+  @property
+  def stored_layout(self) -> str:
+    """Layout of the channels as they are stored, as FFmpeg calls it."""
+    return self._mixed_layout()
+
+  def stored_blocks(self) -> Iterator[np.ndarray]:
+    """All samples of all channels as they are stored, in place of `blocks`.
+
+    Yields:
+      float32 `[samples, channels]`, one block after another, at `stored_rate_hz`.
+
+    Raises:
+      MediaError: as of `blocks`.
+    """
+    self._channel = None
+    for samples in self._without_padding(self._contiguous()):
+      yield samples.T
+
   def shortfall_sec(self) -> float:
     """How much sound the container has promised and not given; 0 where there is nothing to tell."""
     if self.promised_end_sec is None or self._media.container.format.name in ("mp3", "aac"):

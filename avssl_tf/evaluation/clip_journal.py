@@ -8,9 +8,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from avssl_tf.data.whole_file import whole_file
-from avssl_tf.evaluation import sound_field_scores
 
-_COLUMNS = ("id", "window", "method", *sound_field_scores.FACTS, *sound_field_scores.METRICS)
+_COLUMNS = ("id", "window", "method")
 
 
 class ClipJournal:
@@ -20,8 +19,18 @@ class ClipJournal:
     num_blocks: blocks of rows that the file holds, all of them whole.
   """
 
-  def __init__(self, folder: str, settings: Mapping, rows_per_block: int):
-    """Goes on with what an interrupted evaluation of these settings left."""
+  def __init__(
+    self, folder: str, settings: Mapping, rows_per_block: int, metrics: Sequence[str]
+  ):
+    """Goes on with what an interrupted evaluation of these settings left.
+
+    Args:
+      folder: where the file is.
+      settings: what the results depend on; each has a file of its own.
+      rows_per_block: rows that are added at a time.
+      metrics: names of what is measured of a clip, columns after `id`, `window` and `method`.
+    """
+    self._metrics = tuple(metrics)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     self._path = os.path.join(folder, f"clips-{digest[:12]}.csv")
     os.makedirs(folder, exist_ok=True)
@@ -46,9 +55,11 @@ class ClipJournal:
     """Copies the file, whole or not at all; returns the method and the metrics of each row."""
     with whole_file(path) as temporary:
       shutil.copyfile(self._path, temporary)
-    names = (*sound_field_scores.FACTS, *sound_field_scores.METRICS)
     return [
-      (row["method"], {name: float(row[name]) for name in names if row.get(name, "") != ""})
+      (
+        row["method"],
+        {name: float(row[name]) for name in self._metrics if row.get(name, "") != ""},
+      )
       for row in self._rows
     ]
 
@@ -58,7 +69,7 @@ class ClipJournal:
 
   def _write(self, path: str, mode: str, rows: Sequence[Mapping], header: bool) -> None:
     with open(path, mode, encoding="utf-8", errors="surrogateescape", newline="") as f:
-      writer = csv.DictWriter(f, _COLUMNS, restval="")
+      writer = csv.DictWriter(f, (*_COLUMNS, *self._metrics), restval="")
       if header:
         writer.writeheader()
       writer.writerows(rows)

@@ -28,6 +28,8 @@ class Encoder:
     video_maps: frames -> the map of each stage by its name (all of `STAGES`), float32
       `[B, t, h, w, c]`, and `"pooled"`, float32 `[B, D]`.
     audio_maps: waveforms -> the same of the sound; maps are `[B, t, f, c]`.
+    embed_video_positions: frames -> the embedding of every position of the last stage's map, by the
+      network's own head: float32 `[B, t, h, w, E]`, of unit length.
     translate: of a network of 360° clips, features `[B, K, D]` of K views by modality -> what
       `AlignmentModel.translate` returns; None for a network of ordinary clips.
     make_model: makes another model with the trained weights, to train further, in the present
@@ -42,6 +44,7 @@ class Encoder:
   embed_audio: Callable[[Tensor], dict[str, Tensor]]
   video_maps: Callable[[Tensor], dict[str, Tensor]]
   audio_maps: Callable[[Tensor], dict[str, Tensor]]
+  embed_video_positions: Callable[[Tensor], Tensor]
   translate: Optional[Callable[[dict[str, Tensor]], dict[str, dict[str, Tensor]]]] = None
   make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None
 
@@ -69,6 +72,7 @@ class Encoder:
       embed_audio=model.embed_audio,
       video_maps=model.video_maps,
       audio_maps=model.audio_maps,
+      embed_video_positions=model.embed_video_positions,
       translate=getattr(model, "translate", None),
       make_model=make_model,
     )

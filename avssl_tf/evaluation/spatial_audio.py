@@ -97,7 +97,12 @@ class SpatialAudioEvaluation:
     clip, rate_hz = common_input(generators)
     info = DatasetInfo.load(data_dir)
     generator.check_records(info, data_dir)
-    journal = ClipJournal(work_dir, results.settings, len(parts) * self.batch_size)
+    journal = ClipJournal(
+      work_dir,
+      results.settings,
+      len(parts) * self.batch_size,
+      (*sound_field_scores.FACTS, *sound_field_scores.METRICS),
+    )
     prior = np.zeros(3)
     if any(isinstance(baseline, SpatialPrior) for baseline in self.baselines):
       prior = self._prior(data_dir, clip, progress)

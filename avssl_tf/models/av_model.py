@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from avssl_tf import types
 
+# The stage whose map networks pool.
+LAST_STAGE = "conv5x"
+
 
 @gin.register
 class AudioVisualModel(tf.keras.Model):
@@ -70,6 +73,28 @@ class AudioVisualModel(tf.keras.Model):
       `[B, t, h, w, c]`; `"pooled"`: float32 `[B, D]`.
     """
     return _as_float32(self.video_net(self.video_front_end(frames), training=training))
+
+  def embed_video_positions(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Embeds every position of the last map of the video network, by the model's own head.
+
+    The network pools by the maximum of each feature, so that an embedding of the whole takes each
+    feature from the position that has most of it: positions that hold none of those features are
+    far from the embedding of the whole, and so from that of a sound that belongs to it.
+
+    Args:
+      frames: uint8 `[B, T, H, W, 3]`.
+      training: whether batch normalisation uses, and learns from, the batch.
+
+    Returns:
+      float32 `[B, t, h, w, E]`, of unit length, with t, h, w those of `"conv5x"` in `video_maps`.
+    """
+    # Cast first: under mixed precision the pooled features reach the head in float32 too.
+    features = self.video_maps(frames, training=training)[LAST_STAGE]
+    rows = tf.reshape(features, [-1, features.shape[-1]])
+    embedding = tf.cast(self.video_head(rows, training=training), tf.float32)
+    embedding = tf.reshape(embedding, tf.concat([tf.shape(features)[:-1], [-1]], axis=0))
+    embedding = tf.ensure_shape(embedding, [*features.shape[:-1], self.embedding_dim])
+    return tf.math.l2_normalize(embedding, axis=-1)
 
   def audio_maps(self, waveform: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
     """What each stage of the audio network makes of waveforms, float32 `[B, samples, C]`.

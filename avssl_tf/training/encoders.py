@@ -148,6 +148,8 @@ def _load_saved_model(path: str) -> LoadedEncoder:
 
     return call
 
+  embed_positions = signature("embed_video_positions", "video")
+
   def translate(features):
     outputs = module.signatures["translate"](
       **{f"{modality}_features": value for modality, value in features.items()}
@@ -166,6 +168,7 @@ def _load_saved_model(path: str) -> LoadedEncoder:
     embed_audio=embedding("audio"),
     video_maps=signature("video_maps", "video"),
     audio_maps=signature("audio_maps", "audio"),
+    embed_video_positions=lambda frames: embed_positions(frames)["video_position_embeddings"],
     translate=translate if "translate" in module.signatures else None,
     make_model=None,
   )

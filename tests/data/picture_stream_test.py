@@ -37,6 +37,28 @@ class PictureStreamTest(media_variants.MediaTestCase):
     pictures = [(t, _gray(10 * k)) for k, t in enumerate(times_sec)]
     return self.write(name, pictures, **options)
 
+  def test_ordinary_pictures_may_have_any_shape(self):
+    rng = np.random.default_rng(0)
+    picture = np.kron(rng.integers(0, 256, (3, 5, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    path = self.write("a.mp4", [(Fraction(k, 10), picture) for k in range(10)])
+    with self.assertRaisesRegex(MediaError, "twice as wide as high"):
+      with picture_stream.open_pictures(path):
+        pass
+    with picture_stream.open_pictures(path, projection=None) as stream:
+      self.assertEqual((stream.height, stream.width), (48, 80))
+      self.assertAlmostEqual(stream.promised_duration_sec, 1.0, delta=0.15)
+      grid = picture_stream.PictureGrid(
+        stream.frames(), lambda frame: stream.to_rgb(frame, 24, 40), 0.0, 5.0
+      )
+      first = grid.take(0, 1)
+      self.assertFalse(grid.ended)
+      grid.take(4, 1)
+      self.assertFalse(grid.ended)
+      grid.take(5, 1)
+      self.assertTrue(grid.ended)
+    self.assertEqual(first.shape, (1, 24, 40, 3))
+    self.assertLess(np.abs(first[0].astype(int)[4::8, 4::8] - picture[8::16, 8::16]).mean(), 15)
+
   def levels(self, path, start_sec, rate_hz, *takes):
     context, grid, _ = _grid(path, start_sec, rate_hz)
     self.addCleanup(context.__exit__, None, None, None)

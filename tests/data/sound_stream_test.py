@@ -26,6 +26,14 @@ def _tones(duration_sec, *frequencies_hz):
 
 class SoundStreamTest(media_variants.MediaTestCase):
 
+  def test_all_channels_as_they_are_stored(self):
+    samples = np.random.default_rng(0).normal(0, 0.2, (2, 50_003)).astype(np.float32)
+    path = self.write("a.mkv", None, samples, layout="stereo", audio_codec="pcm_f32le")
+    with sound_stream.open_mono(path, 16000) as stream:
+      self.assertEqual((stream.stored_rate_hz, stream.stored_layout), (48000, "stereo"))
+      found = np.concatenate(list(stream.stored_blocks()))
+    np.testing.assert_allclose(found, samples.T, atol=1e-6)
+
   @parameterized.parameters(
     (1, "mono", 48000), (1, "mono", 16000), (2, "stereo", 48000), (2, "stereo", 22050),
     (6, "5.1", 24000),

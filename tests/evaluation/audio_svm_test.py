@@ -68,6 +68,7 @@ def make_encoder(seed: int = 0) -> Encoder:
     embed_audio=unused,
     video_maps=unused,
     audio_maps=lambda waveform: network(prepare(waveform)),
+    embed_video_positions=unused,
   )
 
 

@@ -19,6 +19,7 @@ class EncoderTest(test_base.TestCase):
       (made.embed_audio(waveform), model.embed_audio(waveform)),
       (made.video_maps(frames), model.video_maps(frames)),
       (made.audio_maps(waveform), model.audio_maps(waveform)),
+      (made.embed_video_positions(frames), model.embed_video_positions(frames)),
     ):
       tf.nest.map_structure(self.assertAllEqual, found, expected)
     self.assertContainsSubset(encoder.STAGES, made.video_maps(frames))

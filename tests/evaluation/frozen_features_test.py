@@ -36,7 +36,9 @@ def _embed_audio(waveform):
 
 def make_encoder(clip: ClipSpec = _CLIP, num_channels: int = 1) -> Encoder:
   """An encoder that averages colours over each column, and loudness over parts of the sound."""
-  return Encoder(clip, 8000, num_channels, _embed_video, _embed_audio, _embed_video, _embed_audio)
+  return Encoder(
+    clip, 8000, num_channels, _embed_video, _embed_audio, _embed_video, _embed_audio, _embed_video
+  )
 
 
 class ProtocolCase(tiny_run.TestCase):

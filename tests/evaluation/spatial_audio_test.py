@@ -149,16 +149,16 @@ class ClipJournalTest(test_base.TestCase):
 
   def test_other_settings_begin_anew(self):
     folder = self.get_temp_dir()
-    journal = ClipJournal(folder, {"seed": 0}, rows_per_block=1)
+    journal = ClipJournal(folder, {"seed": 0}, 1, ("error_ratio",))
     journal.add([{"id": "a", "window": 0, "method": "m", "error_ratio": 0.5}])
-    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 1)
-    self.assertEqual(ClipJournal(folder, {"seed": 1}, 1).num_blocks, 0)
-    again = ClipJournal(folder, {"seed": 0}, 1)
+    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1, ("error_ratio",)).num_blocks, 1)
+    self.assertEqual(ClipJournal(folder, {"seed": 1}, 1, ("error_ratio",)).num_blocks, 0)
+    again = ClipJournal(folder, {"seed": 0}, 1, ("error_ratio",))
     rows = again.copy_to(os.path.join(folder, "clips.csv"))
     self.assertEqual(rows, [("m", {"error_ratio": 0.5})])
-    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 1)
+    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1, ("error_ratio",)).num_blocks, 1)
     again.delete()
-    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1).num_blocks, 0)
+    self.assertEqual(ClipJournal(folder, {"seed": 0}, 1, ("error_ratio",)).num_blocks, 0)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The audio-visual model: what it gives, and what mixed precision must not touch."""
 
+import numpy as np
 import tensorflow as tf
 
 from avssl_tf import spectrograms, types
@@ -59,6 +60,28 @@ class AudioVisualModelTest(test_base.TestCase):
         self.assertAllEqual(maps["pooled"], outputs[modality]["features"])
         axes = list(range(1, maps["conv5x"].shape.rank - 1))
         self.assertAllEqual(tf.reduce_max(maps["conv5x"], axes), maps["pooled"])
+
+  def test_positions_are_embedded_by_the_head(self):
+    self.addCleanup(tf.keras.mixed_precision.set_global_policy, "float32")
+    for policy in ("float32", "mixed_bfloat16"):
+      tf.keras.mixed_precision.set_global_policy(policy)
+      model, frames = self.make(), self.batch()[types.VIDEO]
+      model.embed_video(frames)
+      found = model.embed_video_positions(frames)
+      features = model.video_maps(frames)["conv5x"].numpy()
+      self.assert_shape(found, (*features.shape[:-1], 4), tf.float32)
+      for place in np.ndindex(*features.shape[:-1]):
+        expected = model.video_head(features[place][np.newaxis])[0]
+        self.assertAllClose(
+          found[place], expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-5
+        )
+
+  def test_one_position_is_the_whole(self):
+    model = self.make()
+    frames = tf.constant(self.rng.integers(0, 256, (2, 4, 16, 16, 3)), tf.uint8)
+    found = model.embed_video_positions(frames)
+    self.assert_shape(found, (2, 1, 1, 1, 4))
+    self.assertAllClose(found[:, 0, 0, 0], model.embed_video(frames)["embedding"])
 
   def test_training_updates_batch_statistics(self):
     model, batch = self.make(), self.batch()

@@ -66,6 +66,12 @@ class LoadTest(tiny_run.TestCase):
         self.assertLessEqual(set(STAGES), set(outputs))
       for key, array in expected.items():
         np.testing.assert_allclose(outputs[key], array, rtol=1e-4, atol=1e-5, err_msg=key)
+    np.testing.assert_allclose(
+      found.embed_video_positions(self.frames),
+      model.embed_video_positions(self.frames),
+      rtol=1e-4,
+      atol=1e-5,
+    )
 
   def test_run_and_saved_model_are_the_same(self):
     for path in (self.model_dir, self.saved_model):
@@ -162,6 +168,8 @@ class LoadTest(tiny_run.TestCase):
     encoder.embed_video(self.frames)
     with self.assertRaisesRegex(ValueError, "no signature 'video_maps'.*Export it again"):
       encoder.video_maps(self.frames)
+    with self.assertRaisesRegex(ValueError, "'embed_video_positions'.*Export it again"):
+      encoder.embed_video_positions(self.frames)
 
 
 class AlignmentTest(tiny_run.TestCase):

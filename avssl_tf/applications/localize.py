@@ -1,0 +1,253 @@
+"""Shows in an ordinary video where its sound comes from, as a trained network takes it.
+
+First the maps of all windows are made, into a file without a name; then they are drawn over the
+frames, as colours need to know how similar sounds and places of the whole are.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.applications import output_files, progress
+from avssl_tf.applications.heat_overlay import HeatOverlay
+from avssl_tf.applications.map_file import MapFile
+from avssl_tf.applications.picture_squares import PictureSquares
+from avssl_tf.applications.sample_windows import SampleWindows
+from avssl_tf.data import media_streams, media_writing, picture_stream, sound_stream
+from avssl_tf.data.media_streams import MediaError
+from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
+from avssl_tf.types import AUDIO
+
+# Maps of fewer positions are too coarse to see much in them: the network looks through windows.
+_LEAST_POSITIONS = 4
+_WINDOWS = 5
+# Below this peak nothing is heard, and nothing is drawn.
+_SILENCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """What to do.
+
+  Attributes:
+    input: a video with sound.
+    output: an .mp4 to write that shows, over the frames, where sound comes from.
+    overwrite: whether a file that is there may be replaced.
+    output_height: largest number of rows of the output.
+    windows_per_batch: windows that the network is given at once.
+  """
+
+  input: str
+  output: str
+  overwrite: bool = False
+  output_height: int = 720
+  windows_per_batch: int = 4
+
+  def check(self) -> None:
+    """Makes sure, before all the work, that the files are what they have to be.
+
+    Raises:
+      ValueError: one of them is not; the message names it.
+    """
+    if not os.path.exists(self.input):
+      raise ValueError(f"--input={self.input}: there is no such file.")
+    output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
+    with self.errors_named():
+      with picture_stream.open_pictures(self.input, projection=None):
+        pass
+      with sound_stream.open_mono(self.input, media_writing.SOUND_RATE_HZ):
+        pass
+
+  @contextlib.contextmanager
+  def errors_named(self) -> Iterator[None]:
+    """Makes errors of reading name the input."""
+    try:
+      yield
+    except MediaError as error:
+      raise ValueError(f"--input={self.input}: {error}.") from error
+
+
+def run(encoder: Encoder, job: Job) -> list[str]:
+  """Writes a video with the heat map of where its sound comes from over it.
+
+  Args:
+    encoder: the network.
+    job: what to do; its `check` has passed.
+
+  Returns:
+    What was written and what there is to know about it, lines for the user.
+
+  Raises:
+    ValueError: the input cannot be read to its end, or the network does not take its sound.
+    OSError: the output cannot be written.
+  """
+  stopwatch = progress.Stopwatch()
+  folder = os.path.dirname(os.path.abspath(job.output))
+  with output_files.all_or_none([job.output]) as temporary, job.errors_named():
+    with picture_stream.open_pictures(job.input, projection=None) as pictures:
+      first_sec = pictures.start_sec + encoder.clip.video_sec / 2
+    step_sec = _hop(encoder) / encoder.clip.frame_rate_hz
+    with MapFile(folder, first_sec, step_sec) as maps:
+      lines = _make_maps(encoder, job, maps)
+      with output_files.errors_named(job.output):
+        written, duration_sec = _write(job, maps, temporary[job.output])
+  seconds = stopwatch.seconds
+  speed = duration_sec / seconds
+  lines += [written, f"{duration_sec:.1f} s in {seconds:.1f} s: {speed:.1f} times real time."]
+  return lines
+
+
+def _hop(encoder: Encoder) -> int:
+  """Frames from one window to the next, which overlap by half."""
+  return max(1, encoder.clip.num_frames // 2)
+
+
+def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> list[str]:
+  """Makes the maps of all windows; returns what the user should know."""
+  clip, size = encoder.clip, encoder.clip.frame_size
+  localizer = SoundLocalizer(encoder)
+  if min(localizer.own_map_size) < _LEAST_POSITIONS:
+    localizer = SoundLocalizer(encoder, _WINDOWS, (HORIZONTAL, VERTICAL))
+  with sound_stream.open_mono(
+    job.input, encoder.sample_rate_hz
+  ) as sound, picture_stream.open_pictures(job.input, projection=None) as pictures:
+    squares = PictureSquares(pictures.height, pictures.width, size)
+    grid = picture_stream.PictureGrid(
+      pictures.frames(),
+      lambda frame: squares.cut(pictures.to_rgb(frame, *squares.scaled)),
+      # Frames stand for even parts of time: they are taken in the middles.
+      pictures.start_sec + 0.5 / clip.frame_rate_hz,
+      clip.frame_rate_hz,
+    )
+    samples = SampleWindows(sound.blocks())
+    with progress.MediaBar("maps", pictures.promised_duration_sec) as bar:
+      for batch in _batches(_windows(encoder, grid, samples, maps, sound), job.windows_per_batch):
+        with output_files.errors_named(f"A temporary file beside {job.output}"):
+          for values, audible in _maps_of(localizer, squares, batch, job.windows_per_batch):
+            maps.append(values, audible)
+        bar.reach(maps.count * maps.step_sec)
+    return _notes(localizer, squares, sound, pictures)
+
+
+def _windows(
+  encoder: Encoder,
+  grid: picture_stream.PictureGrid,
+  samples: SampleWindows,
+  maps: MapFile,
+  sound: sound_stream.MonoStream,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Frames, uint8 `[T, squares, size, size, 3]`, and sound, float32 `[samples]`, of all windows.
+
+  The middle of the sound is that of the frames. The last window shows the last picture.
+  """
+  clip, rate_hz = encoder.clip, encoder.sample_rate_hz
+  count, ended = clip.num_samples(rate_hz), False
+  for number in itertools.count():
+    if ended:
+      return
+    frames = grid.take(number * _hop(encoder), clip.num_frames)
+    ended = grid.ended
+    middle_sec = maps.first_sec + number * maps.step_sec - sound.start_sec
+    yield frames, samples.take(round((middle_sec - clip.audio_sec / 2) * rate_hz), count)
+
+
+def _batches(items: Iterator, count: int) -> Iterator[list]:
+  while batch := list(itertools.islice(items, count)):
+    yield batch
+
+
+def _maps_of(
+  localizer: SoundLocalizer,
+  squares: PictureSquares,
+  windows: list[tuple[np.ndarray, np.ndarray]],
+  windows_per_batch: int,
+) -> Iterator[tuple[np.ndarray, bool]]:
+  """The map of each window, float32 `[h, w]`, and whether anything is heard in it."""
+  # Always as many windows: for another number, the network would be traced anew.
+  padded = [*windows, *[windows[-1]] * (windows_per_batch - len(windows))]
+  frames = np.concatenate([np.swapaxes(shown, 0, 1) for shown, _ in padded])
+  sound = np.repeat([heard for _, heard in padded], squares.count, axis=0)[..., np.newaxis]
+  found = localizer.maps(tf.constant(frames), tf.constant(sound)).numpy()
+  for number, (_, heard) in enumerate(windows):
+    of_window = found[number * squares.count :][: squares.count]
+    yield squares.join(of_window), bool(np.abs(heard).max() > _SILENCE)
+
+
+def _notes(
+  localizer: SoundLocalizer,
+  squares: PictureSquares,
+  sound: sound_stream.MonoStream,
+  pictures: picture_stream.PictureStream,
+) -> list[str]:
+  notes = [f"The network hears {sound.made_from}."]
+  if localizer.encoder.translate is not None:
+    notes.append(
+      "It was trained on 360° video: what it sees is taken for a view, with the sound straight "
+      "ahead, and compared with the picture that the sound is translated into."
+    )
+  if squares.count > 1:
+    notes.append(
+      f"It looks at squares: {squares.count} that overlap, side by side, make up the picture."
+    )
+  if sound.num_damaged:
+    notes.append(f"Damaged: {sound.num_damaged} part(s) of the sound; silence was heard instead.")
+  if pictures.num_damaged:
+    notes.append(
+      f"Damaged: {pictures.num_damaged} picture(s); those before them were looked at instead."
+    )
+  if sound.shortfall_sec():
+    notes.append(
+      f"Truncated: the sound ends {sound.shortfall_sec():.1f} s before the end that the file "
+      "announces."
+    )
+  return notes
+
+
+def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
+  """Writes the output; returns a line for the user, and its duration in seconds."""
+  end_sec = 0.0
+  with picture_stream.open_pictures(
+    job.input, projection=None
+  ) as pictures, media_streams.open_streams(
+    job.input, (AUDIO,)
+  ) as media, sound_stream.open_mono(
+    job.input, media_writing.SOUND_RATE_HZ
+  ) as decoded, progress.MediaBar(
+    os.path.basename(job.output), pictures.promised_duration_sec
+  ) as bar:
+    height = max(2, min(pictures.height, job.output_height) // 2 * 2)
+    width = max(2, round(height * pictures.width / pictures.height / 2) * 2)
+    origin_sec = min(decoded.start_sec, pictures.start_sec)
+    overlay = HeatOverlay()
+
+    def frames() -> Iterator[tuple[float, np.ndarray]]:
+      nonlocal end_sec
+      for time_sec, frame in pictures.frames():
+        heat = cv2.resize(maps.heat(time_sec), (width, height), interpolation=cv2.INTER_LINEAR)
+        yield time_sec - origin_sec, overlay.draw(pictures.to_rgb(frame, height, width), heat)
+        end_sec = time_sec - origin_sec + 1.0 / pictures.rate_hz
+        bar.reach(end_sec)
+
+    codec = media.audio.codec_context.name
+    copied = codec in media_writing.MP4_SOUNDS
+    if copied:
+      sound = media_writing.CopiedSound(media, origin_sec)
+    else:
+      sound = media_writing.Sound(
+        decoded.stored_blocks(),
+        decoded.stored_rate_hz,
+        decoded.stored_layout,
+        decoded.start_sec - origin_sec,
+      )
+    with open(temporary, "w+b") as file:
+      media_writing.write_encoded_mp4(file, frames(), (height, width), pictures.rate_hz, sound)
+  how = f"its sound as it was ({codec})" if copied else f"its sound in AAC (it was {codec})"
+  line = f"Wrote {job.output}: where its sound comes from drawn over the frames, {width}x{height}, "
+  return line + f"and {how}.", end_sec

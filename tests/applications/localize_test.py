@@ -1,0 +1,203 @@
+"""Tests of showing where the sound of a video comes from, with a network that hears red things."""
+
+import dataclasses
+import os
+import unittest
+from fractions import Fraction
+
+import av
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf.applications import localize
+from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation.encoder import Encoder
+from tests import media_variants, tiny_alignment
+
+_RATE_HZ = 16000
+_CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=32, audio_sec=0.5)
+
+
+def _unused(value):
+  raise NotImplementedError
+
+
+def _embed_audio(waveform):
+  ones = tf.ones([tf.shape(waveform)[0], 1])
+  return {"features": ones, "embedding": tf.concat([ones, 0 * ones], axis=-1)}
+
+
+def _redness(frames):
+  """A network whose position i is the pixel at i times eight."""
+  pixels = tf.cast(frames[:, :, ::8, ::8], tf.float32) / 256.0
+  value = tf.maximum(0.0, pixels[..., :1] - pixels[..., 1:2])
+  return tf.concat([value, tf.sqrt(1.0 - value**2)], axis=-1)
+
+
+def _encoder(embed_audio=_embed_audio, embed_positions=_redness, **fields):
+  return dataclasses.replace(
+    Encoder(_CLIP, _RATE_HZ, 1, _unused, embed_audio, _unused, _unused, embed_positions), **fields
+  )
+
+
+class LocalizeTest(media_variants.MediaTestCase):
+
+  def path(self, name):
+    return os.path.join(self.folder, name)
+
+  def video(self, name="in.mp4", size=(96, 160), duration_sec=3.0, **options):
+    """A red square on grey, which is on the left for the first half and then on the right."""
+    pictures = []
+    for k in range(round(10 * duration_sec)):
+      picture = np.full((*size, 3), 100, np.uint8)
+      left = 8 if k < 5 * duration_sec else size[1] - 40
+      picture[16:48, left : left + 32] = (230, 30, 30)
+      pictures.append((Fraction(k, 10), picture))
+    return self.write(name, pictures, duration_sec=duration_sec, **options)
+
+  def run_job(self, source, encoder=None, **options):
+    job = localize.Job(source, self.path("out.mp4"), **options)
+    job.check()
+    return "\n".join(localize.run(encoder or _encoder(), job))
+
+  def heat_of(self, source, encoder=None, **options):
+    """How much frames have changed, float `[frames, height, width]`, and what was told."""
+    told = self.run_job(source, encoder, overwrite=True, **options)
+    frames = []
+    for path in (source, self.path("out.mp4")):
+      with av.open(path) as container:
+        frames.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+    self.assertEqual(*map(len, frames))
+    difference = np.stack(frames[1]).astype(int) - np.stack(frames[0])
+    return np.abs(difference).mean(axis=-1), told
+
+  def test_the_map_is_over_what_sounds(self):
+    for size in ((96, 160), (160, 96), (96, 96)):
+      changed, told = self.heat_of(self.video(size=size))
+      self.assertEqual("overlap, side by side" in told, size[0] != size[1])
+      for number in (2, 27):
+        left = 8 if number < 15 else size[1] - 40
+        over = changed[number, 24:40, left + 8 : left + 24].mean()
+        other = size[1] - 32 if number < 15 else 16
+        elsewhere = changed[number, 24:40, other - 8 : other + 8].mean()
+        below = changed[number, -24:].mean()
+        self.assertGreater(over, 25)
+        self.assertLess(max(elsewhere, below), 0.3 * over, size)
+
+  def test_sound_that_fits_is_copied(self):
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 144000)).astype(np.float32)
+    for codec, layout in (("aac", "stereo"), ("libmp3lame", "stereo"), ("ac3", "stereo")):
+      source = self.video(samples=samples, layout=layout, audio_codec=codec)
+      told = self.run_job(source, overwrite=True)
+      self.assertIn("its sound as it was", told)
+      packets = []
+      for path in (source, self.path("out.mp4")):
+        with av.open(path) as container:
+          packets.append(
+            [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.size]
+          )
+      self.assertEqual([data for _, data in packets[0]], [data for _, data in packets[1]])
+      times = [[time_sec for time_sec, _ in one] for one in packets]
+      np.testing.assert_allclose(times[0], times[1], atol=0.001)
+
+  def test_sound_that_does_not_fit_is_encoded_with_all_its_channels(self):
+    samples = np.stack([media_variants.sine(3.0, 48000, f)[0] for f in (300, 1000)])
+    source = self.video(
+      "in.mkv", samples=samples, layout="stereo", audio_codec="pcm_s16le", sound_start_sec=0.2
+    )
+    told = self.run_job(source)
+    self.assertIn("its sound in AAC (it was pcm_s16le)", told)
+    with av.open(self.path("out.mp4")) as container:
+      self.assertEqual(container.streams.audio[0].layout.name, "stereo")
+      frames = list(container.decode(audio=0))
+    found = np.concatenate([f.to_ndarray() for f in frames], axis=1)
+    self.assertAlmostEqual(frames[0].time, 0.2, delta=0.03)
+    for channel, expected_hz in zip(found, (300, 1000)):
+      spectrum = np.abs(np.fft.rfft(channel[10_000:58_000]))
+      self.assertEqual(spectrum.argmax(), expected_hz)
+
+  def test_windows_cover_all_of_the_video_with_the_sound_around_their_middles(self):
+    heard, seen = [], []
+
+    def embed_audio(waveform):
+      heard.extend(waveform.numpy()[..., 0].mean(axis=1))
+      return _embed_audio(waveform)
+
+    def embed_positions(frames):
+      if len(frames) > 1:
+        seen.append(frames.numpy().mean(axis=(2, 3, 4)))
+      return _redness(frames)
+
+    tf.config.run_functions_eagerly(True)
+    self.addCleanup(tf.config.run_functions_eagerly, False)
+    pictures = [(Fraction(k, 10), np.full((64, 64, 3), 8 * k, np.uint8)) for k in range(31)]
+    # Sound whose mean over half a second is the time of its middle.
+    ramp = (np.arange(3 * 48000, dtype=np.float32)[np.newaxis] / 48000 - 1.5) / 2
+    source = self.write(
+      "in.mkv", pictures, samples=ramp, duration_sec=3.0, audio_codec="pcm_f32le"
+    )
+    self.run_job(source, _encoder(embed_audio, embed_positions), windows_per_batch=5)
+    middles_sec = 2 * np.array(heard[:11]) + 1.5
+    np.testing.assert_allclose(middles_sec, 0.25 + 0.25 * np.arange(11), atol=0.01)
+    # Of each window, pictures at an eighth and three eighths of a second after its start.
+    first = np.concatenate(seen)[:5]
+    expected = np.floor((0.25 * np.arange(5)[:, None] + [0.125, 0.375]) * 10 + 1e-6)
+    np.testing.assert_allclose(first, 8 * expected, atol=3)
+
+  def test_silence_shows_nothing(self):
+    samples = np.concatenate(
+      [np.zeros([1, 72000]), media_variants.sine(1.5)], axis=1, dtype=np.float32
+    )
+    changed, _ = self.heat_of(self.video(samples=samples))
+    self.assertLess(changed[:9].mean(axis=(1, 2)).max(), 2.0)
+    self.assertGreater(changed[25].max(), 25)
+
+  def test_sound_and_pictures_of_other_lengths(self):
+    for samples_sec, start_sec in ((1.0, 0.0), (5.0, 0.0), (1.0, 1.5)):
+      source = self.video(
+        samples=media_variants.sine(samples_sec), sound_start_sec=start_sec, name="in.mkv"
+      )
+      changed, _ = self.heat_of(source)
+      self.assertEqual(len(changed), 30)
+
+  def test_large_pictures_are_scaled(self):
+    self.run_job(self.video(size=(200, 300)), output_height=101)
+    with av.open(self.path("out.mp4")) as container:
+      video = container.streams.video[0]
+      self.assertEqual((video.height, video.width), (100, 150))
+
+  def test_a_network_of_360_clips_says_what_it_takes_the_video_for(self):
+    model = tiny_alignment.built_network()
+    encoder = Encoder.of_model(model, tiny_alignment.CLIP, 8000, 4)
+    changed, told = self.heat_of(self.video(), encoder)
+    self.assertIn("trained on 360° video", told)
+    self.assertGreater(changed.max(), 10)
+
+  def test_mistakes_are_told_before_the_work(self):
+    source = self.video()
+    silent = self.path("silent.mp4")
+    pictures = [(Fraction(k, 10), np.zeros([32, 32, 3], np.uint8)) for k in range(9)]
+    media_variants.write_media(silent, pictures, None)
+    blind = self.path("blind.mp4")
+    media_variants.write_media(blind, None, media_variants.sine(1.0))
+    with open(self.path("there.mp4"), "wb"):
+      pass
+    cases = {
+      "there is no such file": (self.path("nowhere.mp4"), "out.mp4"),
+      "no audio stream": (silent, "out.mp4"),
+      "no video stream": (blind, "out.mp4"),
+      "ends in none of .mp4": (source, "out.avi"),
+      "--overwrite replaces it": (source, "there.mp4"),
+      "is --input itself": (source, "in.mp4"),
+      "there is no folder": (source, "no/out.mp4"),
+    }
+    for message, (path, output) in cases.items():
+      with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+        localize.Job(path, self.path(output)).check()
+    with self.assertRaisesRegex(ValueError, "has 1 channel.*takes 2"):
+      self.run_job(source, _encoder(num_channels=2))
+    self.assertFalse(os.path.exists(self.path("out.mp4")))
+
+
+if __name__ == "__main__":
+  unittest.main()

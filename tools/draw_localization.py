@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Draws clips with maps of where a network takes their sound to come from, and what sounds.
+
+  python tools/draw_localization.py --model_dir=runs/avid --output=localization.png
+
+Each row is a clip of the records that the model was trained on, or of --data_dir: a frame, the
+similarity of its places to the sound, and what is taken for the source; boxes are the truth. The
+settings are those of gin/evaluate/localization.gin, and of --gin_file and --gin_param.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+import gin
+from absl import app, flags
+
+# Registering happens at import: what a gin file may name is imported here.
+from avssl_tf.evaluation import localization, protocol  # noqa: F401
+from avssl_tf.report import localization_picture, picture_files
+from avssl_tf.training import configuration, encoders, terminal
+
+FLAGS = flags.FLAGS
+
+_SETTINGS = "gin/evaluate/localization.gin"
+
+
+def main(argv: list[str]) -> None:
+  """Draws, and says in how many clips the source was found."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+  terminal.quiet_libraries()
+  try:
+    picture_files.check(FLAGS.output, "--output")
+    loaded = encoders.load(FLAGS.model_dir)
+    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
+    configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param)
+    measured_by = gin.get_bindings("evaluate")["protocol"]
+    clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips)
+    if not clips:
+      raise ValueError(f"Of no clip in {data_dir!r} is it known where it sounds.")
+    localization_picture.draw(clips, FLAGS.output)
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="evaluate")
+  found = sum(clip.is_found for clip in clips)
+  print(f"The source was found in {found} of {len(clips)} clips. Drawn: {FLAGS.output}")
+
+
+def define_flags() -> None:
+  """Defines the flags of this command; not at import, where they would meet those of others."""
+  configuration.define_flags()
+  flags.DEFINE_string("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
+  flags.DEFINE_string("data_dir", None, "Records; default: those that the run was trained on.")
+  flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first of the split.", 1)
+  flags.DEFINE_string("output", "localization.png", "Picture to draw.")
+  flags.mark_flag_as_required("model_dir")
+
+
+if __name__ == "__main__":
+  define_flags()
+  app.run(main)
