@@ -48,8 +48,9 @@ class LocalizedClip:
     frame: uint8 `[H, W, 3]`, the middle frame that the network saw.
     heat: float32 `[H, W]` in 0..1, the map, scaled.
     positive: bool `[H, W]`, where the map says that the source is.
-    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds, of the truth.
-    ciou: consensus IoU of the map.
+    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds, of the truth; none
+      where nothing is known.
+    ciou: consensus IoU of the map; None where nothing is known.
   """
 
   name: str
@@ -57,12 +58,12 @@ class LocalizedClip:
   heat: np.ndarray
   positive: np.ndarray
   boxes: np.ndarray
-  ciou: float
+  ciou: Optional[float]
 
   @property
   def is_found(self) -> bool:
     """Whether the source counts as found."""
-    return self.ciou >= localization_metrics.FOUND_IOU
+    return self.ciou is not None and self.ciou >= localization_metrics.FOUND_IOU
 
 
 @gin.register
@@ -189,14 +190,20 @@ class Localization:
     journal.delete()
 
   def examples(
-    self, encoder: Encoder, data_dir: str, count: int, progress: bool = False
+    self,
+    encoder: Encoder,
+    data_dir: str,
+    count: int,
+    known_alone: bool = True,
+    progress: bool = False,
   ) -> list[LocalizedClip]:
-    """The first clips of the split whose source is known, as they are drawn.
+    """The first clips of the split, as they are drawn.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of the records.
       count: number of clips; all, where there are fewer.
+      known_alone: whether clips are left out of which nothing is known.
       progress: whether to show a progress bar.
     """
     localizer, annotated = SoundLocalizer(encoder, self.windows, self.mirrors), self._annotations()
@@ -206,7 +213,9 @@ class Localization:
         maps = localizer.maps(batch[types.VIDEO], batch[types.AUDIO]).numpy()
         for number, values in enumerate(maps):
           truth = self._truth(batch, number, annotated)
-          if truth is None or not truth.map(self.map_size, self.map_size).any():
+          if truth is not None and not truth.map(self.map_size, self.map_size).any():
+            truth = None
+          if truth is None and known_alone:
             continue
           if len(found) == count:
             return found
@@ -316,12 +325,12 @@ class Localization:
     }
 
   def _example(
-    self, batch: types.Batch, number: int, values: np.ndarray, truth: BoxTruth
+    self, batch: types.Batch, number: int, values: np.ndarray, truth: Optional[BoxTruth]
   ) -> LocalizedClip:
     frames = batch[types.VIDEO][number].numpy()
     enlarged = localization_metrics.enlarge(values, self.map_size, self.map_size)
     positive = localization_metrics.positives(enlarged, self.positive_share, self.positive_level)
-    boxes = truth.boxes
+    boxes = np.zeros([0, 4], np.float32) if truth is None else truth.boxes
     if self.annotations is None and self.truth_frames == ALL_FRAMES:  # That of the frame shown.
       boxes = boxes[len(boxes) // 2 :][:1]
     return LocalizedClip(
@@ -330,7 +339,7 @@ class Localization:
       heat=localization_metrics.normalize(enlarged),
       positive=positive,
       boxes=boxes,
-      ciou=localization_metrics.consensus_iou(
+      ciou=None if truth is None else localization_metrics.consensus_iou(
         positive, truth.map(self.map_size, self.map_size)
       ),
     )

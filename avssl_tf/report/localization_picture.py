@@ -1,5 +1,6 @@
 """A picture of clips with the maps of where a network takes their sound to come from."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,30 +16,40 @@ _BOX_COLOUR = "#00e676"
 _OPACITY = 0.55
 
 
-def draw(clips: Sequence[LocalizedClip], path: str) -> None:
-  """Draws a row for each clip: its middle frame, the map over it, and what of it is positive.
+def draw(clips: Sequence[LocalizedClip], num_columns: int = 1) -> Figure:
+  """Draws each clip in a row: its middle frame, the map over it, and what of it is positive.
 
-  The box of what sounds is drawn over all three; under the row stands the consensus IoU.
+  The box of what sounds is drawn over all three; under them stands the consensus IoU.
 
   Args:
     clips: at least one.
-    path: the picture, with an ending that matplotlib knows.
+    num_columns: clips side by side.
+
+  Returns:
+    A matplotlib figure; `figure.savefig(path)` saves it.
   """
   titles = ("frame", "similarity to the sound", "taken for the source")
-  size = (_INCHES * len(titles) + 0.2, _INCHES * len(clips) + 0.3)
-  figure = Figure(figsize=size, layout="constrained")
+  num_columns = min(num_columns, len(clips))
+  num_rows = math.ceil(len(clips) / num_columns)
+  size = ((_INCHES * len(titles) + 0.2) * num_columns, _INCHES * num_rows + 0.3)
+  figure = Figure(figsize=size, dpi=110, layout="constrained")
   FigureCanvasAgg(figure)
-  rows = figure.subplots(len(clips), len(titles), squeeze=False)
+  axes = figure.subplots(num_rows, num_columns * len(titles), squeeze=False)
+  rows = axes.reshape(-1, len(titles))
   for clip, row in zip(clips, rows):
     _draw_frame(row[0], clip)
     for axis, values in zip(row[1:], (clip.heat, clip.positive.astype(np.float32))):
       _draw_frame(axis, clip)
       axis.imshow(values, cmap="turbo", vmin=0, vmax=1, alpha=_OPACITY, extent=(0, 1, 1, 0))
     row[0].set_ylabel(clip.name.rpartition("/")[2].partition("@")[0], fontsize=7)
-    row[-1].set_xlabel(f"IoU {clip.ciou:.2f}", fontsize=7)
-  for axis, title in zip(rows[0], titles):
+    if clip.ciou is not None:
+      row[-1].set_xlabel(f"IoU {clip.ciou:.2f}", fontsize=7)
+  for row in rows[len(clips) :]:
+    for axis in row:
+      axis.axis("off")
+  for axis, title in zip(axes[0], titles * num_columns):
     axis.set_title(title, fontsize=8)
-  figure.savefig(path, dpi=110)
+  return figure
 
 
 def _draw_frame(axis: Axes, clip: LocalizedClip) -> None:

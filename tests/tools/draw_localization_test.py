@@ -24,7 +24,7 @@ class DrawLocalizationTest(tiny_run.TestCase):
       "a/b@0.000", np.full([32, 32, 3], 128, np.uint8), heat, heat > 0.5, boxes, 0.0
     )
     path = self.path("clips.png")
-    localization_picture.draw([clip, clip], path)
+    localization_picture.draw([clip, clip]).savefig(path)
     picture = cv2.imread(path)[..., ::-1].astype(int)
     green = (picture[..., 1] - picture[..., 0] > 100) & (picture[..., 1] - picture[..., 2] > 50)
     red = picture[..., 0] - picture[..., 2] > 60

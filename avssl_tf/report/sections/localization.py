@@ -1,0 +1,51 @@
+"""Where in a picture the network sees what it hears."""
+
+import dataclasses
+from typing import Optional
+
+import gin
+from markupsafe import Markup
+
+from avssl_tf import types
+
+# Registering happens at import: what the settings name is imported here.
+from avssl_tf.evaluation import localization, protocol  # noqa: F401
+from avssl_tf.report import inline_media, localization_picture, page
+from avssl_tf.report.reported_run import ReportedRun
+from avssl_tf.training import configuration, encoders
+
+_TITLE = "Localisation"
+_SETTINGS = "gin/evaluate/localization.gin"
+_CLIPS = 8
+_COLUMNS = 2
+
+
+def section(run: ReportedRun) -> Optional[page.Section]:
+  """Heat maps over frames, with the boxes of what sounds where they are known."""
+  if run.is_spherical or run.task == "Classification":
+    return None
+  if run.info is None:
+    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+  missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
+  if missing:
+    return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
+  with encoders.present_configuration_kept():
+    configuration.parse([_SETTINGS])
+    settings = gin.get_bindings("evaluate")["protocol"]
+  settings = dataclasses.replace(settings, split=run.shown_split, batch_size=_CLIPS)
+  clips = settings.examples(run.encoder, run.data_dir, _CLIPS, known_alone=False)
+  explanation = (
+    f"{len(clips)} clips of {run.shown_split}: a frame, how similar each place of it is to the "
+    f"sound, and the {settings.positive_share:.0%} that are most so. "
+  )
+  if any(clip.ciou is not None for clip in clips):
+    found = sum(clip.is_found for clip in clips)
+    explanation += (
+      f"Boxes are what sounds; {found} of {len(clips)} are found (IoU of 0.5 or more). "
+      "`evaluate --task=localization` measures all clips, beside guesses and an oracle."
+    )
+  else:
+    explanation += "Where the sources are is not known."
+  picture = inline_media.drawing(localization_picture.draw(clips, _COLUMNS))
+  html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')
+  return page.Section(_TITLE, html.format(explanation, picture, _TITLE))
