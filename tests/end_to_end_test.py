@@ -193,6 +193,25 @@ class EndToEndTest(test_base.TestCase):
       self.assertAllClose(both, expected, rtol=1e-5, atol=1e-5)
     self.assertNotAllClose(expected["video_embedding"][0], expected["video_embedding"][4])
 
+  def test_training_leaves_a_page(self):
+    with browser.opened(os.path.join(self.model_dir, "report.html")) as (page, problems):
+      self.assertGreater(page.locator("section#retrieval .card.own").count(), 0)
+      self.assertEqual(problems, [])
+    # Of videos without labels, the page shows what needs none.
+    model_dir = shutil.copytree(self.model_dir, self.path("unlabelled"))
+    path = os.path.join(model_dir, "operative_config.gin")
+    with open(path, encoding="utf-8") as f:
+      text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+      f.write(text.replace(self.data_dir, self.path("flat")))
+    with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
+      self.assertIn("no labels", page.locator("section#run").inner_text())
+      self.assertIn("There are no labels", page.locator("section#retrieval").inner_text())
+      self.assertGreater(page.locator("section#retrieval .card").count(), 10)
+      self.assertEqual(page.locator(".card.right, .card.wrong").count(), 0)
+      self.assertIn("is not known", page.locator("section#localisation").inner_text())
+      self.assertEqual(problems, [])
+
   def test_same_command_again_changes_nothing(self):
     before = _variables(self.model_dir)
     report = command.output_of(*self.train_command)

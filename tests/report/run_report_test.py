@@ -63,7 +63,11 @@ class RunReportTest(tiny_run.TestCase):
       self.assertEqual(page.locator("h1").inner_text(), "avid_cma")
       titles = page.locator("h2").all_inner_texts()
       self.assertEqual(
-        titles, ["Run", "Scores", "Curves", "Retrieval", "Positive sets", "Map of embeddings"]
+        titles,
+        [
+          "Run", "Scores", "Curves", "Retrieval", "Positive sets", "Localisation",
+          "Map of embeddings",
+        ],  # fmt: skip
       )
       # Eight queries with five answers each, and five videos with as many of their sets.
       self.assertEqual(page.locator(_GALLERY.format("retrieval")).count(), 8 * 6)
