@@ -225,7 +225,12 @@ class _Embedding:
     self._waiting: list[tuple[_Stretch, Window]] = []
 
   def run(self, sources: Sequence[Source], stride_sec: float) -> None:
-    """Embeds what has no parts yet."""
+    """Embeds what has no parts yet.
+
+    Raises:
+      OSError: a part cannot be written.
+      RuntimeError: reading went wrong in a way that is none of a file; the message names it.
+    """
     todo = [source for source in sources if not self._parts.complete(source.checksum)]
     num_done = len(sources) - len(todo)
     num_readers = min(_MAX_READERS, os.cpu_count() or 1)
@@ -250,7 +255,7 @@ class _Embedding:
           self._embed()
         self._finish()  # There may have been nothing to embed.
         bar.set_postfix_str(f"{num_windows} windows", refresh=False)
-        bar.update(_share(stretch, len(spans)))
+        bar.advance(_share(stretch, len(spans)))
       if self._waiting:
         self._embed()
 
@@ -277,7 +282,7 @@ class _Embedding:
     for _, stretches in plans:
       for stretch in stretches:
         if self._parts.has(stretch.source.checksum, stretch.number, stretch.count):
-          bar.update(_share(stretch, len(stretch.spans)))
+          bar.advance(_share(stretch, len(stretch.spans)))
           continue
         blocks = self._reader.blocks(stretch.spans) or [[]]
         for i, block in enumerate(blocks):
@@ -287,7 +292,12 @@ class _Embedding:
     self, item: tuple[_Stretch, Sequence[Span], bool]
   ) -> tuple[list[Window], list[Failure]]:
     stretch, spans, _ = item
-    return self._reader.read(stretch.plan, spans) if spans else ([], [])
+    if not spans:
+      return [], []
+    try:
+      return self._reader.read(stretch.plan, spans)
+    except Exception as error:
+      raise RuntimeError(f"{stretch.source.path}: {error!r}") from error
 
   def _embed(self) -> None:
     """Shows the network as many windows as it takes at a time, and writes what that completes."""

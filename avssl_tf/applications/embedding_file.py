@@ -21,7 +21,7 @@ import numpy as np
 from avssl_tf import types
 from avssl_tf.applications import window_features
 
-# Of the arrays of these files. Another number means that they cannot be told apart by name alone.
+# Counts up where arrays change their names or meanings.
 FORMAT = 1
 ABOUT = "about"
 # What NumPy and JSON say of files that are something else.

@@ -67,12 +67,16 @@ class FileBar(tqdm.tqdm):
       desc=what,
       total=num_files,
       initial=num_done,
-      unit=" files",
+      unit="file",
       bar_format=_FORMAT_OF_FILES,
       file=sys.stderr,
       leave=not terminal,
       mininterval=0.1 if terminal else _LOG_INTERVAL_SEC,
     )
+
+  def advance(self, share: float) -> None:
+    """Goes on by a share of a file, but for rounding not beyond the end."""
+    self.update(min(share, self.total - self.n))
 
 
 class Stopwatch:

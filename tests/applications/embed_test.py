@@ -104,6 +104,15 @@ class EmbedTest(media_variants.MediaTestCase):
     self.assertEqual(found["id"].tolist(), ["a.mkv"] * 5)
     np.testing.assert_allclose(found["start_sec"], [0, 0.25, 0.5, 0.75, 1.0], atol=1e-6)
 
+  def test_names_that_are_no_text(self):
+    name = os.fsdecode(b"caf\xe9.mkv")
+    shutil.copy(self.film("a.mkv"), os.path.join(self.media, name))
+    shutil.copy(os.path.join(self.media, "a.mkv"), os.path.join(self.media, "große 音.mkv"))
+    with open(os.path.join(self.media, f"bad{name}"), "wb"):
+      pass
+    self.assertIn("empty file", self.embed())
+    self.assertEqual(set(self.arrays()["id"]), {"a.mkv", name, "große 音.mkv"})
+
   def test_batches_change_nothing(self):
     for i in range(3):
       self.film(f"{i}.mkv", "green", 1.0 + i, tone="blue")

@@ -16,6 +16,7 @@ from avssl_tf.data.building import build, plan, readers, recipe
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.data.sources.folder import clips_of_folder
+from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation.encoder import Encoder
 from tests import colour_encoder, media_variants, tiny_av_model
@@ -198,7 +199,9 @@ class ReadTest(media_variants.MediaTestCase):
     self.assertRegex(failures[0].reason, "damaged")
 
   def test_a_sound_that_the_network_cannot_take_is_left_out(self):
-    encoder = colour_encoder.make(num_channels=4)
+    # As of 360° clips, of which ordinary ones show a view.
+    clip = dataclasses.replace(colour_encoder.CLIP, viewpoints=ViewpointSpec(num_viewpoints=2))
+    encoder = colour_encoder.make(num_channels=4, clip=clip)
     windows, failures = self.windows(self.write("film.mp4", duration_sec=2.0), encoder)
     self.assertEqual([list(window.inputs) for window in windows], [["video"]] * 2)
     self.assertLen(failures, 1)
