@@ -8,7 +8,13 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.applications import embed, embedding_file, embedding_parts, window_features
+from avssl_tf.applications import (
+  embed,
+  embedding_file,
+  embedding_parts,
+  file_embedding,
+  window_features,
+)
 from tests import colour_encoder, media_variants
 
 _WEIGHTS = "ckpt-7 0123456789ab"
@@ -176,7 +182,7 @@ class EmbedTest(media_variants.MediaTestCase):
     self.film("c.mkv", "green", 9.0, tone="blue")
     self.film("d.mkv", "blue", 2.0, tone="blue")
     self.embed(output=os.path.join(self.folder, "whole.npz"))
-    with mock.patch.object(embed, "_WINDOWS_PER_PART", 4):
+    with mock.patch.object(file_embedding, "_WINDOWS_PER_PART", 4):
       seen, patched = self.interrupt_after(4)
       with patched, self.assertRaises(KeyboardInterrupt):
         self.embed(batch_size=2)
