@@ -23,6 +23,7 @@ from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation.encoder import Encoder
 
+
 @dataclasses.dataclass(frozen=True)
 class Job:
   """What to do.
