@@ -7,6 +7,8 @@ Sub-commands:
 
   spatialize  gives a 360° video with mono or stereo sound a sound field
   localize    shows in an ordinary video where its sound comes from
+  embed       makes features and embeddings of the videos and sounds of a folder
+  search      finds the videos or sounds of such embeddings that are nearest to another
 
 `python -m avssl_tf.apply spatialize --help` lists the flags of one.
 """
@@ -24,7 +26,8 @@ from typing import Callable
 
 from absl import app, flags
 
-from avssl_tf.applications import localize, spatialize
+from avssl_tf import types
+from avssl_tf.applications import embed, localize, search, spatialize
 from avssl_tf.data import picture_stream
 from avssl_tf.training import encoders, generators, terminal
 
@@ -104,6 +107,78 @@ def _localize() -> None:
   print("\n".join(localize.run(loaded.encoder, job)))
 
 
+def _define_embed_flags() -> None:
+  flags.DEFINE_string(
+    "model_dir", None, "Folder of a run, of a converted checkpoint, or of a SavedModel."
+  )
+  flags.DEFINE_string("input", None, "Folder of videos and sounds, of any depth; or one file.")
+  flags.DEFINE_string("output", None, "File to write (.npz): a row a window.")
+  flags.DEFINE_float(
+    "stride_sec", None, "From the start of a window to that of the next; by default, their length."
+  )
+  flags.DEFINE_integer("batch_size", 16, "Windows that the network sees at once.", lower_bound=1)
+  flags.DEFINE_bool(
+    "overwrite", False, "Replace an output that is there, and parts of another network's."
+  )
+  flags.mark_flags_as_required(["model_dir", "input", "output"])
+
+
+def _embed() -> None:
+  job = embed.Job(
+    input=FLAGS.input,
+    output=FLAGS.output,
+    stride_sec=FLAGS.stride_sec,
+    batch_size=FLAGS.batch_size,
+    overwrite=FLAGS.overwrite,
+  )
+  job.check()
+  loaded = encoders.load(FLAGS.model_dir)
+  try:
+    print("\n".join(embed.run(loaded.encoder, loaded.weights, FLAGS.model_dir, job)))
+  except KeyboardInterrupt:
+    sys.exit(f"\nStopped. What is done is in {job.parts_folder}: the same command goes on.")
+
+
+def _define_search_flags() -> None:
+  flags.DEFINE_string("model_dir", None, "Folder of the network that made --index.")
+  flags.DEFINE_string("index", None, "File of embeddings that `embed` wrote.")
+  flags.DEFINE_string("query", None, "Video, sound or picture to look for.")
+  flags.DEFINE_enum(
+    "query_modality",
+    search.AUTO,
+    [search.AUTO, *types.MODALITIES],
+    "What of --query counts: its pictures or its sound; auto: pictures where there are any.",
+  )
+  flags.DEFINE_enum(
+    "find", None, types.MODALITIES, "What is searched; by default, what the query is not."
+  )
+  flags.DEFINE_float("start_sec", 0.0, "Start of the part of --query that counts.")
+  flags.DEFINE_float("end_sec", None, "Its end; by default, that of the file.")
+  flags.DEFINE_integer("top", 10, "Results.", lower_bound=1)
+  flags.DEFINE_bool("all_windows", False, "Each window is a result, not the best one of a file.")
+  flags.DEFINE_string("output", None, "File to write the results to as well: .json or .csv.")
+  flags.DEFINE_bool("overwrite", False, "Replace an output that is there.")
+  flags.mark_flags_as_required(["model_dir", "index", "query"])
+
+
+def _search() -> None:
+  job = search.Job(
+    index=FLAGS.index,
+    query=FLAGS.query,
+    query_modality=FLAGS.query_modality,
+    find=FLAGS.find,
+    start_sec=FLAGS.start_sec,
+    end_sec=FLAGS.end_sec,
+    top=FLAGS.top,
+    all_windows=FLAGS.all_windows,
+    output=FLAGS.output,
+    overwrite=FLAGS.overwrite,
+  )
+  job.check()
+  loaded = encoders.load(FLAGS.model_dir)
+  print("\n".join(search.run(loaded.encoder, loaded.weights, job)))
+
+
 @dataclasses.dataclass(frozen=True)
 class _SubCommand:
   """A sub-command: what defines its flags, and what does its work once they are read."""
@@ -115,6 +190,8 @@ class _SubCommand:
 _SUB_COMMANDS = {
   "spatialize": _SubCommand(_define_spatialize_flags, _spatialize),
   "localize": _SubCommand(_define_localize_flags, _localize),
+  "embed": _SubCommand(_define_embed_flags, _embed),
+  "search": _SubCommand(_define_search_flags, _search),
 }
 
 
@@ -136,6 +213,8 @@ def main(argv: list[str]) -> None:
   if len(argv) > 2:
     raise app.UsageError(f"Unexpected arguments: {argv[1:-1]}. Flags are written --name=value.")
   terminal.quiet_libraries()
+  # Names of files may hold bytes that are no text.
+  sys.stdout.reconfigure(errors="backslashreplace")
   # Whoever stops the command leaves no half-written files behind.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   try:

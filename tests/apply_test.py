@@ -18,14 +18,7 @@ from scipy.io import wavfile
 from avssl_tf import serving
 from avssl_tf.data import spatial_media
 from avssl_tf.training import configuration, run, strategies, trainer
-from tests import (
-  command,
-  media_variants,
-  source_tree,
-  tiny_alignment,
-  tiny_generator,
-  tiny_run,
-)
+from tests import command, media_variants, source_tree, tiny_alignment, tiny_generator, tiny_run
 
 _RATE_HZ = 8000
 
@@ -120,7 +113,12 @@ class ApplyTest(unittest.TestCase):
       (self.spatialize(wav, model_dir=nothing), "neither operative_config.gin nor saved_model"),
       (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: there is no such file"),
       (_apply("spatialise", wav), "there is no sub-command 'spatialise'; expected one of: spat"),
-    ):
+      (
+        _apply("embed", f"--model_dir={self.model_dir}", f"--input={self.film}",
+               f"--output={self.path('x.npz')}"),
+        "holds a network that generates sound fields; expected one that embeds",
+      ),
+    ):  # fmt: skip
       with self.subTest(message):
         self.assertEqual(process.returncode, 1, process.stderr)
         self.assertIn(message, process.stderr + process.stdout)
@@ -167,8 +165,10 @@ class ApplyTest(unittest.TestCase):
 
   def test_help_lists_sub_commands_and_flags(self):
     described = self.spatialize("--help").stdout
-    listed = ("spatialize  gives a 360° video", "localize    shows in an ordinary video")
-    for words in (*listed, "--input", "--output", "--overlay"):
+    for words in (
+      "spatialize  gives a 360° video", "localize    shows in an ordinary video",
+      "embed       makes", "search      finds", "--input", "--output", "--overlay",
+    ):  # fmt: skip
       self.assertIn(words, described)
 
   def test_a_disk_that_is_full_leaves_nothing(self):
@@ -204,6 +204,108 @@ class ApplyTest(unittest.TestCase):
     self.assertEqual(process.returncode, 1, stderr)
     self.assertIn("Stopped; nothing was written", stderr)
     self.assertEqual(os.listdir(self.folder), [])
+
+
+class EmbedAndSearchTest(tiny_run.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.model_dir = os.path.join(cls.data_dir, "..", "run")
+    os.mkdir(cls.model_dir)
+    settings = (
+      f'data_dir = "{cls.data_dir}"', "num_epochs = 1", "train.probe = None",
+      "train.fill_memory = False",
+    )  # fmt: skip
+    configuration.parse(
+      [str(source_tree.ROOT / "gin/avid.gin")], [*tiny_run.GIN.strip().splitlines(), *settings]
+    )
+    trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
+
+  def setUp(self):
+    super().setUp()
+    self.media = self.path("media")
+    os.mkdir(self.media)
+    self.output = self.path("found.npz")
+
+  def arguments(self, *arguments, model_dir=None):
+    return (
+      "embed", f"--model_dir={model_dir or self.model_dir}", f"--input={self.media}",
+      f"--output={self.output}", *arguments,
+    )  # fmt: skip
+
+  def test_by_a_run_and_by_its_saved_model(self):
+    shutil.copy(media_variants.SOURCE, os.path.join(self.media, "film.mp4"))
+    with open(os.path.join(self.media, "bad.mp4"), "w", encoding="utf-8") as f:
+      f.write("This is not a video.\n")
+    loaded = run.load(self.model_dir)
+    exported = self.path("exported")
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, exported)
+    arrays = []
+    for model_dir, options, heading in (
+      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Pictures of .* to the pictures of"),
+      (exported, ["--query_modality=audio"], "Pictures of .* nearest to the sound of"),
+    ):
+      process = _apply(*self.arguments("--overwrite", model_dir=model_dir))
+      self.assertEqual(process.returncode, 0, process.stderr)
+      self.assertIn("18 windows of 1 file(s), 18 with pictures and 18 with sound", process.stdout)
+      self.assertRegex(process.stdout, r"found\.failures\.jsonl lists it:\n +1  not a video")
+      self.assertIn("embedding 100%", process.stderr)
+      with np.load(self.output) as found:
+        arrays.append({name: found[name] for name in found if name.endswith("features")})
+      process = _apply(
+        "search", f"--model_dir={model_dir}", f"--index={self.output}",
+        f"--query={media_variants.SOURCE}", *options,
+      )  # fmt: skip
+      self.assertEqual(process.returncode, 0, process.stderr)
+      self.assertRegex(process.stdout, heading)
+      similarity = r"1\.000 +0\.0-0\.3 s" if "--find=video" in options else r"-?[01]\.\d{3} .*"
+      self.assertRegex(process.stdout, rf"\n   1 +{similarity}  film\.mp4\n")
+    for name, array in arrays[0].items():
+      np.testing.assert_allclose(array, arrays[1][name], rtol=1e-3, atol=1e-4)
+    # The index is of the SavedModel now.
+    process = _apply(
+      "search", f"--model_dir={self.model_dir}", f"--index={self.output}",
+      f"--query={media_variants.SOURCE}",
+    )  # fmt: skip
+    self.assertEqual(process.returncode, 1)
+    self.assertIn("holds embeddings of another network", process.stdout + process.stderr)
+    self.assertNotIn("Traceback", process.stderr)
+
+  def test_a_command_that_is_stopped_goes_on(self):
+    for i in range(8):
+      shutil.copy(media_variants.SOURCE, os.path.join(self.media, f"{i:02d}.mp4"))
+    arguments = self.arguments("--stride_sec=0.15", "--batch_size=2")
+    process = subprocess.Popen(
+      [sys.executable, "-m", "avssl_tf.apply", *arguments],
+      cwd=source_tree.ROOT,
+      env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    parts = f"{self.output}.parts"
+
+    def num_parts():
+      names = os.listdir(parts) if os.path.isdir(parts) else []
+      return sum(name.endswith(".npz") for name in names)
+
+    while num_parts() < 2 and process.poll() is None:
+      time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=100)
+    self.assertEqual(process.returncode, 1, stderr)
+    self.assertIn(f"Stopped. What is done is in {parts}: the same command goes on", stderr)
+    self.assertNotIn("Traceback", stderr)
+    self.assertFalse(os.path.exists(self.output))
+    num_done = num_parts()
+    self.assertIn(num_done, range(2, 8))
+    process = _apply(*arguments)
+    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertIn(f"{num_done} file(s) of these were done before", process.stdout)
+    self.assertIn("windows of 8 file(s)", process.stdout)
+    self.assertFalse(os.path.exists(parts))
 
 
 if __name__ == "__main__":

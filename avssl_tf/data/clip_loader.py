@@ -12,6 +12,7 @@ each of them takes the place of the whole. Of a panorama, the frames' window is 
 is exactly that around the middle of their times.
 """
 
+from collections.abc import Sequence
 from typing import Optional
 
 import tensorflow as tf
@@ -107,7 +108,7 @@ def random_example(
       if augmentation is not None:
         example[types.VIDEO] = _other_colors(example[types.VIDEO], augmentation, uniforms)
     elif augmentation is None:
-      example[types.VIDEO] = _center(encoded, clip)
+      example[types.VIDEO] = center_frames(encoded, clip)
     else:
       example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms)
   return example
@@ -171,7 +172,7 @@ def even_example(
     if views is not None or clip.panorama:
       example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
-      example[types.VIDEO] = _center(encoded, clip)
+      example[types.VIDEO] = center_frames(encoded, clip)
       if clip.boxes:
         example[types.BOXES] = _boxes(stored, encoded, clip, places)
   return example
@@ -257,12 +258,21 @@ def _all_around(
   return example
 
 
-def _center(encoded: list[Tensor], clip: ClipSpec) -> Tensor:
+def center_frames(encoded: Sequence[Tensor], clip: ClipSpec) -> Tensor:
+  """The centres of frames, as they are looked at where nothing is random.
+
+  Args:
+    encoded: JPEG bytes of each frame, string scalars, all of the same size.
+    clip: how large they are wanted.
+
+  Returns:
+    uint8 `[len(encoded), frame_size, frame_size, 3]`, RGB.
+  """
   box, _ = _center_box(encoded, clip)
   return frame_ops.to_uint8(frame_ops.decode_crop_resize(encoded, box, clip.frame_size))
 
 
-def _center_box(encoded: list[Tensor], clip: ClipSpec) -> tuple[Tensor, list[Tensor]]:
+def _center_box(encoded: Sequence[Tensor], clip: ClipSpec) -> tuple[Tensor, list[Tensor]]:
   """What is shown of the picture, as of `center_crop_box`, and the picture's height and width."""
   height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
   if clip.whole_picture:

@@ -20,7 +20,7 @@ from avssl_tf.data import media_extent, media_pictures, media_sound, media_strea
 from avssl_tf.data.media_streams import MediaError
 
 # Peak (-80 dB of full scale) up to which sound counts as silence: three steps of 16-bit samples.
-_SILENCE_PEAK = 1e-4
+SILENCE_PEAK = 1e-4
 # How long before the clip to aim a seek, in turn. The second is for files whose index is coarse.
 _PREROLLS_SEC = (0.25, 10.0)
 
@@ -191,6 +191,8 @@ def read_clip(
   sample_rate_hz: int = 24000,
   num_channels: Optional[int] = 1,
   modalities: Sequence[str] = types.MODALITIES,
+  times_sec: Optional[np.ndarray] = None,
+  accept_silence: bool = False,
 ) -> MediaClip:
   """Reads a span of a file.
 
@@ -206,9 +208,12 @@ def read_clip(
     num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
       unmixed and in the file's order, as ambisonics need it.
     modalities: what is asked for: "video", "audio", or both.
+    times_sec: float `[T]`, from the clip's start, strictly increasing and within it: when to take
+      pictures, in place of a regular rate.
+    accept_silence: whether a clip without any sound in its stream is a clip all the same.
 
   Returns:
-    Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames and
+    Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames, or T, and
     `round((end_sec - start_sec) * sample_rate_hz)` samples.
 
   Raises:
@@ -216,7 +221,7 @@ def read_clip(
     ValueError: the span asked for is empty or starts before 0.
   """
   duration_sec = end_sec - start_sec
-  num_frames = round(duration_sec * frame_rate_hz)
+  num_frames = round(duration_sec * frame_rate_hz) if times_sec is None else len(times_sec)
   num_samples = round(duration_sec * sample_rate_hz)
   if start_sec < 0 or num_frames < 1 or num_samples < 1:
     raise ValueError(
@@ -225,14 +230,14 @@ def read_clip(
     )
   with media_streams.open_streams(path, modalities) as media:
     origin_sec = _first_frames(media).start_sec
-  offsets_sec = np.arange(num_frames) / frame_rate_hz
+  offsets_sec = np.arange(num_frames) / frame_rate_hz if times_sec is None else times_sec
   first_sec = origin_sec + start_sec
   span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side, modalities)
   frames, sound = _seek_and_read(path, span, origin_sec)
   waveform = None
   if sound is not None:
     waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
-    if np.abs(waveform).max() <= _SILENCE_PEAK:
+    if not accept_silence and np.abs(waveform).max() <= SILENCE_PEAK:
       raise MediaError("all-silent sound")
   timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)
   return MediaClip(frames, timestamps_us, waveform)

@@ -50,9 +50,12 @@ class Encoder:
 
   def clip_of(self, info: DatasetInfo) -> ClipSpec:
     """What to take of records: of ordinary ones, a network of 360° clips sees the whole frame."""
-    if info.projection is None:
-      return dataclasses.replace(self.clip, viewpoints=None)
-    return self.clip
+    return self.ordinary_clip if info.projection is None else self.clip
+
+  @property
+  def ordinary_clip(self) -> ClipSpec:
+    """What to take of ordinary video."""
+    return dataclasses.replace(self.clip, viewpoints=None)
 
   @classmethod
   def of_model(

@@ -97,10 +97,7 @@ def _load_run(model_dir: str) -> LoadedEncoder:
   with present_configuration_kept():
     loaded = run.load(model_dir)
     if isinstance(loaded.model, SpatialUNet):
-      raise ConfigurationError(
-        f"--model_dir={model_dir} holds a network that generates sound fields; expected one "
-        "that embeds pictures and sound."
-      )
+      raise _not_an_encoder(model_dir)
     network = gin.get_bindings("train")["network"]
     configuration = gin.config_str()
 
@@ -126,6 +123,8 @@ def _load_run(model_dir: str) -> LoadedEncoder:
 
 def _load_saved_model(path: str) -> LoadedEncoder:
   spec = serving.InputSpec.load(path)
+  if spec.panorama:
+    raise _not_an_encoder(path)
   module = tf.saved_model.load(path)
 
   def signature(name: str, modality: str):
@@ -173,6 +172,13 @@ def _load_saved_model(path: str) -> LoadedEncoder:
     make_model=None,
   )
   return LoadedEncoder(encoder, identity_of_saved_model(path), data_dir=None)
+
+
+def _not_an_encoder(model_dir: str) -> ConfigurationError:
+  return ConfigurationError(
+    f"--model_dir={model_dir} holds a network that generates sound fields; expected one that "
+    "embeds pictures and sound."
+  )
 
 
 def identity_of_saved_model(path: str) -> str:

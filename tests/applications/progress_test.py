@@ -1,4 +1,4 @@
-"""Tests of the progress bar of files."""
+"""Tests of progress bars."""
 
 import io
 import unittest
@@ -32,6 +32,25 @@ class MediaBarTest(unittest.TestCase):
       with progress.MediaBar("drawing", 20.0) as bar:
         bar.reach(5.0)
       self.assertEqual(terminal.getvalue(), "")
+
+
+class FileBarTest(unittest.TestCase):
+
+  def test_it_tells_files_and_the_rate(self):
+    with mock.patch("sys.stderr", _Terminal()), progress.FileBar("embedding", 8, 2) as bar:
+      bar.advance(0.5)
+      bar.set_postfix_str("3 windows")
+      self.assertRegex(
+        str(bar), r"embedding  31%\|.*\| 2\.5/8 files \[.*<.*, .*file/s, 3 windows\]"
+      )
+
+  def test_it_stays_in_a_log(self):
+    with mock.patch("sys.stderr", io.StringIO()) as log:
+      with progress.FileBar("embedding", 2) as bar:
+        for _ in range(11):
+          bar.advance(0.2)
+        self.assertEqual(bar.n, 2)
+      self.assertIn("2.0/2 files", log.getvalue())
 
 
 if __name__ == "__main__":

@@ -300,5 +300,24 @@ class SynchronyTest(media_variants.MediaTestCase):
       self.assert_synchronous(path, flash_sec - common_sec)
 
 
+class ReadClipTest(media_variants.MediaTestCase):
+
+  def test_pictures_at_chosen_times(self):
+    path = media_variants.SOURCE
+    regular = media.read_clip(path, 1.0, 3.0, frame_rate_hz=4, short_side=32)
+    times_sec = np.array([0.25, 0.5, 1.75])
+    chosen = media.read_clip(path, 1.0, 3.0, short_side=32, times_sec=times_sec)
+    np.testing.assert_array_equal(chosen.frames, regular.frames[[1, 2, 7]])
+    np.testing.assert_array_equal(chosen.timestamps_us, [250000, 500000, 1750000])
+    np.testing.assert_array_equal(chosen.waveform, regular.waveform)
+
+  def test_silence_where_it_is_accepted(self):
+    path = self.write("silent.mp4", samples=np.zeros((1, 48000), np.float32))
+    with self.assertRaisesRegex(media_streams.MediaError, "all-silent"):
+      media.read_clip(path, 0.0, 0.5)
+    clip = media.read_clip(path, 0.0, 0.5, accept_silence=True)
+    self.assertLess(np.abs(clip.waveform).max(), 1e-4)
+
+
 if __name__ == "__main__":
   absltest.main()

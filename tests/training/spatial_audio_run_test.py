@@ -62,8 +62,9 @@ class SpatialAudioRunTest(tiny_run.TestCase):
         np.testing.assert_allclose(generator.generate(batch), expected, atol=1e-5)
     with self.assertRaisesRegex(ValueError, "export it without --any_size"):
       serving.export(loaded.model, spec, self.path("other"), any_size=True)
-    with self.assertRaisesRegex(ConfigurationError, "holds a network that generates sound fields"):
-      encoders.load(self.path("whole"))
+    for name in ("whole", "exported"):
+      with self.assertRaisesRegex(ConfigurationError, "a network that generates sound fields"):
+        encoders.load(self.path(name))
     with self.assertRaisesRegex(ConfigurationError, "neither operative_config.gin nor saved_model"):
       generators.load(self.path("nothing"))
 

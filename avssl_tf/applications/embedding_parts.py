@@ -1,0 +1,187 @@
+"""The folder beside a file of embeddings that makes its making resumable.
+
+  settings.json                       what is being made; nothing else is mixed in
+  lock                                held by the command at work
+  <file>-00000-of-00003.npz           windows of a file, a stretch of them in each part
+
+`<file>` is a checksum of a file's name, size and time: what changes is embedded anew.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avssl_tf.applications import output_files
+from avssl_tf.data.clips import Failure
+from avssl_tf.data.whole_file import whole_file
+
+_SETTINGS = "settings.json"
+_LOCK = "lock"
+_PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
+_CHECKSUM_LENGTH = 20
+# Beside the arrays of a part.
+_FAILURES = "failures"
+
+
+class Parts:
+  """The parts that are done; a context manager that locks the folder.
+
+  Attributes:
+    folder: path of the folder.
+  """
+
+  def __init__(self, folder: str, settings: Mapping[str, Any], overwrite: bool):
+    """Takes what is to be made; the folder itself is made or looked at on entering.
+
+    Args:
+      folder: path of the folder.
+      settings: plain values, by name, of everything that changes the embeddings.
+      overwrite: whether parts of other settings are deleted.
+    """
+    self.folder = folder
+    self._settings = dict(settings)
+    self._overwrite = overwrite
+    self._names: set[str] = set()
+    self._counts: dict[str, int] = {}
+
+  def __enter__(self) -> "Parts":
+    """Goes on with what an interrupted command left.
+
+    Raises:
+      ValueError: the folder holds parts of something else, or another command is at work there.
+      OSError: it cannot be written.
+    """
+    with output_files.errors_named(self.folder):
+      os.makedirs(self.folder, exist_ok=True)
+      self._lock = open(os.path.join(self.folder, _LOCK), "w")  # Closed by `__exit__`.
+    try:
+      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      self._check_settings()
+    except BlockingIOError as error:
+      self._lock.close()
+      raise ValueError(
+        f"Another command is at work in {self.folder}. Wait for it or stop it first."
+      ) from error
+    except BaseException:
+      self._lock.close()
+      raise
+    for name in os.listdir(self.folder):
+      if ".tmp-" in name:  # Of a command that was killed.
+        os.remove(os.path.join(self.folder, name))
+      elif (found := _PART.fullmatch(name)) is not None:
+        self._know(found[1], int(found[2]), int(found[3]))
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    self._lock.close()
+
+  def has(self, checksum: str, number: int, count: int) -> bool:
+    """Whether part `number` of the `count` of a file is done."""
+    return _name(checksum, number, count) in self._names
+
+  def complete(self, checksum: str) -> bool:
+    """Whether all parts of a file are done."""
+    count = self._counts.get(checksum)
+    return count is not None and all(self.has(checksum, i, count) for i in range(count))
+
+  def paths(self, checksum: str) -> list[str]:
+    """Paths of the parts of a file that are done, in order."""
+    count = self._counts.get(checksum, 0)
+    names = [_name(checksum, i, count) for i in range(count)]
+    return [os.path.join(self.folder, name) for name in names if name in self._names]
+
+  def write(
+    self,
+    checksum: str,
+    number: int,
+    count: int,
+    rows: Mapping[str, np.ndarray],
+    failures: Sequence[Failure],
+  ) -> None:
+    """Writes a part, whole or not at all.
+
+    Args:
+      checksum: of the file.
+      number: which part of it, from 0.
+      count: of its parts.
+      rows: the arrays.
+      failures: what is missing in it.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    path = os.path.join(self.folder, _name(checksum, number, count))
+    listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
+    with output_files.errors_named(path), whole_file(path) as temporary:
+      with open(temporary, "wb") as file:
+        np.savez(file, **rows, **{_FAILURES: np.array(json.dumps(listed))})
+    self._know(checksum, number, count)
+
+  def failures(self, checksum: str) -> list[Failure]:
+    """What is missing in the parts of a file."""
+    found = []
+    for path in self.paths(checksum):
+      with np.load(path) as arrays:
+        found += [Failure(*fields) for fields in json.loads(str(arrays[_FAILURES]))]
+    return found
+
+  def delete(self) -> None:
+    """Deletes the folder."""
+    shutil.rmtree(self.folder)
+
+  def _know(self, checksum: str, number: int, count: int) -> None:
+    self._names.add(_name(checksum, number, count))
+    self._counts[checksum] = count
+
+  def _check_settings(self) -> None:
+    path = os.path.join(self.folder, _SETTINGS)
+    if os.path.exists(path):
+      with open(path, encoding="utf-8") as file:
+        known = json.load(file)
+      differences = [
+        f"  {name}: {known.get(name)!r} there, {self._settings.get(name)!r} now"
+        for name in sorted({*known, *self._settings})
+        if known.get(name) != self._settings.get(name)
+      ]
+      if differences and not self._overwrite:
+        raise ValueError(
+          f"{self.folder} holds parts of embeddings that were made otherwise:\n"
+          + "\n".join(differences)
+          + "\nChoose another --output, or pass --overwrite to begin anew."
+        )
+      if not differences:
+        return
+      os.remove(path)
+    for name in os.listdir(self.folder):
+      if name == _LOCK:
+        continue
+      # Nothing but what is written here is ever deleted.
+      if not (_PART.fullmatch(name) or ".tmp-" in name):
+        raise ValueError(
+          f"{self.folder} is where embeddings would be kept until all are there, and holds "
+          f"{name!r}. Move it away, or choose another --output."
+        )
+      os.remove(os.path.join(self.folder, name))
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+      json.dump(self._settings, file, indent=1, sort_keys=True)
+
+
+def checksum(name: str, path: str) -> str:
+  """What tells a file: changed or renamed, it has another one."""
+  try:
+    status = os.stat(path)
+    facts = [name, status.st_size, status.st_mtime_ns]
+  except OSError:
+    facts = [name]  # Reading it will tell what is wrong.
+  return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_CHECKSUM_LENGTH]
+
+
+def _name(checksum: str, number: int, count: int) -> str:
+  return f"{checksum}-{number:05d}-of-{count:05d}.npz"

@@ -1,0 +1,214 @@
+"""Embedding one file after another: reading ahead of the network, and keeping what is done."""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from avssl_tf.applications import embedding_file, embedding_parts, progress
+from avssl_tf.applications.media_windows import Plan, Span, Window, WindowReader
+from avssl_tf.applications.window_features import WindowFeatures
+from avssl_tf.data.clips import Failure, reason_of
+from avssl_tf.data.media_streams import MediaError
+
+# So long are the stretches of a file that are done or not: minutes, with windows of seconds.
+_WINDOWS_PER_PART = 256
+# Each holds pictures of a decoder and of a block, which are large for large films.
+_MAX_READERS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """A file to embed.
+
+  Attributes:
+    media_id: its path from the input, with forward slashes.
+    path: the file.
+    checksum: changes with the file.
+  """
+
+  media_id: str
+  path: str
+  checksum: str
+
+
+@dataclasses.dataclass
+class _Stretch:
+  """Windows of a file that become a part, or a file that cannot be read.
+
+  Attributes:
+    source: the file.
+    number: of the part, from 0.
+    count: of the file's parts.
+    plan: what to read of the file; None where it cannot be read.
+    spans: the windows.
+    failures: what is missing, as far as known.
+    read: spans of the windows that were read.
+    rows: what the network made of those that it has seen.
+    all_read: whether there is nothing more to read.
+  """
+
+  source: Source
+  number: int
+  count: int
+  plan: Optional[Plan]
+  spans: Sequence[Span]
+  failures: list[Failure]
+  read: list[Span] = dataclasses.field(default_factory=list)
+  rows: list[dict[str, np.ndarray]] = dataclasses.field(default_factory=list)
+  all_read: bool = False
+
+  @property
+  def done(self) -> bool:
+    return self.all_read and len(self.rows) == len(self.read)
+
+
+class FileEmbedding:
+  """Embeds files into parts.
+
+  Attributes:
+    unread: what is missing of files and stretches of which there is nothing; they have no parts,
+      and are tried again by the next command.
+  """
+
+  def __init__(
+    self,
+    reader: WindowReader,
+    features: WindowFeatures,
+    parts: embedding_parts.Parts,
+    batch_size: int,
+  ):
+    self.unread: list[Failure] = []
+    self._reader = reader
+    self._features = features
+    self._parts = parts
+    self._batch_size = batch_size
+    # Those begun, in order, and the windows of theirs that the network has not seen.
+    self._begun: collections.deque[_Stretch] = collections.deque()
+    self._waiting: list[tuple[_Stretch, Window]] = []
+
+  def run(self, sources: Sequence[Source], stride_sec: float) -> None:
+    """Embeds what has no parts yet.
+
+    Raises:
+      OSError: a part cannot be written.
+      RuntimeError: reading went wrong in a way that is none of a file; the message names it.
+    """
+    todo = [source for source in sources if not self._parts.complete(source.checksum)]
+    num_done = len(sources) - len(todo)
+    num_readers = min(_MAX_READERS, os.cpu_count() or 1)
+    num_windows = 0
+    with contextlib.ExitStack() as stack:
+      bar = stack.enter_context(progress.FileBar("embedding", len(sources), num_done))
+      pool = concurrent.futures.ThreadPoolExecutor(num_readers)
+      stack.callback(pool.shutdown, cancel_futures=True)
+      plans = _ahead(pool, lambda s: self._stretches(s, stride_sec), todo, num_readers)
+      blocks = self._blocks(plans, bar)
+      for (stretch, spans, is_last), (windows, failures) in _ahead(
+        pool, self._read, blocks, num_readers + 1
+      ):
+        if not self._begun or self._begun[-1] is not stretch:
+          self._begun.append(stretch)
+        stretch.failures += failures
+        stretch.read += [window.span for window in windows]
+        stretch.all_read = is_last
+        self._waiting += [(stretch, window) for window in windows]
+        num_windows += len(windows)
+        while len(self._waiting) >= self._batch_size:
+          self._embed()
+        self._finish()  # There may have been nothing to embed.
+        bar.set_postfix_str(f"{num_windows} windows", refresh=False)
+        bar.advance(_share(stretch, len(spans)))
+      if self._waiting:
+        self._embed()
+
+  def _stretches(self, source: Source, stride_sec: float) -> list[_Stretch]:
+    """What a file is cut into, one stretch at least."""
+    try:
+      plan = self._reader.plan(source.path, stride_sec)
+    except (MediaError, OSError) as error:
+      failure = Failure(source.path, None, None, reason_of(error))
+      return [_Stretch(source, 0, 1, None, [], [failure])]
+    starts = range(0, len(plan.spans), _WINDOWS_PER_PART)
+    return [
+      _Stretch(
+        source, i, len(starts), plan, plan.spans[start : start + _WINDOWS_PER_PART],
+        list(plan.failures) if i == 0 else [],
+      )
+      for i, start in enumerate(starts)
+    ]  # fmt: skip
+
+  def _blocks(
+    self, plans: Iterable[tuple[Source, list[_Stretch]]], bar: progress.FileBar
+  ) -> Iterator[tuple[_Stretch, Sequence[Span], bool]]:
+    """Blocks of all stretches that are not done, and whether they are the last of theirs."""
+    for _, stretches in plans:
+      for stretch in stretches:
+        if self._parts.has(stretch.source.checksum, stretch.number, stretch.count):
+          bar.advance(_share(stretch, len(stretch.spans)))
+          continue
+        blocks = self._reader.blocks(stretch.spans) or [[]]
+        for i, block in enumerate(blocks):
+          yield stretch, block, i == len(blocks) - 1
+
+  def _read(
+    self, item: tuple[_Stretch, Sequence[Span], bool]
+  ) -> tuple[list[Window], list[Failure]]:
+    stretch, spans, _ = item
+    if not spans:
+      return [], []
+    try:
+      return self._reader.read(stretch.plan, spans)
+    except Exception as error:
+      raise RuntimeError(f"{stretch.source.path}: {error!r}") from error
+
+  def _embed(self) -> None:
+    """Shows the network as many windows as it takes at a time, and writes what that completes."""
+    batch = self._waiting[: self._batch_size]
+    del self._waiting[: self._batch_size]
+    found = self._features([window for _, window in batch])
+    for i, (stretch, _) in enumerate(batch):
+      stretch.rows.append({name: array[i] for name, array in found.items()})
+    self._finish()
+
+  def _finish(self) -> None:
+    """Writes the parts of stretches that are done."""
+    while self._begun and self._begun[0].done:
+      stretch = self._begun.popleft()
+      source = stretch.source
+      if not stretch.rows:
+        if not stretch.failures:
+          span = (stretch.spans[0].start_sec, stretch.spans[-1].end_sec)
+          stretch.failures.append(Failure(source.path, *span, "all-silent sound"))
+        self.unread += stretch.failures
+        continue
+      features = {name: np.stack([row[name] for row in stretch.rows]) for name in stretch.rows[0]}
+      rows = embedding_file.rows_of(source.media_id, stretch.read, features)
+      self._parts.write(source.checksum, stretch.number, stretch.count, rows, stretch.failures)
+
+
+def _ahead(
+  pool: concurrent.futures.Executor,
+  function: Callable[[Any], Any],
+  items: Iterable[Any],
+  count: int,
+) -> Iterator[tuple[Any, Any]]:
+  """Items with what `function` makes of them, in order, up to `count` of them made beforehand."""
+  begun: collections.deque = collections.deque()
+  for item in items:
+    begun.append((item, pool.submit(function, item)))
+    if len(begun) >= count:
+      done, future = begun.popleft()
+      yield done, future.result()
+  for done, future in begun:
+    yield done, future.result()
+
+
+def _share(stretch: _Stretch, num_windows: int) -> float:
+  """Which share of its file so many windows of a stretch are; a file that has none is one."""
+  return num_windows / len(stretch.plan.spans) if stretch.plan else 1.0

@@ -1,0 +1,238 @@
+"""Search with a sound, a video or a picture in a file of embeddings."""
+
+import csv
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from avssl_tf import types
+from avssl_tf.applications import output_files, progress
+from avssl_tf.applications.embedding_file import EmbeddingFile
+from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
+from avssl_tf.applications.window_features import WindowFeatures
+from avssl_tf.data.clips import Failure
+from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.whole_file import whole_file
+from avssl_tf.evaluation.encoder import Encoder
+
+# The modality of the query that is chosen by what the file holds.
+AUTO = "auto"
+_OTHER = {types.VIDEO: types.AUDIO, types.AUDIO: types.VIDEO}
+_CALLED = {types.VIDEO: "pictures", types.AUDIO: "sound"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """What to look for, and where.
+
+  Attributes:
+    index: a file of embeddings.
+    query: a video, a sound, or a picture.
+    query_modality: what of it counts, "video" or "audio"; `AUTO`: pictures where there are any.
+    find: what is searched, "video" or "audio"; None: what the query is not.
+    start_sec: where the part of the query that counts starts.
+    end_sec: where it ends; None: at the end of the file.
+    top: results.
+    all_windows: whether each window is a result, rather than the best one of each file.
+    output: a .json or .csv to write as well; None: none.
+    overwrite: whether an output that is there may be replaced.
+  """
+
+  index: str
+  query: str
+  query_modality: str = AUTO
+  find: Optional[str] = None
+  start_sec: float = 0.0
+  end_sec: Optional[float] = None
+  top: int = 10
+  all_windows: bool = False
+  output: Optional[str] = None
+  overwrite: bool = False
+
+  def check(self) -> None:
+    """Makes sure, before all the work, that the flags make sense.
+
+    Raises:
+      ValueError: one of them does not; the message names it.
+    """
+    for flag, path in (("--index", self.index), ("--query", self.query)):
+      if not os.path.isfile(path):
+        raise ValueError(f"{flag}={path}: there is no such file.")
+    if self.top < 1:
+      raise ValueError(f"--top={self.top}; expected 1 or more.")
+    if self.start_sec < 0:
+      raise ValueError(f"--start_sec={self.start_sec:g}; expected 0 or more.")
+    if self.end_sec is not None and self.end_sec <= self.start_sec:
+      raise ValueError(
+        f"--end_sec={self.end_sec:g}; expected more than --start_sec={self.start_sec:g}."
+      )
+    if self.output:
+      endings = (".json", ".csv")
+      output_files.check("--output", self.output, endings, self.query, self.overwrite)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """A window that is near to the query; the names are those of the columns of outputs.
+
+  Attributes:
+    rank: 1 for the nearest.
+    similarity: cosine of the embeddings, -1..1.
+    file: id of its file.
+    start_sec: where it starts.
+    end_sec: where it ends.
+  """
+
+  rank: int
+  similarity: float
+  file: str
+  start_sec: float
+  end_sec: float
+
+
+def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
+  """Searches.
+
+  Args:
+    encoder: the network.
+    weights: name and checksum of its weights.
+    job: what to look for; its `check` has passed.
+
+  Returns:
+    The results, lines for the user.
+
+  Raises:
+    ValueError: the embeddings are of another network or have not what is searched, or the query
+      cannot be read or has not what is to count.
+    OSError: the output cannot be written.
+  """
+  index = EmbeddingFile.open(job.index)
+  if index.about["weights"] != weights:
+    raise ValueError(
+      f"--index={job.index} holds embeddings of another network: of the weights "
+      f"{index.about['weights']!r} (--model_dir={index.about['model_dir']} then); those of "
+      f"--model_dir are {weights!r}. Name that network, or embed anew."
+    )
+  try:
+    reader, plan = _open_query(encoder, job)
+    modality = plan.modalities[0]
+    find = job.find or _OTHER[modality]
+    rows, embeddings = index.embeddings(find)
+    if not len(rows):
+      raise ValueError(f"--index={job.index} has no {_CALLED[find]} (--find={find}) in any window.")
+    query = _embed(encoder, reader, plan)
+  except MediaError as error:
+    raise ValueError(f"--query={job.query}: {error}.") from error
+  results = nearest(query, embeddings, rows, index, job.top, job.all_windows)
+  if job.output:
+    with output_files.errors_named(job.output), whole_file(job.output) as temporary:
+      _write(temporary, job, modality, find, results)
+  part = f"{plan.spans[0].start_sec:.2f} s to {plan.spans[-1].end_sec:.2f} s"
+  heading = f"{_CALLED[find].capitalize()} of {job.index} nearest to the {_CALLED[modality]} of "
+  return [f"{heading}{job.query}, {part}:", *_table(results)]
+
+
+def nearest(
+  query: np.ndarray,
+  embeddings: np.ndarray,
+  rows: np.ndarray,
+  index: EmbeddingFile,
+  top: int,
+  all_windows: bool = False,
+) -> list[Result]:
+  """The windows nearest to a query.
+
+  Args:
+    query: float32 `[E]`, of unit length.
+    embeddings: float32 `[M, E]`, of unit length.
+    rows: int64 `[M]`, which rows of the index they are of.
+    index: what they are of.
+    top: results wanted.
+    all_windows: whether each window counts, rather than the best one of each file.
+
+  Returns:
+    At most `top`, the nearest first; of equal ones the first of the index comes first.
+  """
+  similarities = np.clip(embeddings @ query, -1.0, 1.0)
+  order = np.argsort(-similarities, kind="stable")
+  if not all_windows:
+    _, firsts = np.unique(index.ids[rows[order]], return_index=True)
+    order = order[np.sort(firsts)]
+  return [
+    Result(
+      rank=rank,
+      similarity=float(similarities[i]),
+      file=str(index.ids[rows[i]]),
+      start_sec=float(index.start_sec[rows[i]]),
+      end_sec=float(index.end_sec[rows[i]]),
+    )
+    for rank, i in enumerate(order[:top], start=1)
+  ]
+
+
+def _open_query(encoder: Encoder, job: Job) -> tuple[WindowReader, Plan]:
+  """Windows of the one modality of the query that counts."""
+  found = modalities_of(job.query)
+  modality = found[0] if job.query_modality == AUTO else job.query_modality
+  if modality not in found:
+    raise ValueError(
+      f"--query={job.query} has no {_CALLED[modality]} (--query_modality={modality}), but "
+      f"{_CALLED[found[0]]}."
+    )
+  reader = WindowReader(encoder)
+  return reader, reader.plan(
+    job.query, reader.window_sec, [modality], job.start_sec, job.end_sec
+  )
+
+
+def _embed(encoder: Encoder, reader: WindowReader, plan: Plan) -> np.ndarray:
+  """The mean of the embeddings of a query's windows: float32 `[E]`, of unit length."""
+  features = WindowFeatures(encoder)
+  name = f"{plan.modalities[0]}_embeddings"
+  sums, failures = [], []
+  with progress.MediaBar("query", plan.spans[-1].end_sec - plan.spans[0].start_sec) as bar:
+    for spans in reader.blocks(plan.spans):
+      windows, failed = reader.read(plan, spans)
+      failures += failed
+      if windows:
+        sums.append(features(windows)[name].sum(axis=0))
+      bar.reach(spans[-1].end_sec - plan.spans[0].start_sec)
+  if not sums:
+    raise MediaError(_why_nothing(failures))
+  return normalize(np.sum(sums, axis=0, keepdims=True))[0]
+
+
+def _why_nothing(failures: Sequence[Failure]) -> str:
+  return failures[0].reason if failures else "all-silent sound"
+
+
+def _table(results: Sequence[Result]) -> list[str]:
+  places = [f"{result.start_sec:.1f}-{result.end_sec:.1f} s" for result in results]
+  width = max(len("where"), *map(len, places))
+  lines = [f"{'rank':>4}  similarity  {'where':>{width}}  file"]
+  return lines + [
+    f"{result.rank:>4}  {result.similarity:>10.3f}  {place:>{width}}  {result.file}"
+    for result, place in zip(results, places)
+  ]
+
+
+def _write(
+  path: str, job: Job, modality: str, find: str, results: Sequence[Result]
+) -> None:
+  rows = [dataclasses.asdict(result) for result in results]
+  encoding = {"encoding": "utf-8", "errors": "surrogateescape"}
+  if job.output.lower().endswith(".json"):
+    facts = {"index": job.index, "query": job.query, "query_modality": modality, "find": find}
+    with open(path, "w", **encoding) as file:
+      json.dump({**facts, "results": rows}, file, indent=1)
+      file.write("\n")
+    return
+  with open(path, "w", newline="", **encoding) as file:
+    writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Result)])
+    writer.writeheader()
+    writer.writerows(rows)

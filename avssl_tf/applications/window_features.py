@@ -1,0 +1,59 @@
+"""What a network makes of windows of media files."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.applications.media_windows import Window
+from avssl_tf.evaluation import features as features_lib
+from avssl_tf.evaluation.encoder import Encoder
+
+# Of each modality.
+KINDS = ("features", "embeddings")
+# The names of all that is made of windows.
+NAMES = tuple(f"{modality}_{kind}" for modality in types.MODALITIES for kind in KINDS)
+
+
+class WindowFeatures:
+  """Runs a network over windows."""
+
+  def __init__(self, encoder: Encoder):
+    """Runs it once, over nothing: what it gives is of the same size for all windows."""
+    self._encoder = encoder
+    clip = encoder.ordinary_clip
+    frames = np.zeros([1, clip.num_frames, clip.frame_size, clip.frame_size, 3], np.uint8)
+    samples = clip.num_samples(encoder.sample_rate_hz)
+    waveform = np.zeros([1, samples, encoder.num_channels], np.float32)
+    nothing = {
+      **self._extract(types.VIDEO, frames),
+      **self._extract(types.AUDIO, waveform),
+    }
+    self._sizes = {name: array.shape[1] for name, array in nothing.items()}
+
+  def __call__(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    """Features and embeddings of windows, which go through the network at once.
+
+    Args:
+      windows: N of them.
+
+    Returns:
+      For each of `NAMES` float32 `[N, D]`, with NaN in the rows of windows that do not have the
+      modality; embeddings have unit length.
+    """
+    rows = {
+      name: np.full([len(windows), size], np.nan, np.float32) for name, size in self._sizes.items()
+    }
+    for modality in types.MODALITIES:
+      there = [i for i, window in enumerate(windows) if modality in window.inputs]
+      if there:
+        found = self._extract(modality, np.stack([windows[i].inputs[modality] for i in there]))
+        for name, array in found.items():
+          rows[name][there] = array
+    return rows
+
+  def _extract(self, modality: str, batch: np.ndarray) -> dict[str, np.ndarray]:
+    dataset = tf.data.Dataset.from_tensors({modality: batch, types.INDEX: np.arange(len(batch))})
+    found = features_lib.extract(self._encoder, dataset, modalities=[modality])
+    return {f"{modality}_{kind}": getattr(found, f"{modality}_{kind}") for kind in KINDS}

@@ -1,0 +1,86 @@
+"""Tests of files of embeddings: what is written is read, and other files are refused."""
+
+import json
+import os
+import shutil
+import tempfile
+import unittest
+
+import numpy as np
+
+from avssl_tf.applications import embedding_file
+
+
+def _features(count, there):
+  """Of windows, of which those of `there` have sound."""
+  rng = np.random.default_rng(count)
+  found = {}
+  for modality in ("video", "audio"):
+    for kind, size in (("features", 4), ("embeddings", 2)):
+      array = rng.normal(size=(count, size)).astype(np.float32)
+      if modality == "audio":
+        array[~np.array(there, bool)] = np.nan
+      found[f"{modality}_{kind}"] = array
+  return found
+
+
+class EmbeddingFileTest(unittest.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    self.folder = tempfile.mkdtemp()
+    self.addCleanup(shutil.rmtree, self.folder)
+
+  def path(self, name):
+    return os.path.join(self.folder, name)
+
+  def part(self, name, media_id, there):
+    features = _features(len(there), there)
+    spans = [(i, i + 1.5) for i in range(len(there))]
+    rows = embedding_file.rows_of(media_id, spans, features)
+    np.savez(self.path(name), **rows)
+    return rows
+
+  def test_parts_are_joined_in_order(self):
+    # Names of which NumPy makes arrays of different types.
+    parts = [self.part("0.npz", "a.mp4", [1, 0]), self.part("1.npz", "ä/long name.wav", [1, 1, 0])]
+    embedding_file.join(self.path("all.npz"), [self.path("0.npz"), self.path("1.npz")], {"x": "y"})
+    with np.load(self.path("all.npz")) as found:
+      self.assertEqual(json.loads(str(found["about"])), {"x": "y", "format": 1})
+      for name in embedding_file.ROWS:
+        expected = np.concatenate([part[name] for part in parts])
+        np.testing.assert_array_equal(found[name], expected)
+    opened = embedding_file.EmbeddingFile.open(self.path("all.npz"))
+    self.assertEqual(opened.ids.tolist(), ["a.mp4"] * 2 + ["ä/long name.wav"] * 3)
+    self.assertEqual(opened.start_sec.tolist(), [0, 1, 0, 1, 2])
+    self.assertEqual(opened.end_sec.tolist(), [1.5, 2.5, 1.5, 2.5, 3.5])
+    rows, embeddings = opened.embeddings("audio")
+    self.assertEqual(rows.tolist(), [0, 2, 3])
+    self.assertEqual(embeddings.shape, (3, 2))
+    self.assertFalse(np.isnan(embeddings).any())
+    self.assertEqual(opened.embeddings("video")[0].tolist(), [0, 1, 2, 3, 4])
+
+  def test_other_files_are_refused(self):
+    np.savez(self.path("other.npz"), x=np.zeros(3))
+    np.save(self.path("single.npy"), np.zeros(3))
+    np.savez(self.path("objects.npz"), about=np.array([{}], object))
+    for name, content in (("text", b"This is a text."), ("empty", b""), ("zip", b"PK\x03\x04...")):
+      with open(self.path(name), "wb") as f:
+        f.write(content)
+    for name in ("other.npz", "single.npy", "objects.npz", "text", "empty", "zip"):
+      with self.subTest(name), self.assertRaisesRegex(ValueError, f"{name} holds no embeddings"):
+        embedding_file.EmbeddingFile.open(self.path(name))
+    with self.assertRaisesRegex(FileNotFoundError, "there is no such file"):
+      embedding_file.EmbeddingFile.open(self.path("nothing.npz"))
+
+  def test_other_formats_and_empty_files(self):
+    rows = embedding_file.rows_of("a.mp4", [], _features(0, []))
+    np.savez(self.path("part.npz"), **rows)
+    for about, words in (({}, "holds no windows"), ({"format": 7}, "has the format 7; this ver")):
+      embedding_file.join(self.path("all.npz"), [self.path("part.npz")], about)
+      with self.assertRaisesRegex(ValueError, words):
+        embedding_file.EmbeddingFile.open(self.path("all.npz"))
+
+
+if __name__ == "__main__":
+  unittest.main()
