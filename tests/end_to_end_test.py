@@ -16,8 +16,10 @@ import tensorflow as tf
 
 from avssl_tf import types
 from avssl_tf.data import dataset_info, pipeline
+from avssl_tf.report import run_report
+from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run
-from tests import command, media_variants, source_tree, test_base
+from tests import browser, command, media_variants, source_tree, test_base
 
 # Where each file goes; classes are kinds of container. Cut to 1.5 s, each good file gives 3 clips.
 TRAIN = {

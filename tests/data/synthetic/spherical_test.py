@@ -14,6 +14,7 @@ from avssl_tf.data.synthetic import (
   spherical_frames,
   spherical_scene,
   spherical_sound,
+  voices,
 )
 from avssl_tf.spatial import ambisonics, directions
 from tests import test_base
@@ -163,6 +164,26 @@ class SphericalWorldTest(test_base.TestCase):
       low, high = registers[shape]
       self.assertBetween(lowest[0], low - 5, high + 5)
       self.assertBetween(lowest[1], 220 - 5, 700 + 5)
+
+  def test_partials_fall_with_frequency(self):
+    """By so much an octave, against those of the same levels and phases without a fall."""
+    for shape in range(len(planar_scene.SHAPES)):
+      scene = planar_scene.Scene(shape, motion=2, rate_hz=1.0, phase=0.0, size=0.5)
+      flat, tilted = (
+        np.abs(
+          np.fft.rfft(
+            voices.partials(
+              scene, np.zeros(12000), np.random.default_rng(3), (200.0, 200.0), tilt_db
+            )
+          )
+        )
+        for tilt_db in (0.0, 6.0)
+      )
+      ratios = np.array(voices._TIMBRES[planar_scene.SHAPES[shape]][0])
+      bins = np.round(ratios * 200.0 * 12000 / 8000).astype(int)
+      fall_db = 20 * np.log10(tilted[bins] / flat[bins])
+      self.assertAllClose(fall_db - fall_db[0], -6.0 * np.log2(ratios), atol=0.1)
+      self.assertAllClose(np.sum(tilted**2), np.sum(flat**2), rtol=1e-3)
 
   def test_motion_moves_the_sound_too(self):
     """Objects that oscillate or orbit are heard from where they are, not from their middle."""
