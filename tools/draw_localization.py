@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
     configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param)
     measured_by = gin.get_bindings("evaluate")["protocol"]
-    clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips)
+    clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
     if not clips:
       raise ValueError(f"Of no clip in {data_dir!r} is it known where it sounds.")
     localization_picture.draw(clips).savefig(FLAGS.output)

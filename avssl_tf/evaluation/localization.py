@@ -93,13 +93,13 @@ class Localization:
     positive_level: in its place, the least value of what is positive in a map scaled to 0..1.
     annotations: file or folder with boxes, as of `box_annotations.read`; None takes the boxes that
       the records hold.
-    truth_frames: of those of the records, `"all"` takes the boxes of all frames that the network
-      sees, so that the truth of a pixel is the share of them in which it sounds; `"middle"` that of
-      the middle frame.
     annotation_format: one of `box_annotations.FORMATS`.
     test_list: file with the names of the annotated clips to measure, as of
       `box_annotations.read_names`; None measures all.
     whole_picture: as `ClipSpec.whole_picture`; annotations, which are of whole pictures, need it.
+    truth_frames: of the boxes of records, `"all"` takes those of all frames that the network sees,
+      so that the truth of a pixel is the share of them in which it sounds; `"middle"` that of the
+      middle frame.
   """
 
   split: str = "test"

@@ -10,10 +10,8 @@ from scipy import ndimage
 
 from avssl_tf.evaluation import localization_metrics
 
-ALL_ONES, CENTRE, RANDOM, ORACLE = "all ones", "centre", "random", "oracle"
-# Those that know nothing of the clip.
-TRIVIAL = (ALL_ONES, CENTRE, RANDOM)
-NAMES = (*TRIVIAL, ORACLE)
+# The last one knows all of the clip, the others nothing.
+NAMES = ALL_ONES, CENTRE, RANDOM, ORACLE = "all ones", "centre", "random", "oracle"
 # Standard deviation of the Gaussian at the centre, as a share of the picture's sides.
 _CENTRE_STD = 0.25
 # What the distance across all of the picture counts against being at the source.
