@@ -33,6 +33,7 @@ class _MeanEncoder:
     raise NotImplementedError
 
   audio_maps = video_maps
+  embed_video_positions = video_maps
 
   def _outputs(self, x):
     return {"features": x, "embedding": tf.math.l2_normalize(x, axis=-1)}

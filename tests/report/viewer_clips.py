@@ -2,12 +2,14 @@
 
 import numpy as np
 import tensorflow as tf
+from playwright import sync_api
 
 from avssl_tf.report import panorama_viewer
 from avssl_tf.report.panorama_viewer import ViewerClip
 from avssl_tf.spatial import ambisonics
 
 RATE_HZ = 16000
+NO_ANSWER = "no answer"
 WHITE, RED, GREEN, BLUE, YELLOW, BLACK = (
   (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 0, 0)
 )  # fmt: skip
@@ -42,3 +44,18 @@ def write_page(path: str, *clips: ViewerClip) -> None:
   html = panorama_viewer.html(clips)
   with open(path, "w", encoding="utf-8") as f:
     f.write(f"<!DOCTYPE html><title>Viewer</title>{panorama_viewer.assets()}{html}")
+
+
+def call(page: sync_api.Page, script: str, *arguments):
+  """Runs the body of a function of `viewer` and `given` in a page.
+
+  Raises:
+    sync_api.Error: it fails, or gives no answer within half a minute; nothing else would end it.
+  """
+  return page.evaluate(
+    "(given) => Promise.race([(async () => { "
+    "const viewer = document.querySelector('panorama-viewer'); "
+    f"const {{ sound }} = viewer.constructor; {script} }})(), new Promise((_, reject) => "
+    f"setTimeout(() => reject(new Error('{NO_ANSWER}')), 30000))])",
+    arguments,
+  )
