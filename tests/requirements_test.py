@@ -17,7 +17,7 @@ IMPORT_NAMES = {
   "tensorflow-serving-api": "tensorflow_serving",
 }
 # Needed by one command alone, which says how to install it.
-OPTIONAL = {"torch"}
+OPTIONAL = {"torch", "playwright"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
     if not clips:
       raise ValueError(f"Of no clip in {data_dir!r} is it known where it sounds.")
-    localization_picture.draw(clips).savefig(FLAGS.output)
+    localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
   except terminal.PLAIN_ERRORS as error:
     terminal.end_with(error, configurable="evaluate")
   found = sum(clip.is_found for clip in clips)

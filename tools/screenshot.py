@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Takes a picture of a part of a page, such as the report of a run, in headless Chromium.
+
+  python tools/screenshot.py --page=runs/avid/report.html --part=retrieval --output=retrieval.png
+
+Needs the package playwright, which `make test` installs, and Chromium or Chrome.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+
+# Makes the package importable from any folder, without an installation.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# ruff: noqa: E402
+from absl import app, flags
+
+from avssl_tf.report import picture_files
+from avssl_tf.training import terminal
+
+FLAGS = flags.FLAGS
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_ARGUMENTS = (
+  "--no-sandbox", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync",
+  # WebGL without a graphics card.
+  "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+)  # fmt: skip
+_SETTLE_MS = 1000  # until charts and pictures are drawn
+
+
+def take(page: str, part: str, output: str, width: int, height: int) -> None:
+  """Saves a picture.
+
+  Args:
+    page: HTML file.
+    part: id of an element of it.
+    output: PNG or JPEG file.
+    width: of the window, in pixels.
+    height: most of the part that is shown, from its top, in pixels.
+
+  Raises:
+    ValueError: there is no such page or part, or nothing to show it in.
+  """
+  try:
+    from playwright import sync_api
+  except ImportError as error:
+    raise ValueError("The package playwright is missing: pip install playwright.") from error
+  executable = next(filter(None, map(shutil.which, _BROWSERS)), None)
+  if executable is None:
+    raise ValueError(
+      f"No browser: none of {', '.join(_BROWSERS)} is in the PATH. On Debian and Ubuntu: apt "
+      "install chromium."
+    )
+  if not os.path.exists(page):
+    raise ValueError(
+      f"--page={page}: no such file. Training writes report.html into the folder of a run."
+    )
+  with sync_api.sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
+    window = browser.new_page(viewport={"width": width, "height": height})
+    window.goto(pathlib.Path(page).resolve().as_uri())
+    window.wait_for_timeout(_SETTLE_MS)
+    found = window.locator(f"[id='{part}']")
+    if not found.count():
+      known = window.evaluate("[...document.querySelectorAll('section')].map((s) => s.id)")
+      raise ValueError(f"--part={part}: {page} has no such part; it has {', '.join(known)}.")
+    # What stays in sight as the page scrolls would lie over it.
+    window.add_style_tag(content="nav { position: static !important; }")
+    box = found.bounding_box()
+    clip = {**box, "height": min(box["height"], height)}
+    window.screenshot(path=output, clip=clip, full_page=True)
+    browser.close()
+
+
+def main(argv: list[str]) -> None:
+  """Takes the picture."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+  try:
+    picture_files.check(FLAGS.output, "--output")
+    take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
+  except terminal.PLAIN_ERRORS as error:
+    terminal.end_with(error, configurable="screenshot")
+  print(f"Saved: {FLAGS.output}")
+
+
+def define_flags() -> None:
+  """Defines the flags of this command; not at import, where they would meet those of others."""
+  flags.DEFINE_string("page", None, "HTML file.")
+  flags.DEFINE_string("part", "run", "Id of the part to show: what a link to it ends in.")
+  flags.DEFINE_string("output", "screenshot.png", "Picture (.png or .jpg) to save.")
+  flags.DEFINE_integer("width", 1040, "Of the window, in pixels.", 100)
+  flags.DEFINE_integer("height", 640, "Most of the part that is shown, in pixels.", 100)
+  flags.mark_flag_as_required("page")
+
+
+if __name__ == "__main__":
+  define_flags()
+  app.run(main)
