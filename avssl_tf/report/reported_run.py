@@ -84,6 +84,11 @@ class ReportedRun:
     return self.task == "SpatialAudio"
 
   @property
+  def is_supervised(self) -> bool:
+    """Whether the network was told the classes, and learnt no embeddings."""
+    return self.task == "Classification"
+
+  @property
   def is_spherical(self) -> bool:
     """Whether the network learnt from 360° clips."""
     return self.generates or self.task == "SpatialAlignment"
@@ -110,6 +115,11 @@ class ReportedRun:
       return DatasetInfo.load(self.data_dir) if self.data_dir else None
     except FileNotFoundError:
       return None
+
+  @property
+  def why_no_records(self) -> str:
+    """What to tell where `info` is None."""
+    return f"the records ({self.data_dir}) are not there."
 
   @property
   def data_dir(self) -> Optional[str]:

@@ -17,7 +17,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   if run.task != "SpatialAlignment":
     return None
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+    return page.Section(_TITLE, left_out=run.why_no_records)
   clips = alignment_examples.clips(run.encoder, run.data_dir, run.shown_split, _CLIPS)
   right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in clips)
   total = sum(len(clip.matches) for clip in clips)

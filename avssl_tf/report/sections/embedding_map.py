@@ -20,8 +20,8 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   if run.generates:
     return None
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
-  if run.task == "Classification":
+    return page.Section(_TITLE, left_out=run.why_no_records)
+  if run.is_supervised:
     return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
   found = run.embeddings
   chosen = np.arange(min(len(found), _MAX_CLIPS)) * len(found) // min(len(found), _MAX_CLIPS)

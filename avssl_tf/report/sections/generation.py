@@ -25,7 +25,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   if not run.generates:
     return None
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+    return page.Section(_TITLE, left_out=run.why_no_records)
   examples = generation_examples.fields(run.generator, run.data_dir, run.shown_split, _CLIPS)
   clips = [generation_examples.moments(example, _MOMENTS) for example in examples]
   explanation = (

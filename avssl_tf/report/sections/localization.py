@@ -22,10 +22,10 @@ _COLUMNS = 2
 
 def section(run: ReportedRun) -> Optional[page.Section]:
   """Heat maps over frames, with the boxes of what sounds where they are known."""
-  if run.is_spherical or run.task == "Classification":
+  if run.is_spherical or run.is_supervised:
     return None
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+    return page.Section(_TITLE, left_out=run.why_no_records)
   missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")

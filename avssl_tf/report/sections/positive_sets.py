@@ -17,7 +17,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   if run.method != "CMA":
     return None
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+    return page.Section(_TITLE, left_out=run.why_no_records)
   sets, mined = run.state("positive_sets"), run.state("mined")
   if sets is None or not mined:
     return page.Section(_TITLE, left_out="none have been searched yet: the run warms up.")

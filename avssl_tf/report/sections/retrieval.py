@@ -18,10 +18,10 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   """Some queries of each modality, with what is nearest to them in the other."""
   if run.generates or run.is_spherical:
     return None
-  if run.task == "Classification":
+  if run.is_supervised:
     return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
   if run.info is None:
-    return page.Section(_TITLE, left_out=f"the records ({run.data_dir}) are not there.")
+    return page.Section(_TITLE, left_out=run.why_no_records)
   missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")

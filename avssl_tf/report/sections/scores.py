@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Optional
+from typing import Any, Optional
 
 from markupsafe import Markup
 
@@ -11,8 +11,10 @@ from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run_folder
 from avssl_tf.training.metrics import PROBE
+from avssl_tf.training.settings import ConfigurationError
 
-_SUPERVISED = "Classification"
+_SUPERVISED = "@Classification"
+_COMPARED_SETTINGS = ("R2Plus1D.", "AudioNet.", "ClipSpec.")
 
 
 def section(run: ReportedRun) -> page.Section:
@@ -56,22 +58,30 @@ def table(columns: Mapping[str, Mapping[str, float]], caption: str) -> page.Tabl
 
 def _supervised(run: ReportedRun) -> Optional[ReportedRun]:
   """A run beside this one of the same networks on the same records, told the classes."""
-  if run.task == _SUPERVISED:
+  if run.is_supervised or run.is_spherical:
     return None
   parent = os.path.dirname(os.path.abspath(run.model_dir))
   for name in sorted(os.listdir(parent)):
     folder = os.path.join(parent, name)
     path = os.path.join(folder, run_folder.OPERATIVE_CONFIG)
-    # Looked for in the text first: most runs are of other methods, or of other versions.
-    if not os.path.exists(path) or f"@{_SUPERVISED}" not in _text(path):
+    # Looked for in the text first: most runs are of other methods.
+    if not os.path.exists(path) or _SUPERVISED not in _text(path):
       continue
-    other = ReportedRun(folder)
-    same = all(
-      other.settings.get(name) == run.settings.get(name) for name in ("R2Plus1D.depth",)
-    )
-    if same and other.data_dir == run.data_dir and other.probes:
+    try:
+      other = ReportedRun(folder)
+    except ConfigurationError:
+      continue  # A run of another version, which is nothing to compare with.
+    if other.is_supervised and other.probes and _networks(other) == _networks(run):
       return other
   return None
+
+
+def _networks(run: ReportedRun) -> dict[str, Any]:
+  """What has to be the same for two runs to be compared."""
+  settings = {
+    name: value for name, value in run.settings.items() if name.startswith(_COMPARED_SETTINGS)
+  }
+  return {**settings, "records": run.data_dir}
 
 
 def _text(path: str) -> str:
