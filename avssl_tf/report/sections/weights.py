@@ -31,8 +31,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   groups = {"videos": weights}
   if clips is not None:
     groups = _groups(run, weights, np.array(clips))
-  chart = charts.histogram("Weights of the training videos", groups, "weight")
-  parts = [Markup('<div class="charts">{}</div>').format(chart)]
+  parts = [charts.histogram("Weights of the training videos", groups, "weight")]
   if clips is not None:
     parts.append(_gallery(run, weights, cosines, clips))
   return page.Section(_TITLE, Markup("").join(parts))
@@ -60,7 +59,7 @@ def _gallery(run: ReportedRun, weights: np.ndarray, cosines: np.ndarray, clips: 
       break
     if clips[row] < 0:
       continue
-    lines = [f"weight {weights[row]:.2f}, cosine {cosines[row]:.2f}"]
+    lines = [f"weight {weights[row]:.2f}", f"cosine {cosines[row]:.2f}"]
     mark = ""
     if known:
       faulty = bool(replaced[clips[row]])
