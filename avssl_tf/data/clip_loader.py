@@ -281,14 +281,18 @@ def _center_box(encoded: Sequence[Tensor], clip: ClipSpec) -> tuple[Tensor, list
 
 
 def _boxes(stored: StoredClip, encoded: list[Tensor], clip: ClipSpec, places: Tensor) -> Tensor:
-  """Boxes of what sounds in the frames, as shares of what they show: float32 `[num_frames, 4]`."""
+  """Boxes of what sounds in the frames, as shares of what they show: float32 `[num_frames, 4]`.
+
+  Where a clip holds none, they are empty: nothing is known.
+  """
+  num_boxes, num_frames = tf.shape(stored.boxes)[0], tf.shape(stored.frames)[0]
   check = tf.debugging.Assert(
-    tf.equal(tf.shape(stored.boxes)[0], tf.shape(stored.frames)[0]),
+    (num_boxes == 0) | (num_boxes == num_frames),
     ["Clip", stored.key, "does not hold one box a frame of what sounds: it has",
-     tf.shape(stored.boxes)[0], "boxes and", tf.shape(stored.frames)[0], "frames."],
+     num_boxes, "boxes and", num_frames, "frames."],
   )  # fmt: skip
   with tf.control_dependencies([check]):
-    boxes = tf.identity(stored.boxes)
+    boxes = tf.cond(num_boxes == 0, lambda: tf.zeros([num_frames, 4]), lambda: stored.boxes)
   box, size = _center_box(encoded, clip)
   return frame_ops.boxes_in_crop(_cut_steps(boxes, clip, places), box, *size)
 

@@ -346,7 +346,10 @@ class Localization:
 
   def _why_unknown(self, annotated: Optional[dict[str, BoxTruth]]) -> str:
     if annotated is None:
-      return "what sounds is outside of all frames."
+      return (
+        "the records hold no boxes of it, or those outside of all frames. Name annotations: "
+        "Localization.annotations, and whole_picture = True."
+      )
     return (
       f"none of the {len(annotated)} names in {self.annotations}, such as "
       f"{next(iter(annotated))!r}, is the name of one of its files."
