@@ -14,7 +14,14 @@ TONES_HZ = (650.0, 2000.0, 3300.0)
 def make(num_channels: int = 1, clip: ClipSpec = CLIP) -> Encoder:
   """The encoder, of sound with so many channels, of which the first one counts."""
   return Encoder(
-    clip, SAMPLE_RATE_HZ, num_channels, _embed_video, _embed_audio, _embed_video, _embed_audio
+    clip=clip,
+    sample_rate_hz=SAMPLE_RATE_HZ,
+    num_channels=num_channels,
+    embed_video=_embed_video,
+    embed_audio=_embed_audio,
+    video_maps=_embed_video,
+    audio_maps=_embed_audio,
+    embed_video_positions=_embed_video,
   )
 
 

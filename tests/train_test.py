@@ -168,8 +168,8 @@ class CommandTest(tiny_run.TestCase):
     self.assertEqual(
       sorted(os.listdir(self.path("workers"))),
       [
-        "checkpoints", "metrics.jsonl", "operative_config.gin", "saved_model", "tensorboard",
-        "video_ids.txt",
+        "checkpoints", "metrics.jsonl", "operative_config.gin", "report.html", "saved_model",
+        "tensorboard", "video_ids.txt",
       ],
     )
     for name in os.listdir(self.path("workers/checkpoints")):

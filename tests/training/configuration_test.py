@@ -78,7 +78,7 @@ class ConfigurationTest(parameterized.TestCase):
   @parameterized.parameters(
     ("num_epoch=2", "'num_epoch' is set, but nothing uses it. Did you mean num_epochs?"),
     ("checkpoint_every_steps=2", "Did you mean train.checkpoint_every_steps?"),
-    ("train.batchsize=3", "Did you mean batch_size?"),
+    ("train.batchsize=3", "Did you mean batch_size or "),
     ("trian.batch_size=3", "Did you mean train?"),
     ("train.task=@InstanceDiscriminatoin", "Did you mean InstanceDiscrimination?"),
     ("train.batch_size=%batchsize", "no 'batchsize' is defined. Did you mean batch_size?"),
