@@ -33,7 +33,7 @@ def html(runs: Sequence[ReportedRun]) -> Markup:
   losses = [name for name in names if name == "loss" or name.startswith("loss/")]
   others = [name for name in names if name not in {*probes, *losses, *_RATES}]
   if len(runs) > 1:
-    losses, others = losses[:1], []  # Terms differ from method to method.
+    losses, others = ["loss"], []  # Terms differ from method to method.
   drawn = [_chart("Loss", runs, losses)]
   by_unit: dict[str, list[str]] = {}
   for name in probes:
