@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, Optional
 
@@ -18,8 +17,8 @@ from avssl_tf.data.media_streams import MediaError
 
 # So long are the stretches of a file that are done or not: minutes, with windows of seconds.
 _WINDOWS_PER_PART = 256
-# Each holds pictures of a decoder and of a block, which are large for large films.
-_MAX_READERS = 4
+# Blocks that are read ahead of the network.
+_BLOCKS_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,16 +100,16 @@ class FileEmbedding:
     """
     todo = [source for source in sources if not self._parts.complete(source.checksum)]
     num_done = len(sources) - len(todo)
-    num_readers = min(_MAX_READERS, os.cpu_count() or 1)
     num_windows = 0
     with contextlib.ExitStack() as stack:
       bar = stack.enter_context(progress.FileBar("embedding", len(sources), num_done))
-      pool = concurrent.futures.ThreadPoolExecutor(num_readers)
+      # One thread: with several decoders at work in a process, memory was once found corrupted.
+      pool = concurrent.futures.ThreadPoolExecutor(1)
       stack.callback(pool.shutdown, cancel_futures=True)
-      plans = _ahead(pool, lambda s: self._stretches(s, stride_sec), todo, num_readers)
+      plans = _ahead(pool, lambda s: self._stretches(s, stride_sec), todo, 1)
       blocks = self._blocks(plans, bar)
       for (stretch, spans, is_last), (windows, failures) in _ahead(
-        pool, self._read, blocks, num_readers + 1
+        pool, self._read, blocks, _BLOCKS_AHEAD
       ):
         if not self._begun or self._begun[-1] is not stretch:
           self._begun.append(stretch)
