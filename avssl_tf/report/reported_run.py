@@ -65,8 +65,11 @@ class ReportedRun:
     self.metrics = metrics.read(path)
     self.probes = metrics.probes(self.metrics)
     self._split = bound.get("split", "train")
-    self._test_split = getattr(bound.get("probe"), "test_split", "test")
     self._data_dir = os.fspath(bound["data_dir"]) if "data_dir" in bound else None
+    probe = bound.get("probe")
+    self._test_split = getattr(probe, "test_split", "test")
+    # A probe may have records of its own.
+    self._probed_dir = getattr(probe, "data_dir", None) or self._data_dir
 
   @property
   def task(self) -> str:
@@ -139,9 +142,9 @@ class ReportedRun:
     return self._test_split if name in known else sorted(self.info.splits)[0]
 
   @property
-  def shown_name(self) -> str:
+  def probed(self) -> str:
     """What the probe measures, in words."""
-    return f"{self._test_split!r} of {self.data_dir}"
+    return f"{self._test_split!r} of {os.fspath(self._probed_dir)}"
 
   @functools.cached_property
   def encoder(self) -> Encoder:

@@ -187,6 +187,13 @@ class RunReportTest(tiny_run.TestCase):
     with self.assertRaisesRegex(ValueError, "The same run is named twice"):
       run_report.compare([runs[0], runs[0]], self.path("same.html"))
 
+  def test_a_probe_with_records_of_its_own(self):
+    self.assertEqual(ReportedRun(self.avid_dir).probed, f"'test' of {self.data_dir}")
+    model_dir = shutil.copytree(self.avid_dir, self.path("probed_elsewhere"))
+    with open(os.path.join(model_dir, "operative_config.gin"), "a", encoding="utf-8") as f:
+      f.write('\nProbe.data_dir = "elsewhere"\n')
+    self.assertEqual(ReportedRun(model_dir).probed, "'test' of elsewhere")
+
   def test_mistakes_of_the_command(self):
     for arguments, message in (
       ([self.data_dir], "operative_config.gin"),

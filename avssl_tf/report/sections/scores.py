@@ -31,7 +31,7 @@ def section(run: ReportedRun) -> page.Section:
       columns[f"supervised ({supervised.name})"] = supervised.probes[max(supervised.probes)]
   parts = []
   if columns:
-    parts.append(table(columns, f"The probe, of frozen weights, on {run.shown_name}").html)
+    parts.append(table(columns, f"The probe, of frozen weights, on {run.probed}").html)
   for task, measured in run.results.items():
     parts.append(table(measured, f"evaluate --task={task}").html)
   if not parts:
