@@ -35,8 +35,8 @@ from absl import app, flags
 
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
-from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation import raw_input
+from avssl_tf.files import whole_file
 from avssl_tf.report import seed_comparison, seed_curves
 from avssl_tf.report.seed_comparison import Statistic
 from avssl_tf.training import configuration, metrics, run_folder, run_series

@@ -20,7 +20,7 @@ import numpy as np
 
 from avssl_tf.applications import output_files
 from avssl_tf.data.clips import Failure
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 _SETTINGS = "settings.json"
 _LOCK = "lock"

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 
 def check(

@@ -17,8 +17,8 @@ from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_o
 from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.clips import Failure
 from avssl_tf.data.media_streams import MediaError
-from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.files import whole_file
 
 # The modality of the query that is chosen by what the file holds.
 AUTO = "auto"

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 FILE_NAME = "dataset_info.json"
 

@@ -21,7 +21,7 @@ import tqdm
 from absl import logging
 
 from avssl_tf import types
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 from avssl_tf.models import graph_rewriting
 from avssl_tf.types import Tensor
 

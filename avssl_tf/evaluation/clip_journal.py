@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 _COLUMNS = ("id", "window", "method")
 

@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation import units
+from avssl_tf.files import whole_file
 
 
 class ResultsError(ValueError):

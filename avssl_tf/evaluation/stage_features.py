@@ -19,9 +19,9 @@ import tqdm
 from absl import logging
 
 from avssl_tf.data.media_streams import MediaError
-from avssl_tf.data.whole_file import whole_file
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.files import whole_file
 
 # Of one chunk; 48,000 samples each take 123 MB.
 _WINDOWS_PER_CHUNK = 640

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 from plotly import offline
 
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _ASSETS = os.path.join(_FOLDER, "assets")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 
 # Names that TensorBoard looks for, and the folder of what they name.

@@ -12,7 +12,7 @@ from typing import Callable, Optional
 import gin
 
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 from avssl_tf.training import configuration, seed_runs
 from avssl_tf.training.seed_runs import Run
 from avssl_tf.training.settings import ConfigurationError

@@ -35,7 +35,7 @@ from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
 from avssl_tf.data.clips import Failure
 from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 TRAINING_SPLIT = "train"
 

@@ -14,7 +14,7 @@ from typing import Callable, Optional
 from avssl_tf.data.building import workers
 from avssl_tf.data.clips import Reader, reason_of
 from avssl_tf.data.media import MediaError
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 _PROBES_PER_TASK = 16
 

@@ -23,7 +23,7 @@ from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.media import MediaError
 from avssl_tf.data.spectrogram_statistics import Sums
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 from avssl_tf.spectrograms import Spectrogram
 
 ClipKey = tuple[int, int, int]

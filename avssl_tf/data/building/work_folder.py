@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from avssl_tf.data import dataset_info, records
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
-from avssl_tf.data.whole_file import whole_file
+from avssl_tf.files import whole_file
 
 FAILURES_FILE = "failures.jsonl"
 _SHARD_PATTERN = f"*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.tfrecord"
