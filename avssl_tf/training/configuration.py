@@ -1,9 +1,10 @@
 """Gin: reading files and bindings, and saying what is wrong with them."""
 
+import dataclasses
 import inspect
 import os
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Callable
 
 import gin
@@ -42,12 +43,31 @@ from avssl_tf.tasks import (  # noqa: F401
   spatial_alignment,
   spatial_audio,
 )
-from avssl_tf.training import gin_check, optimizers, run_folder, schedules, settings, trainer  # noqa: F401
-from avssl_tf.training.settings import ConfigurationError, Settings
+from avssl_tf.training import gin_check, optimizers, run_folder, schedules, trainer  # noqa: F401
+from avssl_tf.training.settings import ConfigurationError, Settings, included_files
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Includes are written from the repository's root, and found from anywhere.
 gin.add_config_file_search_path(REPOSITORY)
+
+
+# More than any configuration needs; files that include each other twice and more multiply.
+_MAX_FILES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class _GinFile:
+  """A gin file to parse.
+
+  Attributes:
+    path: from here or from the repository's root.
+    blamed: what error messages call it.
+    may_include: whether it may include other files.
+  """
+
+  path: str
+  blamed: str
+  may_include: bool = True
 
 
 def define_flags() -> None:
@@ -70,14 +90,19 @@ def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> None:
     ConfigurationError: a file is missing, a name is not known or a macro not
       used (the message suggests the nearest), or a value has a wrong type.
   """
+  _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params)
+
+
+def _parse(files: Sequence[_GinFile], gin_params: Sequence[str]) -> None:
   gin.clear_config()
   sources = []
-  for path in gin_files:
-    flag = f"--gin_file={path}"
-    sources.extend(_sources(path, flag))
-    _explained(gin.parse_config_file, path, flag)
+  for file in files:
+    sources.extend(_sources(file))
+    _explained(gin.parse_config_file, file.path, file.blamed)
   for param in gin_params:
     flag = f"--gin_param={param}"
+    if _explained(included_files, param, flag):
+      raise ConfigurationError(f"{flag}: a parameter includes no file; use --gin_file.")
     sources.append(_explained(Settings.parse, param, flag))
     _explained(gin.parse_config, param, flag)
   problems = gin_check.problems(Settings.parse(gin.config_str()), sources)
@@ -118,25 +143,52 @@ def parse_operative(model_dir: str, gin_params: Sequence[str] = ()) -> None:
       f"--model_dir={model_dir}: no {run_folder.OPERATIVE_CONFIG} there. Expected the folder of a "
       "run (avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
     )
-  parse([path], gin_params)
+  _parse([_GinFile(path, path, may_include=False)], gin_params)
 
 
-def _sources(path: str, blamed: str) -> Iterator[Settings]:
-  """Yields what a gin file says, and what each file says that it includes."""
-  found = next((p for p in (path, os.path.join(REPOSITORY, path)) if os.path.isfile(p)), None)
-  if found is None:
-    raise ConfigurationError(f"{blamed}: no such file. {_suggest_file(path)}")
-  with open(found, encoding="utf-8") as f:
-    text = _explained(lambda file: file.read(), f, blamed)
-  yield _explained(Settings.parse, text, blamed)
-  for included in _explained(settings.includes, text, blamed):
-    yield from _sources(included, f"{blamed} includes {included}")
+def _sources(file: _GinFile) -> list[Settings]:
+  """What a gin file sets, and what each file sets that it includes, all of them checked.
+
+  Raises:
+    ConfigurationError: a file is missing or not understood, imports a module, includes itself, or
+      includes another where it must not, or there are too many.
+  """
+  found, waiting = [], [(file.path, file.blamed, ())]
+  while waiting:
+    path, blamed, inside = waiting.pop()
+    resolved = next((p for p in (path, os.path.join(REPOSITORY, path)) if os.path.isfile(p)), None)
+    if resolved is None:
+      raise ConfigurationError(f"{blamed}: no such file. {_suggest_file(path)}")
+    identity = os.path.realpath(resolved)
+    if identity in inside:
+      raise ConfigurationError(f"{blamed}: the file includes itself. Remove one of the includes.")
+    if len(found) == _MAX_FILES:
+      raise ConfigurationError(
+        f"{file.blamed} includes more than {_MAX_FILES} files, repeats counted; expected fewer."
+      )
+    text = _explained(_text, resolved, blamed)
+    included = _explained(included_files, text, blamed)
+    if included and not file.may_include:
+      raise ConfigurationError(
+        f"{blamed} includes {included[0]!r}; expected the whole configuration of a run, as "
+        "avssl_tf.train writes it. Put the text of the included file in its place."
+      )
+    found.append(_explained(Settings.parse, text, blamed))
+    waiting += [(other, f"{blamed} includes {other}", (*inside, identity)) for other in included]
+  return found
+
+
+def _text(path: str) -> str:
+  with open(path, encoding="utf-8") as f:
+    return f.read()
 
 
 def _explained(function: Callable, argument, blamed: str):
   """`function(argument)`, whose errors come with what is to blame and a suggestion."""
   try:
     return function(argument)
+  except (RecursionError, MemoryError) as error:
+    raise ConfigurationError(f"{blamed}: brackets are nested too deeply.") from error
   except tokenize.TokenError as error:  # A bracket or a text that is never closed.
     raise ConfigurationError(f"{blamed}: {error.args[0]}") from error
   except (ValueError, SyntaxError, TypeError, LookupError, NameError, AttributeError) as error:

@@ -16,6 +16,9 @@ import gin
 
 from avssl_tf.training.settings import Macro, Reference, Settings
 
+# Functions of commands, which gin configures, but which no setting may refer to: a configuration of
+# somebody else would train or evaluate, in folders of its choice, while it is read.
+_COMMANDS = frozenset({"train", "evaluate"})
 _NUMBERS = {int: (int,), float: (int, float)}
 # A parameter so close to a known one is a misspelling, also where any name is taken.
 _MISSPELT = 0.8
@@ -38,6 +41,10 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
     if name not in settings.macros and "." not in name:
       hint = suggestion(name, settings.macros)
       found.append(f"{where} = %{name}: no {name!r} is defined.{hint}")
+  for reference, where in settings.references().items():
+    name = reference.text.strip("@()").split("/")[-1].split(".")[-1]
+    if name in _COMMANDS:
+      found.append(f"{where} refers to {reference}, but @{name} is a command: name a component.")
   # What a macro makes, it makes in a scope of its name.
   scopes = {*settings.macros}.union(*(source.scopes_used() for source in sources))
   for name, value in settings.resolved().items():
@@ -117,7 +124,6 @@ def _problems_of_binding(name: str, value: Any) -> list[str]:
     if difflib.get_close_matches(parameter, names, n=1, cutoff=_MISSPELT):
       hint = suggestion(parameter, names)
       return [f"{selector} has no parameter {parameter!r}.{hint}"]
-    return []
   hint = typing.get_type_hints(function).get(parameter, Any)
   if _fits(value, hint):
     return []
@@ -125,9 +131,11 @@ def _problems_of_binding(name: str, value: Any) -> list[str]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-  """Whether a literal suits a type; what the types do not tell is taken."""
-  if isinstance(value, (Reference, Macro)) or hint is Any:
+  """Whether a literal suits a type; a parameter without one takes any literal but mappings."""
+  if isinstance(value, (Reference, Macro)):
     return True
+  if hint is Any:
+    return not _holds_mapping(value)
   origin, arguments = typing.get_origin(hint), typing.get_args(hint)
   if origin is typing.Union:
     return any(_fits(value, argument) for argument in arguments)
@@ -151,7 +159,19 @@ def _fits(value: Any, hint: Any) -> bool:
   return True
 
 
+def _holds_mapping(value: Any) -> bool:
+  """Whether a literal is or contains a mapping.
+
+  Keras takes a mapping for a serialised object and imports whatever module it names.
+  """
+  if isinstance(value, (list, tuple)):
+    return any(map(_holds_mapping, value))
+  return isinstance(value, dict)
+
+
 def _type_name(hint: Any) -> str:
+  if hint is Any:
+    return "no mapping"
   if hint is type(None):
     return "None"
   if hint in (int, float, bool, str):

@@ -74,11 +74,16 @@ class Settings:
 
   def scopes_used(self) -> set[str]:
     """Scopes in which configurables are referred to, as "audio" in `@audio/MLPHead()`."""
-    references = (
-      part.text for value in {**self.macros, **self.bindings}.values()
-      for part in _parts(value) if isinstance(part, Reference)
-    )  # fmt: skip
-    return {scope for text in references for scope in text[1:].split("/")[:-1]}
+    return {scope for r in self.references() for scope in r.text[1:].split("/")[:-1]}
+
+  def references(self) -> dict[Reference, str]:
+    """The configurables that are referred to, each with the name of a setting that does."""
+    return {
+      part: name
+      for name, value in {**self.macros, **self.bindings}.items()
+      for part in _parts(value)
+      if isinstance(part, Reference)
+    }
 
   def macros_used(self) -> dict[str, str]:
     """Names of the macros that are referred to, each with a setting that does."""
@@ -129,13 +134,29 @@ class Settings:
     return "\n".join(f"  {name} = {resolved[name]!r}" for name in names)
 
 
-def includes(text: str) -> list[str]:
-  """Paths of the files that gin text includes, in order."""
-  return [
-    statement.filename
-    for statement in config_parser.ConfigParser(text, _Values())
-    if isinstance(statement, config_parser.IncludeStatement)
-  ]
+def included_files(text: str) -> list[str]:
+  """Checks that gin text sets values and does nothing else.
+
+  gin can import modules, which runs their code. Configurations are passed around with runs, so
+  this has to be called with every text before gin parses it.
+
+  Returns:
+    Paths of the files that the text includes, in order.
+
+  Raises:
+    ConfigurationError: the text imports a module.
+  """
+  paths = []
+  for statement in config_parser.ConfigParser(text, _Values()):
+    if isinstance(statement, config_parser.ImportStatement):
+      raise ConfigurationError(
+        f"line {statement.location.line_num}: {statement.format()!r}. Gin files import nothing, so "
+        "that reading a configuration of somebody else runs no code. Remove the line; to use "
+        "components of your own, see docs/trust.md."
+      )
+    if isinstance(statement, config_parser.IncludeStatement):
+      paths.append(statement.filename)
+  return paths
 
 
 def _parts(value: Any):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import sys
 import tempfile
 
 import gin
@@ -14,7 +15,7 @@ from tests import source_tree
 _AVID = ["gin/avid.gin"]
 
 
-class ConfigurationTest(parameterized.TestCase):
+class ConfigurationCase(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
@@ -36,6 +37,9 @@ class ConfigurationTest(parameterized.TestCase):
     with self.assertRaises(configuration.ConfigurationError) as caught:
       configuration.parse(files, params)
     return str(caught.exception)
+
+
+class ConfigurationTest(ConfigurationCase):
 
   def test_files_and_parameters_compose(self):
     late = self.write("late.gin", "num_epochs = 7\nbatch_size = 5\n")
@@ -151,6 +155,114 @@ class ConfigurationTest(parameterized.TestCase):
   def test_folder_of_no_run(self):
     with self.assertRaisesRegex(configuration.ConfigurationError, "Expected the folder of a run"):
       configuration.parse_operative(self.folder)
+
+
+class ForeignConfigurationTest(ConfigurationCase):
+  """Reading a configuration of somebody else runs no code of theirs."""
+
+  def setUp(self):
+    super().setUp()
+    self.trace = os.path.join(self.folder, "trace")
+    self.write("foreign_code.py", f"open({self.trace!r}, 'w').close()\nfactory = print\n")
+    sys.path.insert(0, self.folder)
+    self.addCleanup(sys.path.remove, self.folder)
+    self.addCleanup(sys.modules.pop, "foreign_code", None)
+
+  def tearDown(self):
+    self.assertFalse(os.path.exists(self.trace), "The code has run.")
+    super().tearDown()
+
+  @parameterized.parameters(
+    ("import foreign_code\n", "import foreign_code"),
+    ("import foreign_code as train\n", "import foreign_code as train"),
+    ("from foreign_code import factory\n", "from foreign_code import factory"),
+    (
+      "from __gin__ import dynamic_registration\nimport foreign_code\n"
+      "train.network = @foreign_code.factory()\n",
+      "from __gin__ import dynamic_registration",
+    ),
+  )
+  def test_imports_are_refused(self, text, statement):
+    path = self.write("imports.gin", text)
+    for message in (
+      self.message([path]),
+      self.message([self.write("outer.gin", f'include "{path}"\n')]),
+      self.message(_AVID, text),
+      self.message(_AVID, f"num_epochs=1\n{text}"),
+    ):
+      self.assertIn(f"{statement!r}", message)
+      self.assertIn("import nothing", message)
+
+  def test_parameters_include_nothing(self):
+    path = self.write("imports.gin", "import foreign_code\n")
+    self.assertIn("--gin_param", self.message(_AVID, f'num_epochs=1\ninclude "{path}"'))
+
+  @parameterized.parameters(
+    ("import foreign_code\n", "'import foreign_code'"),
+    ('include "foreign.gin"\n', "includes 'foreign.gin'"),
+    ("train.task = @foreign_code.factory\n", "No configurable matching"),
+  )
+  def test_operative_configurations_name_what_is_registered_alone(self, text, expected):
+    self.write("foreign.gin", "import foreign_code\n")
+    self.addCleanup(os.chdir, os.getcwd())
+    os.chdir(self.folder)
+    path = self.write("operative_config.gin", text)
+    with self.assertRaises(configuration.ConfigurationError) as caught:
+      configuration.parse_operative(self.folder)
+    self.assertIn(expected, str(caught.exception))
+    self.assertIn(path, str(caught.exception))
+
+  @parameterized.parameters(
+    "train.network=@train()",
+    "train.network=@train",
+    "train.data_dir=@a/b/train()",
+    "x=[{'y': (@trainer.train(),)}]\ntrain.network=%x",
+  )
+  def test_commands_are_no_values(self, param):
+    self.assertIn("@train is a command", self.message(_AVID, param))
+
+  @parameterized.parameters(
+    ("InstanceDiscrimination.dtype={'module': 'foreign_code', 'class_name': 'factory'}", "dtype"),
+    ("AdamW.learning_rate={'module': 'foreign_code', 'class_name': 'factory'}", "learning_rate"),
+    ("Adam.name=[{'module': 'foreign_code'}]", "name"),
+    ("AudioUNet.activation={'module': 'foreign_code', 'class_name': 'factory'}", "activation"),
+  )
+  def test_keras_gets_no_serialised_objects(self, param, name):
+    files = ["gin/spatial_audio.gin"] if "UNet" in param else _AVID
+    self.assertRegex(self.message(files, param), rf"\.{name} is .*expected")
+
+  def test_nothing_but_components_of_the_package_is_registered(self):
+    known = {"gin.constant", "gin.macro", "gin.singleton"}
+    known |= {f"optimizers.{name}" for name in ("AdamW", "LAMB", "SGD")}
+    selectors = gin.config._REGISTRY._selector_map  # pylint: disable=protected-access
+    foreign = [
+      selector
+      for selector, configurable in selectors.items()
+      if not configurable.wrapped.__module__.startswith("avssl_tf.")
+    ]
+    self.assertEqual(set(foreign), known)
+
+  def test_includes_without_end(self):
+    path = self.write("a.gin", f'include "{self.folder}/b.gin"\n')
+    self.write("b.gin", f'include "{self.folder}/./a.gin"\n')
+    self.assertRegex(self.message([path]), r"a\.gin includes .*b\.gin includes .*includes itself")
+
+  def test_includes_that_multiply(self):
+    for i in range(20):
+      self.write(f"{i}.gin", f'include "{self.folder}/{i + 1}.gin"\n' * 2)
+    self.write("20.gin", "num_epochs = 1\n")
+    self.assertIn("more than", self.message([os.path.join(self.folder, "0.gin")]))
+
+  def test_deep_nesting(self):
+    self.assertIn("--gin_param", self.message(_AVID, "num_epochs=" + "[" * 100_000))
+    nested = "[" * 3000 + "]" * 3000
+    self.assertIn("--gin_param", self.message(_AVID, f"num_epochs={nested}"))
+
+  def test_file_that_is_no_text(self):
+    path = os.path.join(self.folder, "binary.gin")
+    with open(path, "wb") as f:
+      f.write(b"num_epochs = 1\n\xff\x00\n")
+    self.assertIn(f"--gin_file={path}", self.message([path]))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class SettingsTest(unittest.TestCase):
     self.assertEqual(set(parsed.macros), {"size", "sizes"})
     self.assertEqual(set(parsed.macros_used()), {"size", "sizes", "far/off"})
     self.assertEqual(parsed.scopes_used(), {"scope"})
-    self.assertEqual(settings.includes(TEXT), ["gin/other.gin"])
+    self.assertEqual(parsed.references()[settings.Reference("@scope/part")], "whole.part")
+    self.assertEqual(settings.included_files(TEXT), ["gin/other.gin"])
 
   def test_macro_of_itself_ends(self):
     parsed = settings.Settings.parse("a = %b\nb = %a\nx.y = %a\n")
