@@ -13,6 +13,7 @@ import av
 import cv2
 import gin
 import numpy as np
+import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf import serving
@@ -105,6 +106,29 @@ class ApplyTest(unittest.TestCase):
           self.assertEqual(len(list(container.decode(video=0))), 75)
     np.testing.assert_allclose(fields[0], fields[1], atol=1e-5)
 
+  def test_a_saved_model_of_unknown_origin_is_reported_before_it_runs(self):
+    # One that writes a file while it is used, as any SavedModel can.
+    exported, trace = self.path("exported"), self.path("trace")
+    loaded = run.load(self.model_dir)
+    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    serving.export(loaded.model, spec, exported)
+    module = tf.saved_model.load(exported)
+    original = module.signatures["serving_default"]
+
+    @tf.function(input_signature=list(original.structured_input_signature[1].values()))
+    def generate(audio, video):
+      with tf.control_dependencies([tf.io.write_file(trace, "written")]):
+        return original(audio=tf.identity(audio), video=tf.identity(video))
+
+    shutil.rmtree(os.path.join(exported, "variables"))
+    hostile = tf.Module()
+    hostile.original = module
+    tf.saved_model.save(hostile, exported, signatures={"serving_default": generate})
+    process = self.spatialize(f"--output={self.path('x.wav')}", model_dir=exported)
+    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertTrue(os.path.exists(trace), "The model is no longer hostile.")
+    self.assertIn(f"WARNING: {exported} is a SavedModel that was not exported by", process.stderr)
+
   def test_mistakes_end_with_one_message(self):
     nothing = self.path("nothing")
     os.makedirs(nothing)
@@ -138,6 +162,7 @@ class ApplyTest(unittest.TestCase):
       )
       self.assertEqual(process.returncode, 0, process.stderr)
       self.assertIn(f"Wrote {output}", process.stdout)
+      self.assertNotIn("was not exported by this user", process.stderr)
       self.assertIn("its sound as it was (aac)", process.stdout)
       with av.open(output) as container:
         self.assertEqual(container.streams.audio[0].layout.name, "stereo")

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # ruff: noqa: E402
 from absl import app, flags
 
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import generation_examples, generation_picture, picture_files
 from avssl_tf.training import encoders, generators, terminal
 
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> None:
   except terminal.PLAIN_ERRORS as error:
     terminal.end_with(error, configurable="draw_generation")
   for clip in drawn:
-    print(clip.title)
+    print(printable(clip.title))
   print(f"Drawn: {FLAGS.output}")
 
 

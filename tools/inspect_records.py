@@ -20,6 +20,7 @@ from absl import app, flags
 from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.checks import Survey, survey
 from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import contact_sheet, picture_files
 
 FLAGS = flags.FLAGS
@@ -33,7 +34,7 @@ _MAX_PROBLEMS_SHOWN = 20
 
 def print_survey(info: DatasetInfo, found: Survey) -> None:
   """Prints what the data set holds."""
-  print(f"{info.name}: {FLAGS.data_dir}")
+  print(f"{printable(info.name)}: {FLAGS.data_dir}")
   for split in info.splits:
     clips = found.num_clips[split]
     print(
@@ -42,7 +43,7 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
       f" KB a clip, {len(info.shards(split))} files"
     )
   for name, subset in info.subsets.items():
-    print(f"  {name:10s} {len(subset.records):8d} clips of {subset.split}")
+    print(f"  {printable(name):10s} {len(subset.records):8d} clips of {subset.split}")
   sizes = sorted(found.frame_sizes.items(), key=lambda item: -item[1])
   listing = ", ".join(f"{width}x{height} ({count})" for (height, width), count in sizes[:5])
   more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
@@ -65,7 +66,8 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
   largest = max(1, *(sum(by_split.values()) for by_split in counts.values()))
   for name, by_split in counts.items():
     bar = "#" * round(30 * sum(by_split.values()) / largest)
-    print(f"    {name[:24]:24s} {' '.join(f'{s} {n:6d}' for s, n in by_split.items())}  {bar}")
+    numbers = " ".join(f"{split} {count:6d}" for split, count in by_split.items())
+    print(f"    {printable(name)[:24]:24s} {numbers}  {bar}")
 
 
 def main(argv) -> None:
@@ -85,7 +87,7 @@ def main(argv) -> None:
     found = survey(FLAGS.data_dir, info, FLAGS.num_clips if FLAGS.output else 0, bar.reach)
   print_survey(info, found)
   for problem in found.problems[:_MAX_PROBLEMS_SHOWN]:
-    print(f"  PROBLEM    {problem}")
+    print(f"  PROBLEM    {printable(problem)}")
   if len(found.problems) > _MAX_PROBLEMS_SHOWN:
     print(f"  ... and {len(found.problems) - _MAX_PROBLEMS_SHOWN} problems more")
   if FLAGS.output and found.samples:

@@ -52,6 +52,7 @@ from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.foreign_text import printable
 from avssl_tf.spectrograms import Spectrogram
 
 FLAGS = flags.FLAGS
@@ -177,7 +178,7 @@ def media_recipe(source: MediaSource) -> Recipe:
       print(f"Looking through the lists and files of {FLAGS.input_dir}.", flush=True)
   listing = source.list_clips(Inputs(FLAGS.input_dir, FLAGS.input_csv, FLAGS.trimmed))
   for note in listing.notes:
-    print(f"Note: {note}", flush=True)
+    print(f"Note: {printable(note)}", flush=True)
   requests = listing.requests
   if "test_fraction" in source.settings:
     requests = holdout.hold_out(requests, FLAGS.test_fraction)
@@ -258,13 +259,14 @@ def spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
 def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
   """Tells what was built and what to do next."""
   info = result.info
-  print(f"\n{'Up to date' if result.was_complete else 'Built'}: {output_dir} ({info.name})")
+  done = "Up to date" if result.was_complete else "Built"
+  print(f"\n{done}: {output_dir} ({printable(info.name)})")
   for split in info.splits:
     hours = result.duration_sec.get(split, 0.0) / 3600
     files = len(info.shards(split))
     print(f"  {split:10s} {info.num_clips(split):8d} clips, {hours:.2f} h, in {files} files")
   for name, subset in info.subsets.items():
-    print(f"  {name:10s} {len(subset.records):8d} clips of {subset.split}")
+    print(f"  {printable(name):10s} {len(subset.records):8d} clips of {subset.split}")
   if result.missing:
     print(describe_missing(result.missing))
   if holdout.TEST_SPLIT not in info.splits and not info.subsets:

@@ -19,6 +19,7 @@ from avssl_tf.data.clips import Failure
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import whole_file
+from avssl_tf.foreign_text import printable, spreadsheet_cell
 
 # The modality of the query that is chosen by what the file holds.
 AUTO = "auto"
@@ -216,7 +217,7 @@ def _table(results: Sequence[Result]) -> list[str]:
   width = max(len("where"), *map(len, places))
   lines = [f"{'rank':>4}  similarity  {'where':>{width}}  file"]
   return lines + [
-    f"{result.rank:>4}  {result.similarity:>10.3f}  {place:>{width}}  {result.file}"
+    f"{result.rank:>4}  {result.similarity:>10.3f}  {place:>{width}}  {printable(result.file)}"
     for result, place in zip(results, places)
   ]
 
@@ -235,4 +236,4 @@ def _write(
   with open(path, "w", newline="", **encoding) as file:
     writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Result)])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({**row, "file": spreadsheet_cell(row["file"])} for row in rows)

@@ -4,10 +4,10 @@ import csv
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from avssl_tf.files import whole_file
+from avssl_tf.foreign_text import spreadsheet_cell
 
 _COLUMNS = ("id", "window", "method")
 
@@ -52,9 +52,10 @@ class ClipJournal:
     self._rows += rows
 
   def copy_to(self, path: str) -> list[tuple[str, dict[str, float]]]:
-    """Copies the file, whole or not at all; returns the method and the metrics of each row."""
+    """Copies the file atomically for spreadsheets; returns the method and metrics of each row."""
     with whole_file(path) as temporary:
-      shutil.copyfile(self._path, temporary)
+      rows = ({**row, "id": spreadsheet_cell(row["id"])} for row in self._rows)
+      self._write(temporary, "w", rows, header=True)
     return [
       (
         row["method"],
@@ -67,7 +68,7 @@ class ClipJournal:
     """Deletes the file, once its results are kept elsewhere."""
     os.remove(self._path)
 
-  def _write(self, path: str, mode: str, rows: Sequence[Mapping], header: bool) -> None:
+  def _write(self, path: str, mode: str, rows: Iterable[Mapping], header: bool) -> None:
     with open(path, mode, encoding="utf-8", errors="surrogateescape", newline="") as f:
       writer = csv.DictWriter(f, (*_COLUMNS, *self._metrics), restval="")
       if header:

@@ -16,6 +16,7 @@ from avssl_tf.evaluation import units
 from avssl_tf.evaluation.knn import KNN
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.retrieval import Retrieval
+from avssl_tf.foreign_text import printable
 from avssl_tf.models import av_model
 
 
@@ -143,7 +144,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     Lines of text; rows in the order in which the columns first name them.
   """
   metrics = list(dict.fromkeys(metric for column in columns.values() for metric in column))
-  names = [units.titled(metric.split("/", 1)[-1], metric) for metric in metrics]
+  names = [printable(units.titled(metric.split("/", 1)[-1], metric)) for metric in metrics]
   first = max([len(name) for name in names] + [len("%")])
   widths = [max(len(name), 7) + 2 for name in columns]
   lines = ["%".ljust(first) + "".join(f"{n:>{w}}" for n, w in zip(columns, widths))]

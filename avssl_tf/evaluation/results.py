@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from avssl_tf.evaluation import units
 from avssl_tf.files import whole_file
+from avssl_tf.foreign_text import printable
 
 
 class ResultsError(ValueError):
@@ -79,12 +80,12 @@ class Results:
         and n where not all of them have the metric. Not for parts that are things to compare.
     """
     several = with_mean and len(self._parts) > 1
-    rows = [["%", *self._parts, *(["mean"] if several else [])]]
+    rows = [["%", *map(printable, self._parts), *(["mean"] if several else [])]]
     names = dict.fromkeys(name for metrics in self._parts.values() for name in metrics)
     for name in sorted(names, key=units.is_count):
       values = [metrics.get(name) for metrics in self._parts.values()]
       unit = units.unit_of(name)
-      row = [units.titled(name, name)]
+      row = [printable(units.titled(name, name))]
       row += ["-" if value is None else unit.text(value) for value in values]
       if several:
         row.append(_mean(values, unit))

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import panorama_axes
 from avssl_tf.spatial import directions, equirect
 
@@ -112,7 +113,7 @@ def _draw_frame(axis: Axes, clip: AlignedClip) -> None:
   panorama_axes.draw(axis, clip.frame, clip.energy, clip.objects_rad, clip.is_sounding)
   for k, (direction, fov) in enumerate(zip(clip.direction_rad, clip.field_of_view_rad)):
     axis.plot(*outline_deg(direction, fov), color=_COLOURS[k % len(_COLOURS)], linewidth=2)
-  axis.set_title(clip.title, fontsize=8)
+  axis.set_title(printable(clip.title), fontsize=8, parse_math=False)
 
 
 def _draw_view(axis: Axes, clip: AlignedClip, k: int) -> None:

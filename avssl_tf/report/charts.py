@@ -7,6 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from avssl_tf.foreign_text import chart_text
+
 _HEIGHT = 320
 _LAYOUT = {
   "template": "plotly_white",
@@ -27,8 +29,10 @@ def curves(title: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float
   figure = go.Figure()
   for name, (steps, values) in lines.items():
     mode = "lines" if len(steps) > 12 else "lines+markers"
-    figure.add_scatter(x=list(steps), y=list(values), name=name, mode=mode)
-  figure.update_layout(title=title, xaxis_title="step", hovermode="x unified", **_LAYOUT)
+    figure.add_scatter(x=list(steps), y=list(values), name=chart_text(name), mode=mode)
+  figure.update_layout(
+    title=chart_text(title), xaxis_title="step", hovermode="x unified", **_LAYOUT
+  )
   return _html(figure)
 
 
@@ -49,9 +53,14 @@ def histogram(
   figure = go.Figure()
   for name, group in values.items():
     counts = np.histogram(group, edges)[0]
-    figure.add_bar(x=middles.tolist(), y=counts.tolist(), name=name, opacity=0.65)
+    figure.add_bar(x=middles.tolist(), y=counts.tolist(), name=chart_text(name), opacity=0.65)
   figure.update_layout(
-    title=title, xaxis_title=axis, yaxis_title="videos", barmode="overlay", bargap=0, **_LAYOUT
+    title=chart_text(title),
+    xaxis_title=axis,
+    yaxis_title="videos",
+    barmode="overlay",
+    bargap=0,
+    **_LAYOUT,
   )
   return _html(figure)
 
@@ -60,7 +69,7 @@ def points(
   title: str,
   places: np.ndarray,
   groups: Sequence[str],
-  texts: Sequence[str],
+  texts: Sequence[Sequence[str]],
   symbols: Optional[Sequence[str]] = None,
 ) -> Markup:
   """Points in a plane, coloured by group, with a text under the pointer.
@@ -69,7 +78,7 @@ def points(
     title: above the chart.
     places: float `[n, 2]`.
     groups: group of each point.
-    texts: of each point.
+    texts: lines of each point.
     symbols: shape of each point, as plotly names it; None: circles.
   """
   groups, symbols = np.array(groups), np.array(symbols or ["circle"] * len(texts))
@@ -79,13 +88,13 @@ def points(
     figure.add_scatter(
       x=places[which, 0].round(3).tolist(),
       y=places[which, 1].round(3).tolist(),
-      text=[texts[i] for i in which],
-      name=group,
+      text=["<br>".join(map(chart_text, texts[i])) for i in which],
+      name=chart_text(group),
       mode="markers",
       marker={"symbol": symbols[which].tolist(), "size": 7, "opacity": 0.75},
       hovertemplate="%{text}",
     )
-  figure.update_layout(title=title, **{**_LAYOUT, "height": 620})
+  figure.update_layout(title=chart_text(title), **{**_LAYOUT, "height": 620})
   figure.update_xaxes(visible=False)
   figure.update_yaxes(visible=False, scaleanchor="x")
   return _html(figure)

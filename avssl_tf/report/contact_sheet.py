@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avssl_tf.data.checks import Record
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import sound_levels
 
 _PANEL_INCHES = (4.8, 1.85)
@@ -35,14 +36,14 @@ def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
   figure = Figure((width * num_columns, height * num_rows + 0.4), dpi=110, layout="constrained")
   FigureCanvasAgg(figure)  # Needs no display.
   # Names are no formulas, whatever dollar signs are in them.
-  figure.suptitle(title, fontsize=10, parse_math=False)
+  figure.suptitle(printable(title), fontsize=10, parse_math=False)
   panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.02, wspace=0.02)
   for clip, panel in zip(clips, panels.flat):
     heights = [1.1] * bool(clip.frames) + [1] * (clip.waveform is not None)
     axes = panel.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     label = ", ".join(clip.labels) or "no label"
     name = f"{label}   {clip.example_id[-48:]}"
-    axes[0].set_title(name, fontsize=7, pad=2, parse_math=False)
+    axes[0].set_title(printable(name), fontsize=7, pad=2, parse_math=False)
     if clip.frames:
       axes[0].imshow(filmstrip(clip))
       axes[0].axis("off")

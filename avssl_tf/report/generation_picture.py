@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import panorama_axes
 
 _FRAME_INCHES = (4.2, 2.3)
@@ -62,5 +63,5 @@ def draw(clips: Sequence[GeneratedClip]) -> Figure:
         if moment == 0:
           axis.set_ylabel(name, fontsize=9)
           if row == 0:
-            axis.set_title(clip.title, fontsize=8, loc="left")
+            axis.set_title(printable(clip.title), fontsize=8, loc="left", parse_math=False)
   return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from avssl_tf.evaluation.localization import LocalizedClip
+from avssl_tf.foreign_text import printable
 
 _INCHES = 1.7
 _BOX_COLOUR = "#00e676"
@@ -41,7 +42,8 @@ def draw(clips: Sequence[LocalizedClip], num_columns: int = 1) -> Figure:
     for axis, values in zip(row[1:], (clip.heat, clip.positive.astype(np.float32))):
       _draw_frame(axis, clip)
       axis.imshow(values, cmap="turbo", vmin=0, vmax=1, alpha=_OPACITY, extent=(0, 1, 1, 0))
-    row[0].set_ylabel(clip.name.rpartition("/")[2].partition("@")[0], fontsize=7)
+    name = clip.name.rpartition("/")[2].partition("@")[0]
+    row[0].set_ylabel(printable(name), fontsize=7, parse_math=False)
     if clip.ciou is not None:
       row[-1].set_xlabel(f"IoU {clip.ciou:.2f}", fontsize=7)
   for row in rows[len(clips) :]:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.files import whole_file
+from avssl_tf.foreign_text import printable
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 
 # Names that TensorBoard looks for, and the folder of what they name.
@@ -113,5 +114,5 @@ def sprite(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _cell(text: str) -> str:
-  """Text without the tabs and line ends that columns and rows are told by."""
-  return re.sub(r"\s+", " ", text)
+  """Text without the tabs and line ends that separate columns and rows."""
+  return printable(re.sub(r"\s+", " ", text))

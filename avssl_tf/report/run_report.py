@@ -3,6 +3,7 @@
 import datetime
 import os
 import sys
+import urllib.parse
 from collections.abc import Sequence
 
 import tqdm
@@ -99,6 +100,8 @@ def _runs(runs: Sequence[ReportedRun], path: str) -> page.Section:
   for run in runs:
     report = os.path.join(run.model_dir, run_folder.REPORT)
     link = os.path.relpath(report, os.path.dirname(os.path.abspath(path)))
+    # Quoted, a folder called "javascript:..." is no script.
+    link = urllib.parse.quote(os.fsencode(link))
     name = Markup('<a href="{}">{}</a>').format(link, run.name)
     rows.append(
       [

@@ -8,6 +8,7 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.foreign_text import printable
 from avssl_tf.spatial import ambisonics
 
 # What is decoded for the table: name, azimuth and elevation in degrees.
@@ -143,5 +144,5 @@ def draw(parts: Sequence[Part], title: str, path: str) -> None:
   for axis in axes.flat[len(parts) :]:
     axis.set_axis_off()
   figure.colorbar(shown, ax=axes, label="dB against the loudest direction", shrink=0.8)
-  figure.suptitle(title, fontsize=10)
+  figure.suptitle(printable(title), fontsize=10, parse_math=False)
   figure.savefig(path, dpi=100)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from avssl_tf import types
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.foreign_text import printable
 from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
 
 # Clips, or views, that a picture has room for.
@@ -95,7 +96,7 @@ def draw(
     figure.text(
       (left + strip_width / 2) / figure.get_figwidth(),
       1 - (height * row + _TITLE_HEIGHT - 0.03) / figure.get_figheight(),
-      title,
+      printable(title),
       fontsize=7,
       ha="center",
       parse_math=False,

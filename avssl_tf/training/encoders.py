@@ -10,7 +10,7 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf import serving
+from avssl_tf import origin, serving
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -125,7 +125,7 @@ def _load_saved_model(path: str) -> LoadedEncoder:
   spec = serving.InputSpec.load(path)
   if spec.panorama:
     raise _not_an_encoder(path)
-  module = tf.saved_model.load(path)
+  module = origin.load(path)
 
   def signature(name: str, modality: str):
     def call(value):

@@ -5,7 +5,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import serving, types
+from avssl_tf import origin, serving, types
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import encoders, run
@@ -52,7 +52,7 @@ def load(model_dir: str) -> LoadedGenerator:
 
 def _load_saved_model(path: str) -> LoadedGenerator:
   spec = serving.InputSpec.load(path)
-  module = tf.saved_model.load(path)
+  module = origin.load(path)
   signature = module.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
   if "field" not in signature.structured_outputs:
     raise _not_a_generator(path)

@@ -201,6 +201,22 @@ class SearchTest(media_variants.MediaTestCase):
     with self.assertRaisesRegex(ValueError, "is there already"):
       job.check()
 
+  def test_names_are_no_formulas_and_no_commands_of_the_terminal(self):
+    names = ["=1+1.flac", "+a.flac", "-a.flac", "@a.flac", "\x1b[2Ja.flac"]
+    for name in names:
+      self.file(name, tones=["red"])
+    self.make_index()
+    query = self.query("query.mkv", colors=["red"])
+    self.assertCountEqual(self.found(query), names)  # JSON keeps them as they are.
+    self.assertIn("  \\x1b[2Ja.flac", self.told)
+    self.assertNotIn("\x1b", self.told)
+    output = os.path.join(self.folder, "found.csv")
+    search.run(self.encoder, _WEIGHTS, search.Job(self.index, query, output=output))
+    with open(output, encoding="utf-8", newline="") as f:
+      cells = [row["file"] for row in csv.DictReader(f)]
+    expected = ["'=1+1.flac", "'+a.flac", "'-a.flac", "'@a.flac", "\\x1b[2Ja.flac"]
+    self.assertCountEqual(cells, expected)
+
 
 class NearestTest(absltest.TestCase):
 

@@ -187,6 +187,37 @@ class RunReportTest(tiny_run.TestCase):
     with self.assertRaisesRegex(ValueError, "The same run is named twice"):
       run_report.compare([runs[0], runs[0]], self.path("same.html"))
 
+  def test_links_of_a_comparison_are_no_scripts(self):
+    names = ["javascript:document.title='run'", 'a"<b>#?%41']
+    runs = [shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), name)) for name in names]
+    for model_dir in runs:
+      page_path = os.path.join(model_dir, "report.html")
+      with open(page_path, "w", encoding="utf-8") as f:
+        f.write("<title>Report</title><h1>Opened</h1>")
+    path = os.path.join(self.path("runs"), "comparison.html")
+    run_report.compare(runs, path)
+    for number, name in enumerate(names):
+      with browser.opened(path) as (page, problems):
+        link = page.locator("section#runs a").nth(number)
+        self.assertEqual(link.inner_text(), name)
+        link.click()
+        page.wait_for_selector("h1:text('Opened')")
+        self.assertEqual(page.title(), "Report")
+        self.assertEqual(problems, [])
+
+  def test_a_damaged_sibling_is_nothing_to_compare_with(self):
+    avid = shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), "avid"))
+    for name, text in (
+      ("code", b"import tests.colour_encoder\ntrain.task = @Classification\n"),
+      ("bytes", b"train.task = @Classification\n\xff\xfe\x00"),
+    ):
+      os.makedirs(os.path.join(self.path("runs"), name))
+      with open(os.path.join(self.path("runs"), name, "operative_config.gin"), "wb") as f:
+        f.write(text)
+    os.mkdir(os.path.join(self.path("runs"), "folder"))
+    os.mkdir(os.path.join(self.path("runs"), "folder", "operative_config.gin"))
+    run_report.write(ReportedRun(avid))
+
   def test_a_probe_with_records_of_its_own(self):
     self.assertEqual(ReportedRun(self.avid_dir).probed, f"'test' of {self.data_dir}")
     model_dir = shutil.copytree(self.avid_dir, self.path("probed_elsewhere"))

@@ -29,7 +29,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   for modality in found.embeddings:
     for i in chosen:
       name = found.label_texts[i] if found.label_texts else ""
-      texts.append(f"{name + '<br>' if name else ''}{found.ids[i]}<br>{modality}")
+      texts.append([*([name] if name else []), found.ids[i], modality])
       groups.append(name or modality)
       symbols.append(_SYMBOLS[modality])
   points = np.concatenate([rows[chosen] for rows in found.embeddings.values()])

@@ -11,7 +11,6 @@ from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run_folder
 from avssl_tf.training.metrics import PROBE
-from avssl_tf.training.settings import ConfigurationError
 
 _SUPERVISED = "@Classification"
 _COMPARED_SETTINGS = ("R2Plus1D.", "AudioNet.", "ClipSpec.")
@@ -64,13 +63,15 @@ def _supervised(run: ReportedRun) -> Optional[ReportedRun]:
   for name in sorted(os.listdir(parent)):
     folder = os.path.join(parent, name)
     path = os.path.join(folder, run_folder.OPERATIVE_CONFIG)
-    # Looked for in the text first: most runs are of other methods.
-    if not os.path.exists(path) or _SUPERVISED not in _text(path):
+    if not os.path.isfile(path):
       continue
     try:
+      # Looked for in the text first: most runs are of other methods.
+      if _SUPERVISED not in _text(path):
+        continue
       other = ReportedRun(folder)
-    except ConfigurationError:
-      continue  # A run of another version, which is nothing to compare with.
+    except (ValueError, OSError):
+      continue  # A run of another version or a damaged one, which is nothing to compare with.
     if other.is_supervised and other.probes and _networks(other) == _networks(run):
       return other
   return None

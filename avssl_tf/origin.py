@@ -1,0 +1,66 @@
+"""Which SavedModels this user has exported: a SavedModel is a program, so its origin matters.
+
+Each export appends a checksum to a file of the user, outside of all folders that are passed around.
+The checksum is of the graph: the variables and assets of a SavedModel are data.
+"""
+
+import hashlib
+import os
+
+import tensorflow as tf
+from absl import logging
+
+_NAME = os.path.join("avssl_tf", "saved_models.txt")
+
+
+def record_path() -> str:
+  """Path of the record: in `$XDG_STATE_HOME`, by default `~/.local/state`."""
+  home = os.environ.get("XDG_STATE_HOME") or os.path.join("~", ".local", "state")
+  return os.path.join(os.path.expanduser(home), _NAME)
+
+
+def record(export_dir: str) -> None:
+  """Records the SavedModel in `export_dir` as made by this user."""
+  path = record_path()
+  try:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "a", encoding="ascii") as f:
+      f.write(f"{_checksum(export_dir)}\n")
+  except OSError as error:
+    logging.warning(
+      "%s cannot be written (%s): the SavedModel %s is whole, but will be reported as one of "
+      "unknown origin.", path, error.strerror or error, export_dir
+    )  # fmt: skip
+
+
+def is_recorded(export_dir: str) -> bool:
+  """Whether this user has exported the SavedModel in `export_dir`."""
+  try:
+    with open(record_path(), encoding="ascii", errors="replace") as f:
+      known = f.read().split()
+  except OSError:  # Nothing was exported yet.
+    return False
+  return _checksum(export_dir) in known
+
+
+def load(export_dir: str):
+  """Loads a SavedModel; one of unknown origin is reported before anything of it is loaded.
+
+  Args:
+    export_dir: its folder.
+
+  Returns:
+    What `tf.saved_model.load` returns.
+  """
+  if not is_recorded(export_dir):
+    logging.warning(
+      "WARNING: %s is a SavedModel that was not exported by this user on this machine. A "
+      "SavedModel is a program: loaded or used, it can read, write and send files. Stop here "
+      "unless you trust its source; see docs/trust.md.", export_dir
+    )  # fmt: skip
+  return tf.saved_model.load(export_dir)
+
+
+def _checksum(export_dir: str) -> str:
+  with open(os.path.join(export_dir, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as f:
+    return hashlib.sha256(f.read()).hexdigest()
