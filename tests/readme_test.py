@@ -1,4 +1,4 @@
-"""Tests that the README's commands are right: they are parsed, and none trains anything."""
+"""Tests that commands and links of the documentation are right; no command trains anything."""
 
 import ast
 import re
@@ -10,19 +10,28 @@ from concurrent import futures
 
 from tests import source_tree
 
-README = (source_tree.ROOT / "README.md").read_text(encoding="utf-8")
+README = source_tree.ROOT / "README.md"
+PAGES = {
+  path: path.read_text(encoding="utf-8")
+  for path in (README, *sorted((source_tree.ROOT / "docs").glob("*.md")))
+}
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 # Programs that the packages of requirements.txt install, beside python.
 INSTALLED_PROGRAMS = {"saved_model_cli", "tensorboard"}
 
 
 def _blocks(language: str) -> list[str]:
-  """Contents of the fenced blocks in `language`; "" for blocks in none."""
-  return [content for name, content in _FENCED.findall(README) if name == language]
+  """Contents of the fenced blocks in `language`, README first; "" for blocks in none."""
+  return [
+    content
+    for page in PAGES.values()
+    for name, content in _FENCED.findall(page)
+    if name == language
+  ]
 
 
 def _commands() -> list[list[str]]:
-  """The README's shell commands, continuation lines joined, split into words."""
+  """The shell commands of all pages, README first, continuation lines joined, split into words."""
   lines = "".join(_blocks("bash")).replace("\\\n", " ").splitlines()
   return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
 
@@ -80,12 +89,13 @@ class ReadmeTest(unittest.TestCase):
           self.assertIn(argument.split("=")[1], macros, arguments)
 
   def test_files_exist(self):
-    prose = _FENCED.sub("", README)
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", prose)
-    named = re.findall(r"\b(?:avssl_tf|gin|tests|tools)/[\w/]+\.\w+", README)
-    self.assertNotEqual(named, [])
-    for path in links + named:
-      self.assertTrue((source_tree.ROOT / path).exists(), path)
+    for page, text in PAGES.items():
+      prose = _FENCED.sub("", text)
+      for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose):
+        self.assertTrue((page.parent / link).exists(), f"{page}: {link}")
+      # Files of the user have other folders before these.
+      for path in re.findall(r"(?<![\w/])(?:avssl_tf|gin|tests|tools)/[\w/]+\.\w+", text):
+        self.assertTrue((source_tree.ROOT / path).exists(), f"{page}: {path}")
 
   def test_layout_is_that_of_the_package(self):
     layout = next(block for block in _blocks("") if block.startswith("avssl_tf/"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -86,6 +87,27 @@ class CommandTest(tiny_run.TestCase):
     output, errors = process.communicate()
     self.assertEqual(process.returncode, 0, output[-2000:] + errors[-4000:])
     return output, errors
+
+  def test_own_components_come_from_a_script_of_the_users(self):
+    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    script = self.path("my_train.py")
+    with open(script, "w", encoding="utf-8") as f:
+      f.write(re.search(r"```python\n(# my_train\.py.*?)```", page, re.DOTALL)[1])
+    with open(self.path("my_components.py"), "w", encoding="utf-8") as f:
+      f.write(
+        "import gin\n"
+        "from avssl_tf.losses.avid import AVID\n"
+        "@gin.register\n"
+        "class MyObjective(AVID):\n"
+        '  """Registered by a module of the user."""\n'
+      )
+    flags = self.flags(
+      "run", *_NOT_PROBED, "--gin_param=InstanceDiscrimination.objective=@MyObjective",
+      "--gin_param=num_epochs=1", "--gin_param=MyObjective.num_negatives=8",
+    )  # fmt: skip
+    self.finish(self.start([script, *flags], {"PYTHONPATH": str(source_tree.ROOT)}))
+    with open(os.path.join(self.path("run"), "operative_config.gin"), encoding="utf-8") as f:
+      self.assertIn("MyObjective.num_negatives = 8", f.read())
 
   def kill_when(self, condition, *processes):
     """Kills processes with SIGKILL as soon as something is the case."""
