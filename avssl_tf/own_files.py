@@ -54,6 +54,21 @@ def check(folder: str, tree: Tree, remedy: str) -> None:
     )
 
 
+def links(folder: str, tree: Tree) -> list[str]:
+  """Paths of the symbolic links in `folder` that have names of `tree`; no link is followed."""
+  if os.path.islink(folder) or not os.path.isdir(folder):
+    return []
+  found = []
+  with os.scandir(folder) as entries:
+    for entry in entries:
+      if entry.is_symlink():
+        if any(re.fullmatch(pattern, entry.name) for pattern in tree):
+          found.append(entry.path)
+      elif entry.is_dir():
+        found += links(entry.path, _named(entry.name, tree, True)[1] or {})
+  return sorted(found)
+
+
 def check_no_link(path: str, remedy: str) -> None:
   """Makes sure that `path` is no symbolic link: what it points to may be anybody's.
 

@@ -40,7 +40,15 @@ _MARK = "export.json"
 _MARK_TEXT = json.dumps({"format": "avssl_tf export"}) + "\n"
 _NEW, _OLD = "new", "old"
 _WORK_TREE: own_files.Tree = {re.escape(_MARK): None, _NEW: TREE, _OLD: TREE}
+_WORK_ENDING = r"\.export-\w{8}"
 _REMEDY = "Move it away, or choose another folder to export to."
+
+
+def tree_of(name: str) -> own_files.Tree:
+  """What a folder holds, into which SavedModels are exported under `name`."""
+  name = re.escape(name)
+  # Earlier versions wrote beside the target under fixed names.
+  return {rf"{name}(\.old|\.tmp)?": TREE, rf"\.{name}{_WORK_ENDING}": _WORK_TREE}
 
 
 def check(output_dir: str, overwrite: bool) -> None:
@@ -158,7 +166,7 @@ def _put_back(work: str, output_dir: str) -> None:
 def _sweep(output_dir: str) -> None:
   """Deletes what killed exports to the same target left, and puts back what they moved away."""
   parent, name = os.path.split(output_dir)
-  pattern = re.compile(rf"\.{re.escape(name)}\.export-\w{{8}}")
+  pattern = re.compile(rf"\.{re.escape(name)}{_WORK_ENDING}")
   with os.scandir(parent) as entries:
     works = sorted(
       entry.path
