@@ -39,7 +39,6 @@ from avssl_tf.evaluation import (  # noqa: F401
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
-from avssl_tf.files import locked
 from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
@@ -96,8 +95,7 @@ def _run() -> None:
   data_dir = encoders.records_for(_MODEL_DIR.value, loaded.data_dir, _DATA_DIR.value)
   above = [] if _OUTPUT_DIR.value else [os.path.dirname(output_dir), output_dir]
   output_folder.check_no_links(output_dir, *above)
-  os.makedirs(output_dir, exist_ok=True)
-  with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
+  with output_folder.claimed(output_dir):
     if _OVERWRITE.value:
       output_folder.clear(output_dir)
     facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}

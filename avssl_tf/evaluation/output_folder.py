@@ -1,9 +1,12 @@
 """The folder that an evaluation writes: what lies where in it, and clearing it."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from avssl_tf import own_files
 from avssl_tf.evaluation import classifier_training, clip_journal, stage_features
+from avssl_tf.files import locked
 
 RESULTS = "results.json"
 CLIPS = "clips.csv"
@@ -31,6 +34,27 @@ def check_no_links(output_dir: str, *above: str) -> None:
   work = os.path.join(output_dir, WORK)
   for path in (*above, work, *own_files.links(work, _WORK_TREE)):
     own_files.check_no_link(path, _REMEDY)
+
+
+@contextlib.contextmanager
+def claimed(output_dir: str) -> Iterator[None]:
+  """Makes the folder if need be, and keeps other evaluations out; what stays empty goes again.
+
+  Raises:
+    FolderInUseError: another process evaluates there.
+  """
+  made, folder = [], os.path.abspath(output_dir)
+  while not os.path.lexists(folder):
+    made.append(folder)
+    folder = os.path.dirname(folder)
+  os.makedirs(output_dir, exist_ok=True)
+  try:
+    with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
+      yield
+  finally:
+    for folder in made:
+      with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 def clear(output_dir: str) -> None:

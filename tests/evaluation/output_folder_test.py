@@ -4,7 +4,7 @@ import os
 import tempfile
 import unittest
 
-from avssl_tf import own_files
+from avssl_tf import files, own_files
 from avssl_tf.evaluation import classifier_training, output_folder, stage_features
 
 
@@ -82,6 +82,18 @@ class OutputFolderTest(unittest.TestCase):
     output_folder.check_no_links(link)  # Named by the user.
     with self.assertRaisesRegex(own_files.ForeignFilesError, "is a symbolic link to"):
       output_folder.check_no_links(link, link)  # Found in a run.
+
+  def test_one_evaluation_at_a_time(self):
+    deep = os.path.join(self.output_dir, "a", "b")
+    with output_folder.claimed(deep):
+      with self.assertRaisesRegex(files.FolderInUseError, f"Another evaluation is at work in {deep}"):
+        with output_folder.claimed(deep):
+          pass
+    self.assertFalse(os.path.exists(self.output_dir))  # Nothing was measured.
+    os.mkdir(self.output_dir)
+    with output_folder.claimed(deep):
+      kept = self.write("a/b/results.json")
+    self.assertTrue(os.path.exists(kept))
 
   def test_folder_of_a_training_with_other_files(self):
     folder = os.path.join(self.output_dir, "work", "fold1")
