@@ -103,15 +103,26 @@ def claimed(model_dir: str) -> Iterator[None]:
     yield
 
 
+def check_clearable(model_dir: str) -> None:
+  """Makes sure that a folder holds nothing but a run.
+
+  Raises:
+    ForeignFilesError: it holds something that is no part of a run.
+  """
+  # The user named it, link or not.
+  own_files.check(
+    os.path.realpath(model_dir), TREE, "Move it away, or name another folder for the run."
+  )
+
+
 def clear(model_dir: str) -> None:
   """Deletes the run in `model_dir`; killed half-way, it still is the folder of a run.
 
   Raises:
-    ForeignFilesError: it holds something that is no part of a run; nothing was deleted.
+    ForeignFilesError: as `check_clearable`; nothing was deleted.
   """
-  folder = os.path.realpath(model_dir)  # The user named it, link or not.
-  own_files.check(folder, TREE, "Move it away, or name another --model_dir.")
-  own_files.empty(folder, TREE, last=OPERATIVE_CONFIG)
+  check_clearable(model_dir)
+  own_files.empty(os.path.realpath(model_dir), TREE, last=OPERATIVE_CONFIG)
 
 
 def save_configuration(model_dir: str) -> None:

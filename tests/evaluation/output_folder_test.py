@@ -86,7 +86,7 @@ class OutputFolderTest(unittest.TestCase):
   def test_one_evaluation_at_a_time(self):
     deep = os.path.join(self.output_dir, "a", "b")
     with output_folder.claimed(deep):
-      with self.assertRaisesRegex(files.FolderInUseError, f"Another evaluation is at work in {deep}"):
+      with self.assertRaisesRegex(files.FolderInUseError, f"at work in {deep}"):
         with output_folder.claimed(deep):
           pass
     self.assertFalse(os.path.exists(self.output_dir))  # Nothing was measured.

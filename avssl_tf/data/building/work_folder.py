@@ -71,6 +71,8 @@ class WorkFolder:
     return self
 
   def __exit__(self, *exc_info) -> None:
+    with contextlib.suppress(OSError):  # It is empty only if the build was refused.
+      os.rmdir(self.path)
     self._stack.close()
 
   def _check(self) -> None:
