@@ -94,7 +94,7 @@ def _run() -> None:
     network = loaded.encoder
   data_dir = encoders.records_for(_MODEL_DIR.value, loaded.data_dir, _DATA_DIR.value)
   above = [] if _OUTPUT_DIR.value else [os.path.dirname(output_dir), output_dir]
-  output_folder.check_no_links(output_dir, *above)
+  output_folder.check(output_dir, *above)
   with output_folder.claimed(output_dir):
     if _OVERWRITE.value:
       output_folder.clear(output_dir)

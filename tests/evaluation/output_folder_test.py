@@ -22,7 +22,7 @@ class OutputFolderTest(unittest.TestCase):
     path = os.path.normpath(os.path.join(self.output_dir, name))
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
-      f.write("work")
+      f.write('{"settings": {}, "parts": {}}')
     return path
 
   def fill(self):
@@ -56,6 +56,21 @@ class OutputFolderTest(unittest.TestCase):
         self.assertTrue(os.path.exists(os.path.join(self.output_dir, "results.json")))
         os.remove(path)
 
+  def test_results_and_clips_of_others(self):
+    path = self.write("results.json")
+    for text in ("mine", "[]", '{"settings": {}}'):
+      with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+      with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} holds no results"):
+        output_folder.clear(self.output_dir)
+      self.assertTrue(os.path.exists(path))
+    path = self.write("clips.csv")
+    with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} is there, and no list of"):
+      output_folder.check(self.output_dir)
+    with open(path, "w", encoding="utf-8") as f:
+      f.write("id,window,method,ciou\n")
+    output_folder.check(self.output_dir)
+
   def test_links(self):
     os.makedirs(self.output_dir)
     for name, target in (("work", self.outside), ("results.json", self.victim)):
@@ -69,19 +84,19 @@ class OutputFolderTest(unittest.TestCase):
 
   def test_links_that_would_be_written_through(self):
     os.makedirs(os.path.join(self.output_dir, "work", "features"))
-    output_folder.check_no_links(self.output_dir, self.output_dir)
+    output_folder.check(self.output_dir, self.output_dir)
     for name in ("work/fold1", "work/features/train-00000.npz"):
       with self.subTest(name):
         link = os.path.join(self.output_dir, name)
         os.symlink(self.outside, link)
         with self.assertRaisesRegex(own_files.ForeignFilesError, f"{link} is a symbolic link to"):
-          output_folder.check_no_links(self.output_dir)
+          output_folder.check(self.output_dir)
         os.remove(link)
     link = f"{self.output_dir}-link"
     os.symlink(self.output_dir, link)
-    output_folder.check_no_links(link)  # Named by the user.
+    output_folder.check(link)  # Named by the user.
     with self.assertRaisesRegex(own_files.ForeignFilesError, "is a symbolic link to"):
-      output_folder.check_no_links(link, link)  # Found in a run.
+      output_folder.check(link, link)  # Found in a run.
 
   def test_one_evaluation_at_a_time(self):
     deep = os.path.join(self.output_dir, "a", "b")
