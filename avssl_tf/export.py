@@ -7,11 +7,12 @@ Try the result without any code:
   saved_model_cli show --dir=exported/avid --all
 """
 
+import os
 import sys
 
 from absl import app, flags, logging
 
-from avssl_tf import serving
+from avssl_tf import saved_model_folder, serving
 from avssl_tf.training import run
 
 _MODEL_DIR = flags.DEFINE_string(
@@ -25,7 +26,9 @@ _ANY_SIZE = flags.DEFINE_bool(
   False,
   "Accept frames of other numbers and sizes, and sounds of other lengths, than in training.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel at --output_dir.")
+_OVERWRITE = flags.DEFINE_bool(
+  "overwrite", False, "Replace a SavedModel at --output_dir that this command wrote."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -33,6 +36,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
   try:
+    saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
     loaded = run.load(_MODEL_DIR.value)
     serving.export(
       loaded.model,

@@ -16,9 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import serving
+from avssl_tf import saved_model_folder, serving
 from avssl_tf.evaluation import probe
-from avssl_tf.report import projector, run_report
+from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
@@ -67,6 +67,10 @@ def _run(model_dir: str) -> None:
       stack.enter_context(run_folder.claimed(model_dir))
       if _OVERWRITE.value:
         run_folder.clear(model_dir)
+      # What would be in the way at the end should not come up after hours of training.
+      saved_model = os.path.abspath(os.path.join(model_dir, run_folder.SAVED_MODEL))
+      saved_model_folder.check(saved_model, overwrite=True)
+      page.check(os.path.join(model_dir, run_folder.REPORT))
 
     strategies.on_chief(strategy, prepare)
     result = trainer.train(model_dir=model_dir, strategy=strategy)

@@ -165,6 +165,21 @@ class CommandTest(tiny_run.TestCase):
     self.assertNotIn("77.7", overwritten[1])
     self.assertEqual(sorted(os.listdir(folder)), ["results.json", "thesis.tex"])
 
+  def test_links_in_a_run_are_not_followed(self):
+    model_dir, victim = self.path("received"), self.path("victim")
+    shutil.copytree(self.model_dir, model_dir, ignore=shutil.ignore_patterns("evaluation"))
+    os.makedirs(os.path.join(victim, "knn", "work", "fold1"))
+    with open(os.path.join(victim, "knn", "results.json"), "w", encoding="utf-8") as f:
+      f.write("{}")
+    before = _files(victim)
+    link = os.path.join(model_dir, "evaluation")
+    os.symlink(victim, link)
+    flags = ["--task=knn", f"--model_dir={model_dir}", "--overwrite", *_SMALL]
+    error, _ = self.commands(flags)[0]
+    self.assertIn(f"{link} is a symbolic link to '{victim}'", error)
+    self.assertEqual(_files(victim), before)
+    self.assertTrue(os.path.isdir(os.path.join(victim, "knn", "work", "fold1")))
+
   def test_converted_checkpoint(self):
     converted = self.path("converted")
     checkpoint = {"model": published_checkpoint.networks(np.random.default_rng(0))}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,15 @@ for line in json.load(sys.stdin):
     ending = str(error.code)
   print("ENDING", json.dumps(ending), flush=True)
 """
+
+
+def _files(folder):
+  """Paths of all files in a folder, with their sizes."""
+  return sorted(
+    (os.path.join(place, name), os.path.getsize(os.path.join(place, name)))
+    for place, _, names in os.walk(folder)
+    for name in names
+  )
 
 
 class CommandTest(tiny_run.TestCase):
@@ -124,6 +134,49 @@ class CommandTest(tiny_run.TestCase):
   def last_logged_step(self, model_dir):
     lines = metrics.read(self.path(f"{model_dir}/metrics.jsonl"))
     return max((line["step"] for line in lines), default=-1)
+
+  def test_overwriting_a_received_run_deletes_nothing_of_others(self):
+    model_dir, victim = self.path("received"), self.path("victim")
+    tiny_run.train(self.data_dir, model_dir)
+    shutil.copytree(os.path.join(model_dir, "checkpoints"), victim)
+    before = _files(victim)
+    thesis = os.path.join(model_dir, "checkpoints", "thesis.tex")
+    saved_model = os.path.join(model_dir, "saved_model")
+
+    def assert_refused(message, *flags):
+      everything = _files(self.folder)
+      process = self.start_training(*self.flags("received", *_NOT_PROBED, *flags))
+      _, errors = process.communicate()
+      self.assertEqual(process.returncode, 1, errors[-2000:])
+      self.assertIn(message, errors)
+      self.assertNotIn("Traceback", errors)
+      self.assertEqual(_files(self.folder), everything)
+
+    with open(thesis, "w", encoding="utf-8") as f:
+      f.write("years of work")
+    assert_refused("received holds 'checkpoints/thesis.tex', which this program", "--overwrite")
+    os.remove(thesis)
+    os.symlink(victim, saved_model)
+    assert_refused(f"{saved_model} is a symbolic link to '{victim}'", "--overwrite")
+    os.remove(saved_model)
+    # What is in the way of the export is told before any training.
+    shutil.copytree(victim, saved_model)
+    assert_refused("saved_model' exists and is not a SavedModel")
+    shutil.rmtree(saved_model)
+    # A list of checkpoints that TensorFlow would delete.
+    with open(os.path.join(model_dir, "checkpoints", "checkpoint"), "w", encoding="utf-8") as f:
+      f.write(
+        f'model_checkpoint_path: "{victim}/ckpt-6"\n'
+        f'all_model_checkpoint_paths: "{victim}/ckpt-4"\n'
+        f'all_model_checkpoint_paths: "{victim}/ckpt-6"\n'
+        "all_model_checkpoint_timestamps: 1.0\nall_model_checkpoint_timestamps: 2.0\n"
+        "last_preserved_timestamp: 0.5\n"
+      )
+    tiny_run.train(self.data_dir, model_dir, num_epochs=4)
+    self.assertEqual(_files(victim), before)
+    self.assertEqual(checkpoints.latest(model_dir), os.path.join(model_dir, "checkpoints/ckpt-12"))
+    # Its own older ones, of the same names, are deleted.
+    self.assertFalse(os.path.exists(os.path.join(model_dir, "checkpoints", "ckpt-6.index")))
 
   def test_killed_runs_end_as_one_that_never_was(self):
     often = "--gin_param=train.checkpoint_every_steps=7"

@@ -36,7 +36,7 @@ from absl import app, flags
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.evaluation import raw_input
-from avssl_tf.files import whole_file
+from avssl_tf.files import FolderInUseError, locked, whole_file
 from avssl_tf.report import seed_comparison, seed_curves
 from avssl_tf.report.seed_comparison import Statistic
 from avssl_tf.training import configuration, metrics, run_folder, run_series
@@ -240,8 +240,10 @@ def main(argv) -> None:
     comparison = Comparison(
       runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
     )
-    failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
-  except (ConfigurationError, BuildError, WorkerError) as error:
+    os.makedirs(FLAGS.output_dir, exist_ok=True)
+    with locked(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
+      failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
+  except (ConfigurationError, FolderInUseError, BuildError, WorkerError) as error:
     sys.exit(f"Error: {error}")
   except KeyboardInterrupt:
     sys.exit("\nStopped. The same command goes on where this one was.")

@@ -65,6 +65,11 @@ class Job:
     if self.batch_size < 1:
       raise ValueError(f"--batch_size={self.batch_size}; expected 1 or more.")
     output_files.check("--output", self.output, (".npz",), self.input, self.overwrite)
+    if os.path.lexists(self.failures_path) and not _lists_failures(self.failures_path):
+      raise ValueError(
+        f"{self.failures_path} is there, and no list of failures that this command wrote, which "
+        "would be replaced. Move it away, or choose another --output."
+      )
 
   def sources(self) -> list[Source]:
     """The files, sorted; those of a folder are told by what their names end in.
@@ -145,6 +150,18 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     lines.append(f"Missing, as {job.failures_path} lists it:\n{describe_failures(failures)}")
   lines.append(f"{len(sources)} file(s) in {stopwatch.seconds:.1f} s.")
   return lines
+
+
+def _lists_failures(path: str) -> bool:
+  """Whether a file is one that `_list_failures` wrote."""
+  if os.path.islink(path) or not os.path.isfile(path):
+    return False
+  names = {field.name for field in dataclasses.fields(Failure)}
+  try:
+    with open(path, encoding="utf-8") as file:
+      return all(set(json.loads(line)) == names for line in file)
+  except (ValueError, TypeError):
+    return False
 
 
 def _list_failures(job: Job, failures: Sequence[Failure]) -> None:

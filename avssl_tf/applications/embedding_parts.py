@@ -1,30 +1,34 @@
 """The folder beside a file of embeddings that makes its making resumable.
 
   settings.json                       what is being made; nothing else is mixed in
-  lock                                held by the command at work
   <file>-00000-of-00003.npz           windows of a file, a stretch of them in each part
 
-`<file>` is a checksum of a file's name, size and time: what changes is embedded anew.
+The command at work locks the folder itself. `<file>` is a checksum of a file's name, size and
+time: what changes is embedded anew.
 """
 
-import fcntl
+import contextlib
 import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from avssl_tf import own_files
 from avssl_tf.applications import output_files
 from avssl_tf.data.clips import Failure
-from avssl_tf.files import whole_file
+from avssl_tf.files import leftovers, locked, whole_file
 
 _SETTINGS = "settings.json"
-_LOCK = "lock"
 _PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
+# Earlier versions made a file to lock.
+_TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None, _PART.pattern: None}
+# What may be there before the settings are, which mark the folder.
+_BEGINNING_TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None}
+_REMEDY = "Move it away, or choose another --output."
 _CHECKSUM_LENGTH = 20
 # Beside the arrays of a part.
 _FAILURES = "failures"
@@ -56,31 +60,27 @@ class Parts:
 
     Raises:
       ValueError: the folder holds parts of something else, or another command is at work there.
+      ForeignFilesError: it is a link, or holds something else than parts.
       OSError: it cannot be written.
     """
-    with output_files.errors_named(self.folder):
-      os.makedirs(self.folder, exist_ok=True)
-      self._lock = open(os.path.join(self.folder, _LOCK), "w")  # Closed by `__exit__`.
-    try:
-      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    own_files.check_no_link(self.folder, _REMEDY)
+    own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
+    with contextlib.ExitStack() as stack:
+      with output_files.errors_named(self.folder):
+        os.makedirs(self.folder, exist_ok=True)
+        message = f"Another command is at work in {self.folder}. Wait for it or stop it first."
+        stack.enter_context(locked(self.folder, message))
       self._check_settings()
-    except BlockingIOError as error:
-      self._lock.close()
-      raise ValueError(
-        f"Another command is at work in {self.folder}. Wait for it or stop it first."
-      ) from error
-    except BaseException:
-      self._lock.close()
-      raise
+      self._stack = stack.pop_all()
+    for path in leftovers(self.folder, re.compile("|".join(_TREE))):
+      os.remove(path)
     for name in os.listdir(self.folder):
-      if ".tmp-" in name:  # Of a command that was killed.
-        os.remove(os.path.join(self.folder, name))
-      elif (found := _PART.fullmatch(name)) is not None:
+      if (found := _PART.fullmatch(name)) is not None:
         self._know(found[1], int(found[2]), int(found[3]))
     return self
 
   def __exit__(self, *exc_info) -> None:
-    self._lock.close()
+    self._stack.close()
 
   def has(self, checksum: str, number: int, count: int) -> bool:
     """Whether part `number` of the `count` of a file is done."""
@@ -134,7 +134,7 @@ class Parts:
 
   def delete(self) -> None:
     """Deletes the folder."""
-    shutil.rmtree(self.folder)
+    own_files.delete(self.folder, _TREE, _REMEDY)
 
   def _know(self, checksum: str, number: int, count: int) -> None:
     self._names.add(_name(checksum, number, count))
@@ -158,17 +158,9 @@ class Parts:
         )
       if not differences:
         return
-      os.remove(path)
-    for name in os.listdir(self.folder):
-      if name == _LOCK:
-        continue
-      # Nothing but what is written here is ever deleted.
-      if not (_PART.fullmatch(name) or ".tmp-" in name):
-        raise ValueError(
-          f"{self.folder} is where embeddings would be kept until all are there, and holds "
-          f"{name!r}. Move it away, or choose another --output."
-        )
-      os.remove(os.path.join(self.folder, name))
+    else:
+      own_files.check(self.folder, _BEGINNING_TREE, f"There is no {_SETTINGS}. {_REMEDY}")
+    own_files.empty(self.folder, _TREE, last=_SETTINGS)
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
       json.dump(self._settings, file, indent=1, sort_keys=True)
 

@@ -24,8 +24,15 @@ def check_name(name: str) -> None:
     ValueError: it could not.
   """
   match = _SPLIT_PATTERN.fullmatch(name)
-  if match is None or match["name"] != name:
-    raise ValueError(f"A split or subset is called {name!r}; expected text without brackets.")
+  if match is None or match["name"] != name or not _is_plain_name(name):
+    raise ValueError(
+      f"A split or subset is called {name!r}; expected text without brackets and slashes."
+    )
+
+
+def _is_plain_name(name: Any) -> bool:
+  """Whether `name` is that of a file in a folder, which no path can lead out of."""
+  return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}
 
 
 def parse_split(split: str) -> tuple[str, int, Optional[int]]:
@@ -70,6 +77,11 @@ class Shard:
   sound_replaced: Optional[list[bool]] = None
 
   def __post_init__(self):
+    if not _is_plain_name(self.file):
+      raise ValueError(
+        f"A shard is the file {self.file!r}; expected the name of a file in the folder of the data "
+        "set itself."
+      )
     counts = [len(part) for part in (self.offsets, self.ids, self.labels)]
     if self.sound_replaced is not None:
       counts.append(len(self.sound_replaced))
@@ -161,6 +173,8 @@ class DatasetInfo:
   flow: bool = False
 
   def __post_init__(self):
+    for name in self.splits:
+      check_name(name)
     for name, subset in self.subsets.items():
       check_name(name)
       numbers = np.array(subset.records)
@@ -268,6 +282,8 @@ class DatasetInfo:
       raise ValueError(
         f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
       ) from error
+    except ValueError as error:
+      raise ValueError(f"{path}: {error}") from error
 
 
 def _joined(parts: Sequence[Sequence], dtype) -> np.ndarray:

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import spreadsheet_cell
 
+# Name of the file.
+PATTERN = r"clips-[0-9a-f]{12}\.csv"
 _COLUMNS = ("id", "window", "method")
+_HEADER = ",".join(_COLUMNS)
+
+
+def is_journal(path: str) -> bool:
+  """Whether a file begins like those of `ClipJournal`."""
+  with open(path, encoding="utf-8", errors="replace") as f:
+    return f.read(len(_HEADER)) == _HEADER
 
 
 class ClipJournal:

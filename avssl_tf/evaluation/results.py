@@ -17,6 +17,16 @@ class ResultsError(ValueError):
   """A file of results that cannot be gone on with; the message says why and what to do."""
 
 
+def is_results(path: str) -> bool:
+  """Whether a file holds results, of any settings."""
+  try:
+    with open(path, encoding="utf-8") as f:
+      content = json.load(f)
+  except (OSError, ValueError, RecursionError):
+    return False
+  return isinstance(content, dict) and set(content) == {"settings", "parts"}
+
+
 class Results:
   """The results of a protocol, in a JSON file that is written after each part.
 
@@ -104,7 +114,7 @@ class Results:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
       raise ResultsError(
         f"{self.path} does not hold results of this version ({error!r}): name another "
-        "--output_dir, or pass --overwrite to replace it."
+        "--output_dir, or move the file away."
       ) from error
     missing = "(not set)"
     lines = [

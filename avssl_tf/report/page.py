@@ -12,6 +12,8 @@ from plotly import offline
 
 from avssl_tf.files import whole_file
 
+# What each page of a report holds, those of earlier versions too.
+_MARKS = ('<p class="subtitle">', "<span>by avssl_tf</span>")
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _ASSETS = os.path.join(_FOLDER, "assets")
 _TEMPLATES = jinja2.Environment(
@@ -109,6 +111,24 @@ def save(
   )
   with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
     f.write(html)
+
+
+def check(path: str) -> None:
+  """Makes sure that a page may be written to `path`, before all the work.
+
+  Raises:
+    FileExistsError: there is something that `save` did not write.
+  """
+  if not os.path.lexists(path):
+    return
+  text = ""
+  if os.path.isfile(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+      text = f.read()
+  if not all(mark in text for mark in _MARKS):
+    raise FileExistsError(
+      f"{path} is there, and no page that avssl_tf wrote: it is left alone. Move it away."
+    )
 
 
 def _has_chart(section: Section) -> bool:

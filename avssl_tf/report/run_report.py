@@ -52,12 +52,14 @@ def write(run: ReportedRun, progress: bool = False) -> str:
 
   Raises:
     FileNotFoundError: the run has no checkpoint yet.
+    FileExistsError: there is another `report.html`.
   """
   checkpoints.latest_of(run.model_dir)
+  path = os.path.join(run.model_dir, run_folder.REPORT)
+  page.check(path)
   shown = progress and sys.stderr.isatty()
   bar = tqdm.tqdm(_SECTIONS, desc="Report", unit="part", leave=False, disable=not shown)
   sections = [module.section(run) for module in bar]
-  path = os.path.join(run.model_dir, run_folder.REPORT)
   page.save(
     path, run.name, _subtitle(run), [part for part in sections if part is not None], _facts()
   )
@@ -74,7 +76,9 @@ def compare(model_dirs: Sequence[str], path: str) -> None:
   Raises:
     configuration.ConfigurationError: one of them holds no run that this version understands.
     ValueError: two of them are the same.
+    FileExistsError: there is something else at `path`.
   """
+  page.check(path)
   runs = [ReportedRun(model_dir) for model_dir in model_dirs]
   names = [run.name for run in runs]
   if len(set(names)) < len(names):  # Runs of several experiments may have the same name.

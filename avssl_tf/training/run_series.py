@@ -3,22 +3,23 @@
 import difflib
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import gin
 
+from avssl_tf import own_files
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.files import whole_file
-from avssl_tf.training import configuration, seed_runs
+from avssl_tf.training import configuration, run_folder, seed_runs
 from avssl_tf.training.seed_runs import Run
 from avssl_tf.training.settings import ConfigurationError
 
 _POLL_SEC = 0.1
 _LINES_SHOWN = 3
+_REMEDY = "Move it away, or name another --output_dir."
 
 
 def prepare(runs: Sequence[Run], overwrite: bool = False) -> dict[Run, str]:
@@ -36,6 +37,8 @@ def prepare(runs: Sequence[Run], overwrite: bool = False) -> dict[Run, str]:
   """
   resolved = {run: seed_runs.resolved_configuration(run) for run in runs}
   if overwrite:
+    for run in runs:
+      _check_deletable(run)
     for run in runs:
       delete(run)
   return {run: text for run, text in resolved.items() if not is_finished(run, text)}
@@ -115,14 +118,14 @@ def is_finished(run: Run, resolved: str) -> bool:
   Raises:
     ConfigurationError: what there is was run with another configuration.
   """
-  if not os.path.exists(run.record_path):
-    if os.path.isdir(run.model_dir) and os.listdir(run.model_dir):
-      raise ConfigurationError(
-        f"{run.model_dir} holds files that this command did not write: name another --output_dir."
-      )
+  if not os.path.lexists(run.record_path):
+    for path in (run.model_dir, _log_path(run)):
+      if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise ConfigurationError(
+          f"{path} holds something that this command did not write: name another --output_dir."
+        )
     return False
-  with open(run.record_path, encoding="utf-8") as f:
-    record = json.load(f)
+  record = _read_record(run)
   if record["configuration"] != resolved:
     changes = difflib.unified_diff(
       record["configuration"].splitlines(), resolved.splitlines(), "then", "now", "", "", 0, ""
@@ -136,12 +139,56 @@ def is_finished(run: Run, resolved: str) -> bool:
 
 
 def delete(run: Run) -> None:
-  """Deletes what this module and training have written of a run."""
-  if os.path.exists(run.record_path):
-    shutil.rmtree(run.model_dir, ignore_errors=True)
-    if os.path.exists(_log_path(run)):
-      os.remove(_log_path(run))
-    os.remove(run.record_path)
+  """Deletes what this module and training have written of a run.
+
+  Raises:
+    ConfigurationError: there is something else among it; nothing of the run was deleted.
+  """
+  if not os.path.lexists(run.record_path):
+    return
+  _check_deletable(run)
+  if os.path.isdir(run.model_dir):
+    try:
+      with run_folder.claimed(run.model_dir):
+        run_folder.clear(run.model_dir)
+    except (ValueError, FileExistsError) as error:
+      raise ConfigurationError(str(error)) from error
+    os.rmdir(run.model_dir)
+  if os.path.exists(_log_path(run)):
+    os.remove(_log_path(run))
+  os.remove(run.record_path)
+
+
+def _check_deletable(run: Run) -> None:
+  if not os.path.lexists(run.record_path):
+    return
+  _read_record(run)
+  try:
+    for path in (run.model_dir, _log_path(run)):
+      own_files.check_no_link(path, _REMEDY)
+    run_folder.check_clearable(run.model_dir)
+  except own_files.ForeignFilesError as error:
+    raise ConfigurationError(str(error)) from error
+
+
+def _read_record(run: Run) -> dict[str, Any]:
+  """What `_write_record` wrote.
+
+  Raises:
+    ConfigurationError: the file holds something else.
+  """
+  path = run.record_path
+  try:
+    own_files.check_no_link(path, _REMEDY)
+    with open(path, encoding="utf-8") as f:
+      record = json.load(f)
+    if set(record) != {"configuration", "finished"}:
+      raise ValueError(f"found the keys {sorted(record)}")
+  except (ValueError, TypeError, OSError) as error:
+    raise ConfigurationError(
+      f"{path} is no record of a run that this command wrote ({error}): it is left alone. {_REMEDY}"
+    ) from error
+  return record
 
 
 def thread_limits(num_parallel: int) -> Mapping[str, str]:

@@ -252,9 +252,59 @@ class EmbedTest(media_variants.MediaTestCase):
     os.makedirs(folder)
     with open(os.path.join(folder, "thesis.txt"), "w", encoding="utf-8") as f:
       f.write("mine")
-    with self.assertRaisesRegex(ValueError, "holds 'thesis.txt'. Move it away"):
+    with self.assertRaisesRegex(ValueError, "holds 'thesis.txt', .*Move it away"):
       self.embed(overwrite=True)
     self.assertIn("thesis.txt", os.listdir(folder))
+
+  def test_nothing_of_others_is_deleted_or_emptied(self):
+    self.film("a.mkv", "red", 1.0)
+    folder, elsewhere = f"{self.output}.parts", f"{self.output}.elsewhere"
+    os.makedirs(elsewhere)
+    part = f"{'0' * 20}-00000-of-00001.npz"
+    victims = [os.path.join(elsewhere, name) for name in (part, "settings.json", "lock")]
+    for path in victims:
+      with open(path, "w", encoding="utf-8") as f:
+        f.write("mine")
+
+    def assert_refused(message):
+      for overwrite in (False, True):
+        with self.assertRaisesRegex(ValueError, message):
+          self.embed(overwrite=overwrite)
+      for path in victims:
+        with open(path, encoding="utf-8") as f:
+          self.assertEqual(f.read(), "mine")
+
+    os.symlink(elsewhere, folder)
+    assert_refused(f"{folder} is a symbolic link to")
+    os.remove(folder)
+    os.mkdir(folder)
+    for path in victims:
+      link = os.path.join(folder, os.path.basename(path))
+      os.symlink(path, link)
+      assert_refused(f"holds '{os.path.basename(path)}'")
+      os.remove(link)
+    victims.append(os.path.join(folder, part))  # Without settings that mark the folder.
+    shutil.copy(victims[0], victims[-1])
+    assert_refused(f"holds '{part}', .*no settings.json")
+    os.remove(victims.pop())
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8"):
+      pass  # Of an earlier version.
+    self.embed()
+    self.assertFalse(os.path.exists(folder))
+
+  def test_a_list_of_failures_of_somebody_else(self):
+    self.film("a.mkv", "red", 1.0)
+    path = f"{os.path.splitext(self.output)[0]}.failures.jsonl"
+    for text in ("mine", '{"path": "a"}\n', "[1]"):
+      with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+      with self.assertRaisesRegex(ValueError, f"{path} is there, and no list of failures"):
+        self.embed(overwrite=True)
+    os.remove(path)
+    self.text("b.mp4")
+    self.embed()
+    self.assertTrue(os.path.exists(path))
+    self.embed(overwrite=True)  # Its own list is replaced.
 
   def test_flags_that_make_no_sense(self):
     self.text("a.txt")

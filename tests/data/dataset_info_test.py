@@ -30,6 +30,39 @@ def _info():
   )
 
 
+class NamesTest(test_base.TestCase):
+  def test_files_elsewhere_are_refused(self):
+    folder = self.enter_context(tempfile.TemporaryDirectory())
+    path = os.path.join(folder, dataset_info.FILE_NAME)
+    for name in ("/etc/passwd", "../other/train-0", "a/b", "..", ".", "", "a\0b", None, ["a"]):
+      with self.subTest(name):
+        _info().save(folder)
+        with open(path, encoding="utf-8") as f:
+          content = json.load(f)
+        content["splits"]["train"][1]["file"] = name
+        with open(path, "w", encoding="utf-8") as f:
+          json.dump(content, f)
+        with self.assertRaises(ValueError) as caught:
+          dataset_info.DatasetInfo.load(folder)
+        self.assertIn(f"{path}: A shard is the file {name!r}", str(caught.exception))
+
+  def test_splits_and_subsets_that_are_paths(self):
+    info = _info()
+    for change in (
+      {"splits": {**info.splits, "../x": []}},
+      {"subsets": {"/x": dataset_info.Subset("train", [0])}},
+    ):
+      with self.assertRaisesRegex(ValueError, "expected text without brackets and slashes"):
+        dataclasses.replace(info, **change)
+
+  def test_shards_may_be_links(self):
+    info = _info()
+    folder = self.enter_context(tempfile.TemporaryDirectory())
+    os.symlink("/nowhere", os.path.join(folder, "train-0"))
+    info.save(folder)
+    self.assertEqual(dataset_info.DatasetInfo.load(folder), info)
+
+
 class ParseSplitTest(test_base.TestCase):
   def test_forms(self):
     for split, expected in (

@@ -218,6 +218,26 @@ class RunReportTest(tiny_run.TestCase):
     os.mkdir(os.path.join(self.path("runs"), "folder", "operative_config.gin"))
     run_report.write(ReportedRun(avid))
 
+  def test_pages_of_others_are_left_alone(self):
+    model_dir = self.train("avid")
+    for name, write in (
+      ("run/report.html", lambda path: run_report.write(ReportedRun(os.path.dirname(path)))),
+      ("comparison.html", lambda path: run_report.compare([model_dir, self.path("run")], path)),
+    ):
+      path = self.path(name)
+      os.makedirs(os.path.dirname(path), exist_ok=True)
+      if not os.path.exists(self.path("run/checkpoints")):
+        shutil.copytree(model_dir, self.path("run"), dirs_exist_ok=True)
+      with open(path, "w", encoding="utf-8") as f:
+        f.write("<html>years of work</html>")
+      with self.assertRaisesRegex(FileExistsError, f"{path} is there, and no page that avssl_tf"):
+        write(path)
+      with open(path, encoding="utf-8") as f:
+        self.assertEqual(f.read(), "<html>years of work</html>")
+      os.remove(path)
+      write(path)
+      write(path)  # Its own is replaced.
+
   def test_a_probe_with_records_of_its_own(self):
     self.assertEqual(ReportedRun(self.avid_dir).probed, f"'test' of {self.data_dir}")
     model_dir = shutil.copytree(self.avid_dir, self.path("probed_elsewhere"))

@@ -176,6 +176,57 @@ class SeriesTest(absltest.TestCase):
         self.train([self.run_of("a")], overwrite=overwrite)
     self.assertTrue(os.path.exists(self.path("a-seed0/mine")))
 
+  def write(self, name):
+    path = self.path(name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+      f.write("years of work")
+    return path
+
+  def test_overwriting_deletes_nothing_of_others(self):
+    run, other = self.run_of("a"), self.run_of("b")
+    self.train([run, other], num_parallel=2)
+    self.write("b-seed0/operative_config.gin")
+    self.write("a-seed0/operative_config.gin")
+    self.write("a-seed0/checkpoints/ckpt-1.index")
+    for name in ("b-seed0/thesis.tex", "b-seed0/checkpoints/thesis.tex"):
+      victim = self.write(name)
+      with self.assertRaisesRegex(ConfigurationError, "b-seed0 holds .*thesis.tex"):
+        self.train([run, other], overwrite=True)
+      self.assertTrue(os.path.exists(victim))
+      self.assertTrue(os.path.exists(self.path("a-seed0/checkpoints/ckpt-1.index")))
+      os.remove(victim)
+    os.rmdir(self.path("b-seed0/checkpoints"))
+    self.train([run, other], overwrite=True)
+    self.assertFalse(os.path.exists(self.path("a-seed0")))
+
+  def test_links_to_others(self):
+    run = self.run_of("a")
+    self.train([run], num_parallel=2)
+    victim = self.write("elsewhere/operative_config.gin")
+    text = self.write("note.txt")
+    os.remove(self.path("a-seed0.log"))
+    for name, target in (("a-seed0", os.path.dirname(victim)), ("a-seed0.log", text)):
+      os.symlink(target, self.path(name))
+      with self.assertRaisesRegex(ConfigurationError, f"{name} is a symbolic link to"):
+        self.train([run], overwrite=True)
+      os.remove(self.path(name))
+    self.assertTrue(os.path.exists(victim))
+    self.assertTrue(os.path.exists(text))
+
+  def test_files_of_others_in_the_place_of_the_record_and_the_log(self):
+    for name, message in (
+      ("a-seed0.json", "a-seed0.json is no record of a run"),
+      ("a-seed0.log", "a-seed0.log holds something that this command did not write"),
+    ):
+      victim = self.write(name)
+      for overwrite in (False, True):
+        with self.assertRaisesRegex(ConfigurationError, message):
+          self.train([self.run_of("a")], num_parallel=2, overwrite=overwrite)
+      with open(victim, encoding="utf-8") as f:
+        self.assertEqual(f.read(), "years of work")
+      os.remove(victim)
+
   def test_mistyped_settings_are_found_before_anything_runs(self):
     runs = [self.run_of("a"), self.run_of("b", params=["trian.batch_size=3"])]
     with self.assertRaisesRegex(ConfigurationError, "Method b"):

@@ -92,7 +92,6 @@ def build(
   try:
     os.makedirs(output_dir, exist_ok=True)
     with WorkFolder(output_dir) as folder:
-      folder.sweep()
       if overwrite:
         folder.clear()
       folder.check_recipe(recipe.settings())
@@ -146,6 +145,7 @@ class _Build:
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
     planned = plan.plan_shards(clips, recipe.num_shards)
+    self._folder.sweep(shard.name for shard in planned)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
     self._check_failures(failures, num_asked)
@@ -157,6 +157,9 @@ class _Build:
       )
     info = finish.dataset_info(recipe, splits, resolved, states, num_channels)
     info.save(self._folder.output_dir)
+    # Only now: their states tell which older shards were of this data set.
+    for old in generations[:-1]:
+      self._folder.drop_generation(old)
     durations, labels = collections.Counter(), collections.Counter()
     for shard, state in zip(planned, states):
       durations[shard.split] += state.duration_us / 1e6
@@ -215,8 +218,6 @@ class _Build:
             states[missing[position]] = state
             # Too many failures are too many as soon as they are, not hours later.
             self._check_failures(failures + _failures(states), num_asked)
-    for old in generations[:-1]:
-      self._folder.drop_generation(old)
     return states, not missing and len(generations) == 1
 
   def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:

@@ -1,6 +1,7 @@
 """The last steps of a build: numbered records in their final files, and `dataset_info.json`."""
 
 import collections
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Callable
@@ -53,8 +54,9 @@ def write_final_shards(
     next_index[shard.split] += len(offsets)
     on_progress(sum(next_index.values()))
   # An earlier plan, when other files could be read, may have had other shards.
-  for path in set(folder.final_shards()) - {folder.final_path(s.name) for s in planned}:
-    os.remove(path)
+  for name in folder.known_shards() - {shard.name for shard in planned}:
+    with contextlib.suppress(FileNotFoundError):
+      os.remove(folder.final_path(name))
   return dict(splits)
 
 

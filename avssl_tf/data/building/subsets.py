@@ -27,12 +27,13 @@ def splits_of_subsets(recipe: Recipe) -> dict[str, str]:
   for request in recipe.requests:
     splits[request.media_id].add(request.split)
   names_of_splits = {request.split for request in recipe.requests}
+  try:
+    for name in (*sorted(names_of_splits), *recipe.subsets):
+      check_name(name)
+  except ValueError as error:
+    raise BuildError(str(error)) from error
   found = {}
   for name, media_ids in recipe.subsets.items():
-    try:
-      check_name(name)
-    except ValueError as error:
-      raise BuildError(str(error)) from error
     if name in names_of_splits:
       raise BuildError(f"A subset is called {name!r}, as a split is: give it another name.")
     if not media_ids:

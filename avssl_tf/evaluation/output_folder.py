@@ -1,0 +1,80 @@
+"""The folder that an evaluation writes: what lies where in it, and clearing it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from avssl_tf import own_files
+from avssl_tf.evaluation import classifier_training, clip_journal, results, stage_features
+from avssl_tf.files import locked
+
+RESULTS = "results.json"
+CLIPS = "clips.csv"
+# What a protocol needs to resume.
+WORK = "work"
+_WORK_TREE: own_files.Tree = {
+  clip_journal.PATTERN: None,
+  stage_features.FOLDER: stage_features.TREE,
+  r"\w+": classifier_training.TREE,
+}
+TREE: own_files.Tree = {r"results\.json": None, r"clips\.csv": None, WORK: _WORK_TREE}
+_REMEDY = "Move it away, or name another --output_dir."
+
+
+def check(output_dir: str, *above: str) -> None:
+  """Makes sure that an evaluation would write nothing through a link or over a foreign file.
+
+  Args:
+    output_dir: the folder itself may be a link, which the user named.
+    *above: folders that must be none either.
+
+  Raises:
+    ForeignFilesError: one is a link, or there is a list of clips that no evaluation wrote.
+  """
+  clips, work = os.path.join(output_dir, CLIPS), os.path.join(output_dir, WORK)
+  if os.path.exists(clips) and not clip_journal.is_journal(clips):
+    raise own_files.ForeignFilesError(
+      f"{clips} is there, and no list of clips that an evaluation wrote: it is left alone. "
+      f"{_REMEDY}"
+    )
+  for path in (*above, work, *own_files.links(work, _WORK_TREE)):
+    own_files.check_no_link(path, _REMEDY)
+
+
+@contextlib.contextmanager
+def claimed(output_dir: str) -> Iterator[None]:
+  """Makes the folder if need be, and keeps other evaluations out; what stays empty goes again.
+
+  Raises:
+    FolderInUseError: another process evaluates there.
+  """
+  made, folder = [], os.path.abspath(output_dir)
+  while not os.path.lexists(folder):
+    made.append(folder)
+    folder = os.path.dirname(folder)
+  os.makedirs(output_dir, exist_ok=True)
+  try:
+    with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
+      yield
+  finally:
+    for folder in made:
+      with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+def clear(output_dir: str) -> None:
+  """Deletes the results in a folder, and work on others; nothing else.
+
+  Raises:
+    ForeignFilesError: there is something else in the folder for work, or in the place of the
+      results; nothing was deleted.
+  """
+  work, path = os.path.join(output_dir, WORK), os.path.join(output_dir, RESULTS)
+  own_files.check_no_link(path, _REMEDY)
+  if os.path.exists(path) and not results.is_results(path):
+    raise own_files.ForeignFilesError(
+      f"{path} holds no results that an evaluation wrote: it is left alone. {_REMEDY}"
+    )
+  own_files.delete(work, _WORK_TREE, _REMEDY)
+  if os.path.exists(path):
+    os.remove(path)
