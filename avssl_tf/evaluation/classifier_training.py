@@ -20,7 +20,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from avssl_tf import types
+from avssl_tf import checkpoint_files, types
 from avssl_tf.files import whole_file
 from avssl_tf.models import graph_rewriting
 from avssl_tf.types import Tensor
@@ -94,7 +94,7 @@ def train(
   checkpoint = tf.train.Checkpoint(
     epochs_done=epochs_done, variables=list(model.variables), optimizers=optimizers
   )
-  manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+  manager = checkpoint_files.manager(checkpoint, folder, max_to_keep=1)
   if manager.latest_checkpoint:
     checkpoint.restore(manager.latest_checkpoint).assert_consumed()
 

@@ -12,6 +12,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from avssl_tf import checkpoint_files
 from avssl_tf.models import av_model
 from avssl_tf.models.panorama_encoder import PanoramaEncoder
 from avssl_tf.training import run_folder
@@ -29,7 +30,7 @@ class CheckpointError(ValueError):
 
 def latest(model_dir: str) -> Optional[str]:
   """Path of the latest whole checkpoint of a run, or None."""
-  return tf.train.latest_checkpoint(os.path.join(model_dir, run_folder.CHECKPOINTS))
+  return checkpoint_files.latest(os.path.join(model_dir, run_folder.CHECKPOINTS))
 
 
 def latest_of(model_dir: str) -> str:
@@ -55,7 +56,7 @@ def write(
   if objective is not None:
     task.objective = objective
   folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
-  tf.train.CheckpointManager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
+  checkpoint_files.manager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
 
 
 def restore_network(network: av_model.AudioVisualModel, path: str) -> None:
@@ -98,10 +99,9 @@ class RunCheckpoints:
     self._is_chief = is_chief
     self._checkpoint = tf.train.Checkpoint(task=task, optimizer=task.optimizer)
     self._saved_step: Optional[int] = None
-    self._manager = self._manager_in(os.path.join(model_dir, run_folder.CHECKPOINTS), 2)
-
-  def _manager_in(self, folder: str, max_to_keep: int) -> tf.train.CheckpointManager:
-    return tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep)
+    if is_chief:
+      folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
+      self._manager = checkpoint_files.manager(self._checkpoint, folder, 2)
 
   def restore(self) -> Optional[int]:
     """Reads the latest checkpoint of the run; returns its step, None where there is none.
@@ -140,7 +140,7 @@ class RunCheckpoints:
       self._manager.save(checkpoint_number=step)
     else:
       with tempfile.TemporaryDirectory() as folder:
-        self._manager_in(folder, 1).save(checkpoint_number=step)
+        checkpoint_files.manager(self._checkpoint, folder, 1).save(checkpoint_number=step)
     self._saved_step = step
 
 
