@@ -7,12 +7,16 @@ Try the result without any code:
   saved_model_cli show --dir=exported/avid --all
 """
 
-import sys
+import os
 
-from absl import app, flags, logging
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+from absl import app, flags
 
 from avssl_tf import serving
-from avssl_tf.training import run
+from avssl_tf.training import run, terminal
 
 _MODEL_DIR = flags.DEFINE_string(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
@@ -32,7 +36,8 @@ def main(argv: list[str]) -> None:
   """Loads the run and exports its model."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
-  try:
+  terminal.quiet_libraries()
+  with terminal.plain_endings("export", "Stopped; nothing was written."):
     loaded = run.load(_MODEL_DIR.value)
     serving.export(
       loaded.model,
@@ -41,10 +46,6 @@ def main(argv: list[str]) -> None:
       any_size=_ANY_SIZE.value,
       overwrite=_OVERWRITE.value,
     )
-  except (ValueError, FileNotFoundError, FileExistsError) as error:
-    # These say all there is to say; a traceback would bury it.
-    logging.error("%s", error)
-    sys.exit(1)
   print(f"Wrote the SavedModel {_OUTPUT_DIR.value}.")
 
 

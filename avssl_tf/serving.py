@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import types
+from avssl_tf import stops, types
 from avssl_tf.data import pipeline, viewpoints
 from avssl_tf.models import alignment_model, av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -172,7 +172,8 @@ def export(
     with open(os.path.join(extra_dir, INPUT_SPEC_FILE), "w", encoding="utf-8") as f:
       json.dump(dataclasses.asdict(input_spec), f, indent=1)
       f.write("\n")
-    _move_into_place(temporary, output_dir)
+    with stops.held():  # Between its two renames, there is no SavedModel.
+      _move_into_place(temporary, output_dir)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
 

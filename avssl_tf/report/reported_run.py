@@ -96,11 +96,12 @@ class ReportedRun:
     """Whether the network learnt from 360° clips."""
     return self.generates or self.task == "SpatialAlignment"
 
-  @property
+  @functools.cached_property
   def step(self) -> Optional[int]:
     """Steps after which the last checkpoint was written; None where there is none."""
-    path = checkpoints.latest(self.model_dir)
-    return None if path is None else int(path.rpartition("-")[2])
+    if checkpoints.latest(self.model_dir) is None:
+      return None
+    return int(checkpoints.latest_of(self.model_dir).rpartition("-")[2])
 
   @functools.cached_property
   def results(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -171,7 +172,8 @@ class ReportedRun:
 
   def state(self, name: str) -> Optional[np.ndarray]:
     """A variable of the objective, such as `"video_bank/rows"`; None where it has none."""
-    reader = tf.train.load_checkpoint(checkpoints.latest_of(self.model_dir))
+    path = checkpoints.latest_of(self.model_dir, checkpoints.TASK)
+    reader = tf.train.load_checkpoint(path)
     key = f"{_OBJECTIVE}{name}/{_VALUE}"
     return reader.get_tensor(key) if reader.has_tensor(key) else None
 

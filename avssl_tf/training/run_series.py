@@ -11,6 +11,7 @@ from typing import Callable, Optional
 
 import gin
 
+from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.files import whole_file
 from avssl_tf.training import configuration, seed_runs
@@ -162,6 +163,7 @@ def _start(run: Run, num_parallel: int) -> subprocess.Popen:
     **thread_limits(num_parallel),  # Whoever sets them outside knows better.
     **os.environ,
     "PYTHONPATH": os.pathsep.join(search_path),
+    **stops.with_parent(),
   }
   if num_parallel == 1:
     return subprocess.Popen(run.command(), env=environment)

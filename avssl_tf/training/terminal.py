@@ -1,13 +1,16 @@
 """What commands let through to the terminal, and how they end when something is wrong."""
 
+import contextlib
 import logging as py_logging
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import flags, logging
 
+from avssl_tf import stops
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.training import strategies
@@ -47,6 +50,23 @@ def quiet_libraries() -> None:
   tf.get_logger().addFilter(lambda record: "slow compared to the batch" not in str(record.msg))
   # It has a handler of its own: each message would come twice.
   tf.get_logger().propagate = False
+
+
+@contextlib.contextmanager
+def plain_endings(configurable: str, stopped: str) -> Iterator[None]:
+  """Ends the command with a message alone: at `PLAIN_ERRORS`, and at SIGTERM or Ctrl-C.
+
+  Args:
+    configurable: see `end_with`.
+    stopped: what a signal leaves and what to do next, for the user.
+  """
+  with stops.handled():
+    try:
+      yield
+    except PLAIN_ERRORS as error:
+      end_with(error, configurable)
+    except KeyboardInterrupt as stop:
+      stops.end(stop, stopped)
 
 
 def end_with(error: BaseException, configurable: str) -> None:
