@@ -26,11 +26,13 @@ class Stopped(KeyboardInterrupt):
 
   Attributes:
     number: of the signal.
+    at_once: whether it was asked for a second time: nothing that takes long should follow.
   """
 
-  def __init__(self, number: int):
+  def __init__(self, number: int, at_once: bool = False):
     super().__init__(signal.Signals(number).name)
     self.number = number
+    self.at_once = at_once
 
 
 class _State:
@@ -139,4 +141,4 @@ def _receive(number: int, frame) -> None:
     # Not by print(), which the signal may have interrupted.
     os.write(2, b"\nStopping after this step. The same signal again stops at once.\n")
     return
-  raise Stopped(_state.number)
+  raise Stopped(_state.number, at_once=not first)

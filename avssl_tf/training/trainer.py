@@ -318,7 +318,9 @@ def _saved_at_a_stop(trained, saved: checkpoints.RunCheckpoints) -> Iterator[Non
   with stops.held():
     try:
       yield
-    except stops.Stopped:
+    except stops.Stopped as stop:
+      if stop.at_once:
+        raise
       step = checkpoints.steps_done(trained)
       saved.save(step)
       print(f"Saved step {step}.", flush=True)
