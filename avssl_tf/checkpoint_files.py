@@ -16,13 +16,20 @@ import tensorflow as tf
 from absl import logging
 from google.protobuf import text_format
 
-from avssl_tf import files
+from avssl_tf import files, own_files
 from avssl_tf.files import whole_file
 
 STATE_FILE = "checkpoint"
 # Where TensorFlow keeps which object a value belongs to.
 _STRUCTURE = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAME = re.compile(r"ckpt-\d+")
+_PART = r"(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?"
+# What a folder of checkpoints holds, with what TensorFlow leaves when it is killed.
+TREE: own_files.Tree = {
+  rf"{STATE_FILE}(\.tmp[0-9a-f]{{32}})?": None,
+  rf"ckpt-\d+\.{_PART}": None,
+  r"ckpt-\d+_temp": {rf"part-\d{{5}}-of-\d{{5}}\.{_PART}": None},
+}
 
 
 def listed(folder: str) -> list[str]:

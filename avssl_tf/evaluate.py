@@ -6,7 +6,6 @@ A task is a file of gin/evaluate. The same command again measures what is missin
 """
 
 import os
-import shutil
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -30,6 +29,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   linear_probe,
   localization,
   memory,
+  output_folder,
   protocol,
   retrieval,
   segmentation,
@@ -38,6 +38,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
+from avssl_tf.files import locked
 from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
@@ -60,8 +61,6 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure anew: deletes results that are there.")
 
 _TASKS = os.path.join("gin", "evaluate")
-_RESULTS = "results.json"
-_WORK = "work"
 _CHECKSUM_LENGTH = 12
 
 
@@ -91,12 +90,16 @@ def _run() -> None:
     loaded = encoders.load(_MODEL_DIR.value)
     network = loaded.encoder
   data_dir = encoders.records_for(_MODEL_DIR.value, loaded.data_dir, _DATA_DIR.value)
-  if _OVERWRITE.value:
-    _clear(output_dir)
-  facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}
-  results = Results(os.path.join(output_dir, _RESULTS), {**facts, **chosen})
-  work_dir = os.path.join(output_dir, _WORK)
-  protocol.evaluate(network, data_dir, results, work_dir, progress=True)
+  above = [] if _OUTPUT_DIR.value else [os.path.dirname(output_dir), output_dir]
+  output_folder.check_no_links(output_dir, *above)
+  os.makedirs(output_dir, exist_ok=True)
+  with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
+    if _OVERWRITE.value:
+      output_folder.clear(output_dir)
+    facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}
+    results = Results(os.path.join(output_dir, output_folder.RESULTS), {**facts, **chosen})
+    work_dir = os.path.join(output_dir, output_folder.WORK)
+    protocol.evaluate(network, data_dir, results, work_dir, progress=True)
   compared = getattr(measured_by, "compares_parts", False)
   print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table(not compared)}")
   print(f"Everything is in {results.path}.")
@@ -142,13 +145,6 @@ def _identity_of_data(data_dir: str) -> str:
   with open(path, "rb") as f:
     checksum = hashlib.sha256(f.read()).hexdigest()
   return f"{dataset_info.DatasetInfo.load(data_dir).name} {checksum[:_CHECKSUM_LENGTH]}"
-
-
-def _clear(output_dir: str) -> None:
-  """Deletes what an evaluation has written there, and nothing else."""
-  shutil.rmtree(os.path.join(output_dir, _WORK), ignore_errors=True)
-  if os.path.exists(os.path.join(output_dir, _RESULTS)):
-    os.remove(os.path.join(output_dir, _RESULTS))
 
 
 if __name__ == "__main__":

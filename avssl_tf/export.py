@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 from absl import app, flags
 
-from avssl_tf import serving
+from avssl_tf import saved_model_folder, serving
 from avssl_tf.training import run, terminal
 
 _MODEL_DIR = flags.DEFINE_string(
@@ -29,7 +29,9 @@ _ANY_SIZE = flags.DEFINE_bool(
   False,
   "Accept frames of other numbers and sizes, and sounds of other lengths, than in training.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a SavedModel at --output_dir.")
+_OVERWRITE = flags.DEFINE_bool(
+  "overwrite", False, "Replace a SavedModel at --output_dir that this command wrote."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -38,6 +40,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
   terminal.quiet_libraries()
   with terminal.plain_endings("export", "Stopped; nothing was written."):
+    saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
     loaded = run.load(_MODEL_DIR.value)
     serving.export(
       loaded.model,

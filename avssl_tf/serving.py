@@ -3,22 +3,18 @@
 import dataclasses
 import json
 import os
-import shutil
 from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import stops, types
+from avssl_tf import saved_model_folder, types
 from avssl_tf.data import pipeline, viewpoints
 from avssl_tf.models import alignment_model, av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
 
-_EXTRA_DIR = "assets.extra"
-# The name that TensorFlow Serving looks for.
-_WARMUP_FILE = "tf_serving_warmup_requests"
-INPUT_SPEC_FILE = "input_spec.json"
+INPUT_SPEC_FILE = saved_model_folder.INPUT_SPEC_FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +66,7 @@ class InputSpec:
     Raises:
       ValueError: the SavedModel does not say; it is not from `export`.
     """
-    path = os.path.join(export_dir, _EXTRA_DIR, INPUT_SPEC_FILE)
+    path = os.path.join(export_dir, saved_model_folder.EXTRA_DIR, INPUT_SPEC_FILE)
     try:
       with open(path, encoding="utf-8") as f:
         return cls(**json.load(f))
@@ -130,24 +126,25 @@ def export(
 
   The SavedModel holds the variables of the model and nothing else: no optimiser and
   nothing of the objective. Beside it, in `assets.extra`, lie one
-  warm-up request for each signature and `input_spec.json`. Everything is written
-  to a temporary folder that is renamed at the end.
+  warm-up request for each signature and `input_spec.json`. All of it is there at the end,
+  or nothing (`saved_model_folder.replaced`).
 
   Args:
     model: the model, with its variables built. With several machines every
       worker has to call this function, each with a folder of its own: it reads
       the average of per-replica statistics.
     input_spec: the input that the model was trained on.
-    output_dir: folder to write.
+    output_dir: folder to write; no symbolic link.
     any_size: whether frames of other numbers and sizes, and waveforms of other
       lengths, are accepted. The networks pool over space and time and so can
       take them, but the features are those of inputs that the model never saw
       in training: a wrong frame rate or size would go unnoticed.
-    overwrite: whether to replace a SavedModel at `output_dir`.
+    overwrite: whether to replace a SavedModel at `output_dir` that this function wrote.
 
   Raises:
     FileExistsError: there is something at `output_dir`, and `overwrite` is off or
-      it is not a SavedModel.
+      this function did not write it.
+    FolderInUseError: another process exports to `output_dir`.
     ValueError: `any_size` of a network that generates sound fields.
   """
   if any_size and isinstance(model, SpatialUNet):
@@ -155,27 +152,20 @@ def export(
       "A network that generates sound fields takes clips of the size that it was trained on: "
       "export it without --any_size."
     )
-  output_dir = os.path.normpath(output_dir)
-  _check_destination(output_dir, overwrite)
-  temporary = f"{output_dir}.tmp"
-  shutil.rmtree(temporary, ignore_errors=True)
   specs = input_spec.tensor_specs(any_size)
   functions = signatures(model, specs)
   module = tf.Module()
   # The model itself stays outside: tracked, Keras would trace and save each of its layers.
   module.weights = list(model.variables)
-  try:
-    tf.saved_model.save(module, temporary, signatures=functions)
-    extra_dir = os.path.join(temporary, _EXTRA_DIR)
+  with saved_model_folder.replaced(os.path.abspath(output_dir), overwrite) as folder:
+    tf.saved_model.save(module, folder, signatures=functions)
+    extra_dir = os.path.join(folder, saved_model_folder.EXTRA_DIR)
     os.makedirs(extra_dir)
-    _write_warmup_requests(os.path.join(extra_dir, _WARMUP_FILE), input_spec, functions)
+    warmup_path = os.path.join(extra_dir, saved_model_folder.WARMUP_FILE)
+    _write_warmup_requests(warmup_path, input_spec, functions)
     with open(os.path.join(extra_dir, INPUT_SPEC_FILE), "w", encoding="utf-8") as f:
       json.dump(dataclasses.asdict(input_spec), f, indent=1)
       f.write("\n")
-    with stops.held():  # Between its two renames, there is no SavedModel.
-      _move_into_place(temporary, output_dir)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def signatures(
@@ -269,31 +259,6 @@ def signatures(
       ],
     )
   return functions
-
-
-def _check_destination(output_dir: str, overwrite: bool) -> None:
-  if not os.path.exists(output_dir) or (os.path.isdir(output_dir) and not os.listdir(output_dir)):
-    return
-  if not tf.saved_model.contains_saved_model(output_dir):
-    raise FileExistsError(
-      f"{output_dir!r} exists and is not a SavedModel: it is left alone. "
-      "Choose another folder to export to."
-    )
-  if not overwrite:
-    raise FileExistsError(
-      f"{output_dir!r} already holds a SavedModel. Choose another folder, or pass --overwrite to "
-      "replace it."
-    )
-
-
-def _move_into_place(source: str, destination: str) -> None:
-  """Renames the folder `source` to `destination`, whose present content goes last."""
-  replaced = f"{destination}.old"
-  shutil.rmtree(replaced, ignore_errors=True)
-  if os.path.exists(destination):
-    os.rename(destination, replaced)
-  os.rename(source, destination)
-  shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import serving
+from avssl_tf import saved_model_folder, serving
 from avssl_tf.evaluation import probe
 from avssl_tf.report import projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
@@ -65,6 +65,9 @@ def _run(model_dir: str) -> None:
       stack.enter_context(run_folder.claimed(model_dir))
       if _OVERWRITE.value:
         run_folder.clear(model_dir)
+      # What would be in the way of the export should not come up after hours of training.
+      saved_model = os.path.abspath(os.path.join(model_dir, run_folder.SAVED_MODEL))
+      saved_model_folder.check(saved_model, overwrite=True)
 
     strategies.on_chief(strategy, prepare)
     result = trainer.train(model_dir=model_dir, strategy=strategy)

@@ -1,5 +1,7 @@
 """Tests of the export command."""
 
+import os
+import tempfile
 from unittest import mock
 
 from absl.testing import absltest, flagsaver
@@ -51,6 +53,20 @@ class ExportTest(absltest.TestCase):
     with self.assertRaisesRegex(SystemExit, "Error: --model_dir=runs/x: nothing there"):
       export.main(["export"])
     self.export.assert_not_called()
+
+
+class DestinationTest(absltest.TestCase):
+  def test_a_foreign_folder_is_refused_before_the_run_is_loaded(self):
+    folder = self.enter_context(tempfile.TemporaryDirectory())
+    with open(os.path.join(folder, "thesis.tex"), "w", encoding="utf-8") as f:
+      f.write("work")
+    flags = flagsaver.as_parsed(model_dir="runs/x", output_dir=folder, overwrite="true")
+    with flags, mock.patch.object(run, "load") as load:
+      with self.assertLogs("absl", "ERROR") as logs, self.assertRaises(SystemExit):
+        export.main(["export"])
+    load.assert_not_called()
+    self.assertIn(f"{folder!r} exists and is not a SavedModel", "".join(logs.output))
+    self.assertEqual(os.listdir(folder), ["thesis.tex"])
 
 
 if __name__ == "__main__":

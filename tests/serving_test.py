@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import serving
+from avssl_tf import own_files, saved_model_folder, serving
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.models.spatial_unet import SpatialUNet
 from tests import test_base, tiny_av_model
@@ -243,11 +243,13 @@ class ServingTest(test_base.TestCase):
   def test_does_not_overwrite_unasked(self):
     output_dir = os.path.join(self.get_temp_dir(), "saved_model")
     shutil.copytree(self.export_dir, output_dir)
-    os.remove(os.path.join(output_dir, "assets.extra", serving.INPUT_SPEC_FILE))
+    input_spec = os.path.join(output_dir, "assets.extra", serving.INPUT_SPEC_FILE)
+    with open(input_spec, "w", encoding="utf-8") as f:
+      f.write("{}")
     with self.assertRaisesRegex(FileExistsError, "--overwrite"):
       serving.export(self.model, _input_spec(), output_dir)
-    serving.export(self.model, _input_spec(), output_dir, overwrite=True)
-    self.assertIn(serving.INPUT_SPEC_FILE, os.listdir(os.path.join(output_dir, "assets.extra")))
+    serving.export(self.model, _input_spec(), output_dir + os.sep, overwrite=True)
+    self.assertEqual(serving.InputSpec.load(output_dir), _input_spec())
     self.assertEqual(os.listdir(os.path.dirname(output_dir)), ["saved_model"])
 
   def test_never_replaces_what_is_not_a_saved_model(self):
@@ -265,6 +267,14 @@ class ServingTest(test_base.TestCase):
       with self.assertRaisesRegex(OSError, "disk full"):
         serving.export(self.model, _input_spec(), os.path.join(folder, "saved_model"))
     self.assertEmpty(os.listdir(folder))
+
+  def test_holds_what_it_is_known_to_hold(self):
+    self.assertEmpty(own_files.foreign(self.export_dir, saved_model_folder.TREE))
+
+  def test_permissions_are_the_usual_ones(self):
+    folder = os.path.join(self.get_temp_dir(), "usual")
+    os.makedirs(folder)
+    self.assertEqual(os.stat(self.export_dir).st_mode, os.stat(folder).st_mode)
 
 
 class _Moving(SpatialUNet):

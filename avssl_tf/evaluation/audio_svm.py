@@ -124,7 +124,7 @@ class AudioSVM:
       return
     network = stage_features.StageNetwork(encoder, self.sizes, self.batch_size)
     store = stage_features.FeatureStore(
-      os.path.join(work_dir, "features"), self._key(encoder, sounds), network.fingerprint
+      os.path.join(work_dir, stage_features.FOLDER), self._key(encoder, sounds), network.fingerprint
     )
     numbers = {
       side: np.unique(np.concatenate([getattr(part, side) for part in sounds.parts]))

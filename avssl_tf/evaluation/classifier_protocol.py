@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Callable, Optional
@@ -121,7 +120,7 @@ class ClassifierProtocol:
         progress,
       )
       results.put(fold.name, self._test(model, data_dir, fold, clip, progress))
-      shutil.rmtree(folder)
+      classifier_training.delete(folder)
 
   def check(self, encoder: Encoder) -> None:
     """Raises a `ValueError` for a network that cannot be measured in this way."""

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +19,15 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from avssl_tf import checkpoint_files, types
+from avssl_tf import checkpoint_files, own_files, types
 from avssl_tf.files import whole_file
 from avssl_tf.models import graph_rewriting
 from avssl_tf.types import Tensor
 
 _SETTINGS_FILE = "settings.json"
+# What the folder of a training holds.
+TREE: own_files.Tree = {r"settings\.json": None, **checkpoint_files.TREE}
+_REMEDY = "Move it away, or name another --output_dir."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,7 @@ def train(
 
   Raises:
     FloatingPointError: a loss or a weight became NaN or infinite; nothing of that is saved.
+    ForeignFilesError: `folder` holds something else than a training.
   """
   _claim(folder, settings)
   epochs_done = tf.Variable(0, dtype=tf.int64)
@@ -127,6 +130,15 @@ def train(
         )
 
 
+def delete(folder: str) -> None:
+  """Deletes the folder of a training.
+
+  Raises:
+    ForeignFilesError: there is something else in it; nothing was deleted.
+  """
+  own_files.delete(folder, TREE, _REMEDY)
+
+
 def _claim(folder: str, settings: Mapping[str, Any]) -> None:
   """Makes the folder, or clears it of what other settings came to."""
   path = os.path.join(folder, _SETTINGS_FILE)
@@ -136,7 +148,7 @@ def _claim(folder: str, settings: Mapping[str, Any]) -> None:
       if f.read() == text:
         return
     logging.info("%s holds a training under other settings: it begins anew.", folder)
-  shutil.rmtree(folder, ignore_errors=True)
+  delete(folder)
   os.makedirs(folder)
   with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
     f.write(text)

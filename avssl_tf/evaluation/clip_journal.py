@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from avssl_tf.files import whole_file
 
+# Name of the file.
+PATTERN = r"clips-[0-9a-f]{12}\.csv"
 _COLUMNS = ("id", "window", "method")
 
 

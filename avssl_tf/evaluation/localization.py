@@ -25,6 +25,7 @@ from avssl_tf.evaluation import (
   frozen_features,
   localization_baselines,
   localization_metrics,
+  output_folder,
 )
 from avssl_tf.evaluation.box_annotations import BoxTruth
 from avssl_tf.evaluation.clip_journal import ClipJournal
@@ -36,7 +37,6 @@ TRAINED, OTHER_SOUND = "trained", "other sound"
 # What is kept of a clip with a sound by each method.
 MEASURED = ("visible", "ciou", "confidence")
 ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
-_CLIPS_FILE = "clips.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Localization:
         done += len(batch[types.KEY])
         bar.update(len(batch[types.KEY]))
     folder = os.path.dirname(os.path.abspath(results.path))
-    rows = journal.copy_to(os.path.join(folder, _CLIPS_FILE))
+    rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
     for part in parts:
       of_part = [values for method, values in rows if method == part and values]
       visible = [values["visible"] > 0 for values in of_part]

@@ -7,7 +7,6 @@ modality's views are translated into as context.
 
 import dataclasses
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Callable, ClassVar, Optional
@@ -189,7 +188,7 @@ class Segmentation:
         examples=lambda batch: (self._inputs_of(batch), batch[types.MASK]),
       )
       results.put(inputs, self._test(model, data_dir, clip, progress))
-      shutil.rmtree(folder)
+      classifier_training.delete(folder)
 
   @staticmethod
   def _inputs_of(batch: types.Batch) -> types.Batch:

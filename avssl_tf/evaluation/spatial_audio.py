@@ -13,14 +13,13 @@ from avssl_tf import types
 from avssl_tf.data import pipeline
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.evaluation import frozen_features, generator, sound_field_scores
+from avssl_tf.evaluation import frozen_features, generator, output_folder, sound_field_scores
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.sound_field_baselines import Clip, SpatialPrior, mean_weights, moments
 
 TRAINED = "trained"
-_CLIPS_FILE = "clips.csv"
 
 
 @gin.register
@@ -138,7 +137,7 @@ class SpatialAudioEvaluation:
         journal.add(block)
         done += len(batch[types.AUDIO])
     folder = os.path.dirname(os.path.abspath(results.path))
-    rows = journal.copy_to(os.path.join(folder, _CLIPS_FILE))
+    rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
     for part in parts:
       of_part = [values for method, values in rows if method == part]
       # An oracle may know nothing of any clip.

@@ -9,7 +9,6 @@ interrupted extraction goes on; and read a stage at a time.
 import concurrent.futures
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable
 
@@ -18,6 +17,7 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
+from avssl_tf import own_files
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.evaluation.encoder import Encoder
@@ -28,6 +28,9 @@ _WINDOWS_PER_CHUNK = 640
 _LARGEST = float(np.finfo(np.float16).max)
 # Between two states of a bar in a log, which keeps them all.
 LOG_INTERVAL_SEC = 10.0
+FOLDER = "features"
+# What that folder holds.
+TREE: own_files.Tree = {r"key\.json": None, r"\w+-\d{5}\.npz": None}
 
 
 class StageNetwork:
@@ -96,6 +99,9 @@ class FeatureStore:
       folder: made where it is missing.
       key: what the features depend on beside the network; values that JSON can hold.
       fingerprint: of the network; see `StageNetwork`.
+
+    Raises:
+      ForeignFilesError: the folder holds something else; nothing was removed.
     """
     self._folder = folder
     self.failures: dict[int, str] = {}
@@ -103,7 +109,7 @@ class FeatureStore:
     key = json.loads(json.dumps(dict(key)))
     if os.path.isdir(folder) and not _is_same(path, key, fingerprint):
       logging.info("%s holds features of other settings: they are computed anew.", folder)
-      shutil.rmtree(folder)
+      self.remove()
     os.makedirs(folder, exist_ok=True)
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
       json.dump({"key": key, "fingerprint": dict(fingerprint)}, f)
@@ -188,7 +194,7 @@ class FeatureStore:
 
   def remove(self) -> None:
     """Removes the files."""
-    shutil.rmtree(self._folder)
+    own_files.delete(self._folder, TREE, "Move it away, or name another --output_dir.")
 
   def _path(self, title: str, chunk: int) -> str:
     return os.path.join(self._folder, f"{title}-{chunk:05d}.npz")

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import stops
+from avssl_tf.files import whole_file
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
 from avssl_tf.training import checkpoints, configuration, inputs, run, run_folder
@@ -125,7 +126,7 @@ def save(
   os.makedirs(output_dir, exist_ok=True)
   checkpoints.write(output_dir, model, objective)
   path = os.path.join(output_dir, run_folder.OPERATIVE_CONFIG)
-  with open(path, "w", encoding="utf-8") as f:
+  with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
     f.write(text)
 
 

@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
 from avssl_tf.training import checkpoints, run_folder, strategies
 
@@ -38,9 +39,9 @@ def save_video_ids(model_dir: str, ids: Sequence[str], replace: bool = False) ->
   found = None if replace else read_video_ids(model_dir)
   if found is None:
     path = os.path.join(model_dir, run_folder.VIDEO_IDS)
-    with open(f"{path}.tmp", "w", encoding="utf-8", errors="surrogateescape", newline="\n") as f:
+    encoding = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    with whole_file(path) as temporary, open(temporary, "w", **encoding) as f:
       f.writelines(f"{_line(video_id)}\n" for video_id in ids)
-    os.replace(f"{path}.tmp", path)
     return
   wanted = [_line(video_id) for video_id in ids]
   if found != wanted:

@@ -9,6 +9,7 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.files import whole_file
 from avssl_tf.training import run_folder
 
 PROBE = "probe/"
@@ -42,9 +43,8 @@ class Metrics:
     if self._write and os.path.exists(self._path):
       lines = [line for line in read(self._path) if line["step"] <= step]
       self._known = {step: {name for line in lines if line["step"] == step for name in line}}
-      with open(f"{self._path}.tmp", "w", encoding="utf-8") as f:
+      with whole_file(self._path) as temporary, open(temporary, "w", encoding="utf-8") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines)
-      os.replace(f"{self._path}.tmp", self._path)
 
   def add(self, step: int, values: Mapping[str, Union[float, np.ndarray]]) -> None:
     """Adds a line for `step`, and points to the curves of TensorBoard.

@@ -1,13 +1,15 @@
 """The folder of a run: what lies where in it, who may write there, and with which configuration."""
 
 import contextlib
-import fcntl
 import os
-import shutil
+import re
 from collections.abc import Iterator
 
 import gin
 
+from avssl_tf import checkpoint_files, own_files, saved_model_folder
+from avssl_tf.evaluation import output_folder
+from avssl_tf.files import locked, whole_file
 from avssl_tf.training.settings import ConfigurationError, Settings
 
 # The first file that a run writes: a folder with it holds a run.
@@ -45,6 +47,28 @@ CHANGEABLE = (
 )
 
 
+# Earlier versions wrote files that they then renamed under names that end so.
+_TMP = r"(\.tmp)?"
+_EVALUATIONS: own_files.Tree = {r"[\w.-]+": output_folder.TREE}
+_CLOUD = r"(video|audio|video_audio|audio_video)"
+# What a run consists of.
+TREE: own_files.Tree = {
+  rf"{re.escape(OPERATIVE_CONFIG)}{_TMP}": None,
+  CHECKPOINTS: checkpoint_files.TREE,
+  rf"{re.escape(METRICS)}{_TMP}": None,
+  TENSORBOARD: {
+    r"events\.out\.tfevents\..+": None,
+    r"projector_config\.pbtxt": None,
+    "projector": {rf"{_CLOUD}(\.tsv|_metadata\.tsv|_sprite\.jpg)": None},
+  },
+  **saved_model_folder.tree_of(SAVED_MODEL),
+  re.escape(REPORT): None,
+  rf"{re.escape(VIDEO_IDS)}{_TMP}": None,
+  # By `avssl_tf.evaluate`, of the run and of its SavedModel.
+  rf"({SAVED_MODEL}\.)?evaluation": _EVALUATIONS,
+}
+
+
 @contextlib.contextmanager
 def claimed(model_dir: str) -> Iterator[None]:
   """Makes the folder of a run if need be, and keeps other processes from writing there.
@@ -52,7 +76,8 @@ def claimed(model_dir: str) -> Iterator[None]:
   Raises:
     FileExistsError: there is something else than a run in `model_dir`.
     OSError: the folder cannot be made or written.
-    ConfigurationError: another process trains there.
+    FolderInUseError: another process trains there.
+    ForeignFilesError: a part of the run is a symbolic link.
   """
   os.makedirs(model_dir, exist_ok=True)
   if not os.access(model_dir, os.W_OK | os.X_OK):
@@ -63,44 +88,37 @@ def claimed(model_dir: str) -> Iterator[None]:
       f"--model_dir={model_dir} holds {sorted(others)[0]!r}, but no run: name an empty or a new "
       "folder."
     )
-  # The lock of the folder itself leaves no file behind, and goes when the process is killed.
-  descriptor = os.open(model_dir, os.O_RDONLY)
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError as error:
-    os.close(descriptor)
-    raise ConfigurationError(
-      f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or name "
-      "another folder."
-    ) from error
-  except OSError:
-    # A file system without locks: nothing guards the folder, which is no reason not to train.
-    pass
-  try:
+  message = (
+    f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or name "
+    "another folder."
+  )
+  with locked(model_dir, message):
+    # Of a run that was received, such a link may lead to files of anybody.
+    for path in own_files.links(os.path.realpath(model_dir), TREE):
+      own_files.check_no_link(
+        path,
+        "Training would write there. Put the files themselves in the place of the link, or link "
+        "the folder of the run as a whole.",
+      )
     yield
-  finally:
-    os.close(descriptor)
 
 
 def clear(model_dir: str) -> None:
-  """Deletes the run in `model_dir`; killed half-way, it still is the folder of a run."""
-  last = os.path.join(model_dir, OPERATIVE_CONFIG)
-  for name in os.listdir(model_dir):
-    path = os.path.join(model_dir, name)
-    if os.path.isdir(path) and not os.path.islink(path):
-      shutil.rmtree(path)
-    elif path != last:
-      os.remove(path)
-  if os.path.exists(last):
-    os.remove(last)
+  """Deletes the run in `model_dir`; killed half-way, it still is the folder of a run.
+
+  Raises:
+    ForeignFilesError: it holds something that is no part of a run; nothing was deleted.
+  """
+  folder = os.path.realpath(model_dir)  # The user named it, link or not.
+  own_files.check(folder, TREE, "Move it away, or name another --model_dir.")
+  own_files.empty(folder, TREE, last=OPERATIVE_CONFIG)
 
 
 def save_configuration(model_dir: str) -> None:
   """Writes the bindings that were really used, atomically."""
   path = os.path.join(model_dir, OPERATIVE_CONFIG)
-  with open(f"{path}.tmp", "w", encoding="utf-8") as f:
+  with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
     f.write(gin.operative_config_str())
-  os.replace(f"{path}.tmp", path)
 
 
 def check_unchanged(model_dir: str) -> str:

@@ -1,5 +1,6 @@
 """Tests of the folder of a run."""
 
+import contextlib
 import inspect
 import os
 import subprocess
@@ -10,6 +11,7 @@ from unittest import mock
 
 import gin
 
+from avssl_tf import files, own_files
 from avssl_tf.training import configuration, run_folder, settings
 from tests import source_tree
 
@@ -71,22 +73,120 @@ class RunFolderTest(unittest.TestCase):
       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
       self.assertEqual(process.stdout.readline(), "claimed\n")
-      with self.assertRaisesRegex(settings.ConfigurationError, "another process is training"):
+      with self.assertRaisesRegex(files.FolderInUseError, "another process is training"):
         with run_folder.claimed(self.model_dir):
           pass
       process.kill()
     with run_folder.claimed(self.model_dir):  # A killed process keeps nothing.
       pass
 
-  def test_clear(self):
-    for name in (run_folder.OPERATIVE_CONFIG, "metrics.jsonl", "checkpoints/a", "tensorboard/b/c"):
+  def fill(self):
+    """Writes a run with all that this and earlier versions leave in it."""
+    for name in (
+      run_folder.OPERATIVE_CONFIG,
+      f"{run_folder.OPERATIVE_CONFIG}.tmp",
+      f"{run_folder.OPERATIVE_CONFIG}.tmp-12",
+      "checkpoints/checkpoint",
+      "checkpoints/ckpt-12.index",
+      "checkpoints/ckpt-12.data-00000-of-00001",
+      "checkpoints/ckpt-14.data-00000-of-00001.tempstate1234",
+      "checkpoints/ckpt-14_temp/part-00000-of-00001.data-00000-of-00001",
+      "metrics.jsonl",
+      "metrics.jsonl.tmp",
+      "video_ids.txt",
+      "report.html",
+      "report.html.tmp-99",
+      "tensorboard/events.out.tfevents.1700000000.host.12.0.v2",
+      "tensorboard/projector_config.pbtxt",
+      "tensorboard/projector/video_audio_sprite.jpg",
+      "saved_model/saved_model.pb",
+      "saved_model/variables/variables.data-00000-of-00001",
+      "saved_model/assets.extra/input_spec.json",
+      "saved_model.old/saved_model.pb",
+      "saved_model.tmp/saved_model.pb",
+      ".saved_model.export-abcd1234/new/saved_model.pb",
+      "evaluation/knn/results.json",
+      "evaluation/localization/clips.csv",
+      "evaluation/localization/work/clips-0123456789ab.csv",
+      "evaluation/finetune/work/fold1/ckpt-3.index",
+      "evaluation/audio_svm/work/features/train-00000.npz",
+      "saved_model.evaluation/knn/results.json",
+    ):
       self.write(name)
-    outside = tempfile.mkdtemp()
-    self.addCleanup(os.rmdir, outside)
-    os.symlink(outside, os.path.join(self.model_dir, "link"))
+
+  def test_clear(self):
+    self.fill()
     run_folder.clear(self.model_dir)
     self.assertEqual(os.listdir(self.model_dir), [])
-    self.assertTrue(os.path.isdir(outside))
+
+  def test_clear_deletes_nothing_beside_foreign_files(self):
+    self.fill()
+    outside = os.path.join(os.path.dirname(self.model_dir), "outside")
+    os.makedirs(os.path.join(outside, "work"))
+    for name in (
+      "thesis.tex",
+      "checkpoints/best/ckpt-3.index",
+      "checkpoints/notes.txt",
+      "tensorboard/other_run/events.out.tfevents.1",
+      "saved_model/thesis.tex",
+      "evaluation/notes.txt",
+      "other_run/operative_config.gin",
+    ):
+      with self.subTest(name):
+        path = self.write(name)
+        before = sorted(os.walk(self.model_dir))
+        with self.assertRaisesRegex(own_files.ForeignFilesError, name.rpartition("/")[0] or name):
+          run_folder.clear(self.model_dir)
+        self.assertEqual(sorted(os.walk(self.model_dir)), before)
+        os.remove(path)
+        with contextlib.suppress(OSError):
+          os.removedirs(os.path.dirname(path))
+    for name in ("link", "evaluation/elsewhere"):
+      with self.subTest(name):
+        os.symlink(outside, os.path.join(self.model_dir, name))
+        with self.assertRaisesRegex(own_files.ForeignFilesError, name):
+          run_folder.clear(self.model_dir)
+        os.remove(os.path.join(self.model_dir, name))
+    self.assertEqual(os.listdir(outside), ["work"])
+
+  def test_clear_killed_half_way(self):
+    self.fill()
+    remove, calls = os.remove, []
+
+    def killed(path):
+      calls.append(path)
+      if len(calls) > 9:
+        raise KeyboardInterrupt
+      remove(path)
+
+    with mock.patch.object(os, "remove", killed), self.assertRaises(KeyboardInterrupt):
+      run_folder.clear(self.model_dir)
+    self.assertIn(run_folder.OPERATIVE_CONFIG, os.listdir(self.model_dir))
+    with run_folder.claimed(self.model_dir):
+      run_folder.clear(self.model_dir)
+    self.assertEqual(os.listdir(self.model_dir), [])
+
+  def test_folder_that_the_user_links(self):
+    self.fill()
+    link = f"{self.model_dir}-link"
+    os.symlink(self.model_dir, link)
+    with run_folder.claimed(link):
+      run_folder.clear(link)
+    self.assertEqual(os.listdir(self.model_dir), [])
+
+  def test_parts_that_are_links_are_not_written_through(self):
+    self.write(run_folder.OPERATIVE_CONFIG)
+    for name in ("checkpoints", "metrics.jsonl", "tensorboard", "saved_model", "evaluation"):
+      with self.subTest(name):
+        link = os.path.join(self.model_dir, name)
+        os.symlink("/nowhere", link)
+        with self.assertRaisesRegex(own_files.ForeignFilesError, f"{link} is a symbolic link to"):
+          with run_folder.claimed(self.model_dir):
+            pass
+        os.remove(link)
+    os.symlink("/nowhere", os.path.join(self.model_dir, "data"))  # No part of a run.
+    with run_folder.claimed(self.model_dir):
+      pass
 
 
 @gin.register(module="run_folder_test")
