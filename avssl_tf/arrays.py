@@ -75,7 +75,7 @@ def _check_header(file, entry: zipfile.ZipInfo, size_of_file: int) -> None:
   is_stored = entry.compress_type == zipfile.ZIP_STORED
   most = size_of_file if is_stored else MAX_COMPRESSED_BYTES
   if claimed > min(most, entry.file_size):
-    raise ValueError(f"its shape {shape} takes {claimed} bytes, of which at most {most} can be there")
+    raise ValueError(f"its shape {shape} takes {claimed} bytes; at most {most} can be there")
 
 
 @contextlib.contextmanager

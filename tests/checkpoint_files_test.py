@@ -149,7 +149,8 @@ class CheckpointFilesTest(unittest.TestCase):
             checkpoint_files._warn_once.cache_clear()
             path = checkpoint_files.latest_whole(self.run)
           self.assertEqual(os.path.basename(path), "ckpt-2")
-          self.assertRegex("".join(logs.output), r"ckpt-4 is damaged \(.+\).*ckpt-2 is used instead")
+          warning = r"ckpt-4 is damaged \(.+\).*ckpt-2 is used instead"
+          self.assertRegex("".join(logs.output), warning)
     os.remove(os.path.join(self.run, data))
     self.assertEqual(os.path.basename(checkpoint_files.latest_whole(self.run)), "ckpt-2")
 

@@ -21,6 +21,7 @@ from absl import app, flags
 # Lets the tool run from any folder, without the project being installed.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from avssl_tf import arrays  # noqa: E402
 from avssl_tf.training import conversion, terminal  # noqa: E402
 
 _INPUT = flags.DEFINE_string("input", None, "The .pth.tar file.", required=True)
@@ -75,7 +76,7 @@ def read_statistics(path: str) -> dict[str, np.ndarray]:
     conversion.ConversionError: the file is missing or holds something else.
   """
   try:
-    with np.load(path) as content:
+    with arrays.open_npz(path) as content:
       return {name: content[name] for name in ("mean", "std")}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise conversion.ConversionError(

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from avssl_tf import arrays
 from avssl_tf.applications import output_files
 from avssl_tf.data.clips import Failure
-from avssl_tf.files import whole_file
+from avssl_tf.files import parse_json, read_json, whole_file
 
 _SETTINGS = "settings.json"
 _LOCK = "lock"
@@ -128,8 +129,12 @@ class Parts:
     """What is missing in the parts of a file."""
     found = []
     for path in self.paths(checksum):
-      with np.load(path) as arrays:
-        found += [Failure(*fields) for fields in json.loads(str(arrays[_FAILURES]))]
+      with arrays.open_npz(path) as content:
+        listed = parse_json(str(content[_FAILURES]), f"`{_FAILURES}` of {path}", list)
+      try:
+        found += [Failure(*fields) for fields in listed]
+      except TypeError as error:
+        raise ValueError(f"{path} is no part of embeddings ({error}): delete it.") from error
     return found
 
   def delete(self) -> None:
@@ -143,8 +148,7 @@ class Parts:
   def _check_settings(self) -> None:
     path = os.path.join(self.folder, _SETTINGS)
     if os.path.exists(path):
-      with open(path, encoding="utf-8") as file:
-        known = json.load(file)
+      known = read_json(path)
       differences = [
         f"  {name}: {known.get(name)!r} there, {self._settings.get(name)!r} now"
         for name in sorted({*known, *self._settings})

@@ -2,7 +2,6 @@
 
 import functools
 import glob
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.evaluation import results
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.report import clip_embeddings
@@ -108,8 +108,7 @@ class ReportedRun:
     """What `avssl_tf.evaluate` has measured: by task and part, metrics by name."""
     found = {}
     for path in sorted(glob.glob(os.path.join(self.model_dir, "evaluation", "*", "results.json"))):
-      with open(path, encoding="utf-8") as f:
-        found[os.path.basename(os.path.dirname(path))] = json.load(f)["parts"]
+      found[os.path.basename(os.path.dirname(path))] = results.read(path)[1]
     return found
 
   @functools.cached_property

@@ -13,7 +13,7 @@ import gin
 
 from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 from avssl_tf.training import configuration, seed_runs
 from avssl_tf.training.seed_runs import Run
 from avssl_tf.training.settings import ConfigurationError
@@ -122,8 +122,12 @@ def is_finished(run: Run, resolved: str) -> bool:
         f"{run.model_dir} holds files that this command did not write: name another --output_dir."
       )
     return False
-  with open(run.record_path, encoding="utf-8") as f:
-    record = json.load(f)
+  record = read_json(run.record_path)
+  if not isinstance(record.get("configuration"), str) or "finished" not in record:
+    raise ConfigurationError(
+      f"{run.record_path} is no record of a run: move it and {run.model_dir} away, or name another "
+      "--output_dir."
+    )
   if record["configuration"] != resolved:
     changes = difflib.unified_diff(
       record["configuration"].splitlines(), resolved.splitlines(), "then", "now", "", "", 0, ""
@@ -133,7 +137,7 @@ def is_finished(run: Run, resolved: str) -> bool:
       + "\n".join(changes)
       + "\nName another --output_dir, or pass --overwrite to train all runs anew."
     )
-  return record["finished"]
+  return record["finished"] is True
 
 
 def delete(run: Run) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Optional
 
 from avssl_tf.data import dataset_info, records
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 
 FAILURES_FILE = "failures.jsonl"
 _SHARD_PATTERN = f"*-{'[0-9]' * 5}-of-{'[0-9]' * 5}.tfrecord"
@@ -110,8 +110,7 @@ class WorkFolder:
     path = os.path.join(self.path, "recipe.json")
     remedy = "Choose another --output_dir, or pass --overwrite to start anew."
     if os.path.exists(path):
-      with open(path, encoding="utf-8") as f:
-        known = json.load(f)
+      known = read_json(path)
       # Through JSON, in which tuples are lists.
       wanted = json.loads(json.dumps(recipe))
       differences = [
