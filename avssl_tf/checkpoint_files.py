@@ -30,6 +30,12 @@ TREE: own_files.Tree = {
   rf"ckpt-\d+\.{_PART}": None,
   r"ckpt-\d+_temp": {rf"part-\d{{5}}-of-\d{{5}}\.{_PART}": None},
 }
+# Of that, what is of no use once the process that wrote it is gone.
+LEFTOVERS: own_files.Tree = {
+  rf"{STATE_FILE}\.tmp([0-9a-f]{{32}}|-\d+)": None,
+  r"ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+": None,
+  r"ckpt-\d+_temp": TREE[r"ckpt-\d+_temp"],
+}
 
 
 def listed(folder: str) -> list[str]:

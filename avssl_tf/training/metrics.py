@@ -108,7 +108,7 @@ def read(path: str) -> list[dict[str, float]]:
       if not text.endswith(b"\n"):
         break
       try:
-        lines.append(_checked(parse_json(text, f"{path}, line {number}")))
+        lines.append(_checked(text, f"{path}, line {number}"))
       except ValueError as error:
         damaged.append(str(error))
   if damaged:
@@ -117,13 +117,14 @@ def read(path: str) -> list[dict[str, float]]:
   return lines
 
 
-def _checked(line: Mapping) -> dict[str, float]:
+def _checked(text: bytes, source: str) -> dict[str, float]:
   """A line that has numbers alone, with its step among them."""
+  line = parse_json(text, source)
   step = line.get("step")
   numbers = all(isinstance(value, (int, float)) for value in line.values())
   if not numbers or not isinstance(step, int) or not 0 <= step < _MAX_STEP:
-    raise ValueError(f"{dict(line)} is no line of a log; expected numbers by name, and a step.")
-  return dict(line)
+    raise ValueError(f"{source} is no line of a log; expected numbers by name, and a step.")
+  return line
 
 
 def probes(lines: Sequence[Mapping[str, float]]) -> dict[int, dict[str, float]]:
