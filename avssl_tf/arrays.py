@@ -1,10 +1,10 @@
-"""Reading NPZ files that may be damaged, or made to fill the memory."""
+"""NPZ files: writing them, and reading ones that may be damaged or made to fill the memory."""
 
 import contextlib
 import math
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -44,6 +44,18 @@ class Arrays:
         _check_header(file, entry, os.path.getsize(self._path))
       with self._archive.open(entry) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def save(path: str, content: Mapping[str, np.ndarray]) -> None:
+  """Writes an NPZ file; unlike `np.savez`, an error on a full disk closes it.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    for name, value in content.items():
+      with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.asanyarray(value), allow_pickle=False)
 
 
 @contextlib.contextmanager

@@ -135,7 +135,12 @@ class _SyncedManager(tf.train.CheckpointManager):
     """Saves, and deletes those that are too many."""
     # Called when all files are written, and before any is deleted.
     options = tf.train.CheckpointOptions(experimental_write_callbacks=[_sync])
-    return super().save(checkpoint_number, options=options)
+    try:
+      return super().save(checkpoint_number, options=options)
+    except Exception:  # A full disk: what is half written would keep it full.
+      if os.path.isdir(self.directory):
+        own_files.empty(self.directory, LEFTOVERS)
+      raise
 
 
 def _sync(path: str) -> None:

@@ -121,8 +121,7 @@ class Parts:
     path = os.path.join(self.folder, _name(checksum, number, count))
     listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
     with output_files.errors_named(path), whole_file(path) as temporary:
-      with open(temporary, "wb") as file:
-        np.savez(file, **rows, **{_FAILURES: np.array(json.dumps(listed))})
+      arrays.save(temporary, {**rows, _FAILURES: np.array(json.dumps(listed))})
     self._know(checksum, number, count)
 
   def failures(self, checksum: str) -> list[Failure]:

@@ -218,14 +218,11 @@ class FeatureStore:
             "trained, and its run sound?"
           )
         content[stage] = rows.reshape(len(windows), -1, rows.shape[1]).astype(np.float16)
-    with whole_file(path) as temporary, open(temporary, "wb") as f:
-      np.savez(
-        f,
-        numbers=np.array(numbers, np.int64),
-        failed=np.array(failed, np.int64),
-        reasons=np.array(reasons, str),
-        **content,
-      )
+    content["numbers"] = np.array(numbers, np.int64)
+    content["failed"] = np.array(failed, np.int64)
+    content["reasons"] = np.array(reasons, str)
+    with whole_file(path) as temporary:
+      arrays.save(temporary, content)
 
   def _too_many(self, most_failures: int) -> str:
     lines = [f"  {reason}" for reason in list(self.failures.values())[:20]]

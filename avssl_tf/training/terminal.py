@@ -1,6 +1,7 @@
 """What commands let through to the terminal, and how they end when something is wrong."""
 
 import contextlib
+import errno
 import logging as py_logging
 import os
 import re
@@ -27,6 +28,11 @@ PLAIN_ERRORS = (
   tf.errors.InvalidArgumentError,
   tf.errors.ResourceExhaustedError,
 )
+# TensorFlow has a class of its own for each, most of which stand for other things as well.
+_FILE_ERRORS = (
+  errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPERM, errno.EROFS,
+  errno.ESTALE,
+)  # fmt: skip
 
 
 def quiet_libraries() -> None:
@@ -65,8 +71,17 @@ def plain_endings(configurable: str, stopped: str) -> Iterator[None]:
       yield
     except PLAIN_ERRORS as error:
       end_with(error, configurable)
+    except tf.errors.OpError as error:
+      if not _is_of_a_file(error):
+        raise
+      end_with(error, configurable)
     except KeyboardInterrupt as stop:
       stops.end(stop, stopped)
+
+
+def _is_of_a_file(error: tf.errors.OpError) -> bool:
+  """Whether TensorFlow could not read or write a file, which its message then names."""
+  return any(f"; {os.strerror(number)}" in str(error) for number in _FILE_ERRORS)
 
 
 def end_with(error: BaseException, configurable: str) -> None:
@@ -79,4 +94,6 @@ def end_with(error: BaseException, configurable: str) -> None:
   """
   logging.debug("Raised here:", exc_info=True)
   message = re.sub(rf"\n\s*In call to configurable '{configurable}'.*", "", str(error))
+  # What TensorFlow adds says nothing of the user's files.
+  message = re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]", "", message)
   sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")
