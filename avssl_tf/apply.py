@@ -14,7 +14,6 @@ Sub-commands:
 """
 
 import os
-import signal
 import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
@@ -26,7 +25,7 @@ from typing import Callable
 
 from absl import app, flags
 
-from avssl_tf import types
+from avssl_tf import stops, types
 from avssl_tf.applications import embed, localize, search, spatialize
 from avssl_tf.data import picture_stream
 from avssl_tf.training import encoders, generators, terminal
@@ -135,8 +134,8 @@ def _embed() -> None:
   loaded = encoders.load(FLAGS.model_dir)
   try:
     print("\n".join(embed.run(loaded.encoder, loaded.weights, FLAGS.model_dir, job)))
-  except KeyboardInterrupt:
-    sys.exit(f"\nStopped. What is done is in {job.parts_folder}: the same command goes on.")
+  except KeyboardInterrupt as stop:
+    stops.end(stop, f"Stopped. What is done is in {job.parts_folder}: the same command resumes.")
 
 
 def _define_search_flags() -> None:
@@ -215,14 +214,8 @@ def main(argv: list[str]) -> None:
   terminal.quiet_libraries()
   # Names of files may hold bytes that are no text.
   sys.stdout.reconfigure(errors="backslashreplace")
-  # Whoever stops the command leaves no half-written files behind.
-  signal.signal(signal.SIGTERM, signal.default_int_handler)
-  try:
+  with terminal.plain_endings("apply", "Stopped; nothing was written."):
     _SUB_COMMANDS[argv[-1]].run()
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="apply")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped; nothing was written.")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ count, and of them those that are in the folder itself.
 """
 
 import functools
+import glob
+import math
 import os
 import re
 from typing import Optional
@@ -14,10 +16,12 @@ import tensorflow as tf
 from absl import logging
 from google.protobuf import text_format
 
-from avssl_tf import own_files
+from avssl_tf import files, own_files
 from avssl_tf.files import whole_file
 
 STATE_FILE = "checkpoint"
+# Where TensorFlow keeps which object a value belongs to.
+_STRUCTURE = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAME = re.compile(r"ckpt-\d+")
 _PART = r"(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?"
 # What a folder of checkpoints holds, with what TensorFlow leaves when it is killed.
@@ -25,6 +29,12 @@ TREE: own_files.Tree = {
   rf"{STATE_FILE}(\.tmp[0-9a-f]{{32}})?": None,
   rf"ckpt-\d+\.{_PART}": None,
   r"ckpt-\d+_temp": {rf"part-\d{{5}}-of-\d{{5}}\.{_PART}": None},
+}
+# Of that, what is of no use once the process that wrote it is gone.
+LEFTOVERS: own_files.Tree = {
+  rf"{STATE_FILE}\.tmp([0-9a-f]{{32}}|-\d+)": None,
+  r"ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+": None,
+  r"ckpt-\d+_temp": TREE[r"ckpt-\d+_temp"],
 }
 
 
@@ -57,8 +67,89 @@ def latest(folder: str) -> Optional[str]:
   return next(reversed(listed(folder)), None)
 
 
+class DamagedError(ValueError):
+  """All checkpoints of a folder are damaged; the message names them."""
+
+
+def latest_whole(folder: str, part: str = "") -> Optional[str]:
+  """Path prefix of the newest checkpoint whose content can be read; None if there is none at all.
+
+  Args:
+    folder: where.
+    part: what the names begin with of the values that are needed: only these are read. That all
+      others are there is seen by the size of the files.
+
+  Raises:
+    DamagedError: there are some, and none of them can be read.
+    OSError: no permission to read.
+  """
+  damaged = []
+  for path in reversed(listed(folder)):
+    reason = damage(path, part)
+    if reason is None:
+      if damaged:
+        _warn_once(f"{'; '.join(damaged)}. The older {path} is used instead.")
+      return path
+    damaged.append(f"The checkpoint {path} is damaged ({reason})")
+  if damaged:
+    raise DamagedError(
+      f"{'; '.join(damaged)}; there is no whole one. Restore one of them from a copy."
+    )
+  return None
+
+
+def damage(path: str, part: str = "") -> Optional[str]:
+  """Why a checkpoint cannot be read; None if it can.
+
+  Args:
+    path: its path prefix.
+    part: see `latest_whole`.
+  """
+  with open(f"{path}.index", "rb"):  # An error that names the file, if permissions are missing.
+    pass
+  data_paths = glob.glob(f"{glob.escape(path)}.data-*")
+  try:
+    reader = tf.train.load_checkpoint(path)
+    dtypes = reader.get_variable_to_dtype_map()
+    # A text takes one byte or more.
+    needed = sum(
+      math.prod(shape) * (1 if dtypes[name] == tf.string else dtypes[name].size)
+      for name, shape in reader.get_variable_to_shape_map().items()
+    )
+    stored = sum(map(os.path.getsize, data_paths))
+    if stored < needed:
+      return f"it needs {needed} bytes of data, and there are {stored}"
+    for name in dtypes:
+      if name.startswith(part) or name == _STRUCTURE:
+        reader.get_tensor(name)  # Compares the checksum.
+  # What TensorFlow raises depends on which bytes are wrong.
+  except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+  return None
+
+
+class _SyncedManager(tf.train.CheckpointManager):
+  """A manager that deletes an older checkpoint only once the newer one is on the disk."""
+
+  def save(self, checkpoint_number: Optional[int] = None) -> str:
+    """Saves, and deletes those that are too many."""
+    # Called when all files are written, and before any is deleted.
+    options = tf.train.CheckpointOptions(experimental_write_callbacks=[_sync])
+    try:
+      return super().save(checkpoint_number, options=options)
+    except Exception:  # A full disk: what is half written would keep it full.
+      if os.path.isdir(self.directory):
+        own_files.empty(self.directory, LEFTOVERS)
+      raise
+
+
+def _sync(path: str) -> None:
+  for name in (*glob.glob(f"{glob.escape(path)}.data-*"), f"{path}.index", os.path.dirname(path)):
+    files.sync(name)
+
+
 def manager(
-  checkpoint: tf.train.Checkpoint, folder: str, max_to_keep: int
+  checkpoint: tf.train.Checkpoint, folder: str, max_to_keep: int, newest: Optional[str] = None
 ) -> tf.train.CheckpointManager:
   """A manager that knows, and so deletes, checkpoints of its own folder alone.
 
@@ -66,15 +157,20 @@ def manager(
     checkpoint: what is saved.
     folder: where; its list of checkpoints is corrected first if necessary.
     max_to_keep: number of checkpoints; older ones are deleted.
+    newest: path prefix of the one that is continued; those after it, which are damaged, become the
+      oldest ones. None: that of the list.
   """
   path = os.path.join(folder, STATE_FILE)
   if os.path.lexists(path):
     paths = listed(folder)
+    if newest in paths:
+      after = paths.index(newest) + 1
+      paths = paths[after:] + paths[:after]
     if paths:
       _write_state(path, [os.path.basename(prefix) for prefix in paths])
     else:
       os.remove(path)
-  return tf.train.CheckpointManager(checkpoint, folder, max_to_keep)
+  return _SyncedManager(checkpoint, folder, max_to_keep)
 
 
 def _listed_names(folder: str) -> Optional[list[str]]:

@@ -6,7 +6,6 @@ A task is a file of gin/evaluate. The same command again measures what is missin
 """
 
 import os
-import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -69,12 +68,9 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
   terminal.quiet_libraries()
-  try:
+  stopped = "Stopped. The same command resumes with what has not been measured."
+  with terminal.plain_endings("evaluate", stopped):
     _run()
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="evaluate")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped. The same command goes on with what has not been measured.")
 
 
 def _run() -> None:

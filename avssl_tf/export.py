@@ -8,12 +8,15 @@ Try the result without any code:
 """
 
 import os
-import sys
 
-from absl import app, flags, logging
+# Before TensorFlow is imported: its runtime is silent about what raises no exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
+from absl import app, flags
 
 from avssl_tf import saved_model_folder, serving
-from avssl_tf.training import run
+from avssl_tf.training import run, terminal
 
 _MODEL_DIR = flags.DEFINE_string(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
@@ -35,7 +38,8 @@ def main(argv: list[str]) -> None:
   """Loads the run and exports its model."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
-  try:
+  terminal.quiet_libraries()
+  with terminal.plain_endings("export", "Stopped; nothing was written."):
     saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
     loaded = run.load(_MODEL_DIR.value)
     serving.export(
@@ -45,10 +49,6 @@ def main(argv: list[str]) -> None:
       any_size=_ANY_SIZE.value,
       overwrite=_OVERWRITE.value,
     )
-  except (ValueError, FileNotFoundError, FileExistsError) as error:
-    # These say all there is to say; a traceback would bury it.
-    logging.error("%s", error)
-    sys.exit(1)
   print(f"Wrote the SavedModel {_OUTPUT_DIR.value}.")
 
 

@@ -1,12 +1,18 @@
-"""Writing files atomically, and keeping other processes out of a folder."""
+"""Writing files atomically, reading JSON, and keeping other processes out of a folder."""
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator
+from typing import Any, Optional, Union
 
 _LEFTOVER = re.compile(r"(.+)\.tmp-\d+")
+
+
+class JsonError(ValueError):
+  """A text that is not the JSON expected; the message names the file and says why."""
 
 
 class FolderInUseError(ValueError):
@@ -19,16 +25,75 @@ def whole_file(path: str) -> Iterator[str]:
 
   The content is on the disk before the name changes, so that a crash leaves the old file or the
   whole new one.
+
+  Raises:
+    OSError: it cannot be written; the message names `path`.
   """
   # The process number keeps apart a worker whose parent was killed and its successor.
   temporary = f"{path}.tmp-{os.getpid()}"
   try:
-    yield temporary
-    sync(temporary)
-    os.replace(temporary, path)
+    with errors_named(path, temporary):
+      yield temporary
+      sync(temporary)
+      os.replace(temporary, path)
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.remove(temporary)
+
+
+@contextlib.contextmanager
+def errors_named(path: str, temporary: Optional[str] = None) -> Iterator[None]:
+  """Makes errors of writing a file name it, which those of a full disk do not.
+
+  Args:
+    path: the file.
+    temporary: another name that it has meanwhile, if any.
+  """
+  try:
+    yield
+  except OSError as error:
+    if error.errno is None or error.filename not in (None, path, temporary):
+      raise
+    raise type(error)(error.errno, error.strerror, path) from error
+
+
+def parse_json(text: Union[str, bytes], source: str, kind: type = dict) -> Any:
+  """The value of a text that is JSON.
+
+  Args:
+    text: the text.
+    source: the file, and the place in it where there are several, for messages.
+    kind: what the value has to be, `dict` or `list`.
+
+  Raises:
+    JsonError: it is not JSON or something else than `kind`, or nested too deeply.
+  """
+  try:
+    value = json.loads(text)
+  except RecursionError as error:
+    raise JsonError(f"{source} is nested too deeply; expected JSON of a few levels.") from error
+  except ValueError as error:
+    raise JsonError(f"{source} is not JSON: {error}.") from error
+  if not isinstance(value, kind):
+    expected = {dict: "an object", list: "a list"}[kind]
+    raise JsonError(f"{source} is JSON, but holds {_shortened(value)}; expected {expected}.")
+  return value
+
+
+def read_json(path: str, kind: type = dict) -> Any:
+  """The value of a JSON file; see `parse_json`.
+
+  Raises:
+    JsonError: as there.
+    OSError: it cannot be read.
+  """
+  with open(path, "rb") as f:
+    return parse_json(f.read(), path, kind)
+
+
+def _shortened(value: Any) -> str:
+  text = repr(value)
+  return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def sync(path: str) -> None:

@@ -28,10 +28,11 @@ EXTRA_DIR = "assets.extra"
 WARMUP_FILE = "tf_serving_warmup_requests"
 INPUT_SPEC_FILE = "input_spec.json"
 TREE: own_files.Tree = {
-  r"saved_model\.pb": None,
-  r"fingerprint\.pb": None,
+  # TensorFlow writes these under another name first.
+  r"(saved_model|fingerprint)\.pb(\.tmp[0-9a-f]{32})?": None,
   r"variables": {r"variables\.(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?": None,
-                 r"variables_temp": {r"part-\d{5}-of-\d{5}\.(index|data-\d{5}-of-\d{5})": None}},
+                 r"variables_temp": {
+                   r"part-\d{5}-of-\d{5}\.(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?": None}},
   r"assets": {},
   EXTRA_DIR: {re.escape(INPUT_SPEC_FILE): None, re.escape(WARMUP_FILE): None},
 }  # fmt: skip

@@ -11,10 +11,15 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from avssl_tf import origin, saved_model_folder, types
 from avssl_tf.data import pipeline, viewpoints
+from avssl_tf.files import read_json
 from avssl_tf.models import alignment_model, av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
 
 INPUT_SPEC_FILE = saved_model_folder.INPUT_SPEC_FILE
+
+
+# No size, length or rate of an input comes near to it.
+_LARGEST = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +73,26 @@ class InputSpec:
     """
     path = os.path.join(export_dir, saved_model_folder.EXTRA_DIR, INPUT_SPEC_FILE)
     try:
-      with open(path, encoding="utf-8") as f:
-        return cls(**json.load(f))
-    except (FileNotFoundError, TypeError, json.JSONDecodeError) as error:
+      return cls(**read_json(path))._checked()
+    except (FileNotFoundError, TypeError, ValueError) as error:
       raise ValueError(
         f"{path} does not say what the SavedModel takes ({error}). Expected one that "
         "avssl_tf.export or avssl_tf.train wrote."
       ) from error
+
+  def _checked(self) -> "InputSpec":
+    """This, if its numbers are of the kinds that they have to be."""
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.type in (int, float) and not (
+        isinstance(value, (int, field.type)) and 0 < value < _LARGEST
+      ):
+        raise ValueError(f"{field.name} is {value!r}")
+      if field.type is bool and not isinstance(value, bool):
+        raise ValueError(f"{field.name} is {value!r}")
+    if not (self.viewpoints is None or isinstance(self.viewpoints, dict)):
+      raise ValueError(f"viewpoints is {self.viewpoints!r}")
+    return self
 
   def clip(self) -> pipeline.ClipSpec:
     """What to take of a record to get such input."""

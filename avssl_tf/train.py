@@ -44,17 +44,15 @@ def main(argv):
   terminal.quiet_libraries()
   names = [os.path.splitext(os.path.basename(path))[0] for path in flags.FLAGS.gin_file]
   model_dir = _MODEL_DIR.value or os.path.join("runs", "+".join(names))
-  try:
-    _run(model_dir)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="train")
-  except _LOST_WORKER_ERRORS as error:
-    if strategies.count_workers() < 2:
-      raise
-    sys.exit(f"Error: {error}\nA worker is gone. Start all of them again: they go on from the last "
-             "checkpoint.")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped. The same command goes on from the last checkpoint.")
+  stopped = "Stopped. The same command resumes from the last checkpoint."
+  with terminal.plain_endings("train", stopped):
+    try:
+      _run(model_dir)
+    except _LOST_WORKER_ERRORS as error:
+      if strategies.count_workers() < 2:
+        raise
+      sys.exit(f"Error: {error}\nA worker is gone. Start all of them again: they resume from the "
+               "last checkpoint.")
 
 
 def _run(model_dir: str) -> None:

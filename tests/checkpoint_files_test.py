@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 import unittest
+from unittest import mock
 
 import tensorflow as tf
 
@@ -135,6 +136,80 @@ class CheckpointFilesTest(unittest.TestCase):
     checkpoint_files.manager(self.checkpoint, self.run, 1).save(checkpoint_number=4)
     with open(elsewhere, encoding="utf-8") as f:
       self.assertEqual(f.read(), "note")
+
+  def test_damaged_newest_one_is_passed_over(self):
+    data = "ckpt-4.data-00000-of-00001"
+    for name in (data, "ckpt-4.index"):
+      for damage in ("cut", "empty", "zeros", "flip"):
+        with self.subTest(f"{name} {damage}"):
+          shutil.rmtree(self.run, ignore_errors=True)
+          self.save(self.run, 2, 4)
+          _damage(os.path.join(self.run, name), damage)
+          with self.assertLogs("absl", "WARNING") as logs:
+            checkpoint_files._warn_once.cache_clear()
+            path = checkpoint_files.latest_whole(self.run)
+          self.assertEqual(os.path.basename(path), "ckpt-2")
+          warning = r"ckpt-4 is damaged \(.+\).*ckpt-2 is used instead"
+          self.assertRegex("".join(logs.output), warning)
+    os.remove(os.path.join(self.run, data))
+    self.assertEqual(os.path.basename(checkpoint_files.latest_whole(self.run)), "ckpt-2")
+
+  def test_all_are_damaged(self):
+    self.assertIsNone(checkpoint_files.latest_whole(self.run))
+    self.save(self.run, 2, 4)
+    for number in (2, 4):
+      _damage(os.path.join(self.run, f"ckpt-{number}.index"), "cut")
+    message = r"ckpt-4 is damaged.*ckpt-2 is damaged.*there is no whole one"
+    with self.assertRaisesRegex(checkpoint_files.DamagedError, message):
+      checkpoint_files.latest_whole(self.run)
+
+  def test_only_the_part_that_is_needed_is_read(self):
+    self.checkpoint.other = tf.Variable(tf.zeros([64]))
+    self.save(self.run, 4)
+    path = checkpoint_files.latest(self.run)
+    zeros_at = os.path.join(self.run, "ckpt-4.data-00000-of-00001")
+    with open(zeros_at, "r+b") as f:
+      f.seek(f.read().index(bytes(256)) + 7)
+      f.write(b"x")
+    self.assertIsNone(checkpoint_files.damage(path, "variable/"))
+    self.assertIn("hecksum", checkpoint_files.damage(path))
+
+  def test_damaged_ones_are_deleted_first(self):
+    self.save(self.run, 2, 4)
+    _damage(os.path.join(self.run, "ckpt-4.index"), "empty")
+    newest = checkpoint_files.latest_whole(self.run)
+    manager = checkpoint_files.manager(self.checkpoint, self.run, 2, newest=newest)
+    manager.save(checkpoint_number=3)
+    self.assertEqual(self.names(), ["ckpt-2", "ckpt-3"])
+    self.assertFalse(os.path.exists(os.path.join(self.run, "ckpt-4.index")))
+
+  def test_the_newer_one_is_on_the_disk_before_the_older_one_goes(self):
+    manager = checkpoint_files.manager(self.checkpoint, self.run, 1)
+    manager.save(checkpoint_number=1)
+    synced = []
+
+    def sync(path):
+      synced.append(os.path.basename(path))
+      self.assertTrue(os.path.exists(os.path.join(self.run, "ckpt-1.index")))
+
+    with mock.patch.object(checkpoint_files.files, "sync", sync):
+      manager.save(checkpoint_number=2)
+    self.assertEqual(synced, ["ckpt-2.data-00000-of-00001", "ckpt-2.index", "run"])
+    self.assertFalse(os.path.exists(os.path.join(self.run, "ckpt-1.index")))
+
+
+def _damage(path, kind):
+  with open(path, "rb") as f:
+    content = f.read()
+  middle = len(content) // 2
+  damaged = {
+    "cut": content[:middle],
+    "empty": b"",
+    "zeros": bytes(len(content)),
+    "flip": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+  }
+  with open(path, "wb") as f:
+    f.write(damaged[kind])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Tests of atomic files and of locked folders."""
 
+import errno
+import json
 import os
 import re
 import subprocess
@@ -40,6 +42,44 @@ class WholeFileTest(unittest.TestCase):
       raise RuntimeError
     self.assertEqual(self._read(), "old")
     self.assertEqual(os.listdir(self.folder), ["a.json"])
+
+
+  def test_a_full_disk_names_the_file(self):
+    for error in (OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EFBIG, "large")):
+      with self.assertRaises(OSError) as raised, files.whole_file(self.path):
+        raise error
+      found = raised.exception
+      self.assertEqual((found.errno, found.filename), (error.errno, self.path))
+    # Of another file, which is read meanwhile.
+    with self.assertRaises(FileNotFoundError) as raised, files.whole_file(self.path):
+      open("/nowhere/x")  # noqa: SIM115
+    self.assertEqual(raised.exception.filename, "/nowhere/x")
+    self.assertEqual(os.listdir(self.folder), [])
+
+
+class JsonTest(unittest.TestCase):
+
+  def test_objects_and_lists(self):
+    with tempfile.TemporaryDirectory() as folder:
+      path = os.path.join(folder, "a.json")
+      for text, kind in (('{"a": [1]}', dict), ("[1]", list)):
+        with open(path, "w", encoding="utf-8") as f:
+          f.write(text)
+        self.assertEqual(files.read_json(path, kind), json.loads(text))
+
+  def test_what_is_refused(self):
+    for text, kind, message in (
+      ("[]", dict, "a.json is JSON, but holds .*; expected an object"),
+      ("{}", list, "expected a list"),
+      ("7", dict, "holds 7; expected an object"),
+      ("", dict, "a.json is not JSON"),
+      (b"\0" * 40, dict, "a.json is not JSON"),
+      (b"\xff\xfe{", dict, "a.json is not JSON"),
+      ("[" * 100_000, list, "a.json is nested too deeply|a.json is not JSON"),
+      ('{"a":' * 100_000 + "1" + "}" * 100_000, dict, "a.json is nested too deeply"),
+    ):
+      with self.subTest(message), self.assertRaisesRegex(files.JsonError, message):
+        files.parse_json(text, "a.json", kind)
 
 
 class LeftoversTest(unittest.TestCase):

@@ -195,6 +195,8 @@ class CommandTest(tiny_run.TestCase):
     )
     self.assertLess(self.last_logged_step("killed"), 60)
     self.assertIn(_step(checkpoints.latest(self.path("killed"))), range(7, 60, 7))
+    for number, first_step in ((signal.SIGTERM, 24), (signal.SIGINT, 36)):
+      self.check_stop(number, first_step, flags)
     self.finish(self.start_training(*self.flags("killed", *flags)))
     self.assert_same_state(
       tiny_run.saved(self.path("killed")), tiny_run.saved(self.path("whole"))
@@ -202,6 +204,44 @@ class CommandTest(tiny_run.TestCase):
     steps = [line["step"] for line in metrics.read(self.path("killed/metrics.jsonl"))]
     self.assertEqual(steps, list(range(1, 61)))
     self.check_terminal(output, errors)
+
+  def check_stop(self, number, first_step, flags):
+    """Stops a run by a signal after some step: that step is saved."""
+    process = self.start_training(*self.flags("killed", *flags))
+    while self.last_logged_step("killed") < first_step:
+      self.assertIsNone(process.poll(), "It was to be stopped, but has ended already.")
+      time.sleep(0.01)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=100)
+    self.assertEqual(process.returncode, 128 + number, errors)
+    self.assertNotIn("Traceback", errors)
+    self.assertIn("Stopped. The same command resumes from the last checkpoint.", errors)
+    step = self.last_logged_step("killed")
+    self.assertIn(step, range(first_step, 60))
+    self.assertIn(f"Saved step {step}.", output)
+    self.assertEqual(_step(checkpoints.latest(self.path("killed"))), step)
+
+  def test_a_comparison_takes_its_training_with_it(self):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+      with self.subTest(number):
+        folder = self.path(number.name)
+        process = self.start([
+          "tools/compare_seeds.py", f"--method=AVID: gin/avid.gin {self.tiny}", "--seeds=0",
+          "--gin_param=num_epochs=2000", "--gin_param=train.checkpoint_every_steps=100000",
+          "--gin_param=Probe.c_grid=(0.1,)", "--gin_param=Probe.batch_size=8",
+          f"--output_dir={folder}",
+        ])  # fmt: skip
+        while self.last_logged_step(f"{number.name}/AVID-seed0") < 4:
+          self.assertIsNone(process.poll(), "It was to be stopped, but has ended already.")
+          time.sleep(0.02)
+        process.send_signal(number)
+        # To the end of the last process that has the pipes.
+        output, errors = process.communicate(timeout=100)
+        self.assertEqual(process.returncode, -9 if number == signal.SIGKILL else 128 + number)
+        self.assertNotIn("Traceback", errors)
+        step = self.last_logged_step(f"{number.name}/AVID-seed0")
+        self.assertIn(f"Saved step {step}.", output)
+        self.assertEqual(_step(checkpoints.latest(f"{folder}/AVID-seed0")), step)
 
   def check_terminal(self, output, errors):
     self.assertEqual(errors, "")

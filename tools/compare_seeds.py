@@ -19,7 +19,6 @@ Accuracies are of classifiers on frozen features, those of supervised runs inclu
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -33,13 +32,11 @@ import gin
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf.data.building.work_folder import BuildError
-from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.evaluation import raw_input
-from avssl_tf.files import FolderInUseError, locked, whole_file
+from avssl_tf.files import locked, whole_file
 from avssl_tf.report import seed_comparison, seed_curves
 from avssl_tf.report.seed_comparison import Statistic
-from avssl_tf.training import configuration, metrics, run_folder, run_series
+from avssl_tf.training import configuration, metrics, run_folder, run_series, terminal
 from avssl_tf.training.seed_runs import Method, Run, plan
 from avssl_tf.training.settings import ConfigurationError
 
@@ -230,10 +227,9 @@ def main(argv) -> None:
   """Compares what the flags name."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
-  # A kill must not leave runs behind that nothing waits for.
-  signal.signal(signal.SIGTERM, signal.default_int_handler)
   tf.config.set_visible_devices([], "GPU")  # The memory of GPUs is for the runs.
-  try:
+  stopped = "Stopped, and with it the runs at work. The same command resumes."
+  with terminal.plain_endings("compare_seeds", stopped):
     runs = plan(
       [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
     )
@@ -243,10 +239,6 @@ def main(argv) -> None:
     os.makedirs(FLAGS.output_dir, exist_ok=True)
     with locked(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
       failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
-  except (ConfigurationError, FolderInUseError, BuildError, WorkerError) as error:
-    sys.exit(f"Error: {error}")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped. The same command goes on where this one was.")
   if failures:
     sys.exit("\n".join([
       f"Error: {len(failures)} of {len(runs)} runs failed; the same command tries them again.",

@@ -21,7 +21,8 @@ from absl import app, flags
 # Lets the tool run from any folder, without the project being installed.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from avssl_tf.training import conversion  # noqa: E402
+from avssl_tf import arrays  # noqa: E402
+from avssl_tf.training import conversion, terminal  # noqa: E402
 
 _INPUT = flags.DEFINE_string("input", None, "The .pth.tar file.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -75,7 +76,7 @@ def read_statistics(path: str) -> dict[str, np.ndarray]:
     conversion.ConversionError: the file is missing or holds something else.
   """
   try:
-    with np.load(path) as content:
+    with arrays.open_npz(path) as content:
       return {name: content[name] for name in ("mean", "std")}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise conversion.ConversionError(
@@ -87,14 +88,12 @@ def main(argv) -> None:
   """Runs the command."""
   if len(argv) > 1:
     raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-  try:
+  with terminal.plain_endings("convert_checkpoint", "Stopped; nothing was written."):
     statistics = read_statistics(_STATISTICS.value) if _STATISTICS.value else None
     checkpoint = read(_INPUT.value)
     report = conversion.convert(
       checkpoint, _OUTPUT_DIR.value, os.path.basename(_INPUT.value), statistics
     )
-  except ValueError as error:
-    sys.exit(f"{error}")
   print("\n".join(report))
   print(f"Converted: --model_dir={_OUTPUT_DIR.value}")
 

@@ -33,15 +33,13 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
-  try:
+  with terminal.plain_endings("draw_alignment", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     loaded = encoders.load(FLAGS.model_dir)
     data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
     view_features.check(loaded.encoder, DatasetInfo.load(data_dir), data_dir)
     drawn = alignment_examples.clips(loaded.encoder, data_dir, FLAGS.split, FLAGS.num_clips)
     alignment_picture.draw(drawn).savefig(FLAGS.output)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="draw_alignment")
   right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in drawn)
   total = sum(len(clip.matches) for clip in drawn)
   print(f"{right} of {total} views got their own sound. Drawn: {FLAGS.output}")

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
-  try:
+  with terminal.plain_endings("draw_generation", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     loaded = generators.load(FLAGS.model_dir)
     data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
@@ -39,8 +39,6 @@ def main(argv: list[str]) -> None:
     )
     drawn = [generation_examples.moments(example, FLAGS.num_moments) for example in examples]
     generation_picture.draw(drawn).savefig(FLAGS.output)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="draw_generation")
   for clip in drawn:
     print(printable(clip.title))
   print(f"Drawn: {FLAGS.output}")

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
-  try:
+  with terminal.plain_endings("evaluate", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     loaded = encoders.load(FLAGS.model_dir)
     data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
@@ -44,8 +44,6 @@ def main(argv: list[str]) -> None:
     if not clips:
       raise ValueError(f"Of no clip in {data_dir!r} is it known where it sounds.")
     localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="evaluate")
   found = sum(clip.is_found for clip in clips)
   print(f"The source was found in {found} of {len(clips)} clips. Drawn: {FLAGS.output}")
 

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
   terminal.quiet_libraries()
-  try:
+  with terminal.plain_endings("draw_sound_field", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     if not os.path.exists(FLAGS.input):
       raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
@@ -73,8 +73,6 @@ def main(argv: list[str]) -> None:
         f"{FLAGS.roll_deg:g}° (roll)"
       )
     sound_field_picture.draw(parts, title, FLAGS.output)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="draw_sound_field")
   print(sound_field_picture.table(parts))
   print(f"Drawn: {FLAGS.output}")
 

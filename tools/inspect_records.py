@@ -22,6 +22,7 @@ from avssl_tf.data.checks import Survey, survey
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import contact_sheet, picture_files
+from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
@@ -76,12 +77,14 @@ def main(argv) -> None:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
   # Names of files may hold bytes that are no text.
   sys.stdout.reconfigure(errors="backslashreplace")
-  try:
-    if FLAGS.output:
-      picture_files.check(FLAGS.output, "--output")
-    info = DatasetInfo.load(FLAGS.data_dir)
-  except (OSError, ValueError) as error:
-    sys.exit(f"Error: {error}")
+  with terminal.plain_endings("inspect_records", "Stopped."):
+    _inspect()
+
+
+def _inspect() -> None:
+  if FLAGS.output:
+    picture_files.check(FLAGS.output, "--output")
+  info = DatasetInfo.load(FLAGS.data_dir)
   total = sum(info.num_clips(split) for split in info.splits)
   with ProgressBar("Checking", "clip", total) as bar:
     found = survey(FLAGS.data_dir, info, FLAGS.num_clips if FLAGS.output else 0, bar.reach)

@@ -39,14 +39,13 @@ import gin
 from absl import app, flags
 
 from avssl_tf.data.building import demo
-from avssl_tf.data.building.build import BuildError, Result, build, describe_failures
+from avssl_tf.data.building.build import Result, build, describe_failures
 from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, CUBEMAP, SphericalReader
 from avssl_tf.data.building.subsets import describe_missing
-from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
@@ -315,14 +314,14 @@ def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
   # Not at the top of the file, which each worker process imports: they need none of it.
-  from avssl_tf.training import configuration
+  from avssl_tf.training import configuration, terminal
 
   # Names of files may hold bytes that are no text.
   sys.stdout.reconfigure(errors="backslashreplace")
   started = time.monotonic()
   source = DEMOS.get(FLAGS.source)
   output_dir = FLAGS.output_dir or (source.output_dir if source else None)
-  try:
+  with terminal.plain_endings("build", "Stopped. The same command resumes."):
     if output_dir is None:
       raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
     gin_files = [source.gin_file] if source else []
@@ -335,10 +334,6 @@ def main(argv) -> None:
       FLAGS.retry_failed,
       FLAGS.overwrite,
     )
-  except (BuildError, WorkerError, ValueError, OSError) as error:
-    sys.exit(f"Error: {error}")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped. The same command goes on where this one was.")
   print_summary(result, output_dir, time.monotonic() - started)
 
 

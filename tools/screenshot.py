@@ -80,11 +80,9 @@ def main(argv: list[str]) -> None:
   """Takes the picture."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  try:
+  with terminal.plain_endings("screenshot", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="screenshot")
   print(f"Saved: {FLAGS.output}")
 
 

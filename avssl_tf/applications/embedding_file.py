@@ -18,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import arrays, types
 from avssl_tf.applications import window_features
+from avssl_tf.files import parse_json
 
 # Counts up where arrays change their names or meanings.
 FORMAT = 1
 ABOUT = "about"
-# What NumPy and JSON say of files that are something else.
-_NOT_OF_THIS_KIND = (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 ROWS = ("id", "start_sec", "end_sec", "has_video", "has_audio", *window_features.NAMES)
 
 
@@ -72,8 +71,8 @@ def join(path: str, part_paths: Sequence[str], about: Mapping[str, Any]) -> None
 
 
 def _load(path: str, name: str) -> np.ndarray:
-  with np.load(path) as arrays:
-    return arrays[name]
+  with arrays.open_npz(path) as content:
+    return content[name]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +102,17 @@ class EmbeddingFile:
       FileNotFoundError: there is none.
     """
     try:
-      with np.load(path) as arrays:
-        about = json.loads(str(arrays[ABOUT]))
+      with arrays.open_npz(path) as content:
+        about = parse_json(str(content[ABOUT]), f"`{ABOUT}` of {path}")
         found = about["format"]
-        loaded = cls(path, about, arrays["id"], arrays["start_sec"], arrays["end_sec"])
+        loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
+        loaded._check()
     except FileNotFoundError as error:
       raise FileNotFoundError(f"{path}: there is no such file.") from error
-    except _NOT_OF_THIS_KIND as error:
+    except (ValueError, KeyError) as error:
       raise ValueError(
-        f"{path} holds no embeddings; expected a file that `python -m avssl_tf.apply embed` wrote."
+        f"{path} holds no embeddings ({error}); expected a file that `python -m avssl_tf.apply "
+        "embed` wrote."
       ) from error
     if found != FORMAT:
       raise ValueError(f"{path} has the format {found}; this version reads {FORMAT}. Embed anew.")
@@ -125,5 +126,21 @@ class EmbeddingFile:
     Returns:
       int64 `[M]`, the rows that have them, and float32 `[M, E]`, of unit length.
     """
-    rows = np.flatnonzero(_load(self.path, f"has_{modality}"))
-    return rows, _load(self.path, f"{modality}_embeddings")[rows]
+    has = _load(self.path, f"has_{modality}")
+    embeddings = _load(self.path, f"{modality}_embeddings")
+    if has.shape != self.ids.shape or embeddings.ndim != 2 or len(embeddings) != len(self.ids):
+      raise ValueError(f"{self.path} has another number of {modality} embeddings than of windows.")
+    if embeddings.dtype != np.float32:
+      raise ValueError(f"{self.path} has {modality} embeddings of the type {embeddings.dtype}.")
+    rows = np.flatnonzero(has)
+    return rows, embeddings[rows]
+
+  def _check(self) -> None:
+    for name in ("weights", "model_dir"):
+      if not isinstance(self.about.get(name), str):
+        raise ValueError(f"`{ABOUT}` does not say {name}")
+    if self.ids.ndim != 1 or self.ids.dtype.kind != "U":
+      raise ValueError("`id` is no list of names")
+    for times in (self.start_sec, self.end_sec):
+      if times.shape != self.ids.shape or times.dtype != np.float64:
+        raise ValueError("`start_sec` and `end_sec` are not a number for each window")

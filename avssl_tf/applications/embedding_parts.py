@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from avssl_tf import own_files
+from avssl_tf import arrays, own_files
 from avssl_tf.applications import output_files
 from avssl_tf.data.clips import Failure
-from avssl_tf.files import leftovers, locked, whole_file
+from avssl_tf.files import leftovers, locked, parse_json, read_json, whole_file
 
 _SETTINGS = "settings.json"
 _PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
@@ -120,16 +120,19 @@ class Parts:
     path = os.path.join(self.folder, _name(checksum, number, count))
     listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
     with output_files.errors_named(path), whole_file(path) as temporary:
-      with open(temporary, "wb") as file:
-        np.savez(file, **rows, **{_FAILURES: np.array(json.dumps(listed))})
+      arrays.save(temporary, {**rows, _FAILURES: np.array(json.dumps(listed))})
     self._know(checksum, number, count)
 
   def failures(self, checksum: str) -> list[Failure]:
     """What is missing in the parts of a file."""
     found = []
     for path in self.paths(checksum):
-      with np.load(path) as arrays:
-        found += [Failure(*fields) for fields in json.loads(str(arrays[_FAILURES]))]
+      with arrays.open_npz(path) as content:
+        listed = parse_json(str(content[_FAILURES]), f"`{_FAILURES}` of {path}", list)
+      try:
+        found += [Failure(*fields) for fields in listed]
+      except TypeError as error:
+        raise ValueError(f"{path} is no part of embeddings ({error}): delete it.") from error
     return found
 
   def delete(self) -> None:
@@ -143,8 +146,7 @@ class Parts:
   def _check_settings(self) -> None:
     path = os.path.join(self.folder, _SETTINGS)
     if os.path.exists(path):
-      with open(path, encoding="utf-8") as file:
-        known = json.load(file)
+      known = read_json(path)
       differences = [
         f"  {name}: {known.get(name)!r} there, {self._settings.get(name)!r} now"
         for name in sorted({*known, *self._settings})

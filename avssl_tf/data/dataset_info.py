@@ -10,7 +10,7 @@ from typing import Any, Optional
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.files import whole_file
+from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
 
@@ -269,8 +269,7 @@ class DatasetInfo:
         "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
       )
     try:
-      with open(path, encoding="utf-8") as f:
-        content = json.load(f)
+      content = read_json(path)
       content["splits"] = {
         name: [Shard(**shard) for shard in shards] for name, shards in content["splits"].items()
       }
@@ -278,7 +277,7 @@ class DatasetInfo:
         name: Subset(**subset) for name, subset in content["subsets"].items()
       }
       return cls(**content)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, JsonError) as error:
       raise ValueError(
         f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
       ) from error

@@ -2,11 +2,12 @@
 
 import csv
 import dataclasses
-import json
 import os
 from xml.etree import ElementTree
 
 import numpy as np
+
+from avssl_tf.files import read_json
 
 FLICKR_SOUNDNET, VGGSS = "flickr_soundnet", "vggss"
 FORMATS = (FLICKR_SOUNDNET, VGGSS)
@@ -97,11 +98,9 @@ def read_vggss(path: str) -> dict[str, BoxTruth]:
   `class` and `bbox`, a list of boxes [xmin, ymin, xmax, ymax] as shares of the picture's sides,
   which may reach beyond its edges. The truth is the union of the boxes.
   """
-  with open(path, encoding="utf-8") as f:
-    text = f.read()
   found = {}
   try:
-    for entry in json.loads(text):
+    for entry in read_json(path, list):
       name, boxes = str(entry["file"]), entry["bbox"]
       found[name] = BoxTruth(_ordered([[float(side) for side in box] for box in boxes]))
   except (KeyError, TypeError, ValueError) as error:

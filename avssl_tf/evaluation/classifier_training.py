@@ -99,7 +99,15 @@ def train(
   )
   manager = checkpoint_files.manager(checkpoint, folder, max_to_keep=1)
   if manager.latest_checkpoint:
-    checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    reason = checkpoint_files.damage(manager.latest_checkpoint)
+    if reason is None:
+      checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+    else:
+      logging.warning(
+        "The checkpoint %s is damaged (%s): this training begins again.",
+        manager.latest_checkpoint,
+        reason,
+      )
 
   num_epochs = sum(phase.num_epochs for phase in phases)
   end = 0

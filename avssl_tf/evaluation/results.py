@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from avssl_tf.evaluation import units
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 from avssl_tf.foreign_text import printable
 
 
@@ -106,16 +106,7 @@ class Results:
     )
 
   def _read(self) -> dict[str, dict[str, float]]:
-    try:
-      with open(self.path, encoding="utf-8") as f:
-        content = json.load(f)
-      settings = dict(content["settings"])
-      parts = {part: dict(metrics) for part, metrics in content["parts"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-      raise ResultsError(
-        f"{self.path} does not hold results of this version ({error!r}): name another "
-        "--output_dir, or move the file away."
-      ) from error
+    settings, parts = read(self.path)
     missing = "(not set)"
     lines = [
       f"  {name}: {settings.get(name, missing)!r} -> {self.settings.get(name, missing)!r}"
@@ -129,6 +120,34 @@ class Results:
         + "\nTo keep them, name another --output_dir; pass --overwrite to measure anew."
       )
     return parts
+
+
+def read(path: str) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+  """What a file of results holds: its settings, and the metrics of each part by name.
+
+  Raises:
+    ResultsError: it holds something else than results.
+  """
+  try:
+    content = read_json(path)
+    settings = dict(content["settings"])
+    parts = {
+      part: {name: _finite(value) for name, value in metrics.items()}
+      for part, metrics in content["parts"].items()
+    }
+  except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    raise ResultsError(
+      f"{path} does not hold results of this version ({error!r}): name another "
+      "--output_dir, or move the file away."
+    ) from error
+  return settings, parts
+
+
+def _finite(value: float) -> float:
+  number = float(value)
+  if not math.isfinite(number):
+    raise ValueError(f"{value!r} is not finite")
+  return number
 
 
 def _mean(values: list[Optional[float]], unit: units.Unit) -> str:

@@ -17,11 +17,11 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from avssl_tf import own_files
+from avssl_tf import arrays, own_files
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 
 # Of one chunk; 48,000 samples each take 123 MB.
 _WINDOWS_PER_CHUNK = 640
@@ -151,9 +151,9 @@ class FeatureStore:
       for number, chunk in enumerate(chunks):
         path = self._path(title, number)
         # Files that could not be read may have been mended since: their chunk is computed anew.
-        if not os.path.exists(path) or len(_load(path, "failed")):
+        if not _is_whole(path):
           self._write(path, chunk, executor.map(_or_reason(windows_of), chunk), network)
-        with np.load(path) as content:
+        with arrays.open_npz(path) as content:
           self.failures.update(zip(content["failed"].tolist(), content["reasons"].tolist()))
         if len(self.failures) > most_failures:
           raise ValueError(self._too_many(most_failures))
@@ -218,14 +218,11 @@ class FeatureStore:
             "trained, and its run sound?"
           )
         content[stage] = rows.reshape(len(windows), -1, rows.shape[1]).astype(np.float16)
-    with whole_file(path) as temporary, open(temporary, "wb") as f:
-      np.savez(
-        f,
-        numbers=np.array(numbers, np.int64),
-        failed=np.array(failed, np.int64),
-        reasons=np.array(reasons, str),
-        **content,
-      )
+    content["numbers"] = np.array(numbers, np.int64)
+    content["failed"] = np.array(failed, np.int64)
+    content["reasons"] = np.array(reasons, str)
+    with whole_file(path) as temporary:
+      arrays.save(temporary, content)
 
   def _too_many(self, most_failures: int) -> str:
     lines = [f"  {reason}" for reason in list(self.failures.values())[:20]]
@@ -256,21 +253,32 @@ def _chunks(numbers: np.ndarray, num_windows: int) -> Iterator[np.ndarray]:
 
 
 def _load(path: str, name: str) -> np.ndarray:
-  with np.load(path) as content:
+  with arrays.open_npz(path) as content:
     return content[name]
+
+
+def _is_whole(path: str) -> bool:
+  """Whether a chunk is there, none of its sounds is missing, and all of it can be read."""
+  try:
+    with arrays.open_npz(path) as content:
+      return not len(content["failed"]) and all(content[name] is not None for name in content.names)
+  except FileNotFoundError:
+    return False
+  except arrays.ArraysError as error:
+    logging.warning("Computed again: %s", error)
+    return False
 
 
 def _is_same(path: str, key: Mapping[str, Any], fingerprint: Mapping[str, list[float]]) -> bool:
   """Whether features in the folder of `path` are of this key and this network."""
   try:
-    with open(path, encoding="utf-8") as f:
-      content = json.load(f)
-  except (FileNotFoundError, json.JSONDecodeError):
+    content = read_json(path)
+    found = content["fingerprint"]
+    # Sums may differ in the last digits with the number of threads.
+    return (
+      content["key"] == key
+      and set(found) == set(fingerprint)
+      and all(np.allclose(found[name], fingerprint[name], rtol=1e-3) for name in found)
+    )
+  except (FileNotFoundError, KeyError, TypeError, ValueError):  # Something else, or damaged.
     return False
-  found = content["fingerprint"]
-  # Sums may differ in the last digits with the number of threads.
-  return (
-    content["key"] == key
-    and set(found) == set(fingerprint)
-    and all(np.allclose(found[name], fingerprint[name], rtol=1e-3) for name in found)
-  )

@@ -8,7 +8,6 @@ the report of each that has none. The pages need no other file and no network.
 """
 
 import os
-import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,12 +30,8 @@ def main(argv: list[str]) -> None:
   if not model_dirs:
     raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
   terminal.quiet_libraries()
-  try:
+  with terminal.plain_endings("report", "Stopped. Pages that were there are unchanged."):
     _write(model_dirs)
-  except terminal.PLAIN_ERRORS as error:
-    terminal.end_with(error, configurable="report")
-  except KeyboardInterrupt:
-    sys.exit("\nStopped.")
 
 
 def _write(model_dirs: list[str]) -> None:

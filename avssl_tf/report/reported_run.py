@@ -2,7 +2,6 @@
 
 import functools
 import glob
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.evaluation import results
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.report import clip_embeddings
@@ -96,19 +96,19 @@ class ReportedRun:
     """Whether the network learnt from 360° clips."""
     return self.generates or self.task == "SpatialAlignment"
 
-  @property
+  @functools.cached_property
   def step(self) -> Optional[int]:
     """Steps after which the last checkpoint was written; None where there is none."""
-    path = checkpoints.latest(self.model_dir)
-    return None if path is None else int(path.rpartition("-")[2])
+    if checkpoints.latest(self.model_dir) is None:
+      return None
+    return int(checkpoints.latest_of(self.model_dir).rpartition("-")[2])
 
   @functools.cached_property
   def results(self) -> dict[str, dict[str, dict[str, float]]]:
     """What `avssl_tf.evaluate` has measured: by task and part, metrics by name."""
     found = {}
     for path in sorted(glob.glob(os.path.join(self.model_dir, "evaluation", "*", "results.json"))):
-      with open(path, encoding="utf-8") as f:
-        found[os.path.basename(os.path.dirname(path))] = json.load(f)["parts"]
+      found[os.path.basename(os.path.dirname(path))] = results.read(path)[1]
     return found
 
   @functools.cached_property
@@ -171,7 +171,8 @@ class ReportedRun:
 
   def state(self, name: str) -> Optional[np.ndarray]:
     """A variable of the objective, such as `"video_bank/rows"`; None where it has none."""
-    reader = tf.train.load_checkpoint(checkpoints.latest_of(self.model_dir))
+    path = checkpoints.latest_of(self.model_dir, checkpoints.TASK)
+    reader = tf.train.load_checkpoint(path)
     key = f"{_OBJECTIVE}{name}/{_VALUE}"
     return reader.get_tensor(key) if reader.has_tensor(key) else None
 

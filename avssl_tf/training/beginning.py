@@ -43,7 +43,9 @@ def begin(
   if init_from is not None:
     if init_memory:
       memory = initialization.memory_from(init_from, objective, ids)
-    checkpoints.restore_network(trained.network, checkpoints.latest_of(init_from))
+    # The same checkpoint as that of the memory.
+    path = checkpoints.latest_of(init_from, checkpoints.TASK)
+    checkpoints.restore_network(trained.network, path)
   if memory is not None:
     memory.write_to(objective)
   elif not fill_memory and getattr(objective, "warmup_epochs", None) == 0:

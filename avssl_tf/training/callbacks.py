@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from avssl_tf import stops
 from avssl_tf.training import checkpoints
 from avssl_tf.training.metrics import Metrics
 
@@ -73,11 +74,11 @@ class LossLog(StepCounter):
     """Collects; averages and logs when due."""
     self._pending.append(logs)
     if self.step % self._every_steps == 0:
-      self._flush()
+      self.flush()
 
   def on_epoch_end(self, epoch, logs=None):
     """Logs what is left, so that no loss goes unread."""
-    self._flush()
+    self.flush()
 
   def check(self) -> dict[str, float]:
     """Means of the losses since the last line.
@@ -98,7 +99,8 @@ class LossLog(StepCounter):
       )
     return means
 
-  def _flush(self) -> None:
+  def flush(self) -> None:
+    """Logs the means since the last line, if there is any step since."""
     means = self.check()
     if means:
       clips = len(self._pending) * self._batch_size
@@ -140,6 +142,24 @@ class Checkpointer(StepCounter):
     self._checkpoints.save(self.step)
 
 
+class StopPoint(StepCounter):
+  """Ends `fit` after a step if a signal asked for a stop meanwhile; the last of the callbacks.
+
+  `fit` runs in `stops.held`, so that no step is broken off and none is lost.
+  """
+
+  def __init__(self, loss_log: LossLog):
+    """Logs what is left in `loss_log` before."""
+    super().__init__()
+    self._loss_log = loss_log
+
+  def on_step_end(self, logs):
+    """Stops if asked to."""
+    if stops.requested():
+      self._loss_log.flush()
+      stops.check()
+
+
 class EpochProbe(StepCounter):
   """Calls `probe(step)` after every n epochs, the last one left out.
 
@@ -158,7 +178,8 @@ class EpochProbe(StepCounter):
     """Probes when due."""
     is_boundary = self.step == epoch * self._steps_per_epoch
     if self._every_epochs and epoch and epoch % self._every_epochs == 0 and is_boundary:
-      self._probe(self.step)
+      with stops.allowed():
+        self._probe(self.step)
 
 
 class EpochStart(StepCounter):
@@ -182,7 +203,8 @@ class EpochStart(StepCounter):
   def on_epoch_begin(self, epoch, logs=None):
     """Begins the epoch."""
     if self.step == epoch * self._steps_per_epoch:
-      values = self._begin(epoch)
+      with stops.allowed():
+        values = self._begin(epoch)
       if values:
         self._metrics.add(self.step, values)
 
@@ -207,7 +229,9 @@ class BatchPictures(StepCounter):
   def on_epoch_begin(self, epoch, logs=None):
     """Draws when due: an epoch that was cut off was drawn when it began."""
     if epoch < self._num_epochs and self.step == epoch * self._steps_per_epoch:
-      self._metrics.add_picture(self.step, "batch/clips", self._draw(self.step))
+      with stops.allowed():
+        picture = self._draw(self.step)
+      self._metrics.add_picture(self.step, "batch/clips", picture)
 
 
 class Progress(StepCounter):

@@ -17,7 +17,10 @@ from avssl_tf.models import av_model
 from avssl_tf.models.panorama_encoder import PanoramaEncoder
 from avssl_tf.training import run_folder
 
-_VIDEO_NET = "task/network/video_net/"
+# What the names of values begin with.
+TASK = "task/"
+NETWORK = "task/network/"
+_VIDEO_NET = f"{NETWORK}video_net/"
 
 
 class NonFiniteError(FloatingPointError):
@@ -29,17 +32,22 @@ class CheckpointError(ValueError):
 
 
 def latest(model_dir: str) -> Optional[str]:
-  """Path of the latest whole checkpoint of a run, or None."""
+  """Path of the latest checkpoint of a run, whole or damaged, or None."""
   return checkpoint_files.latest(os.path.join(model_dir, run_folder.CHECKPOINTS))
 
 
-def latest_of(model_dir: str) -> str:
+def latest_of(model_dir: str, part: str = NETWORK) -> str:
   """Path of the latest whole checkpoint of a run that has one.
+
+  Args:
+    model_dir: folder of the run.
+    part: what is needed of it; see `checkpoint_files.latest_whole`.
 
   Raises:
     FileNotFoundError: it has none.
+    checkpoint_files.DamagedError: all of them are damaged.
   """
-  path = latest(model_dir)
+  path = checkpoint_files.latest_whole(os.path.join(model_dir, run_folder.CHECKPOINTS), part)
   if path is None:
     raise FileNotFoundError(
       f"There is no checkpoint in {model_dir!r}. Expected the folder of a run (avssl_tf.train) "
@@ -95,23 +103,24 @@ class RunCheckpoints:
   def __init__(self, task: tf.keras.Model, model_dir: str, is_chief: bool):
     """Prepares for a compiled `task` whose variables and optimiser are built."""
     self._task = task
-    self._model_dir = model_dir
     self._is_chief = is_chief
     self._checkpoint = tf.train.Checkpoint(task=task, optimizer=task.optimizer)
     self._saved_step: Optional[int] = None
-    if is_chief:
-      folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
-      self._manager = checkpoint_files.manager(self._checkpoint, folder, 2)
+    self._folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
+    self._restored: Optional[str] = None
+    self._manager: Optional[tf.train.CheckpointManager] = None
 
   def restore(self) -> Optional[int]:
-    """Reads the latest checkpoint of the run; returns its step, None where there is none.
+    """Reads the latest whole checkpoint of the run; returns its step, None where there is none.
 
     Raises:
+      checkpoint_files.DamagedError: all of them are damaged.
       CheckpointError: networks, objective or optimiser are not those of the checkpoint.
     """
-    path = latest(self._model_dir)
+    path = checkpoint_files.latest_whole(self._folder)
     if path is None:
       return None
+    self._restored = path
     try:
       self._checkpoint.restore(path).assert_existing_objects_matched().assert_consumed()
     except (AssertionError, ValueError) as error:
@@ -137,6 +146,10 @@ class RunCheckpoints:
     if broken:
       raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
     if self._is_chief:
+      if self._manager is None:
+        self._manager = checkpoint_files.manager(
+          self._checkpoint, self._folder, 2, newest=self._restored
+        )
       self._manager.save(checkpoint_number=step)
     else:
       with tempfile.TemporaryDirectory() as folder:

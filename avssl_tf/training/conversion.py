@@ -12,6 +12,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import stops
 from avssl_tf.files import whole_file
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
@@ -110,7 +111,8 @@ def convert(
   reference_weights.assign(variables, networks)
   report += _set_statistics(model, statistics)
   objective, lines = _objective(checkpoint.get(_OBJECTIVE), model.embedding_dim)
-  save(model, objective, text, output_dir)
+  with stops.held():
+    save(model, objective, text, output_dir)
   return report + lines + _parameter_counts(model) + forward_report(output_dir)
 
 

@@ -131,7 +131,7 @@ def memory_from(
   """
   if not isinstance(objective, bank_objective.BankObjective):
     return None
-  path = checkpoints.latest_of(init_from)
+  path = checkpoints.latest_of(init_from, checkpoints.TASK)
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
   if any(_bank_name(bank) not in shapes for bank in _BANKS):

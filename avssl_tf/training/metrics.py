@@ -8,11 +8,13 @@ from typing import Union
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from avssl_tf.files import whole_file
+from avssl_tf.files import errors_named, parse_json, whole_file
 from avssl_tf.training import run_folder
 
 PROBE = "probe/"
+_MAX_STEP = 1 << 62
 
 
 class Metrics:
@@ -61,7 +63,7 @@ class Metrics:
     if not self._write:
       return
     if numbers:
-      with open(self._path, "a", encoding="utf-8") as f:
+      with errors_named(self._path), open(self._path, "a", encoding="utf-8") as f:
         f.write(json.dumps({"step": step, **numbers}) + "\n")
     with self._summaries(step):
       for name, value in values.items():
@@ -93,11 +95,36 @@ class Metrics:
 
 
 def read(path: str) -> list[dict[str, float]]:
-  """Lines of a `metrics.jsonl`; one that a kill cut off is left out."""
+  """Lines of a `metrics.jsonl`.
+
+  One that a kill cut off is left out. So are damaged ones, such as the zeros that a crash of the
+  machine leaves, with a warning.
+  """
   if not os.path.exists(path):
     return []
-  with open(path, encoding="utf-8") as f:
-    return [json.loads(line) for line in f if line.endswith("\n")]
+  lines, damaged = [], []
+  with open(path, "rb") as f:
+    for number, text in enumerate(f, start=1):
+      if not text.endswith(b"\n"):
+        break
+      try:
+        lines.append(_checked(text, f"{path}, line {number}"))
+      except ValueError as error:
+        damaged.append(str(error))
+  if damaged:
+    more = f" {len(damaged) - 1} more lines are damaged." if len(damaged) > 1 else ""
+    logging.warning("A line of the log is left out: %s%s", damaged[0], more)
+  return lines
+
+
+def _checked(text: bytes, source: str) -> dict[str, float]:
+  """A line that has numbers alone, with its step among them."""
+  line = parse_json(text, source)
+  step = line.get("step")
+  numbers = all(isinstance(value, (int, float)) for value in line.values())
+  if not numbers or not isinstance(step, int) or not 0 <= step < _MAX_STEP:
+    raise ValueError(f"{source} is no line of a log; expected numbers by name, and a step.")
+  return line
 
 
 def probes(lines: Sequence[Mapping[str, float]]) -> dict[int, dict[str, float]]:

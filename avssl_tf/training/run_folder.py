@@ -67,11 +67,23 @@ TREE: own_files.Tree = {
   # By `avssl_tf.evaluate`, of the run and of its SavedModel.
   rf"({SAVED_MODEL}\.)?evaluation": _EVALUATIONS,
 }
+# What a training that was killed leaves; not of pages, which other commands may be writing.
+_OWN = "|".join(map(re.escape, (OPERATIVE_CONFIG, METRICS, VIDEO_IDS)))
+_LEFTOVERS: own_files.Tree = {
+  rf"({_OWN})\.tmp(-\d+)?": None,
+  CHECKPOINTS: checkpoint_files.LEFTOVERS,
+  TENSORBOARD: {
+    r"projector_config\.pbtxt\.tmp-\d+": None,
+    "projector": {rf"{_CLOUD}(\.tsv|_metadata\.tsv|_sprite\.jpg)\.tmp-\d+": None},
+  },
+}
 
 
 @contextlib.contextmanager
 def claimed(model_dir: str) -> Iterator[None]:
   """Makes the folder of a run if need be, and keeps other processes from writing there.
+
+  What killed processes left is swept.
 
   Raises:
     FileExistsError: there is something else than a run in `model_dir`.
@@ -100,6 +112,7 @@ def claimed(model_dir: str) -> Iterator[None]:
         "Training would write there. Put the files themselves in the place of the link, or link "
         "the folder of the run as a whole.",
       )
+    own_files.empty(os.path.realpath(model_dir), _LEFTOVERS)
     yield
 
 

@@ -10,9 +10,9 @@ from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf import own_files
+from avssl_tf import own_files, stops
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 from avssl_tf.training import configuration, run_folder, seed_runs
 from avssl_tf.training.seed_runs import Run
 from avssl_tf.training.settings import ConfigurationError
@@ -135,7 +135,7 @@ def is_finished(run: Run, resolved: str) -> bool:
       + "\n".join(changes)
       + "\nName another --output_dir, or pass --overwrite to train all runs anew."
     )
-  return record["finished"]
+  return record["finished"] is True
 
 
 def delete(run: Run) -> None:
@@ -180,8 +180,7 @@ def _read_record(run: Run) -> dict[str, Any]:
   path = run.record_path
   try:
     own_files.check_no_link(path, _REMEDY)
-    with open(path, encoding="utf-8") as f:
-      record = json.load(f)
+    record = read_json(path)
     if set(record) != {"configuration", "finished"}:
       raise ValueError(f"found the keys {sorted(record)}")
   except (ValueError, TypeError, OSError) as error:
@@ -209,6 +208,7 @@ def _start(run: Run, num_parallel: int) -> subprocess.Popen:
     **thread_limits(num_parallel),  # Whoever sets them outside knows better.
     **os.environ,
     "PYTHONPATH": os.pathsep.join(search_path),
+    **stops.with_parent(),
   }
   if num_parallel == 1:
     return subprocess.Popen(run.command(), env=environment)

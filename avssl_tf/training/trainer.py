@@ -1,14 +1,16 @@
 """One training run, from a data set to a checkpoint, its curves and its probe."""
 
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.draws import SAMPLINGS
@@ -190,7 +192,9 @@ def train(
         callbacks.BatchPictures(draw, batch_pictures, metrics, data.steps_per_epoch)
       )
       around.append(callbacks.Progress(data.steps_per_epoch, num_epochs, batch_size))
-    _fit(trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around)
+    around.append(callbacks.StopPoint(loss_log))
+    with _saved_at_a_stop(trained, saved):
+      _fit(trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around)
   except checkpoints.NonFiniteError as error:
     raise checkpoints.NonFiniteError(_advice(error, model_dir)) from error
   run_probe.measure(checkpoints.steps_done(trained))
@@ -299,6 +303,28 @@ def _begin_epoch(trained: tf.keras.Model, epoch: int, strategy) -> dict:
   if not hasattr(trained, "begin_epoch"):
     return {}
   return trained.begin_epoch(epoch, strategy, progress=strategies.is_chief())
+
+
+@contextlib.contextmanager
+def _saved_at_a_stop(trained, saved: checkpoints.RunCheckpoints) -> Iterator[None]:
+  """Lets a signal stop what is in this block between two steps, and saves the last one.
+
+  With several workers it stops at once and nothing is saved: all of them would have to take part,
+  and the signal may have reached one alone.
+  """
+  if strategies.count_workers() > 1:
+    yield
+    return
+  with stops.held():
+    try:
+      yield
+    except stops.Stopped as stop:
+      if stop.at_once:
+        raise
+      step = checkpoints.steps_done(trained)
+      saved.save(step)
+      print(f"Saved step {step}.", flush=True)
+      raise
 
 
 def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> None:

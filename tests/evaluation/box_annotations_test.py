@@ -97,7 +97,7 @@ class BoxAnnotationsTest(absltest.TestCase):
       "holds no XML files": (empty, "flickr_soundnet"),
       r"KeyError\('bbox'\) after 0 entries": (self.write("a.json", '[{"file": 1}]'), "vggss"),
       "a box has 3 sides": (self.write("b.json", '[{"file": "a", "bbox": [[0, 0, 1]]}]'), "vggss"),
-      "JSONDecodeError": (self.write("c.json", "file,bbox"), "vggss"),
+      "is not JSON": (self.write("c.json", "file,bbox"), "vggss"),
       "holds no annotations": (self.write("d.json", "[]"), "vggss"),
     }
     for message, arguments in cases.items():

@@ -197,8 +197,11 @@ class CommandTest(absltest.TestCase):
       time.sleep(10)
 
     with mock.patch.object(run_series, "_first_ended", kill):
-      with self.assertRaisesRegex(SystemExit, "Stopped. The same command goes on"):
+      errors = io.StringIO()
+      with self.assertRaises(SystemExit) as raised, contextlib.redirect_stderr(errors):
         self.main()
+    self.assertEqual(raised.exception.code, 143)
+    self.assertRegex(errors.getvalue(), "Stopped, and with it the runs at work. The same command")
     self.assertNotIn(None, [process.returncode for process in self.processes])
 
 

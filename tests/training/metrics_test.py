@@ -80,6 +80,26 @@ class MetricsTest(test_base.TestCase):
     log.add(2, {"loss": 2.0})
     self.assertEqual(self.steps(), [1, 2])
 
+  def test_damaged_lines_are_left_out(self):
+    damaged = (
+      b"\0" * 30, b"[1]", b"7", b"{", b"[" * 100_000, b'{"step": "3"}', b'{"loss": 1.0}', b"\xff",
+      b'{"step": 3, "loss": {}}', b'{"step": ' + b"9" * 5000 + b"}", b"null", b'{"step": -1}',
+    )  # fmt: skip
+    for text in damaged:
+      with self.subTest(text[:20]):
+        with open(self.path, "wb") as f:
+          f.write(b'{"step": 1, "loss": 0.5}\n' + text + b'\n{"step": 2, "loss": 0.25}\n')
+        with self.assertLogs("absl", "WARNING") as logs:
+          self.assertEqual(self.steps(), [1, 2])
+        self.assertRegex("".join(logs.output), "metrics.jsonl, line 2 ")
+        self.assertLess(len("".join(logs.output)), 400)
+    with open(self.path, "wb") as f:
+      f.write(b'{"step": 1}\n' + b"\0" * 9 + b"\n" + b"{}\n" * 3 + b'{"step": 2}\n' + b"\0" * 99)
+    with self.assertLogs("absl", "WARNING") as logs:
+      self.assertEqual(self.steps(), [1, 2])
+    self.assertIn("line 2 is not JSON", "".join(logs.output))
+    self.assertIn("3 more lines are damaged", "".join(logs.output))
+
   def test_other_workers_write_nothing(self):
     metrics.Metrics(self.model_dir).add(0, {"probe/a": 1.0})
     with open(self.path, encoding="utf-8") as f:

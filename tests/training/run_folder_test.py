@@ -114,6 +114,35 @@ class RunFolderTest(unittest.TestCase):
     ):
       self.write(name)
 
+  def test_left_overs_of_killed_runs_are_swept(self):
+    with run_folder.claimed(self.model_dir):
+      pass
+    kept = (
+      "operative_config.gin", "metrics.jsonl", "checkpoints/ckpt-2.index",
+      "checkpoints/ckpt-2.data-00000-of-00001", "checkpoints/notes.tmp-7", "report.html.tmp-7",
+      "notes.tmp", "tensorboard/mine.tmp-1",
+    )  # fmt: skip
+    swept = (
+      "operative_config.gin.tmp", "metrics.jsonl.tmp-12", "video_ids.txt.tmp",
+      "checkpoints/checkpoint.tmp" + "0a" * 16, "checkpoints/checkpoint.tmp-31",
+      "checkpoints/ckpt-4.index.tempstate123", "checkpoints/ckpt-4_temp/part-00000-of-00001.index",
+      "tensorboard/projector/video.tsv.tmp-9",
+    )  # fmt: skip
+    for name in (*kept, *swept):
+      path = os.path.join(self.model_dir, name)
+      os.makedirs(os.path.dirname(path), exist_ok=True)
+      with open(path, "w", encoding="utf-8"):
+        pass
+    with run_folder.claimed(self.model_dir):
+      pass
+    found = [
+      os.path.relpath(os.path.join(folder, name), self.model_dir)
+      for folder, _, names in os.walk(self.model_dir)
+      for name in names
+    ]
+    self.assertEqual(sorted(found), sorted(kept))
+    self.assertFalse(os.path.exists(os.path.join(self.model_dir, "checkpoints/ckpt-4_temp")))
+
   def test_clear(self):
     self.fill()
     run_folder.clear(self.model_dir)

@@ -180,6 +180,49 @@ class ResumeTest(tiny_run.TestCase):
       tiny_run.train(self.data_dir, self.path("third"), init_from="nowhere")
 
 
+class DamagedCheckpointTest(tiny_run.TestCase):
+
+  def damage(self, name):
+    path = self.path(f"run/checkpoints/{name}")
+    os.truncate(path, os.path.getsize(path) // 2)
+
+  def test_goes_on_from_the_older_one(self):
+    tiny_run.train(self.data_dir, self.path("whole"))
+    with self.assertRaises(_Killed), _killed_after(5):
+      tiny_run.train(self.data_dir, self.path("run"))
+    self.damage("ckpt-4.data-00000-of-00001")
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), self.assertLogs("absl", "WARNING") as logs:
+      tiny_run.train(self.data_dir, self.path("run"))
+    self.assertRegex("".join(logs.output), "ckpt-4 is damaged .*ckpt-2 is used instead")
+    self.assertIn("Going on after step 2 of 6", output.getvalue())
+    self.assert_same_state(tiny_run.saved(self.path("run")), tiny_run.saved(self.path("whole")))
+    steps = [line["step"] for line in metrics.read(self.path("run/metrics.jsonl"))]
+    self.assertEqual(steps, list(range(1, 7)))
+
+  def test_all_of_them(self):
+    with self.assertRaises(_Killed), _killed_after(5):
+      tiny_run.train(self.data_dir, self.path("run"))
+    self.damage("ckpt-4.index")
+    self.damage("ckpt-2.index")
+    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no whole one"):
+      tiny_run.train(self.data_dir, self.path("run"))
+    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no whole one"):
+      tiny_run.train(self.data_dir, self.path("next"), init_from=self.path("run"))
+
+  def test_network_and_memory_of_another_run(self):
+    with self.assertRaises(_Killed), _killed_after(5):
+      tiny_run.train(self.data_dir, self.path("run"))
+    first = tiny_run.saved(self.path("run"), step=2)
+    self.damage("ckpt-4.data-00000-of-00001")
+    with self.assertRaises(_Killed), _killed_after(1):
+      tiny_run.train(self.data_dir, self.path("next"), init_from=self.path("run"))
+    start = tiny_run.saved(self.path("next"))
+    names = [name for name in start if name.startswith(("task/network", "task/objective/video_b"))]
+    self.assertTrue(any("objective" in name for name in names))
+    self.assert_same_state({n: start[n] for n in names}, {n: first[n] for n in names})
+
+
 class PrecisionTest(tiny_run.TestCase):
 
   def test_float16_scales_the_loss(self):

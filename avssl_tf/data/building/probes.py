@@ -7,14 +7,17 @@ appended to a journal, so that a build started again probes only what it has not
 import contextlib
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Sequence
 from typing import Callable, Optional
 
+from absl import logging
+
 from avssl_tf.data.building import workers
 from avssl_tf.data.clips import Reader, reason_of
 from avssl_tf.data.media import MediaError
-from avssl_tf.files import whole_file
+from avssl_tf.files import parse_json, whole_file
 
 _PROBES_PER_TASK = 16
 
@@ -38,6 +41,17 @@ class Probe:
   duration_sec: float = 0.0
   num_channels: int = 0
   reason: Optional[str] = None
+
+  def _checked(self) -> "Probe":
+    numbers = (self.size, self.mtime_ns, self.duration_sec, self.num_channels)
+    if (
+      not isinstance(self.path, str)
+      or not all(isinstance(number, (int, float)) for number in numbers)
+      or not math.isfinite(self.duration_sec)
+      or not isinstance(self.reason, (str, type(None)))
+    ):
+      raise ValueError(f"{self} is no probe")
+    return self
 
 
 class ProbeJournal:
@@ -90,16 +104,24 @@ class ProbeJournal:
     return [p for p in paths if _stat(p) != (self.probes[p].size, self.probes[p].mtime_ns)]
 
   def _load(self) -> None:
-    with open(self._path, encoding="utf-8") as f:
+    with open(self._path, encoding="utf-8", errors="replace") as f:
       lines = f.readlines()
     # A build that was killed may have left half a line at the end.
     whole = [line for line in lines if line.endswith("\n")]
-    for line in whole:
-      probe = Probe(**json.loads(line))
-      self.probes[probe.path] = probe
-    if len(whole) < len(lines):
+    damaged = 0
+    for number, line in enumerate(whole, start=1):
+      try:
+        probe = Probe(**parse_json(line, f"{self._path}, line {number}"))._checked()
+      except (TypeError, ValueError) as error:
+        damaged += 1
+        logging.warning("A line of the journal is left out, its file is probed again: %s", error)
+      else:
+        self.probes[probe.path] = probe
+    if len(whole) < len(lines) or damaged:
       with whole_file(self._path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-        f.writelines(whole)
+        f.writelines(
+          json.dumps(dataclasses.asdict(probe)) + "\n" for probe in self.probes.values()
+        )
 
 
 def _probe_files(

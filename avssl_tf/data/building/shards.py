@@ -23,7 +23,7 @@ from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.media import MediaError
 from avssl_tf.data.spectrogram_statistics import Sums
-from avssl_tf.files import whole_file
+from avssl_tf.files import read_json, whole_file
 from avssl_tf.spectrograms import Spectrogram
 
 ClipKey = tuple[int, int, int]
@@ -109,13 +109,21 @@ class ShardState:
 
   @classmethod
   def load(cls, path: str) -> "ShardState":
-    """Reads what `save` wrote."""
-    with open(path, encoding="utf-8") as f:
-      content: dict[str, Any] = json.load(f)
-    content["kept"] = [tuple(key) for key in content["kept"]]
-    content["failures"] = [Failure(**failure) for failure in content["failures"]]
-    content["sums"] = content["sums"] and Sums.from_json(content["sums"])
-    return cls(**content)
+    """Reads what `save` wrote.
+
+    Raises:
+      ValueError: the file holds something else.
+    """
+    try:
+      content: dict[str, Any] = read_json(path)
+      content["kept"] = [tuple(key) for key in content["kept"]]
+      content["failures"] = [Failure(**failure) for failure in content["failures"]]
+      content["sums"] = content["sums"] and Sums.from_json(content["sums"])
+      return cls(**content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+      raise ValueError(
+        f"{path} is no state of a shard ({error!r}): delete it, and start the build again."
+      ) from error
 
 
 def digest_of(clips: Sequence[PlannedClip]) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Optional
 from avssl_tf import own_files
 from avssl_tf.data import dataset_info, records
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
-from avssl_tf.files import FolderInUseError, leftovers, locked, whole_file
+from avssl_tf.files import FolderInUseError, leftovers, locked, read_json, whole_file
 
 FAILURES_FILE = "failures.jsonl"
 _RECIPE_FILE = "recipe.json"
@@ -197,8 +197,7 @@ class WorkFolder:
     path = os.path.join(self.path, _RECIPE_FILE)
     remedy = "Choose another --output_dir, or pass --overwrite to start anew."
     if self._has_recipe():
-      with open(path, encoding="utf-8") as f:
-        known = json.load(f)
+      known = read_json(path)
       # Through JSON, in which tuples are lists.
       wanted = json.loads(json.dumps(recipe))
       differences = [

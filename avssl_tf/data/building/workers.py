@@ -160,8 +160,8 @@ class _Pool:
     return suspects
 
   def _submit(self, executor, position: int) -> concurrent.futures.Future:
-    # Ctrl-C is for the parent, which tells the workers. A process that is started here inherits
-    # that it is blocked.
+    # Ctrl-C and SIGTERM, which may reach all processes of a group, are for the parent, which tells
+    # the workers. A process that is started here inherits that they are blocked.
     with _interrupts_blocked():
       return executor.submit(
         _call, self._function, position, self._tasks[position], self._skip.get(position, {})
@@ -179,7 +179,7 @@ class _Pool:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-  previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
   try:
     yield
   finally:

@@ -1,0 +1,98 @@
+"""NPZ files: writing them, and reading ones that may be damaged or made to fill the memory."""
+
+import contextlib
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+# An array that is stored as it is takes no more memory than the file takes on the disk; a
+# compressed one may be a thousand times larger.
+MAX_COMPRESSED_BYTES = 1 << 28
+_NOT_AN_NPZ = (
+  ValueError, KeyError, EOFError, OSError, RuntimeError, SyntaxError, zipfile.BadZipFile,
+  MemoryError, NotImplementedError, RecursionError, TypeError, OverflowError,
+)  # fmt: skip
+
+
+class ArraysError(ValueError):
+  """A file is not the NPZ that was expected; the message names it and says why."""
+
+
+class Arrays:
+  """The arrays of an NPZ file by name; each is read when asked for."""
+
+  def __init__(self, path: str, archive: zipfile.ZipFile):
+    self._path = path
+    self._archive = archive
+    self.names = [name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")]
+
+  def __contains__(self, name: str) -> bool:
+    return name in self.names
+
+  def __getitem__(self, name: str) -> np.ndarray:
+    """Reads an array.
+
+    Raises:
+      ArraysError: it is not there, damaged, of Python objects, or larger than the file can hold.
+    """
+    with _errors_named(self._path, f"array {name!r}"):
+      entry = self._archive.getinfo(f"{name}.npy")
+      with self._archive.open(entry) as file:
+        _check_header(file, entry, os.path.getsize(self._path))
+      with self._archive.open(entry) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def save(path: str, content: Mapping[str, np.ndarray]) -> None:
+  """Writes an NPZ file; unlike `np.savez`, an error on a full disk closes it.
+
+  Raises:
+    OSError: it cannot be written.
+  """
+  with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+    for name, value in content.items():
+      with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.asanyarray(value), allow_pickle=False)
+
+
+@contextlib.contextmanager
+def open_npz(path: str) -> Iterator[Arrays]:
+  """Opens an NPZ file.
+
+  Raises:
+    ArraysError: it is none.
+    FileNotFoundError, PermissionError: it cannot be opened.
+  """
+  with contextlib.ExitStack() as stack:
+    file = stack.enter_context(open(path, "rb"))
+    with _errors_named(path, "it"):
+      archive = stack.enter_context(zipfile.ZipFile(file))
+    yield Arrays(path, archive)
+
+
+def _check_header(file, entry: zipfile.ZipInfo, size_of_file: int) -> None:
+  """Compares what the header of an array claims with what is there, before memory is taken."""
+  version = np.lib.format.read_magic(file)
+  if version == (1, 0):
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+  else:
+    shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+  if dtype.hasobject:
+    raise ValueError("it holds Python objects")
+  # Also of arrays whose elements take no bytes.
+  claimed = math.prod(shape) * max(dtype.itemsize, 1)
+  is_stored = entry.compress_type == zipfile.ZIP_STORED
+  most = size_of_file if is_stored else MAX_COMPRESSED_BYTES
+  if claimed > min(most, entry.file_size):
+    raise ValueError(f"its shape {shape} takes {claimed} bytes; at most {most} can be there")
+
+
+@contextlib.contextmanager
+def _errors_named(path: str, what: str) -> Iterator[None]:
+  try:
+    yield
+  except _NOT_AN_NPZ as error:
+    raise ArraysError(f"{path} is damaged or no NPZ file: {what}: {error}.") from error
