@@ -13,7 +13,6 @@ from typing import Callable, Optional
 
 from avssl_tf.data.building import workers
 from avssl_tf.data.clips import Reader, reason_of
-from avssl_tf.data.media import MediaError
 from avssl_tf.files import whole_file
 
 _PROBES_PER_TASK = 16
@@ -118,10 +117,8 @@ def _probe_file(
   size, mtime_ns = _stat(path)
   try:
     duration_sec, num_channels = reader.probe(path, modalities)
-  except (MediaError, OSError) as error:
+  except Exception as error:  # Whatever goes wrong with one file must not stop the others.
     return Probe(path, size, mtime_ns, reason=reason_of(error))
-  except Exception as error:
-    raise RuntimeError(f"{path}: {error!r}") from error
   return Probe(path, size, mtime_ns, duration_sec, num_channels)
 
 
