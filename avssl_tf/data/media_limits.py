@@ -55,7 +55,7 @@ def check_sound(rate_hz: int, num_channels: int) -> None:
     )
 
 
-def check_picture(height: int, width: int) -> None:
+def check_picture(height: float, width: float) -> None:
   """Checks the size of a frame.
 
   Raises:
@@ -63,12 +63,12 @@ def check_picture(height: int, width: int) -> None:
   """
   if height * width > MAX_PIXELS:
     raise MediaError(
-      f"frames too large: {width}x{height} pixels; expected at most {MAX_PIXELS} in all. "
+      f"frames too large: {width:.0f}x{height:.0f} pixels; expected at most {MAX_PIXELS} in all. "
       "Scale them down first"
     )
 
 
-def check_upright(height: int, width: int) -> None:
+def check_upright(height: float, width: float) -> None:
   """Checks the size of an upright frame with square pixels.
 
   Raises:
@@ -76,7 +76,7 @@ def check_upright(height: int, width: int) -> None:
   """
   if max(height, width) > MAX_ASPECT * min(height, width):
     raise MediaError(
-      f"frames too narrow: {width}x{height} with square pixels; expected at most {MAX_ASPECT:g}:1. "
+      f"frames too narrow: {width:g}x{height:g} with square pixels; expected at most {MAX_ASPECT:g}:1. "
       "Crop them, or correct the sample aspect ratio"
     )
   check_picture(height, width)

@@ -58,8 +58,8 @@ def display_size(frame: av.VideoFrame, video: av.VideoStream) -> tuple[int, int]
     MediaError: they exceed `media_limits`.
   """
   aspect = float(video.sample_aspect_ratio or 1) or 1.0
+  media_limits.check_upright(frame.height, frame.width * aspect)
   height, width = frame.height, max(1, round(frame.width * aspect))
-  media_limits.check_upright(height, width)
   return (width, height) if orientation(frame).transpose else (height, width)
 
 

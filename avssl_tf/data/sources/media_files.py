@@ -139,7 +139,7 @@ def _files_below(root: str) -> tuple[list[str], list[str]]:
     seen.add(place)
     try:
       with os.scandir(path) as entries:
-        found = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in entries)
+        found = sorted((e.name, os.path.isdir(e.path), e.is_symlink()) for e in entries)
     except OSError as error:
       if not relative:
         raise
