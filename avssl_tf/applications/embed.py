@@ -71,23 +71,29 @@ class Job:
         "would be replaced. Move it away, or choose another --output."
       )
 
-  def sources(self) -> list[Source]:
+  def sources(self) -> tuple[list[Source], list[str]]:
     """The files, sorted; those of a folder are told by what their names end in.
+
+    Returns:
+      The files, and notes on what was left out, lines for the user.
 
     Raises:
       ValueError: there are none.
     """
+    notes = []
     if not os.path.isdir(self.input):
       named = [(os.path.basename(self.input), self.input)]
     else:
       files = MediaFiles(self.input, VIDEO_EXTENSIONS | AUDIO_EXTENSIONS)
       named = [(name, files.path(name)) for name in files.names]
+      notes = files.notes
     if not named:
       raise ValueError(
         f"--input={self.input}: no media in that folder. Looked for files that end in "
         f"{' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
       )
-    return [Source(name, path, embedding_parts.checksum(name, path)) for name, path in named]
+    sources = [Source(name, path, embedding_parts.checksum(name, path)) for name, path in named]
+    return sources, notes
 
 
 def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
@@ -107,7 +113,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     OSError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
-  sources = job.sources()
+  sources, notes = job.sources()
   reader = WindowReader(encoder)
   stride_sec = job.stride_sec or reader.window_sec
   settings = {
@@ -143,7 +149,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
       embedding_file.join(temporary, part_paths, about)
     parts.delete()
-  lines = [_summary(job)]
+  lines = [_summary(job), *notes]
   if num_before:
     lines.append(f"{num_before} file(s) of these were done before this command.")
   if failures:

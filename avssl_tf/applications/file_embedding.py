@@ -13,7 +13,6 @@ from avssl_tf.applications import embedding_file, embedding_parts, progress
 from avssl_tf.applications.media_windows import Plan, Span, Window, WindowReader
 from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.clips import Failure, reason_of
-from avssl_tf.data.media_streams import MediaError
 
 # So long are the stretches of a file that are done or not: minutes, with windows of seconds.
 _WINDOWS_PER_PART = 256
@@ -96,7 +95,6 @@ class FileEmbedding:
 
     Raises:
       OSError: a part cannot be written.
-      RuntimeError: reading went wrong in a way that is none of a file; the message names it.
     """
     todo = [source for source in sources if not self._parts.complete(source.checksum)]
     num_done = len(sources) - len(todo)
@@ -130,7 +128,7 @@ class FileEmbedding:
     """What a file is cut into, one stretch at least."""
     try:
       plan = self._reader.plan(source.path, stride_sec)
-    except (MediaError, OSError) as error:
+    except Exception as error:  # Whatever goes wrong with one file must not stop the others.
       failure = Failure(source.path, None, None, reason_of(error))
       return [_Stretch(source, 0, 1, None, [], [failure])]
     starts = range(0, len(plan.spans), _WINDOWS_PER_PART)
@@ -159,12 +157,7 @@ class FileEmbedding:
     self, item: tuple[_Stretch, Sequence[Span], bool]
   ) -> tuple[list[Window], list[Failure]]:
     stretch, spans, _ = item
-    if not spans:
-      return [], []
-    try:
-      return self._reader.read(stretch.plan, spans)
-    except Exception as error:
-      raise RuntimeError(f"{stretch.source.path}: {error!r}") from error
+    return self._reader.read(stretch.plan, spans) if spans else ([], [])
 
   def _embed(self) -> None:
     """Shows the network as many windows as it takes at a time, and writes what that completes."""

@@ -19,7 +19,13 @@ from avssl_tf.applications.heat_overlay import HeatOverlay
 from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
 from avssl_tf.applications.sample_windows import SampleWindows
-from avssl_tf.data import media_streams, media_writing, picture_stream, sound_stream
+from avssl_tf.data import (
+  media_streams,
+  media_times,
+  media_writing,
+  picture_stream,
+  sound_stream,
+)
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
@@ -60,6 +66,8 @@ class Job:
       raise ValueError(f"--input={self.input}: there is no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
     with self.errors_named():
+      # Gaps are filled up: they must not go on for ever.
+      media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
         pass
       with sound_stream.open_mono(self.input, media_writing.SOUND_RATE_HZ):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clip_loader, frame_ops, jpeg, media, media_streams
+from avssl_tf.data import clip_loader, frame_ops, jpeg, media, media_limits, media_streams
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.clips import Failure, reason_of
 from avssl_tf.data.media_streams import MediaError
@@ -83,11 +83,15 @@ def spread(span: Span, window_sec: float, stride_sec: float) -> list[Span]:
 
   >>> [window.start_sec for window in spread(Span(0.0, 7.5), 2.0, 2.0)]
   [0.0, 2.0, 4.0, 5.5]
+
+  Raises:
+    MediaError: there are more than `media_limits.MAX_CLIPS`.
   """
   if span.length_sec <= window_sec:
     return [span]
   # The margin keeps a last window that fits but for rounding.
   count = 1 + math.floor((span.length_sec - window_sec) / stride_sec + _MICRO)
+  media_limits.check_count(count, span.length_sec, "windows")
   starts = [span.start_sec + i * stride_sec for i in range(count)]
   left_sec = span.end_sec - starts[-1] - window_sec
   if left_sec > window_sec / 2 and stride_sec <= window_sec:
@@ -204,7 +208,7 @@ class WindowReader:
     """
     try:
       return self._read_whole(plan, spans), []
-    except (MediaError, OSError) as error:
+    except Exception as error:  # Whatever goes wrong with one window must not stop the others.
       if len(spans) == 1:
         return [], [Failure(plan.path, *spans[0], reason_of(error))]
     half = len(spans) // 2

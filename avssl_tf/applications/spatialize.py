@@ -21,6 +21,7 @@ from avssl_tf.applications.field_file import FieldFile, fold_down
 from avssl_tf.applications.field_generation import FieldGeneration
 from avssl_tf.data import (
   media_streams,
+  media_times,
   media_writing,
   picture_stream,
   sound_stream,
@@ -80,6 +81,8 @@ class Job:
       if places.count(place) > 1:
         raise ValueError(f"{path} is named twice among --output and --overlay.")
     with self.errors_named():
+      # Gaps are filled up: they must not go on for ever.
+      media_times.check(self.input)
       with picture_stream.open_pictures(self.input, self.projection):
         pass
       with sound_stream.open_mono(self.input, media_writing.SOUND_RATE_HZ):

@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Optional
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import records, schema
+from avssl_tf.data import jpeg, records, schema
 from avssl_tf.data.dataset_info import DatasetInfo, Shard
 
 # Peak up to which sound counts as silence: -80 dB of full scale.
@@ -286,10 +285,12 @@ def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
 
 def _check_decoding(clip: Record, pictures: Sequence[bytes], name: str) -> Iterator[str]:
   for position in sorted({round(p) for p in np.linspace(0, len(pictures) - 1, _FRAMES_DECODED)}):
-    picture = cv2.imdecode(np.frombuffer(pictures[position], np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-      yield f"{name} {position} is not a JPEG that can be decoded"
-    elif picture.shape[:2] != (clip.height, clip.width):
+    try:
+      picture = jpeg.decode(pictures[position])
+    except ValueError as error:
+      yield f"{name} {position} cannot be decoded: {error}"
+      continue
+    if picture.shape[:2] != (clip.height, clip.width):
       yield f"{name} {position} is {picture.shape[:2]}, expected {(clip.height, clip.width)}"
 
 

@@ -274,7 +274,7 @@ def center_frames(encoded: Sequence[Tensor], clip: ClipSpec) -> Tensor:
 
 def _center_box(encoded: Sequence[Tensor], clip: ClipSpec) -> tuple[Tensor, list[Tensor]]:
   """What is shown of the picture, as of `center_crop_box`, and the picture's height and width."""
-  height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
+  height, width = frame_ops.jpeg_size(encoded)
   if clip.whole_picture:
     return tf.stack([0, 0, height, width]), [height, width]
   return frame_ops.center_crop_box(height, width), [height, width]
@@ -300,7 +300,7 @@ def _boxes(stored: StoredClip, encoded: list[Tensor], clip: ClipSpec, places: Te
 def _augmented(
   encoded: list[Tensor], clip: ClipSpec, augmentation: Augmentation, uniforms: Tensor
 ) -> Tensor:
-  height, width, _ = tf.unstack(tf.io.extract_jpeg_shape(encoded[0]))
+  height, width = frame_ops.jpeg_size(encoded)
   box = frame_ops.random_crop_box(
     uniforms[_CROP], height, width, augmentation.crop_area, augmentation.crop_aspect
   )

@@ -6,7 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import viewpoints
+from avssl_tf.data import frame_ops, viewpoints
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.data.record_reader import StoredClip
 from avssl_tf.types import Tensor
@@ -57,7 +57,7 @@ def see(
   Raises:
     tf.errors.InvalidArgumentError: masks are asked for and not stored; the message names the clip.
   """
-  frames = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
+  frames = tf.stack([frame_ops.decode_jpeg(frame) for frame in encoded])
   example = {
     types.VIDEO: viewpoints.look(frames, views, clip.frame_size),
     types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
@@ -95,6 +95,6 @@ def _mask(
   )  # fmt: skip
   with tf.control_dependencies([check]):
     place = tf.minimum(place, tf.size(masks, tf.int64) - 1)
-  classes = tf.io.decode_png(masks[place], channels=1)[..., 0]
+  classes = frame_ops.decode_png(masks[place])
   seen = tf.cast(viewpoints.classes_in_view(classes, views, clip.frame_size), tf.int64)
   return tf.where(seen == _UNKNOWN_CLASS, tf.constant(-1, tf.int64), seen)

@@ -6,6 +6,8 @@ from typing import Optional, Protocol
 
 import numpy as np
 
+from avssl_tf.data.media_limits import MediaError
+
 # The projection of 360° frames.
 EQUIRECTANGULAR = "equirectangular"
 
@@ -111,10 +113,14 @@ class Failure:
 
 
 def reason_of(error: Exception) -> str:
-  """The `Failure.reason` of a `MediaError` or an `OSError`."""
+  """The `Failure.reason` of what went wrong with a file."""
+  if isinstance(error, MediaError):
+    return str(error)
+  if isinstance(error, MemoryError):
+    return f"out of memory: {error}"
   if isinstance(error, OSError):
     return f"cannot be read: {error.strerror or error}"
-  return str(error)
+  return f"unexpected {type(error).__name__}: {error}"
 
 
 class Reader(Protocol):

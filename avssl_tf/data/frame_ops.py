@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from avssl_tf.addons import adjust_hsv_in_yiq
+from avssl_tf.data import media_limits
 from avssl_tf.types import Tensor
 
 CROP_TRIES = 10
@@ -97,6 +98,67 @@ def boxes_in_crop(boxes: Tensor, crop: Tensor, height: Tensor, width: Tensor) ->
   size = tf.cast(tf.stack([height, width, height, width]), tf.float32)
   origin, sides = (tf.cast(tf.tile(part, [2]), tf.float32) for part in (crop[:2], crop[2:]))
   return tf.clip_by_value((boxes * size - origin) / sides, 0.0, 1.0)
+
+
+def jpeg_size(encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+  """Height and width of the first of some JPEGs, by its header (int32 scalars).
+
+  Raises:
+    tf.errors.InvalidArgumentError: one of them is no JPEG, or has more than
+      `media_limits.MAX_STORED_PIXELS` pixels.
+  """
+  heights, widths, _ = tf.unstack(
+    tf.stack([tf.io.extract_jpeg_shape(one) for one in encoded]), axis=1
+  )
+  with tf.control_dependencies([_check_pixels(heights, widths)]):
+    return tf.identity(heights[0]), tf.identity(widths[0])
+
+
+def decode_jpeg(encoded: Tensor, dct_method: str = "") -> Tensor:
+  """Decodes a whole JPEG whose size is within bounds.
+
+  Args:
+    encoded: JPEG bytes, string scalar.
+    dct_method: see `tf.io.decode_jpeg`.
+
+  Returns:
+    uint8 `[height, width, 3]`, RGB.
+
+  Raises:
+    tf.errors.InvalidArgumentError: see `jpeg_size`.
+  """
+  with tf.control_dependencies(jpeg_size([encoded])):
+    return tf.io.decode_jpeg(encoded, channels=3, dct_method=dct_method)
+
+
+def decode_png(encoded: Tensor) -> Tensor:
+  """Decodes a PNG of 8-bit values whose size is within bounds.
+
+  Args:
+    encoded: PNG bytes, string scalar.
+
+  Returns:
+    uint8 `[height, width]`.
+
+  Raises:
+    tf.errors.InvalidArgumentError: it is no PNG, or has more than
+      `media_limits.MAX_STORED_PIXELS` pixels.
+  """
+  # After the signature, the length and the type of the first chunk come width and height.
+  sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
+  sides = tf.ensure_shape(sides, [2])
+  with tf.control_dependencies([_check_pixels(sides[1:], sides[:1])]):
+    return tf.io.decode_png(encoded, channels=1)[..., 0]
+
+
+def _check_pixels(heights: Tensor, widths: Tensor) -> tf.Operation:
+  # Few bytes may claim gigabytes of pixels.
+  pixels = tf.cast(heights, tf.int64) * tf.cast(widths, tf.int64)
+  return tf.debugging.Assert(
+    tf.reduce_all((heights >= 0) & (pixels >= 0) & (pixels <= media_limits.MAX_STORED_PIXELS)),
+    ["A stored frame is too large or damaged. Heights are", heights, "and widths", widths,
+     f"; expected at most {media_limits.MAX_STORED_PIXELS} pixels. Build the data set again."],
+  )  # fmt: skip
 
 
 def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Tensor:

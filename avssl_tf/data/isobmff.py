@@ -10,7 +10,7 @@ import dataclasses
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Optional
+from typing import BinaryIO, NamedTuple, Optional
 
 # Boxes that hold nothing but boxes.
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sv3d", b"proj"})
@@ -21,6 +21,10 @@ _PICTURE_FIELDS = 78
 _SOUND_FIELDS = {0: 28, 1: 44, 2: 64}
 _LARGEST_U32 = 2**32 - 1
 _COPY_BYTES = 1 << 20
+# Damaged or made-up files may have a box every 8 bytes, or boxes in boxes without end. A day of
+# fragments of half a second has 350,000 boxes.
+_MAX_BOXES = 1_000_000
+_MAX_DEPTH = 16
 
 
 class BoxError(ValueError):
@@ -123,8 +127,7 @@ def replace_movie(source: BinaryIO, target: BinaryIO, movie: Box) -> None:
     _copy(source, target, extent)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Extent:
+class _Extent(NamedTuple):
   """Where a box of the file itself lies; `header` is the size of its header."""
 
   type: bytes
@@ -147,19 +150,31 @@ def _extents(file: BinaryIO) -> list[_Extent]:
     if size < header or at + size > length:
       raise BoxError(f"no MP4, or damaged: a box of {size} bytes at {at} of {length}")
     extents.append(_Extent(kind, at, at + size, header))
+    if len(extents) > _MAX_BOXES:
+      raise BoxError(f"damaged: more than {_MAX_BOXES} boxes")
     at += size
   return extents
 
 
-def _parse(contents: bytes) -> list[Box]:
+def _parse(
+  contents: bytes, depth: int = 0, left: Optional[Iterator[int]] = None
+) -> list[Box]:
+  """The boxes in some contents; `left` counts down how many there may be in all."""
+  if depth > _MAX_DEPTH:
+    raise BoxError(f"damaged: boxes in boxes, more than {_MAX_DEPTH} levels deep")
+  left = iter(range(_MAX_BOXES)) if left is None else left
   boxes, at = [], 0
   while len(contents) - at >= 8:  # QuickTime ends some lists with four zeros.
     size, kind = struct.unpack_from(">I4s", contents, at)
     if not 8 <= size <= len(contents) - at:
       raise BoxError(f"damaged: a box of {size} bytes where {len(contents) - at} are left")
+    if next(left, None) is None:
+      raise BoxError(f"damaged: more than {_MAX_BOXES} boxes")
     inside = contents[at + 8 : at + size]
-    is_container = kind in _CONTAINERS
-    boxes.append(Box(kind, boxes=_parse(inside)) if is_container else Box(kind, inside))
+    if kind in _CONTAINERS:
+      boxes.append(Box(kind, boxes=_parse(inside, depth + 1, left)))
+    else:
+      boxes.append(Box(kind, inside))
     at += size
   return boxes
 

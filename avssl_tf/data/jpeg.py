@@ -1,10 +1,15 @@
-"""JPEG encoding of the frames of a clip, with a bound on what a second of them takes."""
+"""JPEG encoding of the frames of a clip, with a bound on what a second of them takes; decoding."""
 
 import dataclasses
-from typing import Optional
+import io
+import warnings
+from typing import BinaryIO, Optional, Union
 
 import cv2
 import numpy as np
+from PIL import Image
+
+from avssl_tf.data import media_limits
 
 _CHROMA = {
   "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
@@ -78,6 +83,51 @@ def encode_frames(frames: np.ndarray, frame_rate_hz: float, settings: JpegSettin
     quality -= 1
     encoded = _encode_all(frames, quality, settings.chroma)
   return encoded
+
+
+def decode(encoded: bytes) -> np.ndarray:
+  """Decodes a stored frame whose size is within bounds.
+
+  Args:
+    encoded: JPEG bytes.
+
+  Returns:
+    uint8 `[H, W, 3]`, RGB.
+
+  Raises:
+    ValueError: it is no JPEG, is damaged, or has more than `media_limits.MAX_STORED_PIXELS`
+      pixels.
+  """
+  check_size(io.BytesIO(encoded), "A stored frame", "JPEG", media_limits.MAX_STORED_PIXELS)
+  picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+  if picture is None:
+    raise ValueError("A stored frame is damaged: it is not a JPEG that can be decoded.")
+  return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def check_size(file: Union[str, BinaryIO], name: str, kind: str, max_pixels: int) -> None:
+  """Makes sure, by its header, that decoding a picture does not take too much memory.
+
+  Args:
+    file: its path, or its bytes.
+    name: of the picture, for messages.
+    kind: the format expected, as Pillow calls it.
+    max_pixels: largest number of pixels.
+
+  Raises:
+    ValueError: it is not of that format or has more pixels.
+  """
+  try:
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+      with Image.open(file, formats=[kind]) as image:  # Reads the header alone.
+        width, height = image.size
+  except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    raise ValueError(f"{name} is no {kind} that can be decoded ({error}).") from error
+  if width * height > max_pixels:
+    raise ValueError(
+      f"{name} has {width}x{height} pixels; expected at most {max_pixels} in all."
+    )
 
 
 def _largest_fitting_quality(

@@ -16,7 +16,14 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_pictures, media_sound, media_streams
+from avssl_tf.data import (
+  media_extent,
+  media_limits,
+  media_pictures,
+  media_sound,
+  media_streams,
+  media_times,
+)
 from avssl_tf.data.media_streams import MediaError
 
 # Peak (-80 dB of full scale) up to which sound counts as silence: three steps of 16-bit samples.
@@ -107,8 +114,8 @@ def probe(path: str, modalities: Sequence[str] = types.MODALITIES) -> MediaInfo:
     modalities: what is asked for: "video", "audio", or both.
 
   Raises:
-    MediaError: not a video, a stream is missing, truncated, or picture and
-      sound do not overlap.
+    MediaError: not a video, a stream is missing, truncated, picture and sound
+      do not overlap, or something exceeds `media_limits`.
   """
   with media_streams.open_streams(path, modalities) as media:
     first = _first_frames(media)
@@ -119,11 +126,15 @@ def probe(path: str, modalities: Sequence[str] = types.MODALITIES) -> MediaInfo:
     if first.sound is not None:
       sample_rate_hz = first.sound.sample_rate
       num_channels = len(first.sound.layout.channels)
+      media_limits.check_sound(sample_rate_hz, num_channels)
     duration_sec = min(media_extent.measured_ends_sec(path, media)) - first.start_sec
     if duration_sec <= 0:
       raise MediaError(
         "picture and sound do not overlap in time" if len(media.streams) == 2 else "no duration"
       )
+    media_limits.check_duration(duration_sec)
+    if media_times.are_doubtful(path, duration_sec):
+      media_times.check(path, modalities)
     return MediaInfo(
       duration_sec=duration_sec,
       width=width,

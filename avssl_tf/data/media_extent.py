@@ -4,7 +4,7 @@ from typing import Optional
 
 import av
 
-from avssl_tf.data import media_streams
+from avssl_tf.data import media_limits, media_streams
 from avssl_tf.data.media_streams import MediaError
 
 # Ends told by a container and ends of decoded streams differ by up to about an audio frame.
@@ -20,11 +20,15 @@ _TAIL_SEC = 10.0
 def promised_end_sec(
   media: media_streams.MediaStreams, stream: av.stream.Stream
 ) -> Optional[float]:
-  """When `stream` ends according to the container; None where it does not say."""
+  """When `stream` ends according to the container; None where it does not say clearly."""
   if stream.duration:
     return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
   if media.container.duration:
-    return ((media.container.start_time or 0) + media.container.duration) / av.time_base
+    start = media.container.start_time or 0
+    # Some writers of Matroska count it from time 0, others from the start.
+    if "matroska" in media.container.format.name and start > av.time_base:
+      return None
+    return (start + media.container.duration) / av.time_base
   return None
 
 
@@ -37,7 +41,8 @@ def _last_times_sec(media: media_streams.MediaStreams) -> list[Optional[float]]:
     default_sec = media_streams.picture_duration_sec(packet.stream) if is_picture else 0.0
     times = media_streams.packet_times_sec(packet, default_sec)
     if times is not None:
-      ends[packet.stream.index] = max(times[1], ends[packet.stream.index] or times[1])
+      end_sec = min(times[1], times[0] + media_limits.MAX_GAP_SEC)
+      ends[packet.stream.index] = max(end_sec, ends[packet.stream.index] or end_sec)
   return [ends[stream.index] for stream in streams]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional
 import av
 import numpy as np
 
-from avssl_tf.data import media_streams
+from avssl_tf.data import media_limits, media_streams
 
 # Containers round times, Matroska to a millisecond. A picture that comes this little after the
 # time asked for is the one that was meant.
@@ -52,8 +52,13 @@ def turn_upright(picture: np.ndarray, how: Orientation) -> np.ndarray:
 
 
 def display_size(frame: av.VideoFrame, video: av.VideoStream) -> tuple[int, int]:
-  """Height and width of the upright picture with square pixels."""
+  """Height and width of the upright picture with square pixels.
+
+  Raises:
+    MediaError: they exceed `media_limits`.
+  """
   aspect = float(video.sample_aspect_ratio or 1) or 1.0
+  media_limits.check_upright(frame.height, frame.width * aspect)
   height, width = frame.height, max(1, round(frame.width * aspect))
   return (width, height) if orientation(frame).transpose else (height, width)
 
@@ -141,6 +146,8 @@ class FramePicker:
       raise media_streams.MediaError(f"damaged: the picture at {at_sec:.2f} s is corrupt")
     if self._size is None:  # A change of size within a stream must not change the clip's.
       self._size = scaled_size(display_size(frame, self._video), self._short_side)
+      height, width = self._size
+      media_limits.check_clip(3 * height * width * len(self._times_sec), "frames")
     return to_rgb(self._reformatter, frame, self._size)
 
 

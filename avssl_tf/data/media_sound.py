@@ -6,7 +6,7 @@ from typing import Optional
 import av
 import numpy as np
 
-from avssl_tf.data import media_streams
+from avssl_tf.data import media_limits, media_streams
 
 # Context on both sides of the span, so that the resampling filter has no edge within it.
 _MARGIN_SEC = 0.05
@@ -23,8 +23,18 @@ _DEFAULT_LAYOUTS = {
 
 
 def to_float(frame: av.AudioFrame) -> np.ndarray:
-  """Samples of a frame of any format as float32 `[channels, samples]` in -1..1."""
-  samples = frame.to_ndarray()
+  """Samples of a frame of any format as float32 `[channels, samples]` in -1..1.
+
+  Raises:
+    MediaError: their format is not known.
+  """
+  try:
+    samples = frame.to_ndarray()
+  except ValueError as error:
+    raise media_streams.MediaError(
+      f"samples of the format {frame.format.name} cannot be converted: convert the sound to 16 or "
+      "32 bits first"
+    ) from error
   if not frame.format.is_planar:
     samples = samples.reshape(-1, len(frame.layout.channels)).T
   if samples.dtype == np.uint8:
@@ -165,9 +175,11 @@ class SoundCollector:
     self.late = self._begin_by_sec is not None and time_sec > self._begin_by_sec
     self.rate_hz = frame.sample_rate
     self.num_channels = len(frame.layout.channels)
+    media_limits.check_sound(self.rate_hz, self.num_channels)
     self._layout = frame.layout.name
     self._origin = round((self._span[0] - _MARGIN_SEC) * self.rate_hz)
     end = round((self._span[1] + _MARGIN_SEC) * self.rate_hz)
+    media_limits.check_clip(4 * self.num_channels * (end - self._origin), "sound")
     self._samples = np.zeros((self.num_channels, end - self._origin), np.float32)
     self._next = round(time_sec * self.rate_hz) - self._origin
 

@@ -8,19 +8,16 @@ the decoder carries the time at which it is to be presented.
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from typing import Optional, Protocol, Union
 
 import av
 
 from avssl_tf import types
+from avssl_tf.data import media_limits, media_opening
+from avssl_tf.data.media_limits import MediaError
 
 Frame = Union[av.VideoFrame, av.AudioFrame]
-
-
-class MediaError(ValueError):
-  """A file cannot be used; the message is the reason, e.g. "no audio stream"."""
 
 
 class Consumer(Protocol):
@@ -73,14 +70,10 @@ def open_streams(
     modalities: what is asked for: "video", "audio", or both.
 
   Raises:
-    MediaError: no such file, not a media file, or a stream is missing.
+    MediaError: no such file, not a media file, a stream is missing, or it exceeds
+      `media_limits`.
   """
-  try:
-    # Titles and comments in unknown encodings must not make a file unreadable.
-    container = av.open(os.fspath(path), metadata_errors="replace")
-  except av.error.FFmpegError as error:
-    raise MediaError(_why_not_opened(path, error)) from error
-  with container:
+  with media_opening.open_container(path) as container:
     # Cover art is listed as a video stream, too.
     videos = [s for s in container.streams.video if not _is_attached_picture(s)]
     found, ignored = {}, []
@@ -95,25 +88,24 @@ def open_streams(
     for stream in streams.streams:
       if stream.codec_context is None:
         raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
+      _check_limits(stream)
       stream.codec_context.thread_count = 1  # Files are best read by many processes side by side.
     yield streams
 
 
+def _check_limits(stream: av.stream.Stream) -> None:
+  """Checks what the container says of a stream that is asked for; 0 where it does not say."""
+  context = stream.codec_context
+  if stream.type == types.VIDEO:
+    media_limits.check_picture(context.height, context.width)
+    media_limits.check_frame_rate(stream.average_rate and float(stream.average_rate))
+    media_opening.limit_pixels(stream)
+  elif context.sample_rate:
+    media_limits.check_sound(context.sample_rate, context.channels)
+
+
 def _is_attached_picture(stream: av.VideoStream) -> bool:
   return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _why_not_opened(path: str, error: av.error.FFmpegError) -> str:
-  if not os.path.isfile(path):
-    return f"cannot be opened: {error.strerror}"
-  with open(path, "rb") as f:
-    head = f.read(12)
-  if not head:
-    return "empty file"
-  if head[4:8] == b"ftyp":
-    # The box that opens every MP4 and QuickTime file is there, its index is not.
-    return f"truncated or damaged: an MP4 without a usable index ({error.strerror})"
-  return f"not a video, or of an unknown kind ({error.strerror})"
 
 
 def frame_time_sec(frame: Frame) -> float:
@@ -230,7 +222,8 @@ def _decode(packet: av.Packet, consumer: Consumer) -> list[Frame]:
       return []
     times = packet_times_sec(packet, 0.0)
     where = "at its end" if times is None else f"at {times[0]:.2f} s"
+    limit = f"; frames of more than {media_limits.MAX_PIXELS} pixels are refused"
     raise MediaError(
       f"truncated or damaged: the {packet.stream.type} stream cannot be decoded {where} "
-      f"({error.strerror})"
+      f"({error.strerror}{limit if packet.stream.type == types.VIDEO else ''})"
     ) from error

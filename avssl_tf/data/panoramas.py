@@ -81,7 +81,7 @@ def frames(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> 
   Returns:
     uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
   """
-  decoded = tf.stack([tf.io.decode_jpeg(frame, channels=3) for frame in encoded])
+  decoded = tf.stack([frame_ops.decode_jpeg(frame) for frame in encoded])
   return _fitted(decoded, clip, columns)
 
 
@@ -99,9 +99,7 @@ def flow(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> Te
     uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
   """
   # The faster, default method is off by half a step more.
-  pictures = [
-    tf.io.decode_jpeg(one, channels=3, dct_method="INTEGER_ACCURATE") for one in encoded
-  ]
+  pictures = [frame_ops.decode_jpeg(one, "INTEGER_ACCURATE") for one in encoded]
   return _fitted(tf.stack(pictures), clip, columns)
 
 

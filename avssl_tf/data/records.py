@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import features, schema, spherical_features
+from avssl_tf.data import features, media_limits, schema, spherical_features
 from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.jpeg import JpegSettings, encode_frames
 from avssl_tf.data.record_reader import record_at
@@ -231,6 +231,11 @@ def _check_pictures(content: Content) -> None:
   frames = content.frames
   if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
     raise ValueError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, W, 3].")
+  if frames.shape[1] * frames.shape[2] > media_limits.MAX_STORED_PIXELS:
+    raise media_limits.MediaError(
+      f"stored frames too large: {frames.shape[2]}x{frames.shape[1]} pixels; expected at most "
+      f"{media_limits.MAX_STORED_PIXELS} in all. Take a smaller --short_side"
+    )
   if len(content.timestamps_us) != len(frames) or np.any(np.diff(content.timestamps_us) <= 0):
     raise ValueError(
       f"{len(frames)} frames come with {len(content.timestamps_us)} timestamps; expected one "

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_sound, media_streams, spatial_media
+from avssl_tf.data import media_extent, media_limits, media_sound, media_streams, spatial_media
 from avssl_tf.data.media_streams import MediaError
 
 # Containers round the times of packets: up to this difference, successive frames are contiguous.
@@ -67,6 +67,7 @@ class MonoStream:
     first = next(self._frames, None)
     if first is None:
       raise MediaError("truncated or damaged: the audio stream holds nothing to decode")
+    media_limits.check_sound(first.sample_rate, len(first.layout.channels))
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.promised_end_sec = media_extent.promised_end_sec(media, media.audio)

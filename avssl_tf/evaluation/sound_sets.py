@@ -11,8 +11,10 @@ import tensorflow as tf
 from absl import logging
 
 from avssl_tf.data import dataset_info, media_sound, sound_file
+from avssl_tf.data.clips import reason_of
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.dcase import clips_of_dcase
 from avssl_tf.data.sources.esc50 import clips_of_esc50
 from avssl_tf.data.sources.listing import ListError, Listing
@@ -101,7 +103,14 @@ def of_files(
     selections[name] = [position[media_id] for media_id in media_ids]
 
   def read(number: int) -> np.ndarray:
-    request = requests[number]
+    try:
+      return read_span(requests[number])
+    except MediaError:
+      raise
+    except Exception as error:  # Whatever goes wrong with one file is that file's failure.
+      raise MediaError(reason_of(error)) from error
+
+  def read_span(request: ClipRequest) -> np.ndarray:
     waveform = sound_file.read_sound(request.path, sample_rate_hz, num_channels)
     begin = round((request.start_sec or 0) * sample_rate_hz)
     end = len(waveform) if request.end_sec is None else round(request.end_sec * sample_rate_hz)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
+from avssl_tf.data import frame_ops, pipeline
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.report.alignment_picture import AlignedClip
@@ -41,7 +41,7 @@ def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[Align
     found.append(
       AlignedClip(
         title=batch[types.KEY].numpy()[0].decode("utf-8", "replace"),
-        frame=tf.io.decode_jpeg(stored.frames[middle], channels=3).numpy(),
+        frame=frame_ops.decode_jpeg(stored.frames[middle]).numpy(),
         energy=energy.numpy(),
         views=batch[types.VIDEO][0, :, encoder.clip.num_frames // 2].numpy(),
         direction_rad=batch[types.DIRECTION][0].numpy(),

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 
+from avssl_tf.data import jpeg
 from avssl_tf.data.checks import Record
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.report import inline_media, sound_levels
@@ -65,8 +66,7 @@ def _animation(record: Record) -> str:
 
 
 def _frame(encoded: bytes) -> np.ndarray:
-  pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-  pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+  pixels = jpeg.decode(encoded)
   width = max(1, round(pixels.shape[1] * _HEIGHT / pixels.shape[0]))
   shrinks = pixels.shape[0] > _HEIGHT
   return cv2.resize(pixels, (width, _HEIGHT), interpolation=cv2.INTER_AREA if shrinks else

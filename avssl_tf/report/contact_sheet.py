@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.data import jpeg
 from avssl_tf.data.checks import Record
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import sound_levels
@@ -58,8 +59,7 @@ def filmstrip(clip: Record) -> np.ndarray:
   positions = np.unique(np.linspace(0, len(clip.frames) - 1, num_frames).round().astype(int))
   strip = []
   for position in positions:
-    data = np.frombuffer(clip.frames[position], np.uint8)
-    frame = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    frame = jpeg.decode(clip.frames[position])
     width = max(1, round(frame.shape[1] * _FRAME_HEIGHT / frame.shape[0]))
     interpolation = cv2.INTER_AREA if frame.shape[0] > _FRAME_HEIGHT else cv2.INTER_NEAREST
     frame = cv2.resize(frame, (width, _FRAME_HEIGHT), interpolation=interpolation)

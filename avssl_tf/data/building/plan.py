@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Optional
 
+from avssl_tf.data import media_limits
 from avssl_tf.data.building.probes import Probe
 from avssl_tf.data.clips import Failure, PlannedClip
 from avssl_tf.data.media import MediaError
@@ -68,7 +69,7 @@ def cut(
     Start and end of each clip in microseconds, at least one.
 
   Raises:
-    MediaError: the span is shorter than the minimum.
+    MediaError: the span is shorter than the minimum, or gives too many clips.
   """
   start = _microseconds(start_sec or 0.0)
   # Down, not to the nearest: a clip must not end after its file.
@@ -81,6 +82,7 @@ def cut(
       f"{cutting.min_duration_sec:g} s"
     )
   step = _microseconds(cutting.clip_duration_sec)
+  media_limits.check_count(-(-(end - start) // step), (end - start) / 1e6, "clips")
   spans = [(begin, min(begin + step, end)) for begin in range(start, end, step)]
   return [span for span in spans if span[1] - span[0] >= minimum]
 

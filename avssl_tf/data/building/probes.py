@@ -16,7 +16,6 @@ from absl import logging
 
 from avssl_tf.data.building import workers
 from avssl_tf.data.clips import Reader, reason_of
-from avssl_tf.data.media import MediaError
 from avssl_tf.files import parse_json, whole_file
 
 _PROBES_PER_TASK = 16
@@ -140,10 +139,8 @@ def _probe_file(
   size, mtime_ns = _stat(path)
   try:
     duration_sec, num_channels = reader.probe(path, modalities)
-  except (MediaError, OSError) as error:
+  except Exception as error:  # Whatever goes wrong with one file must not stop the others.
     return Probe(path, size, mtime_ns, reason=reason_of(error))
-  except Exception as error:
-    raise RuntimeError(f"{path}: {error!r}") from error
   return Probe(path, size, mtime_ns, duration_sec, num_channels)
 
 

@@ -11,6 +11,7 @@ import re
 import cv2
 import numpy as np
 
+from avssl_tf.data import jpeg, media_limits
 from avssl_tf.data.media import MediaError
 
 UNKNOWN_CLASS = 255
@@ -72,6 +73,10 @@ def _map(folder: str, number: str, height: int) -> np.ndarray:
 
 def _classes(path: str, none: int) -> np.ndarray:
   """Classes of pixels, `none` where there is none: int64 `[H, 2H]`."""
+  try:
+    jpeg.check_size(path, f"the segmentation map {path!r}", "PNG", media_limits.MAX_STORED_PIXELS)
+  except ValueError as error:
+    raise MediaError(str(error)) from error
   picture = cv2.imread(path, cv2.IMREAD_COLOR)
   if picture is None:
     raise MediaError(f"the segmentation map {path!r} is no picture that can be read")

@@ -21,7 +21,6 @@ from avssl_tf.data import optical_flow, records, schema, spectrogram_statistics
 from avssl_tf.data.building.workers import Monitor
 from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.media import MediaError
 from avssl_tf.data.spectrogram_statistics import Sums
 from avssl_tf.files import read_json, whole_file
 from avssl_tf.spectrograms import Spectrogram
@@ -126,6 +125,10 @@ class ShardState:
       ) from error
 
 
+class _ClipError(Exception):
+  """A clip cannot be read or encoded; the message is the reason."""
+
+
 def digest_of(clips: Sequence[PlannedClip]) -> str:
   """Fingerprint of a list of clips."""
   return hashlib.sha256(repr([dataclasses.astuple(clip) for clip in clips]).encode()).hexdigest()
@@ -134,10 +137,11 @@ def digest_of(clips: Sequence[PlannedClip]) -> str:
 def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
   """Encodes the clips of a shard into its work file.
 
-  What cannot be read becomes a failure of the state.
+  A clip that cannot be read or encoded, for whatever reason, becomes a failure of the state.
 
   Raises:
-    RuntimeError: anything else went wrong; the message names the clip.
+    OSError, tf.errors.OpError: the files cannot be written.
+    ValueError: a record of an earlier build is damaged.
   """
   spectrogram = task.encoding.spectrogram
   state = ShardState(digest_of(task.clips))
@@ -147,9 +151,9 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
       for item, clip in enumerate(task.clips):
         try:
           record = _record(task, item, monitor)
-        except (MediaError, OSError) as error:
+        except _ClipError as error:
           state.failures.append(
-            Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, reason_of(error))
+            Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, str(error))
           )
           continue
         writer.write(record)
@@ -195,10 +199,14 @@ def _is_numbered(path: str, first_index: int) -> bool:
 
 
 def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
-  """The record of one clip: an earlier one if there is, without regard to its number."""
+  """The record of one clip: an earlier one if there is, without regard to its number.
+
+  Raises:
+    _ClipError: it cannot be made; the message is the reason.
+  """
   clip = task.clips[item]
   if item in monitor.skip:
-    raise MediaError(monitor.skip[item])
+    raise _ClipError(monitor.skip[item])
   monitor.begin(item)
   if clip.key in task.donors:
     return records.read_record(*task.donors[clip.key])
@@ -215,10 +223,8 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
       task.encoding.label_names,
       task.encoding.jpeg,
     )
-  except (MediaError, OSError):
-    raise
-  except Exception as error:
-    raise RuntimeError(f"{clip.path}, {clip.start_us / 1e6:g} s: {error!r}") from error
+  except Exception as error:  # Nothing is written here: it is this clip's, whatever it is.
+    raise _ClipError(reason_of(error)) from error
 
 
 def _count(

@@ -9,85 +9,61 @@ videos/val/a.mp4                no classes, split "validation"
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Optional
 
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
-from avssl_tf.data.sources.list_file import check_folder
 from avssl_tf.data.sources.listing import Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS
+from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
 
 
-def _names(folder: str) -> list[str]:
-  """Entries of a folder in a stable order, hidden ones left out."""
-  return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
+  """Folders of the splits: the top-level ones named so, or "", the input itself.
 
-
-def _is_video(path: str) -> bool:
-  return os.path.splitext(path)[1].lower() in VIDEO_EXTENSIONS and os.path.isfile(path)
-
-
-def _videos_below(folder: str) -> Iterator[str]:
-  for name in _names(folder):
-    path = os.path.join(folder, name)
-    if os.path.isdir(path):
-      yield from _videos_below(path)
-    elif _is_video(path):
-      yield path
-
-
-def _split_folders(input_dir: str) -> dict[str, str]:
-  """Folders of the splits: the top-level ones named so, or the input itself.
+  Args:
+    input_dir: the input.
+    names: relative paths of the videos.
 
   Raises:
     ValueError: split folders are mixed with others, or two name one split.
   """
-  folders = [n for n in _names(input_dir) if os.path.isdir(os.path.join(input_dir, n))]
-  splits = [name for name in folders if name.lower() in SPLIT_NAMES]
-  if not splits:
-    return {DEFAULT_SPLIT: input_dir}
-  others = [n for n in _names(input_dir) if n not in splits and _holds_videos(input_dir, n)]
+  folders = [
+    name
+    for name in sorted(os.listdir(input_dir))
+    if name.lower() in SPLIT_NAMES and os.path.isdir(os.path.join(input_dir, name))
+  ]
+  if not folders:
+    return {DEFAULT_SPLIT: ""}
+  others = sorted({name.split("/")[0] for name in names} - set(folders))
   if others:
     raise ValueError(
-      f"{input_dir!r} holds split folders {splits} and, beside them, videos in {others}. "
+      f"{input_dir!r} holds split folders {folders} and, beside them, videos in {others}. "
       "Put every video into a split folder, or none."
     )
   result: dict[str, str] = {}
-  for name in splits:
+  for name in folders:
     split = SPLIT_NAMES[name.lower()]
     if split in result:
       raise ValueError(
-        f"{input_dir!r} holds two folders for the split {split!r}: "
-        f"{os.path.basename(result[split])!r} and {name!r}. Keep one of them."
+        f"{input_dir!r} holds two folders for the split {split!r}: {result[split]!r} and {name!r}. "
+        "Keep one of them."
       )
-    result[split] = os.path.join(input_dir, name)
+    result[split] = name
   return result
 
 
-def _holds_videos(folder: str, name: str) -> bool:
-  path = os.path.join(folder, name)
-  return any(_videos_below(path)) if os.path.isdir(path) else _is_video(path)
-
-
-def _labelled_videos(folder: str) -> list[tuple[str, Optional[str]]]:
-  """Videos of one split with their classes.
+def _labelled(folder: str, names: Sequence[str]) -> list[tuple[str, Optional[str]]]:
+  """Videos of one split, by their paths relative to its folder, with their classes.
 
   Raises:
-    ValueError: some videos lie in class folders and others beside them.
+    ValueError: some videos are in class folders and others beside them.
   """
-  videos: list[tuple[str, Optional[str]]] = []
-  for name in _names(folder):
-    path = os.path.join(folder, name)
-    if os.path.isdir(path):
-      videos.extend((video, name) for video in _videos_below(path))
-    elif _is_video(path):
-      videos.append((path, None))
-  loose = [path for path, label in videos if label is None]
+  videos = [(name, name.split("/")[0] if "/" in name else None) for name in names]
+  loose = [name for name, label in videos if label is None]
   if loose and len(loose) < len(videos):
     raise ValueError(
       f"{folder!r} holds class folders and, beside them, {len(loose)} videos without a class "
-      f"such as {os.path.basename(loose[0])!r}. Move them into a class folder, or all videos "
-      "into one flat folder."
+      f"such as {loose[0]!r}. Move them into a class folder, or all videos into one flat folder."
     )
   return videos
 
@@ -96,8 +72,8 @@ def clips_of_folder(input_dir: str) -> Listing:
   """Lists the videos of a folder.
 
   Files are told by their extension (`media_files.VIDEO_EXTENSIONS`); others are passed over, as
-  are hidden files. Classes come from the first level of folders (below the
-  split folders, where there are any); deeper ones are searched too.
+  are hidden files. Links to folders are followed as `MediaFiles` does. Classes come from the first
+  level of folders (below the split folders, where there are any); deeper ones are searched too.
 
   Returns:
     Whole files, ordered by split and path; the names of the classes, of all
@@ -107,13 +83,22 @@ def clips_of_folder(input_dir: str) -> Listing:
     FileNotFoundError: no such folder.
     ValueError: no videos in it, or labelled and unlabelled ones are mixed.
   """
-  check_folder(input_dir)
+  files = MediaFiles(input_dir, VIDEO_EXTENSIONS)
+  # Folder by folder, as they have always been ordered: the order decides on shards and indexes.
+  names = sorted(
+    (name for name in files.names if os.path.isfile(files.path(name))),
+    key=lambda name: name.split("/"),
+  )
   requests = []
-  for split, folder in sorted(_split_folders(input_dir).items()):
-    for path, label in _labelled_videos(folder):
+  for split, folder in sorted(_splits(input_dir, names).items()):
+    start = f"{folder}/" if folder else ""
+    below = [name[len(start) :] for name in names if name.startswith(start)]
+    for name, label in _labelled(os.path.join(input_dir, folder), below):
       labels = () if label is None else (label,)
-      media_id = os.path.relpath(path, input_dir).replace(os.sep, "/")
-      requests.append(ClipRequest(split, path, None, None, labels, media_id))
+      media_id = start + name
+      requests.append(
+        ClipRequest(split, files.path(media_id), None, None, labels, media_id)
+      )
   if not requests:
     raise ValueError(
       f"No videos in {input_dir!r}. Looked for files that end in "
@@ -126,4 +111,5 @@ def clips_of_folder(input_dir: str) -> Listing:
       f"In {input_dir!r} some splits have class folders, but {without} have not. "
       "Give all splits the same classes, or none."
     )
-  return Listing(requests, sorted({label for r in requests for label in r.labels}))
+  label_names = sorted({label for r in requests for label in r.labels})
+  return Listing(requests, label_names, notes=files.notes)

@@ -19,9 +19,13 @@ AUDIO_EXTENSIONS = frozenset(".aif .aiff .flac .m4a .mp3 .ogg .opus .wav".split(
 class MediaFiles:
   """The media files at any depth below a folder; hidden files and folders are passed over.
 
+  Links to folders are followed. What several of them lead to, or a link and the place itself, is
+  listed once: a folder linked into itself would be listed for ever.
+
   Attributes:
     root: the folder.
     names: their paths relative to it, with forward slashes, sorted.
+    notes: folders that were left out, for the user.
   """
 
   def __init__(self, root: str, extensions: frozenset[str]):
@@ -37,15 +41,11 @@ class MediaFiles:
     check_folder(root)
     self.root = root
     self._extensions = extensions
-    self.names: list[str] = []
     self._by_stem: dict[str, list[str]] = collections.defaultdict(list)
-    for folder, folders, files in os.walk(root, followlinks=True):
-      folders[:] = [name for name in folders if not name.startswith(".")]
-      for name in files:
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions:
-          path = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-          self.names.append(path)
-    self.names.sort()
+    files, self.notes = _files_below(root)
+    self.names = sorted(
+      name for name in files if os.path.splitext(name)[1].lower() in extensions
+    )
     for name in self.names:
       self._by_stem[os.path.splitext(os.path.basename(name))[0]].append(name)
     self._paths = {self.path(name) for name in self.names}
@@ -80,7 +80,12 @@ class MediaFiles:
     if not listing.requests:
       raise ListError(f"The lists of {self.root!r} name no clips. Expected:\n{layout}")
     listed = {request.path for request in listing.requests}
-    missing = [r.path for r in listing.requests if r.path not in self._paths]
+    # A list may name a file by a link to a folder that is listed under another name.
+    missing = [
+      r.path
+      for r in listing.requests
+      if r.path not in self._paths and not os.path.isfile(r.path)
+    ]
     if len(missing) == len(listing.requests):
       ending = f" Media files end in {' '.join(sorted(self._extensions))}."
       raise ListError(
@@ -88,7 +93,7 @@ class MediaFiles:
         f"{len(self.names)} other media files are there."
         f"{'' if self.names else ending}\nExpected:\n{layout}"
       )
-    notes = list(listing.notes)
+    notes = [*listing.notes, *self.notes]
     if missing:
       share = len(missing) / len(listing.requests)
       remedy = (
@@ -99,13 +104,63 @@ class MediaFiles:
         f"{len(missing)} of {len(listing.requests)} clips listed ({share:.1%}) have no file, such "
         f"as {missing[0]!r}: they count as failures.{remedy if links_die else ''}"
       )
-    extra = [name for name in self.names if self.path(name) not in listed]
+    really_listed = {os.path.realpath(path) for path in listed} if self.notes else set()
+    extra = [
+      name
+      for name in self.names
+      if self.path(name) not in listed and os.path.realpath(self.path(name)) not in really_listed
+    ]
     if extra:
       notes.append(
         f"Media files in {self.root!r} that no list names are left out: {len(extra)}, such as "
         f"{extra[0]!r}."
       )
     return dataclasses.replace(listing, notes=notes)
+
+
+def _files_below(root: str) -> tuple[list[str], list[str]]:
+  """Relative paths of the files below a folder, and notes on the folders that were left out.
+
+  Folders come before links to them, whatever their names.
+  """
+  files: list[str] = []
+  repeated, unreadable = [], []
+  seen = set()
+  folders, links = collections.deque([""]), collections.deque()
+  while folders or links:
+    is_link = not folders
+    relative = links.popleft() if is_link else folders.popleft()
+    path = os.path.join(root, *relative.split("/"))
+    # Not by their inodes, which some network file systems make up.
+    place = os.path.realpath(path)
+    if place in seen:
+      repeated.append(relative)
+      continue
+    seen.add(place)
+    try:
+      with os.scandir(path) as entries:
+        found = sorted((e.name, os.path.isdir(e.path), e.is_symlink()) for e in entries)
+    except OSError as error:
+      if not relative:
+        raise
+      unreadable.append(f"{relative!r} ({error.strerror})")
+      continue
+    for name, is_folder, is_linked in found:
+      if not name.startswith("."):
+        below = f"{relative}/{name}" if relative else name
+        (files if not is_folder else links if is_linked else folders).append(below)
+  notes = []
+  if repeated:
+    notes.append(
+      f"Links in {root!r} to folders that are listed already are left out: {len(repeated)}, such "
+      f"as {repeated[0]!r}."
+    )
+  if unreadable:
+    notes.append(
+      f"Folders in {root!r} that cannot be read are left out: {len(unreadable)}, such as "
+      f"{unreadable[0]}."
+    )
+  return files, notes
 
 
 def first_folder(input_dir: str, names: Sequence[str]) -> Optional[str]:

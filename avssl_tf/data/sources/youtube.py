@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import av
 
+from avssl_tf.data import media_opening
+from avssl_tf.data.media_limits import MediaError
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import ListError
 from avssl_tf.data.sources.media_files import MediaFiles
@@ -90,7 +92,7 @@ def _rank(name: str, folders: Sequence[str]) -> tuple[int, str]:
 def _ends_before(path: str, time_sec: float) -> bool:
   """Whether a video is known to be shorter than `time_sec`; what cannot be read is not."""
   try:
-    with av.open(path) as container:
+    with media_opening.open_container(path) as container:
       return container.duration is not None and container.duration / av.time_base < time_sec
-  except (av.FFmpegError, OSError):
+  except (MediaError, OSError):
     return False

@@ -66,7 +66,7 @@ class SegmentationMapsTest(test_base.TestCase):
       read()
     with open(os.path.join(self.folder(), "stuff-0000.png"), "wb") as file:
       file.write(b"no picture")
-    with self.assertRaisesRegex(MediaError, "stuff-0000.png' is no picture that can be read"):
+    with self.assertRaisesRegex(MediaError, "stuff-0000.png' is no PNG that can be decoded"):
       read()
 
 

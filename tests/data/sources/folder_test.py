@@ -34,7 +34,7 @@ class FolderTest(parameterized.TestCase):
     expected = clip_request.ClipRequest(
       "train", os.path.join(input_dir, "a.mp4"), None, None, (), "a.mp4"
     )
-    self.assertEqual(folder.clips_of_folder(input_dir), Listing([expected], []))
+    self.assertEqual(folder.clips_of_folder(input_dir), Listing([expected], [], notes=[]))
 
   def test_flat(self):
     input_dir = self.make("b.MP4", "a.webm", "notes.txt", ".hidden.mp4", "c.mkv")
