@@ -200,7 +200,11 @@ class EmbedTest(media_variants.MediaTestCase):
     self.assertRegex(told, r"1  not a video.* as '.*b\.mp4'")
     with np.load(os.path.join(self.folder, "whole.npz")) as whole:
       for name, array in self.arrays().items():
-        np.testing.assert_array_equal(array, whole[name], err_msg=name)
+        if array.dtype == np.float32:
+          # Windows meet in other batches, whose last bits depend on the processor.
+          np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        else:
+          np.testing.assert_array_equal(array, whole[name], err_msg=name)
     self.assertFalse(os.path.exists(f"{self.output}.parts"))
 
   def test_what_has_changed_since_is_embedded_anew(self):
