@@ -116,7 +116,7 @@ def peak_memory_mb() -> float:
 
 
 def reset_peak_memory() -> None:
-  """Makes `peak_memory_mb` count from now on; where the system does not allow it, from the start."""
+  """Makes `peak_memory_mb` count from now on, where the system allows it."""
   if os.access("/proc/self/clear_refs", os.W_OK):
     with open("/proc/self/clear_refs", "w", encoding="utf-8") as f:
       f.write("5")

@@ -33,6 +33,9 @@ from avssl_tf.evaluation.generator import Generator
 
 # Finer than for a picture to look at once: this one may be encoded again by whoever shows it.
 _OUTPUT_CRF = 17
+# Frames of 8192 x 4096 are about the largest of any level of H.264 (6.2), and encoding larger ones
+# takes gigabytes.
+_MAX_OUTPUT_HEIGHT = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +224,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
       codec = pictures.codec
       copied = pictures.can_be_copied and codec in media_writing.MP4_PICTURES
       if not copied:
-        height = pictures.height // 2 * 2
+        height = min(pictures.height, _MAX_OUTPUT_HEIGHT) // 2 * 2
         media_writing.write_encoded_mp4(
           unmarked,
           _equirect_frames(pictures, height, video.origin_sec),
@@ -246,7 +249,7 @@ def _write_overlay(job: Job, video: _Video, field: FieldFile, path: str, tempora
   with picture_stream.open_pictures(job.input, job.projection) as pictures, progress.MediaBar(
     os.path.basename(path), field.duration_sec
   ) as bar:
-    height = min(pictures.height, job.overlay_height) // 2 * 2
+    height = min(pictures.height, job.overlay_height, _MAX_OUTPUT_HEIGHT) // 2 * 2
     overlay = EnergyOverlay(field.peak)
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:

@@ -13,7 +13,7 @@ is exactly that around the middle of their times.
 """
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 import tensorflow as tf
 
@@ -108,9 +108,9 @@ def random_example(
       if augmentation is not None:
         example[types.VIDEO] = _other_colors(example[types.VIDEO], augmentation, uniforms)
     elif augmentation is None:
-      example[types.VIDEO] = center_frames(encoded, clip)
+      example[types.VIDEO] = center_frames(encoded, clip, stored.key)
     else:
-      example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms)
+      example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms, stored.key)
   return example
 
 
@@ -172,7 +172,7 @@ def even_example(
     if views is not None or clip.panorama:
       example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
-      example[types.VIDEO] = center_frames(encoded, clip)
+      example[types.VIDEO] = center_frames(encoded, clip, stored.key)
       if clip.boxes:
         example[types.BOXES] = _boxes(stored, encoded, clip, places)
   return example
@@ -251,30 +251,35 @@ def _all_around(
   """What a 360° clip shows, from the viewpoints, or as a whole where there are none."""
   if views is not None:
     return clip_views.see(stored, encoded, places, clip, views)
-  example = {types.VIDEO: panoramas.frames(encoded, clip, columns)}
+  example = {types.VIDEO: panoramas.frames(encoded, clip, columns, stored.key)}
   if clip.flow:
     moving = _cut_frames(stored.flow, clip, places)
-    example[types.FLOW] = panoramas.flow(moving, clip, columns)
+    example[types.FLOW] = panoramas.flow(moving, clip, columns, stored.key)
   return example
 
 
-def center_frames(encoded: Sequence[Tensor], clip: ClipSpec) -> Tensor:
+def center_frames(
+  encoded: Sequence[Tensor], clip: ClipSpec, key: Union[Tensor, str] = ""
+) -> Tensor:
   """The centres of frames, as they are looked at where nothing is random.
 
   Args:
     encoded: JPEG bytes of each frame, string scalars, all of the same size.
     clip: how large they are wanted.
+    key: id of the clip, for messages.
 
   Returns:
     uint8 `[len(encoded), frame_size, frame_size, 3]`, RGB.
   """
-  box, _ = _center_box(encoded, clip)
+  box, _ = _center_box(encoded, clip, key)
   return frame_ops.to_uint8(frame_ops.decode_crop_resize(encoded, box, clip.frame_size))
 
 
-def _center_box(encoded: Sequence[Tensor], clip: ClipSpec) -> tuple[Tensor, list[Tensor]]:
+def _center_box(
+  encoded: Sequence[Tensor], clip: ClipSpec, key: Union[Tensor, str]
+) -> tuple[Tensor, list[Tensor]]:
   """What is shown of the picture, as of `center_crop_box`, and the picture's height and width."""
-  height, width = frame_ops.jpeg_size(encoded)
+  height, width = frame_ops.jpeg_size(encoded, key)
   if clip.whole_picture:
     return tf.stack([0, 0, height, width]), [height, width]
   return frame_ops.center_crop_box(height, width), [height, width]
@@ -293,14 +298,18 @@ def _boxes(stored: StoredClip, encoded: list[Tensor], clip: ClipSpec, places: Te
   )  # fmt: skip
   with tf.control_dependencies([check]):
     boxes = tf.cond(num_boxes == 0, lambda: tf.zeros([num_frames, 4]), lambda: stored.boxes)
-  box, size = _center_box(encoded, clip)
+  box, size = _center_box(encoded, clip, stored.key)
   return frame_ops.boxes_in_crop(_cut_steps(boxes, clip, places), box, *size)
 
 
 def _augmented(
-  encoded: list[Tensor], clip: ClipSpec, augmentation: Augmentation, uniforms: Tensor
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  augmentation: Augmentation,
+  uniforms: Tensor,
+  key: Tensor,
 ) -> Tensor:
-  height, width = frame_ops.jpeg_size(encoded)
+  height, width = frame_ops.jpeg_size(encoded, key)
   box = frame_ops.random_crop_box(
     uniforms[_CROP], height, width, augmentation.crop_area, augmentation.crop_aspect
   )

@@ -57,7 +57,7 @@ def see(
   Raises:
     tf.errors.InvalidArgumentError: masks are asked for and not stored; the message names the clip.
   """
-  frames = tf.stack([frame_ops.decode_jpeg(frame) for frame in encoded])
+  frames = tf.stack([frame_ops.decode_jpeg(frame, stored.key) for frame in encoded])
   example = {
     types.VIDEO: viewpoints.look(frames, views, clip.frame_size),
     types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
@@ -95,6 +95,6 @@ def _mask(
   )  # fmt: skip
   with tf.control_dependencies([check]):
     place = tf.minimum(place, tf.size(masks, tf.int64) - 1)
-  classes = frame_ops.decode_png(masks[place])
+  classes = frame_ops.decode_png(masks[place], stored.key)
   seen = tf.cast(viewpoints.classes_in_view(classes, views, clip.frame_size), tf.int64)
   return tf.where(seen == _UNKNOWN_CLASS, tf.constant(-1, tf.int64), seen)

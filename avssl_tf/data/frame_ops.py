@@ -5,6 +5,7 @@ Pure functions. Random ones take numbers drawn by the caller, uniform in [0, 1).
 
 import math
 from collections.abc import Sequence
+from typing import Union
 
 import tensorflow as tf
 
@@ -100,8 +101,14 @@ def boxes_in_crop(boxes: Tensor, crop: Tensor, height: Tensor, width: Tensor) ->
   return tf.clip_by_value((boxes * size - origin) / sides, 0.0, 1.0)
 
 
-def jpeg_size(encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def jpeg_size(
+  encoded: Sequence[Tensor], key: Union[Tensor, str] = ""
+) -> tuple[Tensor, Tensor]:
   """Height and width of the first of some JPEGs, by its header (int32 scalars).
+
+  Args:
+    encoded: JPEG bytes, string scalars.
+    key: id of the clip, for the message.
 
   Raises:
     tf.errors.InvalidArgumentError: one of them is no JPEG, or has more than
@@ -110,15 +117,18 @@ def jpeg_size(encoded: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
   heights, widths, _ = tf.unstack(
     tf.stack([tf.io.extract_jpeg_shape(one) for one in encoded]), axis=1
   )
-  with tf.control_dependencies([_check_pixels(heights, widths)]):
+  with tf.control_dependencies([_check_pixels(heights, widths, key)]):
     return tf.identity(heights[0]), tf.identity(widths[0])
 
 
-def decode_jpeg(encoded: Tensor, dct_method: str = "") -> Tensor:
+def decode_jpeg(
+  encoded: Tensor, key: Union[Tensor, str] = "", dct_method: str = ""
+) -> Tensor:
   """Decodes a whole JPEG whose size is within bounds.
 
   Args:
     encoded: JPEG bytes, string scalar.
+    key: id of the clip, for the message.
     dct_method: see `tf.io.decode_jpeg`.
 
   Returns:
@@ -127,15 +137,16 @@ def decode_jpeg(encoded: Tensor, dct_method: str = "") -> Tensor:
   Raises:
     tf.errors.InvalidArgumentError: see `jpeg_size`.
   """
-  with tf.control_dependencies(jpeg_size([encoded])):
+  with tf.control_dependencies(jpeg_size([encoded], key)):
     return tf.io.decode_jpeg(encoded, channels=3, dct_method=dct_method)
 
 
-def decode_png(encoded: Tensor) -> Tensor:
+def decode_png(encoded: Tensor, key: Union[Tensor, str] = "") -> Tensor:
   """Decodes a PNG of 8-bit values whose size is within bounds.
 
   Args:
     encoded: PNG bytes, string scalar.
+    key: id of the clip, for the message.
 
   Returns:
     uint8 `[height, width]`.
@@ -147,16 +158,19 @@ def decode_png(encoded: Tensor) -> Tensor:
   # After the signature, the length and the type of the first chunk come width and height.
   sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
   sides = tf.ensure_shape(sides, [2])
-  with tf.control_dependencies([_check_pixels(sides[1:], sides[:1])]):
+  with tf.control_dependencies([_check_pixels(sides[1:], sides[:1], key)]):
     return tf.io.decode_png(encoded, channels=1)[..., 0]
 
 
-def _check_pixels(heights: Tensor, widths: Tensor) -> tf.Operation:
+def _check_pixels(
+  heights: Tensor, widths: Tensor, key: Union[Tensor, str]
+) -> tf.Operation:
   # Few bytes may claim gigabytes of pixels.
   pixels = tf.cast(heights, tf.int64) * tf.cast(widths, tf.int64)
   return tf.debugging.Assert(
     tf.reduce_all((heights >= 0) & (pixels >= 0) & (pixels <= media_limits.MAX_STORED_PIXELS)),
-    ["A stored frame is too large or damaged. Heights are", heights, "and widths", widths,
+    ["Clip", key, "has a frame that is too large or damaged. The largest height and width are",
+     tf.reduce_max(heights), tf.reduce_max(widths),
      f"; expected at most {media_limits.MAX_STORED_PIXELS} pixels. Build the data set again."],
   )  # fmt: skip
 

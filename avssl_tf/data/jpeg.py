@@ -122,7 +122,9 @@ def check_size(file: Union[str, BinaryIO], name: str, kind: str, max_pixels: int
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)
       with Image.open(file, formats=[kind]) as image:  # Reads the header alone.
         width, height = image.size
-  except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+  except Image.DecompressionBombError as error:
+    raise ValueError(f"{name} is too large ({error}); expected at most {max_pixels}.") from error
+  except (OSError, SyntaxError) as error:
     raise ValueError(f"{name} is no {kind} that can be decoded ({error}).") from error
   if width * height > max_pixels:
     raise ValueError(

@@ -76,8 +76,8 @@ def check_upright(height: float, width: float) -> None:
   """
   if max(height, width) > MAX_ASPECT * min(height, width):
     raise MediaError(
-      f"frames too narrow: {width:g}x{height:g} with square pixels; expected at most {MAX_ASPECT:g}:1. "
-      "Crop them, or correct the sample aspect ratio"
+      f"frames too narrow: {width:g}x{height:g} with square pixels; expected at most "
+      f"{MAX_ASPECT:g}:1. Crop them, or correct the sample aspect ratio"
     )
   check_picture(height, width)
 

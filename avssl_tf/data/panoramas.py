@@ -5,7 +5,7 @@ but W.
 """
 
 import math
-from typing import Optional
+from typing import Optional, Union
 
 import tensorflow as tf
 
@@ -70,22 +70,33 @@ def sound_start(
   return tf.clip_by_value(tf.cast(start, tf.int64), tf.zeros_like(last_audio), last_audio)
 
 
-def frames(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
+def frames(
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  columns: Optional[Tensor],
+  key: Union[Tensor, str] = "",
+) -> Tensor:
   """The frames, in their size, turned to the left.
 
   Args:
     encoded: JPEG bytes of the frames to show, string scalars.
     clip: what to take of the clip.
     columns: int64 scalar, by how many columns of pixels they are turned; None: not at all.
+    key: id of the clip, for messages.
 
   Returns:
     uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
   """
-  decoded = tf.stack([frame_ops.decode_jpeg(frame) for frame in encoded])
+  decoded = tf.stack([frame_ops.decode_jpeg(frame, key) for frame in encoded])
   return _fitted(decoded, clip, columns)
 
 
-def flow(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
+def flow(
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  columns: Optional[Tensor],
+  key: Union[Tensor, str] = "",
+) -> Tensor:
   """The pictures of the optical flow, in the size of the frames and turned like them.
 
   They hold angles, which stay the same in another size.
@@ -94,12 +105,13 @@ def flow(encoded: list[Tensor], clip: ClipSpec, columns: Optional[Tensor]) -> Te
     encoded: JPEG bytes of the pictures of the frames to show, string scalars.
     clip: as of `frames`.
     columns: as of `frames`.
+    key: as of `frames`.
 
   Returns:
     uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
   """
   # The faster, default method is off by half a step more.
-  pictures = [frame_ops.decode_jpeg(one, "INTEGER_ACCURATE") for one in encoded]
+  pictures = [frame_ops.decode_jpeg(one, key, "INTEGER_ACCURATE") for one in encoded]
   return _fitted(tf.stack(pictures), clip, columns)
 
 

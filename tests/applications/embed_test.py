@@ -15,7 +15,8 @@ from avssl_tf.applications import (
   file_embedding,
   window_features,
 )
-from tests import colour_encoder, media_variants
+from avssl_tf.data import media
+from tests import colour_encoder, hostile_media, media_variants
 
 _WEIGHTS = "ckpt-7 0123456789ab"
 _COLORS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
@@ -66,6 +67,64 @@ class EmbedTest(media_variants.MediaTestCase):
 
   def assert_only_output(self, *others):
     self.assertEqual(sorted(os.listdir(self.folder)), sorted(["media", "out.npz", *others]))
+
+  def failures(self):
+    with open(os.path.join(self.folder, "out.failures.jsonl"), encoding="utf-8") as f:
+      return {os.path.basename(r["path"]): r["reason"] for r in map(json.loads, f)}
+
+  def test_files_that_ask_for_much(self):
+    times = [*hostile_media.SECOND, *(t + 315360000 for t in hostile_media.SECOND)]
+    self.film("good.mkv", "blue", 2.0, tone="red")
+    hostile_media.write_wav(os.path.join(self.media, "rate.wav"), 1)
+    hostile_media.write_at(os.path.join(self.media, "years.mkv"), times, times)
+    wide = os.path.join(self.media, "wide.mkv")
+    hostile_media.write_at(wide, times[:10], times[:10], (16, 16000))
+    os.mkfifo(os.path.join(self.media, "pipe.mp4"))
+    os.symlink("..", os.path.join(self.media, "deep", "up"))
+    told = self.embed()
+    self.assertIn("2 windows of 1 file(s)", told)
+    self.assertIn("already are left out: 1, such as 'deep/up'", told)
+    self.assertEqual(
+      {name: reason.split(":")[0] for name, reason in self.failures().items()},
+      {
+        "rate.wav": "sample rate out of bounds",
+        "years.mkv": "too long",
+        "wide.mkv": "frames too narrow",
+        "pipe.mp4": "not a regular file",
+      },
+    )
+
+  def test_any_exception_is_a_failure_of_its_file(self):
+    self.film("a.mkv", "blue", 2.0, tone="red")
+    self.film("b.mkv", "red", 2.0, tone="red")
+    self.film("c.mkv", "red", 2.0, tone="red")
+    probe, read_clip = media.probe, media.read_clip
+
+    def bad_probe(path, *args):
+      if path.endswith("b.mkv"):
+        raise ZeroDivisionError("division by zero")
+      return probe(path, *args)
+
+    def bad_read(path, *args, **options):
+      if path.endswith("c.mkv"):
+        raise MemoryError("no memory")
+      return read_clip(path, *args, **options)
+
+    with mock.patch.object(media, "probe", bad_probe), mock.patch.object(
+      media, "read_clip", bad_read
+    ):
+      self.assertIn("2 windows of 1 file(s)", self.embed())
+    self.assertEqual(
+      self.failures(),
+      {
+        "b.mkv": "unexpected ZeroDivisionError: division by zero",
+        "c.mkv": "out of memory: no memory",
+      },
+    )
+    self.film("d.mkv", "red", 2.0)
+    for stop in (KeyboardInterrupt, SystemExit):
+      with mock.patch.object(media, "probe", side_effect=stop), self.assertRaises(stop):
+        self.embed(overwrite=True)
 
   def test_a_folder(self):
     self.film("b.mkv", "blue", 2.7, tone="red")

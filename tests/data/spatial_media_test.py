@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tempfile
 import unittest
 import xml.etree.ElementTree as ET
 from fractions import Fraction
@@ -187,6 +188,27 @@ def _with_large_places(data: bytes) -> bytes:
   with mock.patch.object(isobmff, "_LARGEST_U32", 2):
     isobmff.replace_movie(source, target, movie)
   return target.getvalue()
+
+
+
+class HostileBoxesTest(unittest.TestCase):
+
+  def channels(self, data):
+    with tempfile.NamedTemporaryFile() as file:
+      file.write(data)
+      file.flush()
+      return spatial_media.ambisonic_channels(file.name)
+
+  def test_boxes_in_boxes_without_end(self):
+    data = b""
+    for _ in range(5000):
+      data = struct.pack(">I4s", len(data) + 8, b"trak") + data
+    self.assertIsNone(self.channels(struct.pack(">I4s", len(data) + 8, b"moov") + data))
+
+  def test_boxes_without_number(self):
+    empty = struct.pack(">I4s", 8, b"free") * 1_100_000
+    self.assertIsNone(self.channels(empty))
+    self.assertIsNone(self.channels(struct.pack(">I4s", len(empty) + 8, b"moov") + empty))
 
 
 if __name__ == "__main__":
