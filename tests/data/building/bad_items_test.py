@@ -22,6 +22,8 @@ from tests.data.building.build_case import BuildCase
 _SECOND = hostile_media.SECOND
 _TWO_SECONDS = tuple(k / 10 for k in range(20))
 
+_CUTTING = Cutting(1.0, 0.5)
+
 
 class UnexpectedTest(BuildCase):
 
@@ -86,7 +88,7 @@ class UnexpectedTest(BuildCase):
 class HostileFilesTest(BuildCase):
   """Real files, through the real reader."""
 
-  def build(self, paths, modalities=("video", "audio"), cutting=Cutting(1.0, 0.5), **settings):
+  def build(self, paths, modalities=("video", "audio"), cutting=_CUTTING, **settings):
     requests = [
       ClipRequest("train", path, None, None, (), os.path.basename(path)) for path in paths
     ]
