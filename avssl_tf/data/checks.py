@@ -288,7 +288,7 @@ def _check_decoding(clip: Record, pictures: Sequence[bytes], name: str) -> Itera
     try:
       picture = jpeg.decode(pictures[position])
     except ValueError as error:
-      yield f"{name} {position} cannot be decoded: {error}"
+      yield f"{name} {position} is not a JPEG that can be decoded: {error}"
       continue
     if picture.shape[:2] != (clip.height, clip.width):
       yield f"{name} {position} is {picture.shape[:2]}, expected {(clip.height, clip.width)}"

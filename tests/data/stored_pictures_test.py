@@ -100,7 +100,7 @@ class OutsideOfGraphsTest(toy_records.ToyRecordsCase):
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):
       clip_media._frame(clip.frames[0])
     found = list(checks._check_decoding(clip, clip.frames, "frame"))
-    self.assertRegex(found[0], "frame 0 cannot be decoded: .*256000000 pixels")
+    self.assertRegex(found[0], "frame 0 is not a JPEG that can be decoded: .*256000000 pixels")
 
   def test_segmentation_maps(self):
     folder = self.enter_context(toy_records.tempfile.TemporaryDirectory())

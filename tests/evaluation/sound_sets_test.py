@@ -1,14 +1,19 @@
 """Tests of sets of sounds and their folds."""
 
 import os
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.data import sound_file
 from avssl_tf.data.dataset_info import DatasetInfo, Subset
+from avssl_tf.data.media_limits import MediaError
 from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listing import Listing
 from avssl_tf.evaluation import sound_sets
-from tests import tiny_run
+from tests import hostile_media, tiny_run
 
 _LABELS = np.array([0, 1, 0, 1, -1, 1, 0, 1])
 
@@ -51,6 +56,28 @@ class FindPartsTest(tf.test.TestCase):
     for message, selections, splits in cases:
       with self.assertRaisesRegex(ValueError, message):
         self._find(splits, **selections)
+
+
+class OfFilesTest(tf.test.TestCase):
+  def test_whatever_goes_wrong_with_a_file_is_its_failure(self):
+    folder = self.get_temp_dir()
+    paths = [os.path.join(folder, f"{n}.wav") for n in range(4)]
+    for path, rate_hz in zip(paths, (8000, 1, 8000, 8000)):
+      hostile_media.write_wav(path, rate_hz)
+    requests = [
+      ClipRequest(split, path, None, None, (label,), os.path.basename(path))
+      for path, split, label in zip(paths, ("train", "train", "test", "test"), "abab")
+    ]
+    sounds = sound_sets.of_files(Listing(requests, ["a", "b"]), 8000, 1)
+    self.assertEqual(sounds.read(0).shape, (40000, 1))
+    with self.assertRaisesRegex(MediaError, "sample rate out of bounds: 1 Hz"):
+      sounds.read(1)
+    with mock.patch.object(sound_file, "read_sound", side_effect=MemoryError("no memory")):
+      with self.assertRaisesRegex(MediaError, "out of memory: no memory"):
+        sounds.read(2)
+    with mock.patch.object(sound_file, "read_sound", side_effect=KeyboardInterrupt):
+      with self.assertRaises(KeyboardInterrupt):
+        sounds.read(2)
 
 
 class OfRecordsTest(tiny_run.TestCase, tf.test.TestCase):
