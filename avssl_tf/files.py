@@ -125,6 +125,26 @@ def leftovers(folder: str, pattern: "re.Pattern[str]") -> list[str]:
     )
 
 
+def abandoned(path: str) -> list[str]:
+  """Temporary files of `path` whose process no longer runs on this machine, sorted.
+
+  For files that several processes may write without a lock; with one, see `leftovers`.
+  """
+  folder, name = os.path.split(path)
+  found = leftovers(folder or ".", re.compile(re.escape(name)))
+  return [one for one in found if not _runs(int(one.rpartition("-")[2]))]
+
+
+def _runs(process: int) -> bool:
+  try:
+    os.kill(process, 0)
+  except (ProcessLookupError, OverflowError):
+    return False
+  except PermissionError:  # It is somebody else's.
+    pass
+  return True
+
+
 @contextlib.contextmanager
 def locked(folder: str, message: str) -> Iterator[None]:
   """Holds the lock of a folder, which leaves no file behind and ends with the process.

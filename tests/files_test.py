@@ -94,6 +94,17 @@ class LeftoversTest(unittest.TestCase):
       found = files.leftovers(folder, re.compile(r"a\.json"))
       self.assertEqual(found, [os.path.join(folder, "a.json.tmp-12")])
 
+  def test_abandoned_files_are_of_processes_that_are_gone(self):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with tempfile.TemporaryDirectory() as folder:
+      path = os.path.join(folder, "page.html")
+      names = [f"{path}.tmp-{number}" for number in (gone.pid, os.getpid(), 10**30)]
+      for name in [*names, f"{folder}/other.html.tmp-{gone.pid}"]:
+        with open(name, "w", encoding="utf-8"):
+          pass
+      self.assertCountEqual(files.abandoned(path), [names[0], names[2]])
+
 
 class LockedTest(unittest.TestCase):
 

@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 
 from avssl_tf import own_files
 from avssl_tf.evaluation import classifier_training, clip_journal, results, stage_features
-from avssl_tf.files import locked
+from avssl_tf.files import leftovers, locked
 
 RESULTS = "results.json"
 CLIPS = "clips.csv"
+_FILES = re.compile(r"results\.json|clips\.csv")
 # What a protocol needs to resume.
 WORK = "work"
 _WORK_TREE: own_files.Tree = {
@@ -45,6 +47,8 @@ def check(output_dir: str, *above: str) -> None:
 def claimed(output_dir: str) -> Iterator[None]:
   """Makes the folder if need be, and keeps other evaluations out; what stays empty goes again.
 
+  What killed evaluations left of results is swept.
+
   Raises:
     FolderInUseError: another process evaluates there.
   """
@@ -55,6 +59,8 @@ def claimed(output_dir: str) -> Iterator[None]:
   os.makedirs(output_dir, exist_ok=True)
   try:
     with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
+      for path in leftovers(output_dir, _FILES):
+        os.remove(path)
       yield
   finally:
     for folder in made:

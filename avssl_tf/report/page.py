@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 from plotly import offline
 
-from avssl_tf.files import whole_file
+from avssl_tf.files import abandoned, whole_file
 
 # What each page of a report holds, those of earlier versions too.
 _MARKS = ('<p class="subtitle">', "<span>by avssl_tf</span>")
@@ -109,8 +109,12 @@ def save(
     charts=Markup(offline.get_plotlyjs()) if any(_has_chart(s) for s in sections) else None,
     scripts=[Markup(asset(name)) for name in ("page.js",)],
   )
-  with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-    f.write(html)
+  for leftover in abandoned(path):
+    os.remove(leftover)
+  with whole_file(path) as temporary:
+    # Names may hold bytes that are no text.
+    with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as f:
+      f.write(html)
 
 
 def check(path: str) -> None:

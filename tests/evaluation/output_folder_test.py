@@ -45,6 +45,13 @@ class OutputFolderTest(unittest.TestCase):
     self.assertEqual(names, kept)
     output_folder.clear(self.output_dir)
 
+  def test_leftovers_of_killed_evaluations(self):
+    swept = [self.write("results.json.tmp-7"), self.write("clips.csv.tmp-7")]
+    kept = [self.write("results.json"), self.write("thesis.tex.tmp-7")]
+    with output_folder.claimed(self.output_dir):
+      self.assertFalse(any(map(os.path.exists, swept)))
+    self.assertTrue(all(map(os.path.exists, kept)))
+
   def test_foreign_files_in_the_folder_for_work(self):
     self.fill()
     for name in ("work/thesis.tex", "work/fold1/thesis.tex", "work/features/thesis.tex"):
