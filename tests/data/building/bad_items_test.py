@@ -20,6 +20,7 @@ from tests.data.building import fake_source
 from tests.data.building.build_case import BuildCase
 
 _SECOND = hostile_media.SECOND
+_CUTTING = Cutting(1.0, 0.5)
 _TWO_SECONDS = tuple(k / 10 for k in range(20))
 
 
@@ -86,7 +87,7 @@ class UnexpectedTest(BuildCase):
 class HostileFilesTest(BuildCase):
   """Real files, through the real reader."""
 
-  def build(self, paths, modalities=("video", "audio"), cutting=Cutting(1.0, 0.5), **settings):
+  def build(self, paths, modalities=("video", "audio"), cutting=_CUTTING, **settings):
     requests = [
       ClipRequest("train", path, None, None, (), os.path.basename(path)) for path in paths
     ]
