@@ -20,6 +20,7 @@ from tests.data.building import fake_source
 from tests.data.building.build_case import BuildCase
 
 _SECOND = hostile_media.SECOND
+_CUTTING = Cutting(1.0, 0.5)
 _TWO_SECONDS = tuple(k / 10 for k in range(20))
 
 _CUTTING = Cutting(1.0, 0.5)
