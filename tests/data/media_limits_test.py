@@ -1,6 +1,7 @@
 """Tests that small files which ask for much are refused before anything is spent on them."""
 
 import os
+import re
 import struct
 import unittest
 from fractions import Fraction
@@ -11,10 +12,34 @@ from absl.testing import parameterized
 
 from avssl_tf.data import media, media_limits, picture_stream, sound_file, sound_stream
 from avssl_tf.data.media_limits import MediaError
-from tests import hostile_media, media_variants
+from tests import hostile_media, media_variants, source_tree
 
 # Frames of 16,000 x 16,000 pixels would take 256 MB at least.
 _MOST_MB = 100
+
+
+class PageTest(unittest.TestCase):
+
+  def test_the_documented_limits_are_those_in_force(self):
+    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", page, re.MULTILINE))
+    limits = media_limits
+    for row, expected in (
+      ("pixels of a decoded frame", f"{limits.MAX_PIXELS} "),
+      ("pixels of a stored frame", f"{limits.MAX_STORED_PIXELS} "),
+      ("long side over short side, with square pixels", f"{limits.MAX_ASPECT:g}"),
+      ("memory of the frames, or of the sound, of one clip", f"{limits.MAX_CLIP_BYTES} bytes"),
+      ("sample rate", f"{limits.MIN_SAMPLE_RATE_HZ} to {limits.MAX_SAMPLE_RATE_HZ} Hz"),
+      ("channels", f"{limits.MAX_CHANNELS}"),
+      (
+        "frame rate that a file states",
+        f"{limits.MIN_FRAME_RATE_HZ:.4f} to {limits.MAX_FRAME_RATE_HZ} Hz",
+      ),
+      ("stretch without picture and sound", f"{limits.MAX_GAP_SEC:g} s"),
+      ("duration", f"{limits.MAX_DURATION_SEC:g} s"),
+      ("clips or windows of a file", f"{limits.MAX_CLIPS}"),
+    ):
+      self.assertTrue(rows[row].startswith(expected), f"{row}: {rows[row]}; expected {expected}")
 
 
 class SoundTest(media_variants.MediaTestCase):
