@@ -49,7 +49,7 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
   def test_the_rate_is_halved(self):
     self.parse("yt_all")
     rate = gin.get_configurable(schedules.step_decay)(1_000_000, 8000)
-    found = [float(rate(step)) for step in (0, 250_000, 250_001, 600_000, 900_000)]
+    found = [float(rate(step)) for step in (0, 249_999, 250_000, 600_000, 900_000)]
     self.assertAllClose(found, [1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5])
 
 
