@@ -35,6 +35,12 @@ from tests import source_tree
 TABLE = source_tree.ROOT / "docs" / "published_differences.json"
 PAGE = source_tree.ROOT / "docs" / "published_settings.md"
 ALL = "*"
+# Names of entries.
+STAGE1 = (
+  "avsa/stage1 (one viewpoint, contrast of clips, one linear head a modality, no transformer)"
+)
+STAGE2 = "avsa/stage2 (starts from the backbones alone of stage 1 at epoch 50)"
+ONE_RUN = "avsa/both stages in one run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +89,9 @@ ENTRIES: Mapping[str, Sequence[Entry]] = {
   "cma/audioset": [_run(readers.cma, "avid_cma", "audioset_cma")],
   "robust_xid/kinetics": [_run(readers.robust_xid, "robust_xid", "kinetics400_xid")],
   "robust_xid/audioset": [_run(readers.robust_xid, "robust_xid", "audioset_xid")],
+  STAGE1: [_run(readers.avsa_stage1, "avc", "yt360_stage1")],
+  STAGE2: [_run(readers.avsa_stage2, "avsa", "yt360_stage2")],
+  ONE_RUN: [_run(readers.avsa_in_one_run, "avsa", "yt360")],
   "spatial_audio": [
     _run(readers.spatial_audio, "spatial_audio", name)
     for name in ("rec_street", "yt_clean", "yt_music", "yt_all")

@@ -214,6 +214,56 @@ def avsa(run: Composed) -> dict[str, Any]:
   }
 
 
+def avsa_stage1(run: Composed) -> dict[str, Any]:
+  """Of the first stage, as `avsa` and beside it."""
+  heads = run.get("FeatureTranslation.shared_heads"), run.get("FeatureTranslation.transformer")
+  return {
+    **avsa(run),
+    "heads": "one a modality, no transformer" if heads == (True, None) else heads,
+    "contrast": _contrast(run),
+    "kept_epochs": run.get("train.keep_epochs"),
+    "loss.target": "cross-modal",
+    "loss.temperature": run.get("SpatialAlignment.temperature"),
+    "loss.normalize": True,
+    "loss.proj_dim": run.get("MLPHead.widths"),
+  }
+
+
+def _contrast(run: Composed) -> Any:
+  warmup = run.get("SpatialAlignment.warmup_epochs")
+  contrast = run.get("SpatialAlignment.contrast")
+  if not warmup:
+    return contrast
+  return f"{run.get('SpatialAlignment.warmup_contrast')} for {warmup} epochs, then {contrast}"
+
+
+def avsa_stage2(run: Composed) -> dict[str, Any]:
+  """Of the second stage, as `avsa` and beside it."""
+  names = ("init_from", "init_epoch", "init_parts")
+  return {
+    **avsa(run),
+    **{name: run.get(f"train.{name}") for name in names},
+    "normalization": run.get("Transformer.normalization"),
+    "shared_heads": run.get("FeatureTranslation.shared_heads"),
+    "loss.use_seq2seq_transformer": run.get("FeatureTranslation.transformer") == "@Transformer",
+    "loss.contrast": _contrast(run),
+    "loss.transformer_args.depth": run.get("Transformer.depth"),
+    "loss.transformer_args.model_dim": run.one(
+      "R2Plus1D.stage_widths", "AudioNet.stage_widths"
+    )[-1],
+    "loss.transformer_args.expansion": run.get("Transformer.expansion"),
+    "loss.transformer_args.multihead": run.get("Transformer.num_heads") > 1,
+    "loss.transformer_args.dropout": run.get("Transformer.dropout"),
+    "loss.contrastive_loss_args.temperature": run.get("SpatialAlignment.temperature"),
+    "loss.contrastive_loss_args.normalize": True,
+  }
+
+
+def avsa_in_one_run(run: Composed) -> dict[str, Any]:
+  """Of our curriculum, as the second stage."""
+  return avsa_stage2(run)
+
+
 def spatial_audio(run: Composed) -> dict[str, Any]:
   """Of the generation of sound fields."""
   networks_of = ("SpatialUNet", "DirectUNet")
