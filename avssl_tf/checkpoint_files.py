@@ -98,6 +98,13 @@ def latest_whole(folder: str, part: str = "") -> Optional[str]:
   return None
 
 
+def numbers(folder: str) -> list[int]:
+  """Numbers of the checkpoints that lie in `folder`, listed or not, in order."""
+  if not os.path.isdir(folder):
+    return []
+  return [int(name.rpartition("-")[2]) for name in _names_by_number(folder)]
+
+
 def damage(path: str, part: str = "") -> Optional[str]:
   """Why a checkpoint cannot be read; None if it can.
 
@@ -149,14 +156,17 @@ def _sync(path: str) -> None:
 
 
 def manager(
-  checkpoint: tf.train.Checkpoint, folder: str, max_to_keep: int, newest: Optional[str] = None
+  checkpoint: tf.train.Checkpoint,
+  folder: str,
+  max_to_keep: Optional[int],
+  newest: Optional[str] = None,
 ) -> tf.train.CheckpointManager:
   """A manager that knows, and so deletes, checkpoints of its own folder alone.
 
   Args:
     checkpoint: what is saved.
     folder: where; its list of checkpoints is corrected first if necessary.
-    max_to_keep: number of checkpoints; older ones are deleted.
+    max_to_keep: number of checkpoints; older ones are deleted. None: none is.
     newest: path prefix of the one that is continued; those after it, which are damaged, become the
       oldest ones. None: that of the list.
   """

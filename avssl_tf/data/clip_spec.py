@@ -19,7 +19,9 @@ class ClipSpec:
     frame_size: height and width of the frames, in pixels; of a panorama, its height.
     audio_sec: duration of the sound.
     max_offset_sec: how far the centre of the frames' window may be from that of the sound's
-      in training. In evaluation they coincide where the clip's ends allow.
+      in training: (audio_sec - video_sec) / 2 keeps the frames inside the sound, and s more lets
+      them reach s seconds beyond either edge of it. In evaluation the centres coincide where the
+      clip's ends allow.
     sample_rate_hz: rate of the sound, to which stored sound of another rate is converted; None
       takes it as it is stored.
     repeat_frames: whether the frames of a clip that has too few of them begin anew, as often as

@@ -159,6 +159,7 @@ class FeatureTranslation(tf.keras.layers.Layer):
     self,
     head: Callable[..., tf.keras.layers.Layer],
     transformer: Optional[Callable[..., tf.keras.layers.Layer]] = None,
+    shared_heads: bool = False,
     name: str = "feature_translation",
   ):
     """Creates the transformers and heads.
@@ -168,17 +169,28 @@ class FeatureTranslation(tf.keras.layers.Layer):
         modality as they are and as they are predicted.
       transformer: makes a transformer; called with `name`, once for each direction; None predicts
         from the features of the same viewpoint alone.
+      shared_heads: whether there is one head a modality, made twice: what is predicted from a
+        modality is what its own head makes of its features, as in plain contrastive learning. Only
+        without `transformer`.
       name: name of the layer.
+
+    Raises:
+      ValueError: heads are to be shared with transformers in between.
     """
     super().__init__(name=name, autocast=False)
+    if shared_heads and transformer is not None:
+      raise ValueError(
+        "FeatureTranslation.shared_heads is True: a head of a modality takes its own features, and "
+        "transformers give others. Set FeatureTranslation.transformer = None."
+      )
+    self._shared_heads = shared_heads
     names = {VIDEO: "video_to_audio", AUDIO: "audio_to_video"}
     self.transformers = {
       query: transformer(name=name) for query, name in names.items() if transformer is not None
     }
-    self.heads = {
-      name: head(name=f"{name}_head")
-      for name in (VIDEO, AUDIO, f"{VIDEO}_prediction", f"{AUDIO}_prediction")
-    }
+    own = (VIDEO, AUDIO)
+    predicting = () if shared_heads else (f"{VIDEO}_prediction", f"{AUDIO}_prediction")
+    self.heads = {name: head(name=f"{name}_head") for name in (*own, *predicting)}
     self.embedding_dim = self.heads[VIDEO].embedding_dim
     self.feature_dims: dict[str, int] = {}
 
@@ -237,10 +249,11 @@ class FeatureTranslation(tf.keras.layers.Layer):
   ) -> dict[str, dict[str, Tensor]]:
     """The second half of `call`: projects features and what `translate` made of them."""
     result = {"target": {}, "prediction": {}}
-    for modality in (VIDEO, AUDIO):
+    for modality, other in ((VIDEO, AUDIO), (AUDIO, VIDEO)):
+      predicting = self.heads[other if self._shared_heads else f"{modality}_prediction"]
       for kind, value, head in (
         ("target", features[modality], self.heads[modality]),
-        ("prediction", translated[modality], self.heads[f"{modality}_prediction"]),
+        ("prediction", translated[modality], predicting),
       ):
         if pool:
           value = tf.reduce_max(value, axis=1, keepdims=True)

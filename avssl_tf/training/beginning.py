@@ -17,6 +17,8 @@ def begin(
   data: TrainingData,
   ids: Sequence[str],
   init_from: Optional[str],
+  init_epoch: Optional[int],
+  init_parts: str,
   init_memory: bool,
   fill_memory: bool,
   measure: Callable[[], None],
@@ -30,6 +32,8 @@ def begin(
     data: what it will be trained on.
     ids: ids of the videos, in the order of the rows of its memory banks.
     init_from: see `trainer.train`.
+    init_epoch: the same.
+    init_parts: the same.
     init_memory: the same.
     fill_memory: the same.
     measure: called once the network is there, before it is used.
@@ -41,11 +45,12 @@ def begin(
   objective = getattr(trained, "objective", None)
   memory = None
   if init_from is not None:
-    if init_memory:
-      memory = initialization.memory_from(init_from, objective, ids)
-    # The same checkpoint as that of the memory.
-    path = checkpoints.latest_of(init_from, checkpoints.TASK)
-    checkpoints.restore_network(trained.network, path)
+    # One checkpoint for both.
+    path = checkpoints.start_of(init_from, init_epoch, checkpoints.TASK)
+    backbones_alone = init_parts == "backbones"
+    if init_memory and not backbones_alone:
+      memory = initialization.memory_from(init_from, path, objective, ids)
+    checkpoints.restore_network(trained.network, path, backbones_alone)
   if memory is not None:
     memory.write_to(objective)
   elif not fill_memory and getattr(objective, "warmup_epochs", None) == 0:

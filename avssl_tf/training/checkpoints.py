@@ -21,6 +21,8 @@ from avssl_tf.training import run_folder
 TASK = "task/"
 NETWORK = "task/network/"
 _VIDEO_NET = f"{NETWORK}video_net/"
+# Attributes of a network that are its backbones, and what normalises the input of these.
+BACKBONES = ("video_net", "audio_net", "video_front_end", "audio_front_end")
 
 
 class NonFiniteError(FloatingPointError):
@@ -56,6 +58,47 @@ def latest_of(model_dir: str, part: str = NETWORK) -> str:
   return path
 
 
+def kept(model_dir: str, epoch: int, part: str = NETWORK) -> str:
+  """Path of the checkpoint that a run has kept of an epoch.
+
+  Args:
+    model_dir: folder of the run.
+    epoch: number of epochs that were done.
+    part: what is needed of it; see `checkpoint_files.latest_whole`.
+
+  Raises:
+    FileNotFoundError: it has kept none of that epoch.
+    checkpoint_files.DamagedError: it is damaged.
+  """
+  folder = os.path.join(model_dir, run_folder.KEPT_CHECKPOINTS)
+  epochs = checkpoint_files.numbers(folder)
+  if epoch not in epochs:
+    raise FileNotFoundError(
+      f"There is no checkpoint of epoch {epoch} in {folder!r}; there are those of "
+      f"{', '.join(map(str, epochs)) or 'no epoch'}. A run keeps those of train.keep_epochs: train "
+      f"it with train.keep_epochs = ({epoch},), or set train.init_epoch = None for its latest one."
+    )
+  path = os.path.join(folder, f"ckpt-{epoch}")
+  reason = checkpoint_files.damage(path, part)
+  if reason is not None:
+    raise checkpoint_files.DamagedError(
+      f"The checkpoint {path} is damaged ({reason}). Restore it from a copy."
+    )
+  return path
+
+
+def start_of(init_from: str, init_epoch: Optional[int], part: str = NETWORK) -> str:
+  """Path of the checkpoint that `train.init_from` and `train.init_epoch` name.
+
+  Raises:
+    FileNotFoundError: there is none.
+    checkpoint_files.DamagedError: it is damaged.
+  """
+  if init_epoch is None:
+    return latest_of(init_from, part)
+  return kept(init_from, init_epoch, part)
+
+
 def write(
   model_dir: str, network: av_model.AudioVisualModel, objective: Optional[tf.Module]
 ) -> None:
@@ -67,15 +110,31 @@ def write(
   checkpoint_files.manager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
 
 
-def restore_network(network: av_model.AudioVisualModel, path: str) -> None:
+def restore_network(
+  network: av_model.AudioVisualModel, path: str, backbones_alone: bool = False
+) -> None:
   """Reads the weights of a network, and nothing else, from any checkpoint of this layout.
 
   A network that generates sound fields and looks at frames by the video network of another kind of
   run takes over that alone.
 
+  Args:
+    network: whose variables are set.
+    path: the checkpoint.
+    backbones_alone: read the video and the audio network with what normalises their input, and
+      neither heads nor translation.
+
   Raises:
     CheckpointError: the checkpoint has other variables than `network`.
   """
+  if backbones_alone:
+    parts = {name: getattr(network, name, None) for name in BACKBONES}
+    if None in parts.values():
+      raise CheckpointError(
+        f"{type(network).__name__} has no {' and '.join(BACKBONES[:2])} of its own: take over all "
+        'of it that fits, train.init_parts = "all".'
+      )
+    network = tf.train.Checkpoint(**parts)
   frame_net = getattr(network, "frame_net", None)
   if isinstance(frame_net, PanoramaEncoder) and _holds_video_net(path):
     network = tf.train.Checkpoint(video_net=frame_net.encoder)
@@ -109,6 +168,7 @@ class RunCheckpoints:
     self._folder = os.path.join(model_dir, run_folder.CHECKPOINTS)
     self._restored: Optional[str] = None
     self._manager: Optional[tf.train.CheckpointManager] = None
+    self._kept_folder = os.path.join(model_dir, run_folder.KEPT_CHECKPOINTS)
 
   def restore(self) -> Optional[int]:
     """Reads the latest whole checkpoint of the run; returns its step, None where there is none.
@@ -142,9 +202,7 @@ class RunCheckpoints:
     """
     if step == self._saved_step:
       return
-    broken = non_finite([*self._task.variables, *optimizer_variables(self._task.optimizer)])
-    if broken:
-      raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
+    self._check_finite(step)
     if self._is_chief:
       if self._manager is None:
         self._manager = checkpoint_files.manager(
@@ -152,9 +210,35 @@ class RunCheckpoints:
         )
       self._manager.save(checkpoint_number=step)
     else:
-      with tempfile.TemporaryDirectory() as folder:
-        checkpoint_files.manager(self._checkpoint, folder, 1).save(checkpoint_number=step)
+      self._save_elsewhere(step)
     self._saved_step = step
+
+  def keep(self, epoch: int) -> None:
+    """Saves the state after `epoch` epochs beside the others, where it stays for ever.
+
+    Raises:
+      NonFiniteError: as `save`.
+    """
+    self._check_finite(steps_done(self._task))
+    if self._is_chief:
+      manager = checkpoint_files.manager(self._checkpoint, self._kept_folder, max_to_keep=None)
+      manager.save(checkpoint_number=epoch)
+    else:
+      self._save_elsewhere(epoch)
+
+  def kept_epochs(self) -> list[int]:
+    """Epochs whose checkpoints have been kept."""
+    return checkpoint_files.numbers(self._kept_folder)
+
+  def _check_finite(self, step: int) -> None:
+    broken = non_finite([*self._task.variables, *optimizer_variables(self._task.optimizer)])
+    if broken:
+      raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
+
+  def _save_elsewhere(self, number: int) -> None:
+    """Takes part in saving, as each worker has to, without keeping anything."""
+    with tempfile.TemporaryDirectory() as folder:
+      checkpoint_files.manager(self._checkpoint, folder, 1).save(checkpoint_number=number)
 
 
 def steps_done(task: tf.keras.Model) -> int:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
-from avssl_tf.training import checkpoints, run_folder, strategies
+from avssl_tf.training import run_folder, strategies
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 _BANKS = ("video_bank", "audio_bank")
@@ -110,7 +110,7 @@ class Memory:
 
 
 def memory_from(
-  init_from: str, objective: Optional[tf.keras.layers.Layer], ids: Sequence[str]
+  init_from: str, path: str, objective: Optional[tf.keras.layers.Layer], ids: Sequence[str]
 ) -> Optional[Memory]:
   """What to take over from the banks of another run, and tells what is missing there.
 
@@ -119,6 +119,7 @@ def memory_from(
 
   Args:
     init_from: folder of a run or of a converted checkpoint.
+    path: of its checkpoint that counts.
     objective: objective of the run that begins.
     ids: ids of its videos, in the order of its rows.
 
@@ -126,12 +127,10 @@ def memory_from(
     The memory; None where one of the two runs has no banks.
 
   Raises:
-    FileNotFoundError: there is no checkpoint in `init_from`.
     InitializationError: the banks are of another size, or of other videos altogether.
   """
   if not isinstance(objective, bank_objective.BankObjective):
     return None
-  path = checkpoints.latest_of(init_from, checkpoints.TASK)
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
   if any(_bank_name(bank) not in shapes for bank in _BANKS):

@@ -18,13 +18,18 @@ class Adam(tf.keras.optimizers.Adam):
   were trained; the penalty passes through the moments, unlike AdamW's.
   """
 
-  def __init__(self, learning_rate=1e-3, l2: float = 0.0, **kwargs):
+  def __init__(
+    self, learning_rate=1e-3, l2: float = 0.0, torch_epsilon: bool = False, **kwargs
+  ):
     """Creates the optimiser.
 
     Args:
       learning_rate: number or schedule.
       l2: adds `l2 * weight` to every gradient, biases and batch norm included.
-      **kwargs: of `tf.keras.optimizers.Adam`.
+      torch_epsilon: whether `epsilon` is added to the root of the corrected second moment, as in
+        PyTorch. Keras adds it before the correction, so that in step t it counts 1 / sqrt(1 -
+        beta_2^t) times as much: 32 times in the first one.
+      **kwargs: of `tf.keras.optimizers.Adam`, whose `epsilon` is 1e-7 (PyTorch: 1e-8).
 
     Raises:
       ValueError: `l2` is negative.
@@ -33,13 +38,24 @@ class Adam(tf.keras.optimizers.Adam):
     if l2 < 0:
       raise ValueError(f"l2 must not be negative, got {l2}.")
     self.l2 = l2
+    self.torch_epsilon = torch_epsilon
 
   def update_step(self, gradient, variable):
     """Adam's step on the regularised gradient."""
     if self.l2:
       gradient = gradient + tf.cast(self.l2, variable.dtype) * variable
-    super().update_step(gradient, variable)
+    if not self.torch_epsilon:
+      super().update_step(gradient, variable)
+      return
+    epsilon, dtype = self.epsilon, variable.dtype
+    done = tf.cast(self.iterations + 1, dtype)
+    # Keras reads its epsilon here and nowhere else.
+    self.epsilon = epsilon * tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, dtype), done))
+    try:
+      super().update_step(gradient, variable)
+    finally:
+      self.epsilon = epsilon
 
   def get_config(self):
     """Configuration for Keras serialisation."""
-    return {**super().get_config(), "l2": self.l2}
+    return {**super().get_config(), "l2": self.l2, "torch_epsilon": self.torch_epsilon}

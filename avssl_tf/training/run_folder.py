@@ -15,6 +15,8 @@ from avssl_tf.training.settings import ConfigurationError, Settings
 # The first file that a run writes: a folder with it holds a run.
 OPERATIVE_CONFIG = "operative_config.gin"
 CHECKPOINTS = "checkpoints"
+# Those of `train.keep_epochs`, numbered by epoch.
+KEPT_CHECKPOINTS = "kept_checkpoints"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 SAVED_MODEL = "saved_model"
@@ -33,6 +35,7 @@ CHANGEABLE = (
   "train.probe_every_epochs",
   "train.memory_probe",
   "train.checkpoint_every_steps",
+  "train.keep_epochs",
   "train.log_every_steps",
   "train.batch_pictures",
   "Probe.",
@@ -55,6 +58,7 @@ _CLOUD = r"(video|audio|video_audio|audio_video)"
 TREE: own_files.Tree = {
   rf"{re.escape(OPERATIVE_CONFIG)}{_TMP}": None,
   CHECKPOINTS: checkpoint_files.TREE,
+  KEPT_CHECKPOINTS: checkpoint_files.TREE,
   rf"{re.escape(METRICS)}{_TMP}": None,
   TENSORBOARD: {
     r"events\.out\.tfevents\..+": None,
@@ -72,6 +76,7 @@ _OWN = "|".join(map(re.escape, (OPERATIVE_CONFIG, METRICS, VIDEO_IDS)))
 _LEFTOVERS: own_files.Tree = {
   rf"({_OWN})\.tmp(-\d+)?": None,
   CHECKPOINTS: checkpoint_files.LEFTOVERS,
+  KEPT_CHECKPOINTS: checkpoint_files.LEFTOVERS,
   TENSORBOARD: {
     r"projector_config\.pbtxt\.tmp-\d+": None,
     "projector": {rf"{_CLOUD}(\.tsv|_metadata\.tsv|_sprite\.jpg)\.tmp-\d+": None},

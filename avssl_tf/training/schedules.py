@@ -56,12 +56,23 @@ def step_decay(
 ) -> Schedule:
   """`learning_rate`, multiplied by `factor` at each milestone; constant without.
 
-  Milestones are in epochs or in steps.
+  As PyTorch's `MultiStepLR`: epochs and steps are counted from 0, and the first step of the epoch
+  that a milestone names, or the step that it names, already has the lower rate.
+
+  Args:
+    total_steps: not used.
+    steps_per_epoch: steps of an epoch.
+    learning_rate: rate of the first steps.
+    warmup_steps: steps of a linear rise before that.
+    milestone_epochs: epochs at whose beginning the rate falls.
+    factor: by which it is multiplied.
+    milestone_steps: steps at which the rate falls.
   """
+  del total_steps
   milestones = [*(epoch * steps_per_epoch for epoch in milestone_epochs), *milestone_steps]
-  boundaries = sorted(milestones) or [total_steps]
-  values = [learning_rate * factor**i for i in range(len(milestones) + 1)]
-  if not milestones:
-    values = [learning_rate, learning_rate]
+  # A value of Keras holds up to and including its boundary. The first one is reached before any
+  # step: there has to be one.
+  boundaries = [-1, *(step - 1 for step in sorted(milestones))]
+  values = [learning_rate, *(learning_rate * factor**i for i in range(len(boundaries)))]
   decay = tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
   return WarmUp(decay, warmup_steps)

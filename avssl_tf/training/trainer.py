@@ -33,6 +33,8 @@ from avssl_tf.training.probing import RunProbe
 from avssl_tf.training.settings import Settings
 from avssl_tf.training.variable_table import variable_table
 
+# What a run may take over of another one's network.
+INIT_PARTS = ("all", "backbones")
 # Policies of Keras.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -71,9 +73,12 @@ def train(
   sampling: str = "independent",
   precision: str = "float32",
   init_from: Optional[str] = None,
+  init_epoch: Optional[int] = None,
+  init_parts: str = "all",
   init_memory: bool = True,
   fill_memory: bool = True,
   checkpoint_every_steps: int = 500,
+  keep_epochs: Sequence[int] = (),
   log_every_steps: int = 50,
   batch_pictures: int = 3,
   seed: int = 0,
@@ -105,11 +110,17 @@ def train(
     precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
     init_from: folder of a run, or of a converted checkpoint, whose network and memory banks this
       run begins with; None: random weights.
+    init_epoch: take the checkpoint that the run in `init_from` has kept of this epoch, one of its
+      `keep_epochs`; None: its latest one.
+    init_parts: `"all"` takes over the whole network, `"backbones"` the video and the audio network
+      alone, without heads, translation and memory banks.
     init_memory: take over the memory banks and the NCE constant from there too, where both runs
       have them; see `initialization.memory_from`.
     fill_memory: embed every video once into the task's memory before step 0, unless all of it is
       taken over.
-    checkpoint_every_steps: steps between checkpoints.
+    checkpoint_every_steps: steps between checkpoints, of which the last two are there.
+    keep_epochs: numbers of epochs after which a checkpoint is kept for ever, so that another run
+      may begin with it (`init_epoch`).
     log_every_steps: steps that one line of the log averages.
     batch_pictures: for TensorBoard, draw clips as the network gets them at the start of so many
       epochs, the first ones; 0: none.
@@ -123,14 +134,22 @@ def train(
     ValueError: settings and data do not fit each other.
     checkpoints.NonFiniteError: a loss or a weight became NaN or infinite.
   """
-  _check_choices(precision=(precision, PRECISIONS), sampling=(sampling, SAMPLINGS))
+  _check_choices(
+    precision=(precision, PRECISIONS),
+    sampling=(sampling, SAMPLINGS),
+    init_parts=(init_parts, INIT_PARTS),
+  )
   _check_counts(
     num_epochs=num_epochs,
     checkpoint_every_steps=checkpoint_every_steps,
     log_every_steps=log_every_steps,
   )
+  if keep_epochs and min(keep_epochs) < 1:
+    raise ValueError(f"keep_epochs is {tuple(keep_epochs)}; expected numbers of 1 or more.")
+  if init_from is None and init_epoch is not None:
+    raise ValueError(f"init_epoch is {init_epoch}, of no run: set init_from as well.")
   if init_from is not None and checkpoints.latest(model_dir) is None:
-    checkpoints.latest_of(init_from)
+    checkpoints.start_of(init_from, init_epoch)
   is_chief = strategies.is_chief()
   for folder in (data_dir, probe and probe.data_dir):
     if isinstance(folder, DemoData):
@@ -165,6 +184,8 @@ def train(
         data,
         ids,
         init_from,
+        init_epoch,
+        init_parts,
         init_memory,
         fill_memory,
         measure=lambda: run_probe.measure(0),
@@ -173,6 +194,7 @@ def train(
       saved.save(0)
     elif is_chief:
       print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
+      _tell_of_gone(saved, keep_epochs, step / data.steps_per_epoch)
     loss_log = callbacks.LossLog(metrics, log_every_steps, batch_size)
     around = [
       callbacks.EpochStart(
@@ -180,6 +202,7 @@ def train(
       ),
       callbacks.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
       loss_log,
+      callbacks.EpochKeeper(saved, keep_epochs, data.steps_per_epoch, loss_log),
       callbacks.Checkpointer(saved, checkpoint_every_steps, loss_log),
     ]
     if is_chief:
@@ -278,6 +301,20 @@ def _introduce(
       f"{num_epochs}: the run is all warm-up.\n"
     )
   sys.stdout.flush()
+
+
+def _tell_of_gone(
+  saved: checkpoints.RunCheckpoints, keep_epochs: Sequence[int], epochs_done: float
+) -> None:
+  """Prints which epochs were to be kept only once they were over."""
+  kept = saved.kept_epochs()
+  gone = [str(epoch) for epoch in keep_epochs if epoch < epochs_done and epoch not in kept]
+  if gone:
+    print(
+      f"WARNING: train.keep_epochs has {', '.join(gone)}, which the run has passed already: "
+      "checkpoints of these are not there.",
+      flush=True,
+    )
 
 
 def _check_same_step(strategy, step: Optional[int], model_dir: str) -> None:

@@ -1,13 +1,16 @@
 """Tests of what is taken of a clip: windows, augmentation."""
 
 import dataclasses
+import os
 import tempfile
 
+import gin
 import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clips, pipeline
+from avssl_tf.data import clips, dataset_info, pipeline
+from avssl_tf.training import configuration
 from tests import test_base
 from tests.data.toy_records import (
   CLIP,
@@ -57,6 +60,93 @@ class WindowsTest(ToyRecordsCase):
     data = take(self.training(clip=clip), 2)
     self.assertAllEqual(first_samples(data[types.AUDIO]) < 1, [True] * 8)
     self.assert_shape(data[types.VIDEO], (8, NUM_STORED_FRAMES, 16, 16, 3))
+
+
+class PublishedWindowsTest(ToyRecordsCase):
+  """How far picture and sound are apart under the published settings, beside an oracle.
+
+  There, the window of the sound is drawn first, uniformly over the clip, and that of the picture
+  then uniformly over where it may be: from so many seconds before the sound begins to so many
+  after it ends, inside the clip.
+  """
+
+  _CLIP_SEC = 6.0
+  _STEPS, _BATCH = 100, 40
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    num_frames = round(cls._CLIP_SEC * FRAME_RATE_HZ)
+    levels = 4 * np.arange(num_frames)[:, None, None, None] + 16
+    ramp = np.arange(round(cls._CLIP_SEC * SAMPLE_RATE_HZ), dtype=np.float32) / 1e4
+    content = clips.Content(
+      frames=np.broadcast_to(levels, (num_frames, SIZE, SIZE, 3)).astype(np.uint8),
+      timestamps_us=np.arange(num_frames) * 100_000,
+      waveform=np.stack([ramp, -ramp], axis=1),
+      label=None,
+    )
+    write(folder.name, [[encode(index, content) for index in range(cls._BATCH)]])
+    info = dataset_info.DatasetInfo.load(folder.name)
+    dataclasses.replace(info, clip_duration_sec=cls._CLIP_SEC).save(folder.name)
+    cls.data_dir = folder.name
+
+  def drawn(self, files):
+    """Starts of the sound and offsets of the centres, in seconds, with the clips of gin files."""
+    configuration.parse(files)
+    self.addCleanup(gin.clear_config)
+    published = gin.get_bindings("train")["clip"]
+    self.assertEqual(published.video_sec, 0.5)
+    clip = dataclasses.replace(
+      CLIP, num_frames=5, audio_sec=published.audio_sec, max_offset_sec=published.max_offset_sec
+    )
+    data = take(self.training(self._BATCH, clip=clip, augmentation=None), self._STEPS)
+    start_sec = np.round(data[types.AUDIO][:, 0, 0] * 1e4) / SAMPLE_RATE_HZ
+    frame = np.round((data[types.VIDEO][:, 0].mean(axis=(1, 2, 3)) - 16) / 4)
+    return start_sec, frame / FRAME_RATE_HZ + 0.25 - start_sec - clip.audio_sec / 2
+
+  def expected(self, audio_sec, beyond_sec):
+    """The same, drawn as published."""
+    rng = np.random.default_rng(5)
+    start_sec = rng.uniform(0, self._CLIP_SEC - audio_sec, self._STEPS * self._BATCH)
+    low = np.maximum(start_sec - beyond_sec, 0.0)
+    high = np.minimum(start_sec + audio_sec + beyond_sec, self._CLIP_SEC) - 0.5
+    return start_sec, rng.uniform(low, high) + 0.25 - start_sec - audio_sec / 2
+
+  def assert_as_published(self, files, audio_sec, beyond_sec, most_sec):
+    start_sec, offset_sec = self.drawn(files)
+    oracle_start_sec, oracle_sec = self.expected(audio_sec, beyond_sec)
+    self.assertAllInRange(offset_sec, -most_sec - 0.01, most_sec + 0.01)
+    last = self._CLIP_SEC - audio_sec
+    # All clips, the two ends of a clip, where it cuts the range, and its middle.
+    for first, end in ((0, last), (0, 0.5), (last - 0.5, last), (1, 3)):
+      inside = (first <= start_sec) & (start_sec <= end)
+      oracle_inside = (first <= oracle_start_sec) & (oracle_start_sec <= end)
+      self.assertNear(inside.mean(), oracle_inside.mean(), 0.04)
+      found = np.quantile(offset_sec[inside], np.linspace(0.02, 0.98, 9))
+      wanted = np.quantile(oracle_sec[oracle_inside], np.linspace(0.02, 0.98, 9))
+      # Frames are 0.1 s apart.
+      self.assertAllClose(found, wanted, rtol=0, atol=0.05 + 0.11 * most_sec)
+    return np.std(offset_sec[(0.5 <= start_sec) & (start_sec <= last - 0.5)])
+
+  def test_avid(self):
+    files = ["gin/avid.gin", "gin/scale/kinetics400.gin"]
+    spread_sec = self.assert_as_published(files, 2.0, 0.5, 1.25)
+    self.assertNear(spread_sec, 0.72, 0.03)
+
+  def test_avsa(self):
+    spread_sec = self.assert_as_published(["gin/avsa.gin", "gin/scale/yt360.gin"], 1.0, 0.0, 0.25)
+    self.assertNear(spread_sec, 0.144, 0.02)
+
+  def test_settings_of_old_files_keep_their_meaning(self):
+    late = os.path.join(self.get_temp_dir(), "late.gin")
+    with open(late, "w", encoding="utf-8") as f:
+      f.write("ClipSpec.max_offset_sec = 0.5\n")
+    _, offset_sec = self.drawn(["gin/avid.gin", "gin/scale/kinetics400.gin", late])
+    self.assertNear(np.abs(offset_sec).max(), 0.5, 0.01)
+    self.assertNear(np.std(offset_sec), 0.3, 0.02)
+    self.assertEqual(pipeline.ClipSpec().max_offset_sec, 0.5)
 
 
 class OneModalityTest(ToyRecordsCase):

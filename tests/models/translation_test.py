@@ -194,7 +194,27 @@ class TranslationTest(test_base.TestCase):
     head = model.heads["video"](tf.reduce_max(features["video"], axis=1))
     self.assertAllClose(pooled[:, 0], tf.math.l2_normalize(head, axis=-1))
 
+  def test_one_head_a_modality(self):
+    model = translation.FeatureTranslation(
+      head=functools.partial(projection.MLPHead, (3,)), shared_heads=True
+    )
+    features = {
+      m: tf.constant(self.rng.normal(size=[2, 1, 5]), tf.float32) for m in ("video", "audio")
+    }
+    outputs = model(features)
+    self.assertLen(model.trainable_variables, 4)
+    for modality, other in (("video", "audio"), ("audio", "video")):
+      own = model.heads[modality](features[modality][:, 0])
+      target = tf.math.l2_normalize(own, axis=-1)
+      self.assertAllClose(outputs["target"][modality][:, 0], target)
+      # What is predicted of the other modality is what this one's own head makes of its features.
+      self.assertAllClose(outputs["prediction"][other][:, 0], target)
+
   def test_bad_settings(self):
+    with self.assertRaisesRegex(ValueError, "shared_heads is True.*transformer = None"):
+      translation.FeatureTranslation(
+        functools.partial(projection.MLPHead, (3,)), translation.Transformer, shared_heads=True
+      )
     with self.assertRaisesRegex(ValueError, "depth is 0; expected 1 or more"):
       translation.Transformer(depth=0)
     with self.assertRaisesRegex(ValueError, "'before'; expected one of post, pre"):

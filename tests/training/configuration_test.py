@@ -64,7 +64,8 @@ class ConfigurationTest(ConfigurationCase):
     for path in sorted(glob.glob(os.path.join(root, "gin", "scale", "*.gin"))):
       with self.subTest(path):
         scale = os.path.splitext(os.path.basename(path))[0]
-        method = "avid_cma" if scale.endswith("_cma") else methods.get(scale, "avid")
+        families = {"cma": "avid_cma", "xid": "robust_xid", "stage1": "avc", "stage2": "avsa"}
+        method = families.get(scale.split("_")[-1], methods.get(scale, "avid"))
         configuration.parse([f"gin/{method}.gin", path])
         configuration.check_complete(trainer.train)
     for path in sorted(glob.glob(os.path.join(root, "gin", "world", "*.gin"))):

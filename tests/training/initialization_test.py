@@ -12,7 +12,7 @@ import numpy as np
 
 from avssl_tf.losses import avid, cma
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import callbacks, initialization, run_folder
+from avssl_tf.training import callbacks, checkpoints, initialization, run_folder
 from tests import tiny_run
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
@@ -131,11 +131,13 @@ class InitializationTest(tiny_run.TestCase):
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
     with self.assertRaisesRegex(initialization.InitializationError, "know none of the 2 videos"):
-      initialization.memory_from(self.first, objective, ["x", "y"])
+      self.memory_from_first(objective, ["x", "y"])
     with self.assertRaisesRegex(initialization.InitializationError, "4 columns.* 5"):
-      initialization.memory_from(self.first, avid.AVID(num_rows=24, dim=5), ["x"])
-    with self.assertRaises(FileNotFoundError):
-      initialization.memory_from(self.path("nowhere"), objective, ["x"])
+      self.memory_from_first(avid.AVID(num_rows=24, dim=5), ["x"])
+
+  def memory_from_first(self, objective, ids):
+    path = checkpoints.latest_of(self.first, checkpoints.TASK)
+    return initialization.memory_from(self.first, path, objective, ids)
 
   def test_other_data_in_the_same_folder(self):
     ids = initialization.read_video_ids(self.first)

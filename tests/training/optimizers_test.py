@@ -32,6 +32,30 @@ class AdamTest(tf.test.TestCase):
     self.assertAllClose(variable, expected, rtol=1e-6)
     self.assertNotAllClose(variable, _torch_adam(start, gradients, 0.01, 0.0), rtol=1e-3)
 
+  def test_small_gradients_move_as_in_torch(self):
+    # Where gradients are of the size of epsilon, its place and its size are what counts.
+    gradients = np.array([[1e-8, 1e-7, -1e-6, 1e-5]] * 3)
+    expected = _torch_adam(np.zeros(4), gradients, 0.01, 0.0)
+    found = {}
+    for name, arguments in (
+      ("torch", {"epsilon": 1e-8, "torch_epsilon": True}),
+      ("keras", {"epsilon": 1e-8}),
+    ):
+      optimizer = optimizers.Adam(0.01, **arguments)
+      variable = tf.Variable(np.zeros(4), dtype=tf.float64)
+
+      @tf.function
+      def step(gradient, variable=variable, optimizer=optimizer):
+        optimizer.apply_gradients([(gradient, variable)])
+
+      optimizer.build([variable])
+      for gradient in gradients:
+        step(tf.constant(gradient))
+      found[name] = variable.numpy()
+      self.assertEqual(optimizer.get_config()["epsilon"], 1e-8)
+    self.assertAllClose(found["torch"], expected, rtol=1e-4, atol=0)
+    self.assertGreater(found["torch"][1] / found["keras"][1], 2.0)
+
   def test_refuses_negative_l2(self):
     with self.assertRaisesRegex(ValueError, "l2"):
       optimizers.Adam(0.01, l2=-1.0)
@@ -52,14 +76,24 @@ class SchedulesTest(tf.test.TestCase):
     rate = schedules.step_decay(
       100, 10, learning_rate=1.0, milestone_epochs=(3, 6), factor=0.1
     )
-    values = [float(rate(step)) for step in (0, 30, 31, 60, 61, 99)]
+    values = [float(rate(step)) for step in (0, 29, 30, 59, 60, 99)]
     self.assertAllClose(values, [1.0, 1.0, 0.1, 0.1, 0.01, 0.01])
+
+  def test_step_decay_as_multi_step_lr(self):
+    for milestones in ((), (0,), (1,), (2, 2), (5, 1, 3), (4, 40)):
+      rate = schedules.step_decay(
+        60, 7, learning_rate=0.3, milestone_epochs=milestones, factor=0.5
+      )
+      for dtype in (tf.int64, tf.float32):  # Counts of new optimisers and of old ones.
+        found = [float(rate(tf.constant(step, dtype))) for step in range(60)]
+        expected = [0.3 * 0.5 ** sum(m <= step // 7 for m in milestones) for step in range(60)]
+        self.assertAllClose(found, expected)
 
   def test_step_decay_in_steps(self):
     rate = schedules.step_decay(
       100, 10, learning_rate=0.5, milestone_epochs=(2,), factor=0.5, milestone_steps=(5, 250)
     )
-    self.assertAllClose([rate(s) for s in (5, 6, 20, 21)], [0.5, 0.25, 0.25, 0.125])
+    self.assertAllClose([rate(s) for s in (4, 5, 19, 20)], [0.5, 0.25, 0.25, 0.125])
 
   def test_step_decay_without_milestones_is_constant(self):
     rate = schedules.step_decay(100, 10, learning_rate=0.5)

@@ -46,10 +46,28 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
     # Windows of 1024 samples have 513 bins.
     self.assert_shape(weights, [1, 3, None, 513], tf.complex64)
 
+  def test_the_ablation_takes_the_clips_too(self):
+    files = ["gin/spatial_audio.gin", "gin/scale/yt_all.gin"]
+    configuration.parse(files, ["train.network=@DirectUNet"])
+    bound = gin.get_bindings("train")
+    network = bound["network"]()
+    self.assertEqual(network.sample_rate_hz, bound["clip"].sample_rate_hz)
+    batch = inputs.zero_batch(bound["clip"], 48000, 4)
+    weights = network({name: values[:1] for name, values in batch.items()})
+    self.assert_shape(weights, [1, 3, None, 513], tf.complex64)
+    self.assertIsNotNone(network.flow_net)
+
+  @parameterized.parameters(_SOURCES)
+  def test_gradients_are_not_clipped(self, source):
+    optimizer = self.parse(source)["optimizer"](learning_rate=1e-4)
+    limits = optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm
+    self.assertEqual(limits, (None, None, None))
+    self.assertEqual(optimizer.epsilon, 1e-8)
+
   def test_the_rate_is_halved(self):
     self.parse("yt_all")
     rate = gin.get_configurable(schedules.step_decay)(1_000_000, 8000)
-    found = [float(rate(step)) for step in (0, 250_000, 250_001, 600_000, 900_000)]
+    found = [float(rate(step)) for step in (0, 249_999, 250_000, 600_000, 900_000)]
     self.assertAllClose(found, [1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5])
 
 
