@@ -19,7 +19,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clip_loader, draws
+from avssl_tf.data import clip_loader, dataset_info, draws
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import RecordReader, StoredClip
 from avssl_tf.types import Tensor
@@ -113,8 +113,8 @@ def evaluation_dataset(
     num_threads: threads of this data set; None lets tf.data choose.
     turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
       own, out of line with the picture; the viewpoints stay the same.
-    max_records: show no more records than these, spread evenly over the split, of which the
-      neighbours are often of one class; None: all.
+    max_records: show no more records than these, which stand for all of the split (see
+      `dataset_info.sample_positions`); None: all.
 
   Returns:
     Batches as of `training_dataset`.
@@ -128,12 +128,14 @@ def evaluation_dataset(
   if max_records is not None and max_records < 1:
     raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
-  num_shown = min(max_records or reader.num_records, reader.num_records)
+  count = reader.num_records
+  numbers = dataset_info.sample_positions(count, max_records or count, reader.info.is_shuffled)
+  num_shown, numbers = len(numbers), tf.constant(numbers)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
     shown, window = position // windows_per_clip, position % windows_per_clip
-    record = shown * reader.num_records // num_shown
+    record = numbers[shown]
     stored = reader.read(record)
     # The same viewpoints whenever a clip is looked at, and others for each clip.
     uniforms = tf.random.stateless_uniform(

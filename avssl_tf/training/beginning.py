@@ -42,7 +42,8 @@ def begin(
   memory = None
   if init_from is not None:
     if init_memory:
-      memory = initialization.memory_from(init_from, objective, ids)
+      in_order = not data.info.build.get("shuffle")
+      memory = initialization.memory_from(init_from, objective, ids, in_order)
     # The same checkpoint as that of the memory.
     path = checkpoints.latest_of(init_from, checkpoints.TASK)
     checkpoints.restore_network(trained.network, path)
