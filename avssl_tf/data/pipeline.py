@@ -82,7 +82,7 @@ def training_dataset(
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
     uniforms = tf.random.stateless_uniform(
-      [1 + clip_loader.num_uniforms(clip)], [seed, element], dtype=tf.float64
+      [1 + clip_loader.num_uniforms(clip, augmentation)], [seed, element], dtype=tf.float64
     )
     record = draw(uniforms[0], element)
     stored = reader.read(record)
