@@ -49,7 +49,7 @@ def define_flags() -> None:
   flags.DEFINE_string("model_dir", None, "Folder of a run of gin/spatial_audio.gin, or SavedModel.")
   flags.DEFINE_string("data_dir", None, "360° records; default: those that the run was trained on.")
   flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
-  flags.DEFINE_integer("num_clips", 2, "Clips in the picture, the first of the split.", 1)
+  flags.DEFINE_integer("num_clips", 2, "Clips of the split in the picture.", 1)
   flags.DEFINE_integer("num_moments", 3, "Moments of each clip.", 1)
   flags.DEFINE_string("output", "generation.png", "Picture to draw.")
   flags.mark_flag_as_required("model_dir")

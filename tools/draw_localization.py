@@ -53,7 +53,7 @@ def define_flags() -> None:
   configuration.define_flags()
   flags.DEFINE_string("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
   flags.DEFINE_string("data_dir", None, "Records; default: those that the run was trained on.")
-  flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first of the split.", 1)
+  flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first with a known source.", 1)
   flags.DEFINE_string("output", "localization.png", "Picture to draw.")
   flags.mark_flag_as_required("model_dir")
 

@@ -203,6 +203,7 @@ def media_recipe(source: MediaSource) -> Recipe:
       "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
     },
     flow=FLAGS.flow,
+    shuffle=True,
   )
 
 

@@ -33,17 +33,21 @@ from avssl_tf.types import Tensor
 
 # Positions of a clip's random numbers in its vector of uniform draws.
 _AUDIO_START, _VIDEO_START, _FLIP, _VOLUME = range(4)
-_COLOR = slice(4, 8)
-_CROP = slice(8, 8 + frame_ops.CROP_UNIFORMS)
+_NUM_COLORS = 4
+_COLOR = slice(4, 4 + _NUM_COLORS)
+_CROP = slice(_COLOR.stop, _COLOR.stop + frame_ops.CROP_UNIFORMS)
 _YAW = _CROP.stop
+# Those of colours of views of their own come after them.
 _VIEWPOINTS = slice(_YAW + 1, None)
 
 
-def num_uniforms(clip: ClipSpec) -> int:
+def num_uniforms(clip: ClipSpec, augmentation: Optional[Augmentation] = None) -> int:
   """Random numbers that `random_example` takes."""
   if clip.viewpoints is None:
     return _CROP.stop + int(clip.panorama)
-  return _VIEWPOINTS.start + clip.viewpoints.num_uniforms
+  own_colors = augmentation is not None and augmentation.color_each_view
+  of_colors = clip.viewpoints.num_viewpoints * _NUM_COLORS if own_colors else 0
+  return _VIEWPOINTS.start + clip.viewpoints.num_uniforms + of_colors
 
 
 def random_example(
@@ -55,7 +59,7 @@ def random_example(
     stored: the clip.
     clip: what to take of it.
     augmentation: random changes; None takes the centre crop and changes nothing.
-    uniforms: float64 `[num_uniforms(clip)]`, uniform in [0, 1).
+    uniforms: float64 `[num_uniforms(clip, augmentation)]`, uniform in [0, 1).
 
   Returns:
     `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
@@ -71,9 +75,8 @@ def random_example(
   last_audio, last_video = _last_starts(stored, clip)
   example, views, columns = {}, None, None
   if clip.viewpoints is not None:
-    views = viewpoints.draw(
-      clip.viewpoints, uniforms[_VIEWPOINTS], flip=augmentation is not None
-    )
+    of_views = uniforms[_VIEWPOINTS][: clip.viewpoints.num_uniforms]
+    views = viewpoints.draw(clip.viewpoints, of_views, flip=augmentation is not None)
   if clip.panorama and augmentation is not None and augmentation.turn_scene:
     columns = draws.uniform_integer(uniforms[_YAW], 0, 2 * clip.frame_size - 1)
   low, high = 0, last_video
@@ -106,7 +109,7 @@ def random_example(
     if views is not None or clip.panorama:
       example.update(_all_around(stored, encoded, clip, places, views, columns))
       if augmentation is not None:
-        example[types.VIDEO] = _other_colors(example[types.VIDEO], augmentation, uniforms)
+        example[types.VIDEO] = _recolored(example[types.VIDEO], clip, augmentation, uniforms)
     elif augmentation is None:
       example[types.VIDEO] = center_frames(encoded, clip, stored.key)
     else:
@@ -316,19 +319,35 @@ def _augmented(
   frames = frame_ops.decode_crop_resize(encoded, box, clip.frame_size)
   mirrored = uniforms[_FLIP] < augmentation.flip_probability
   frames = tf.cond(mirrored, lambda: frame_ops.mirror(frames), lambda: frames)
-  return frame_ops.to_uint8(_color_jitter(frames, augmentation, uniforms))
+  return frame_ops.to_uint8(_color_jitter(frames, augmentation, uniforms[_COLOR]))
 
 
-def _other_colors(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
+def _recolored(
+  frames: Tensor, clip: ClipSpec, augmentation: Augmentation, uniforms: Tensor
+) -> Tensor:
+  """Frames of a 360° clip in other colours: the same for all, or for each view its own."""
+  if clip.viewpoints is None or not augmentation.color_each_view:
+    return _other_colors(frames, augmentation, uniforms[_COLOR])
+  of_views = tf.reshape(uniforms[num_uniforms(clip) :], [-1, _NUM_COLORS])
+  return tf.stack(
+    [
+      _other_colors(frames[view], augmentation, of_views[view])
+      for view in range(clip.viewpoints.num_viewpoints)
+    ]
+  )
+
+
+def _other_colors(frames: Tensor, augmentation: Augmentation, drawn: Tensor) -> Tensor:
   """Frames of 360° clips, uint8 `[..., H, W, 3]`, in other colours, the same for all."""
   flat = tf.reshape(frames, [-1, *frames.shape[-3:]])
-  flat = _color_jitter(tf.cast(flat, tf.float32), augmentation, uniforms)
+  flat = _color_jitter(tf.cast(flat, tf.float32), augmentation, drawn)
   return tf.reshape(frame_ops.to_uint8(flat), frames.shape)
 
 
 def _color_jitter(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
+  """Frames in other colours; `uniforms`: float64 `[_NUM_COLORS]`."""
   spread = [getattr(augmentation, name) for name in ("brightness", "contrast", "saturation", "hue")]
-  drawn = tf.cast(2 * uniforms[_COLOR] - 1, tf.float32) * spread
+  drawn = tf.cast(2 * uniforms - 1, tf.float32) * spread
   brightness, contrast, saturation, hue = tf.unstack(drawn + [1.0, 1.0, 1.0, 0.0])
   return frame_ops.color_jitter(frames, brightness, contrast, saturation, hue)
 

@@ -93,7 +93,7 @@ class ClipSpec:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """Random changes to training clips; the same for all frames of a clip.
+  """Random changes to training clips; the same for all frames of a clip, or of a view.
 
   The defaults are those of AVID (Morgado, Vasconcelos, Misra, CVPR 2021).
 
@@ -108,6 +108,8 @@ class Augmentation:
     volume: bounds of the factor of the sound.
     turn_sound: of 360° clips, whether the sound is turned to the left by any angle, out of line
       with the picture, so that nothing of direction can be learnt.
+    color_each_view: of viewpoints, whether each view of a clip gets colours of its own, as
+      published (Morgado, Li, Vasconcelos, NeurIPS 2020), rather than all views the same.
     turn_scene: of panoramas, whether picture and sound are turned to the left together, by any
       angle of whole columns of pixels. Nothing else is changed in them but colours and volume.
   """
@@ -121,6 +123,7 @@ class Augmentation:
   hue: float = 0.2
   volume: tuple[float, float] = (0.9, 1.1)
   turn_sound: bool = False
+  color_each_view: bool = False
   turn_scene: bool = False
 
   def __post_init__(self):

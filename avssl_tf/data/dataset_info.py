@@ -14,6 +14,8 @@ from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
 
+# Clip n of a demo world is drawn at random, whatever n is.
+_SHUFFLED_SOURCES = ("demo", "demo360")
 _SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
 
 
@@ -33,6 +35,22 @@ def check_name(name: str) -> None:
 def _is_plain_name(name: Any) -> bool:
   """Whether `name` is that of a file in a folder, which no path can lead out of."""
   return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}
+
+
+def sample_positions(total: int, count: int, is_shuffled: bool) -> np.ndarray:
+  """Which of `total` records stand for all of them, where no more than `count` are wanted.
+
+  Args:
+    total: number of records.
+    count: records wanted; all, where there are fewer.
+    is_shuffled: whether the records are in a random order.
+
+  Returns:
+    int64 `[min(total, count)]`, increasing: the first ones of a random order; of any other, in
+    which neighbours may be of one class or one video, records spread evenly.
+  """
+  positions = np.arange(min(total, count), dtype=np.int64)
+  return positions if is_shuffled or not len(positions) else positions * total // len(positions)
 
 
 def parse_split(split: str) -> tuple[str, int, Optional[int]]:
@@ -189,6 +207,11 @@ class DatasetInfo:
           f"Subset {name!r} of data set {self.name!r} is not made of increasing numbers of the "
           f"{total} records of split {subset.split!r}: build the data set again."
         )
+
+  @property
+  def is_shuffled(self) -> bool:
+    """Whether the records are in a random order, so that the first ones are a sample of all."""
+    return bool(self.build.get("shuffle")) or self.build.get("source") in _SHUFFLED_SOURCES
 
   def num_clips(self, split: str) -> int:
     """Number of records in `split`, which may be a subset or a slice such as `"train[:3584]"`.

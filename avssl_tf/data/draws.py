@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from avssl_tf.types import Tensor
 
-SAMPLINGS = ("independent", "shuffle")
+VIDEO_SAMPLING = "video"
+SAMPLINGS = ("independent", "shuffle", VIDEO_SAMPLING)
 
 
 def draw_record(
@@ -22,7 +23,7 @@ def draw_record(
     element: int64 scalar, number of the element in the stream.
     num_records: number of records to choose from.
     seed: of the permutations of `"shuffle"`.
-    sampling: `"independent"` or `"shuffle"`: a new permutation each pass.
+    sampling: `"independent"`, or `"shuffle"`: a new permutation each pass.
 
   Returns:
     int64 scalar in 0..num_records - 1.
@@ -32,6 +33,39 @@ def draw_record(
   return tf.random.experimental.index_shuffle(
     element % num_records, [seed, element // num_records], num_records - 1
   )
+
+
+def draw_record_of_video(
+  uniform: Tensor, element: Tensor, records: Tensor, starts: Tensor, group_size: int, seed: int
+) -> Tensor:
+  """Number of the record that an element of a stream shows that draws videos, then clips.
+
+  Elements g of a group, `group_size * n <= g < group_size * (n + 1)`, show different videos. In a
+  pass of V // group_size groups no video comes twice; those that a pass leaves out are others in
+  each. Of a video, all clips are equally probable, however many it has.
+
+  Args:
+    uniform: float64 scalar in [0, 1), the element's own random number.
+    element: int64 scalar, number of the element in the stream.
+    records: as of `SourceVideos`.
+    starts: int64 `[V + 1]`, likewise.
+    group_size: elements of a group, at most V.
+    seed: of the permutations.
+
+  Returns:
+    int64 scalar, one of `records`.
+  """
+  num_videos = starts.shape[0] - 1
+  elements_per_pass = num_videos // group_size * group_size
+  # Permutations of neighbouring keys resemble each other: keys are random. Numbers of elements are
+  # 0 or more, so that none has the same seed.
+  key = tf.random.stateless_uniform(
+    [2], [seed, -1 - element // elements_per_pass], minval=None, maxval=None, dtype=tf.int64
+  )
+  video = tf.random.experimental.index_shuffle(
+    element % elements_per_pass, key, num_videos - 1
+  )
+  return records[uniform_integer(uniform, starts[video], starts[video + 1] - 1)]
 
 
 def uniform_integer(uniform: Tensor, low: Union[Tensor, int], high: Union[Tensor, int]) -> Tensor:

@@ -11,15 +11,18 @@ those written longest ago, while negatives are of any age, and networks learn to
 of a row instead of its content. Under independent draws, positives and negatives have the
 same distribution of ages.
 
+Where many clips were cut from one video, `"video"` draws videos and then clips of them, no video
+twice in a batch: clips of one video are hardly negatives of each other.
+
 What is taken of a clip, and how, is in `clip_loader`.
 """
 
-from typing import Optional
+from typing import Callable, Optional
 
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clip_loader, draws
+from avssl_tf.data import clip_loader, dataset_info, draws, source_videos
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.record_reader import RecordReader, StoredClip
 from avssl_tf.types import Tensor
@@ -37,6 +40,7 @@ def training_dataset(
   num_workers: int = 1,
   worker: int = 0,
   num_threads: Optional[int] = None,
+  group_size: Optional[int] = None,
 ) -> tf.data.Dataset:
   """Endless batches of randomly drawn and augmented clips.
 
@@ -50,10 +54,13 @@ def training_dataset(
     seed: of everything that is random.
     first_step: number of the first batch, to resume at.
     sampling: `"independent"` draws each clip anew, with replacement; `"shuffle"` takes each
-      clip once a pass (the top of this file says when not to).
+      clip once a pass (the top of this file says when not to); `"video"` takes each source video
+      at most once a pass, none twice in a batch, and draws one of its clips.
     num_workers: number of workers that share a global batch of `num_workers * batch_size`.
     worker: number of this worker; it takes positions `worker * batch_size` onwards.
     num_threads: threads of this data set; None lets tf.data choose.
+    group_size: of `"video"`, how many clips in a row are of different videos; None: those of a
+      global batch.
 
   Returns:
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
@@ -63,20 +70,21 @@ def training_dataset(
 
   Raises:
     FileNotFoundError: no data set, or files of it are missing.
-    ValueError: no such split, one with fewer clips than the global batch, or an argument out
-      of its range.
+    ValueError: no such split, one with fewer clips (for `"video"`, fewer videos) than the global
+      batch, or an argument out of its range.
   """
   reader = _open(data_dir, split, clip, batch_size)
   _check_stream(reader, split, batch_size, first_step, sampling, num_workers, worker)
+  draw = _drawing(reader, split, seed, sampling, group_size or batch_size * num_workers)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
     uniforms = tf.random.stateless_uniform(
-      [1 + clip_loader.num_uniforms(clip)], [seed, element], dtype=tf.float64
+      [1 + clip_loader.num_uniforms(clip, augmentation)], [seed, element], dtype=tf.float64
     )
-    record = draws.draw_record(uniforms[0], element, reader.num_records, seed, sampling)
+    record = draw(uniforms[0], element)
     stored = reader.read(record)
     example = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
     return _with_facts(example, stored, record)
@@ -113,8 +121,8 @@ def evaluation_dataset(
     num_threads: threads of this data set; None lets tf.data choose.
     turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
       own, out of line with the picture; the viewpoints stay the same.
-    max_records: show no more records than these, spread evenly over the split, of which the
-      neighbours are often of one class; None: all.
+    max_records: show no more records than these, which stand for all of the split (see
+      `dataset_info.sample_positions`); None: all.
 
   Returns:
     Batches as of `training_dataset`.
@@ -128,12 +136,14 @@ def evaluation_dataset(
   if max_records is not None and max_records < 1:
     raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
-  num_shown = min(max_records or reader.num_records, reader.num_records)
+  count = reader.num_records
+  numbers = dataset_info.sample_positions(count, max_records or count, reader.info.is_shuffled)
+  num_shown, numbers = len(numbers), tf.constant(numbers)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> types.Batch:
     shown, window = position // windows_per_clip, position % windows_per_clip
-    record = shown * reader.num_records // num_shown
+    record = numbers[shown]
     stored = reader.read(record)
     # The same viewpoints whenever a clip is looked at, and others for each clip.
     uniforms = tf.random.stateless_uniform(
@@ -206,6 +216,22 @@ def _check_stream(
       f"A batch has {batch_size} clips on each of {num_workers} worker(s), but split {split!r} "
       f"has only {reader.num_records}: lower the batch size."
     )
+
+
+def _drawing(
+  reader: RecordReader, split: str, seed: int, sampling: str, group_size: int
+) -> Callable[[Tensor, Tensor], Tensor]:
+  """A function of an element's random number and its own number: the record that it shows."""
+  if sampling != draws.VIDEO_SAMPLING:
+    return lambda uniform, element: draws.draw_record(
+      uniform, element, reader.num_records, seed, sampling
+    )
+  videos = source_videos.of_split(reader.info, split)
+  source_videos.check_batch(videos, split, group_size)
+  records, starts = tf.constant(videos.records), tf.constant(videos.starts)
+  return lambda uniform, element: draws.draw_record_of_video(
+    uniform, element, records, starts, group_size, seed
+  )
 
 
 def _options(num_threads: Optional[int]) -> tf.data.Options:

@@ -52,14 +52,20 @@ class SplitFeatures:
       self._whole_splits[subset.split] = self.extract(subset.split)
     return self._whole_splits[subset.split].rows(self.info.records(split).numbers)
 
-  def extract(self, split: str) -> Features:
-    """The same without keeping anything, and of these records alone."""
+  def extract(self, split: str, max_records: Optional[int] = None) -> Features:
+    """The same without keeping anything, and of these records alone.
+
+    Args:
+      split: a split, subset or slice.
+      max_records: as of `pipeline.evaluation_dataset`.
+    """
     dataset = pipeline.evaluation_dataset(
       self.data_dir,
       split,
       self.encoder.clip_of(self.info),
       self.batch_size,
       windows_per_clip=self.windows_per_clip,
+      max_records=max_records,
     )
     title = f"Features of {split}" if self.progress else None
     return features_lib.extract(

@@ -197,19 +197,21 @@ class Localization:
     known_alone: bool = True,
     progress: bool = False,
   ) -> list[LocalizedClip]:
-    """The first clips of the split, as they are drawn.
+    """Clips of the split, as they are drawn.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of the records.
       count: number of clips; all, where there are fewer.
-      known_alone: whether clips are left out of which nothing is known.
+      known_alone: whether clips are left out of which nothing is known: the first others are
+        taken. If not, they are clips that stand for the split, as `evaluation_dataset` chooses
+        them.
       progress: whether to show a progress bar.
     """
     localizer, annotated = SoundLocalizer(encoder, self.windows, self.mirrors), self._annotations()
     found: list[LocalizedClip] = []
     with tqdm.tqdm(total=count, desc="localising", unit="clip", disable=not progress) as bar:
-      for batch in self._dataset(encoder, data_dir):
+      for batch in self._dataset(encoder, data_dir, None if known_alone else count):
         maps = localizer.maps(batch[types.VIDEO], batch[types.AUDIO]).numpy()
         for number, values in enumerate(maps):
           truth = self._truth(batch, number, annotated)
@@ -223,7 +225,9 @@ class Localization:
           bar.update()
     return found
 
-  def _dataset(self, encoder: Encoder, data_dir: str) -> tf.data.Dataset:
+  def _dataset(
+    self, encoder: Encoder, data_dir: str, max_records: Optional[int] = None
+  ) -> tf.data.Dataset:
     info = DatasetInfo.load(data_dir)
     missing = [modality for modality in types.MODALITIES if modality not in info.modalities]
     if info.projection is not None or missing:
@@ -232,7 +236,9 @@ class Localization:
         f"The records in {data_dir!r} {lacks}; sound sources are localised in ordinary clips with "
         "pictures and sound: name such with --data_dir."
       )
-    return pipeline.evaluation_dataset(data_dir, self.split, self._clip(encoder), self.batch_size)
+    return pipeline.evaluation_dataset(
+      data_dir, self.split, self._clip(encoder), self.batch_size, max_records=max_records
+    )
 
   def _clip(self, encoder: Encoder) -> ClipSpec:
     return dataclasses.replace(

@@ -11,6 +11,7 @@ from absl import logging
 
 from avssl_tf.data import pipeline
 from avssl_tf.data.building.demo import DemoData
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.knn import KNN
@@ -35,7 +36,7 @@ class Probe:
     test_split: split, or slice of one, that is classified and searched.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
     batch_size: windows that go through the model at a time.
-    gallery_size: retrieval searches the first clips of the test split, so many at most.
+    gallery_size: retrieval searches so many clips of the test split at most (see `Retrieval`).
     num_neighbors: neighbours that vote in kNN.
     knn_temperature: temperature of their votes; None for plain votes.
     c_grid: inverse penalties that the linear classifier chooses from, on
@@ -95,7 +96,7 @@ class Probe:
         self.test_split,
         data_dir,
       )
-    result.update(self.retrieval_scores(test))
+    result.update(self.retrieval_scores(test, DatasetInfo.load(data_dir).is_shuffled))
     return result
 
   def classification_scores(
@@ -123,9 +124,10 @@ class Probe:
       for name, value in protocol.scores(train, test).items()
     }
 
-  def retrieval_scores(self, test: features_lib.Features) -> dict[str, float]:
-    """Recalls of retrieval across modalities."""
-    found = Retrieval(gallery_size=self.gallery_size).scores(test, self.test_split)
+  def retrieval_scores(self, test: features_lib.Features, is_shuffled: bool) -> dict[str, float]:
+    """Recalls of retrieval across modalities; `is_shuffled`: as of `Retrieval.scores`."""
+    retrieval = Retrieval(gallery_size=self.gallery_size)
+    found = retrieval.scores(test, self.test_split, is_shuffled)
     return {f"probe/{name}": value for name, value in found.items()}
 
 

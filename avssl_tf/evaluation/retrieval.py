@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from avssl_tf import types
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.dataset_info import DatasetInfo, sample_positions
 from avssl_tf.evaluation import frozen_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.features import Features
@@ -29,10 +29,11 @@ class Retrieval:
   videos), `retrieval_video_to_audio_r{k}`, and their mean, `retrieval_r{k}`.
 
   Attributes:
-    split: split, subset or slice whose first clips are searched.
+    split: split, subset or slice that is searched.
     windows_per_clip: evenly spaced windows of a clip whose embeddings are averaged.
     batch_size: windows that go through the network at a time.
-    gallery_size: clips that are searched; all, where the split has fewer.
+    gallery_size: clips that are searched, which stand for all of the split (see
+      `dataset_info.sample_positions`); all, where it has fewer.
     ks: for each k, how often the right clip is among the k nearest.
   """
 
@@ -71,16 +72,20 @@ class Retrieval:
     if not count:
       raise ValueError(f"Split {self.split!r} of {data_dir!r} is empty: there is nothing to find.")
     if results.get(self.split) is None:
-      searched = self.split
-      if self.gallery_size < count and not self.split.endswith("]"):
-        searched = f"{self.split}[:{self.gallery_size}]"
       features = frozen_features.SplitFeatures(
         encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress
       )
-      results.put(self.split, self.scores(features.extract(searched), self.split))
+      found = features.extract(self.split, self.gallery_size)
+      results.put(self.split, self.scores(found, self.split, info.is_shuffled))
 
-  def scores(self, test: Features, split: str) -> dict[str, float]:
-    """Recalls over the first clips of `split`, whose features are `test`."""
+  def scores(self, test: Features, split: str, is_shuffled: bool) -> dict[str, float]:
+    """Recalls over `gallery_size` clips of `split`, or views of clips.
+
+    Args:
+      test: features of clips of the split, in the order of its records.
+      split: its name, for messages.
+      is_shuffled: whether the records are in a random order.
+    """
     if len(test) < self.gallery_size:
       logging.info(
         "Retrieval searches all %d clips of split %r: there are fewer than %d.",
@@ -88,7 +93,8 @@ class Retrieval:
         split,
         self.gallery_size,
       )
-    recalls = cross_modal(test.video_embeddings, test.audio_embeddings, self.gallery_size, self.ks)
+    gallery = test.rows(sample_positions(len(test), self.gallery_size, is_shuffled))
+    recalls = cross_modal(gallery.video_embeddings, gallery.audio_embeddings, self.ks)
     return {f"retrieval_{name}": value for name, value in recalls.items()}
 
 
@@ -136,24 +142,21 @@ def recall_at_k(
 def cross_modal(
   video_embeddings: np.ndarray,
   audio_embeddings: np.ndarray,
-  gallery_size: int = 1000,
   ks: Sequence[int] = (1, 5, 10),
 ) -> dict[str, float]:
-  """Retrieval in both directions over the first `gallery_size` clips.
+  """Retrieval in both directions.
 
   Args:
     video_embeddings: float [N, E], unit rows.
     audio_embeddings: float [N, E], unit rows; row i belongs to the clip of video row i.
-    gallery_size: clips that are queries and gallery; all N where there are fewer.
     ks: how many rows are looked at.
 
   Returns:
     `audio_to_video_r{k}` (the query is a sound, the gallery holds videos),
     `video_to_audio_r{k}`, and `r{k}`, the mean of both.
   """
-  video, audio = video_embeddings[:gallery_size], audio_embeddings[:gallery_size]
-  audio_to_video = recall_at_k(audio, video, ks)
-  video_to_audio = recall_at_k(video, audio, ks)
+  audio_to_video = recall_at_k(audio_embeddings, video_embeddings, ks)
+  video_to_audio = recall_at_k(video_embeddings, audio_embeddings, ks)
   result = {}
   for k in ks:
     result[f"audio_to_video_r{k}"] = audio_to_video[k]

@@ -14,7 +14,7 @@ _ENERGY_HEIGHT = 60
 
 
 def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[AlignedClip]:
-  """The first clips of a split as they are drawn.
+  """Clips that stand for a split, as `evaluation_dataset` chooses them, as they are drawn.
 
   Args:
     encoder: a network of 360° clips.
@@ -22,11 +22,11 @@ def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[Align
     split: split, or slice of one.
     count: number of clips; all, where there are fewer.
   """
-  dataset = pipeline.evaluation_dataset(data_dir, split, encoder.clip, 1)
+  dataset = pipeline.evaluation_dataset(data_dir, split, encoder.clip, 1, max_records=count)
   reader = RecordReader(data_dir, split)
   found = []
-  for number, batch in enumerate(dataset.take(count)):
-    stored = reader.read(tf.constant(number, tf.int64))
+  for batch in dataset:
+    stored = reader.read(batch[types.INDEX][0])
     middle = len(stored.frames) // 2
     features = {
       types.VIDEO: encoder.embed_video(batch[types.VIDEO][0])["features"][tf.newaxis],

@@ -43,7 +43,7 @@ class FieldExample:
 
 
 def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[FieldExample]:
-  """The first clips of a split.
+  """Clips that stand for a split, as `evaluation_dataset` chooses them.
 
   Args:
     generator: the network.
@@ -54,7 +54,7 @@ def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[
   generator_lib.check_records(DatasetInfo.load(data_dir), data_dir)
   clip = dataclasses.replace(generator.clip, sample_rate_hz=generator.sample_rate_hz)
   found = []
-  for batch in pipeline.evaluation_dataset(data_dir, split, clip, 1).take(count):
+  for batch in pipeline.evaluation_dataset(data_dir, split, clip, 1, max_records=count):
     target, field = batch[types.AUDIO][0].numpy(), generator.generate(batch)[0].numpy()
     found.append(
       FieldExample(

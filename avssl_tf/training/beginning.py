@@ -49,7 +49,8 @@ def begin(
     path = checkpoints.start_of(init_from, init_epoch, checkpoints.TASK)
     backbones_alone = init_parts == "backbones"
     if init_memory and not backbones_alone:
-      memory = initialization.memory_from(init_from, path, objective, ids)
+      in_order = not data.info.build.get("shuffle")
+      memory = initialization.memory_from(init_from, path, objective, ids, in_order)
     checkpoints.restore_network(trained.network, path, backbones_alone)
   if memory is not None:
     memory.write_to(objective)

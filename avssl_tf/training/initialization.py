@@ -110,7 +110,11 @@ class Memory:
 
 
 def memory_from(
-  init_from: str, path: str, objective: Optional[tf.keras.layers.Layer], ids: Sequence[str]
+  init_from: str,
+  path: str,
+  objective: Optional[tf.keras.layers.Layer],
+  ids: Sequence[str],
+  in_source_order: bool = True,
 ) -> Optional[Memory]:
   """What to take over from the banks of another run, and tells what is missing there.
 
@@ -122,12 +126,15 @@ def memory_from(
     path: of its checkpoint that counts.
     objective: objective of the run that begins.
     ids: ids of its videos, in the order of its rows.
+    in_source_order: whether the records are in the order of their source, as rows without ids
+      must be.
 
   Returns:
     The memory; None where one of the two runs has no banks.
 
   Raises:
-    InitializationError: the banks are of another size, or of other videos altogether.
+    InitializationError: the banks are of another size, of other videos altogether, or of nobody
+      knows which.
   """
   if not isinstance(objective, bank_objective.BankObjective):
     return None
@@ -145,7 +152,7 @@ def memory_from(
     )
   known = read_video_ids(init_from)
   if known is None:
-    rows = source_rows = _rows_in_order(init_from, num_rows, len(ids))
+    rows = source_rows = _rows_in_order(init_from, num_rows, len(ids), in_source_order)
   elif len(known) != num_rows:
     raise InitializationError(
       f"{os.path.join(init_from, run_folder.VIDEO_IDS)} has {len(known)} lines, and the memory "
@@ -159,13 +166,22 @@ def memory_from(
   return Memory(rows, video_rows, audio_rows, normalizer, len(rows) == len(ids))
 
 
-def _rows_in_order(init_from: str, num_rows: int, num_videos: int) -> np.ndarray:
+def _rows_in_order(
+  init_from: str, num_rows: int, num_videos: int, in_source_order: bool
+) -> np.ndarray:
   if num_rows != num_videos:
     raise InitializationError(
       f'train.init_from="{init_from}": its memory banks have {num_rows} rows, the data set '
       f"{num_videos} videos, and there is no {run_folder.VIDEO_IDS} to tell which is which. Write "
       "that file (the id of the video of each row, a line each), or take over nothing but the "
       "network: train.init_memory=False."
+    )
+  if not in_source_order:
+    raise InitializationError(
+      f'train.init_from="{init_from}": there is no {run_folder.VIDEO_IDS} to tell which video each '
+      f"of the {num_rows} rows of its memory banks is of, and the records are in a random order. "
+      "Write that file (the id of the video of each row, a line each), or take over nothing but "
+      "the network: train.init_memory=False."
     )
   strategies.print_on_chief(
     f"{init_from} has no {run_folder.VIDEO_IDS}: the {num_rows} rows of its memory banks are taken "

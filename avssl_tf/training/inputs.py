@@ -6,7 +6,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import dataset_info, optical_flow, pipeline
+from avssl_tf.data import dataset_info, draws, optical_flow, pipeline, source_videos
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 
 
@@ -19,7 +19,7 @@ class TrainingData:
     clip: what of a record the network sees.
     info: description of the data set.
     sample_rate_hz: rate of the sound that the network hears.
-    num_videos: records of the split.
+    num_videos: records of the split, each a row of the memory banks.
     steps_per_epoch: steps of an epoch.
     batch_size: clips per step, over all replicas of all machines.
   """
@@ -33,8 +33,19 @@ class TrainingData:
     batch_size: int,
     clips_per_video: int,
     strategy: tf.distribute.Strategy,
+    sampling: str = "independent",
   ):
     """Looks at the data set.
+
+    Args:
+      data_dir: folder of the records.
+      split: split, or slice of one.
+      clip: what of a record the network sees.
+      augmentation: random changes.
+      batch_size: clips per step, over all replicas of all machines.
+      clips_per_video: clips in an epoch for each record; for each source video, if they are drawn.
+      strategy: the replicas.
+      sampling: how an epoch counts its clips; see `pipeline.training_dataset`.
 
     Raises:
       FileNotFoundError: there is none in `data_dir`.
@@ -68,7 +79,12 @@ class TrainingData:
       )
     if clips_per_video < 1:
       raise ValueError(f"clips_per_video is {clips_per_video}; expected 1 or more.")
-    self.steps_per_epoch = self.num_videos * clips_per_video // batch_size
+    num_drawn = self.num_videos
+    if sampling == draws.VIDEO_SAMPLING:
+      videos = source_videos.of_split(self.info, split)
+      source_videos.check_batch(videos, split, batch_size)
+      num_drawn = videos.num_videos
+    self.steps_per_epoch = num_drawn * clips_per_video // batch_size
 
   def batches(self, first_step: int, sampling: str, seed: int):
     """The stream from step `first_step` on; see `pipeline.training_dataset`.
@@ -121,6 +137,7 @@ class TrainingData:
       seed=seed,
       first_step=step * self.batch_size // count,
       sampling=sampling,
+      group_size=self.batch_size,
     )
     return next(iter(dataset.take(1)))
 

@@ -54,10 +54,12 @@ def apply(layer: front_end.AudioFrontEnd, data: TrainingData) -> None:
 def _measure(spectrogram: Spectrogram, data: TrainingData) -> dict[str, list[float]]:
   num_clips = min(_MAX_CLIPS, data.num_videos)
   print(f"Measuring the spectrograms of {num_clips} clips: the records have no statistics of them.")
-  dataset = pipeline.evaluation_dataset(data.data_dir, data.split, data.clip, batch_size=1)
+  dataset = pipeline.evaluation_dataset(
+    data.data_dir, data.split, data.clip, batch_size=1, max_records=num_clips
+  )
   parts = [
     spectrogram_statistics.measure(spectrogram, _channels(batch[AUDIO][0].numpy()))
-    for batch in dataset.take(num_clips)
+    for batch in dataset
   ]
   return spectrogram_statistics.combine(parts, spectrogram.num_bins)
 

@@ -105,7 +105,8 @@ def train(
     split: records to train on.
     batch_size: clips per step, over all replicas of all machines.
     num_epochs: epochs in all.
-    clips_per_video: clips drawn from each video in an epoch, on average.
+    clips_per_video: clips drawn from each record in an epoch, on average; from each source video
+      where those are drawn (`sampling`).
     sampling: see `pipeline.training_dataset`.
     precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
     init_from: folder of a run, or of a converted checkpoint, whose network and memory banks this
@@ -155,7 +156,7 @@ def train(
     if isinstance(folder, DemoData):
       strategies.on_chief(strategy, folder.build_if_missing)
   data = TrainingData(
-    data_dir, split, clip, augmentation, batch_size, clips_per_video, strategy
+    data_dir, split, clip, augmentation, batch_size, clips_per_video, strategy, sampling
   )
   tf.keras.utils.set_random_seed(seed)
   tf.keras.mixed_precision.set_global_policy(precision)

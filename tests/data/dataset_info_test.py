@@ -168,6 +168,31 @@ class SubsetsTest(test_base.TestCase):
         dataclasses.replace(_info(), subsets={name: subset})
 
 
+class SampleTest(test_base.TestCase):
+  def test_spread_unless_the_order_is_random(self):
+    self.assertAllEqual(dataset_info.sample_positions(10, 4, True), [0, 1, 2, 3])
+    self.assertAllEqual(dataset_info.sample_positions(10, 4, False), [0, 2, 5, 7])
+    for is_shuffled in (True, False):
+      self.assertAllEqual(dataset_info.sample_positions(3, 4, is_shuffled), [0, 1, 2])
+      self.assertEmpty(dataset_info.sample_positions(0, 4, is_shuffled))
+
+  def test_every_class_in_its_share(self):
+    labels = np.repeat(np.arange(400), 50)
+    chosen = labels[dataset_info.sample_positions(len(labels), 1000, False)]
+    counts = np.bincount(chosen, minlength=400)
+    self.assertEqual((counts.min(), counts.max()), (2, 3))
+
+  def test_which_data_sets_are_in_a_random_order(self):
+    for build, expected in (
+      ({}, False),
+      ({"source": "folder"}, False),
+      ({"source": "folder", "shuffle": True}, True),
+      ({"source": "demo"}, True),
+      ({"source": "demo360"}, True),
+    ):
+      self.assertEqual(dataclasses.replace(_info(), build=build).is_shuffled, expected)
+
+
 class FileTest(test_base.TestCase):
   def test_saved_and_loaded(self):
     folder = tempfile.mkdtemp(dir=self.get_temp_dir())

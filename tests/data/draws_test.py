@@ -34,7 +34,7 @@ class DrawRecordTest(test_base.TestCase):
     self.assertNotAllEqual(passes[1], passes[2])
 
   def test_depends_on_the_seed_alone(self):
-    for sampling in draws.SAMPLINGS:
+    for sampling in ("independent", "shuffle"):
       with self.subTest(sampling):
         self.assertAllEqual(_stream(sampling, 9, 40, seed=3), _stream(sampling, 9, 40, seed=3))
         self.assertNotAllEqual(_stream(sampling, 9, 40, seed=3), _stream(sampling, 9, 40, seed=4))

@@ -70,6 +70,31 @@ class SphericalPipelineTest(test_base.TestCase):
     for name in batch:
       self.assertAllEqual(second[name], again[name])
 
+  def test_colors_of_a_clip_or_of_each_view(self):
+    # Twice the same view: what differs are colours.
+    spec = ViewpointSpec(
+      num_viewpoints=3, placement="even", azimuth_jitter_deg=0.0, max_elevation_deg=0.0,
+      horizontal_fov_deg=(80.0, 80.0), aspect=(1.0, 1.0), flip_probability=0.0,
+    )  # fmt: skip
+    clip = dataclasses.replace(_CLIP, viewpoints=spec)
+
+    def frames(**changes):
+      augmentation = dataclasses.replace(Augmentation(**_AS_IT_IS), **changes)
+      dataset = pipeline.training_dataset(self.data_dir, "train", clip, augmentation, 4, seed=3)
+      return next(iter(dataset))[types.VIDEO].numpy().astype(np.float64)
+
+    plain = frames()
+    ratios = {}
+    for own in (False, True):
+      # Factors that take no pixel to 255.
+      darker = frames(brightness=0.5, color_each_view=own) / np.maximum(plain, 1)
+      ratios[own] = np.array([[np.median(darker[i, k][(plain[i, k] > 50) & (plain[i, k] < 150)])
+                               for k in range(3)] for i in range(4)])  # fmt: skip
+    self.assertAllLess(np.ptp(ratios[False], axis=1), 0.02)
+    self.assertAllGreater(np.ptp(ratios[True], axis=1), 0.02)
+    # Views, windows and sound stay as they are.
+    self.assertAllEqual(frames(color_each_view=True), plain)
+
   def test_views_are_those_of_the_clip(self):
     """Evaluation: frames and sound of a view are what its direction says, and so is its label."""
     (batch,) = pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 6)

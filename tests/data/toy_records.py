@@ -26,7 +26,12 @@ ONLY_CROP = pipeline.Augmentation(
 
 
 def record(
-  index, num_frames=NUM_STORED_FRAMES, num_channels=2, label=None, modalities=types.MODALITIES
+  index,
+  num_frames=NUM_STORED_FRAMES,
+  num_channels=2,
+  label=None,
+  modalities=types.MODALITIES,
+  **names,
 ):
   """A clip that tells its parts: frames by their grey level, sound as a ramp over time."""
   levels = 10 * np.arange(num_frames) + 20
@@ -40,18 +45,18 @@ def record(
     waveform=np.stack([ramp, -ramp], axis=1)[:, :num_channels] if heard else None,
     label=None if label is None else LABELS[label],
   )
-  return encode(index, content)
+  return encode(index, content, **names)
 
 
-def encode(index, content):
+def encode(index, content, media_id=None, start_sec=0):
   planned = clips.PlannedClip(
     request=index,
     split="train",
     path=f"{index}.mp4",
-    media_id=f"clip{index}",
+    media_id=media_id or f"clip{index}",
     labels=(),
-    start_us=0,
-    end_us=2_000_000,
+    start_us=start_sec * 1_000_000,
+    end_us=(start_sec + 2) * 1_000_000,
   )
   encoded = records.encode_example(
     planned, content, "test", FRAME_RATE_HZ, SAMPLE_RATE_HZ, LABELS, jpeg.JpegSettings()

@@ -231,6 +231,15 @@ class RetrievalTest(ProtocolCase):
     ]
     np.testing.assert_allclose(found["retrieval_r1"], np.mean(expected))
 
+  def test_of_records_in_the_order_of_their_source_the_gallery_is_spread(self):
+    labels = dataset_info.DatasetInfo.load(self.data_dir).records("train").labels
+    data_dir = self.change(build={"source": "folder"})
+    with mock.patch.object(features_lib, "extract", wraps=features_lib.extract) as extract:
+      self.measure(Retrieval(split="train", gallery_size=8), data_dir)
+    dataset = extract.call_args[0][1]
+    found = [batch["index"].numpy() for batch in dataset]
+    np.testing.assert_array_equal(np.concatenate(found), np.arange(0, len(labels), 3))
+
   def test_measures_once(self):
     self.measure(Retrieval())
     with no_reading():

@@ -3,7 +3,7 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from avssl_tf.evaluation import retrieval
+from avssl_tf.evaluation import features, retrieval
 
 
 def _unit(x):
@@ -55,13 +55,18 @@ class RetrievalTest(parameterized.TestCase):
     result = retrieval.cross_modal(video, audio, ks=(1,))
     self.assertEqual(result, {"audio_to_video_r1": 0.5, "video_to_audio_r1": 1.0, "r1": 0.75})
 
-  def test_gallery_is_the_first_clips(self):
+  def test_the_gallery_stands_for_all_clips(self):
     rng = np.random.default_rng(0)
     video, audio = _unit(rng.normal(size=(30, 4))), _unit(rng.normal(size=(30, 4)))
-    self.assertEqual(
-      retrieval.cross_modal(video, audio, gallery_size=10),
-      retrieval.cross_modal(video[:10], audio[:10]),
+    numbers = np.arange(30)
+    test = features.Features(
+      numbers // 10, numbers, numbers, video_embeddings=video, audio_embeddings=audio
     )
+    protocol = retrieval.Retrieval(gallery_size=10)
+    for is_shuffled, searched in ((True, slice(10)), (False, slice(0, 30, 3))):
+      expected = retrieval.cross_modal(video[searched], audio[searched])
+      found = protocol.scores(test, "test", is_shuffled)
+      self.assertEqual(found, {f"retrieval_{name}": value for name, value in expected.items()})
 
   def test_rejects_bad_input(self):
     with self.assertRaisesRegex(ValueError, "row i with row i"):

@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 
+from avssl_tf.data import dataset_info
 from avssl_tf.losses import avid, cma
 from avssl_tf.tasks import instance_discrimination
 from avssl_tf.training import callbacks, checkpoints, initialization, run_folder
@@ -94,6 +95,11 @@ class InitializationTest(tiny_run.TestCase):
     self.assertIn("in order", printed)
     with self.assertRaisesRegex(initialization.InitializationError, "24 rows.*16 videos"):
       self.start("third", split="train[:16]")
+    info = dataset_info.DatasetInfo.load(self.data_dir)
+    info.build["shuffle"] = True
+    with mock.patch.object(dataset_info.DatasetInfo, "load", return_value=info):
+      with self.assertRaisesRegex(initialization.InitializationError, "in a random order. Write"):
+        self.start("fourth")
 
   def test_ids_that_were_written_by_hand(self):
     path = os.path.join(self.first, run_folder.VIDEO_IDS)

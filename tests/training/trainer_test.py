@@ -70,6 +70,10 @@ class ResumeTest(tiny_run.TestCase):
     self.assert_same_state(tiny_run.saved(killed_dir), whole)
     return whole
 
+  def test_clips_drawn_by_video(self):
+    # Each clip of the demo world is a video of its own.
+    self.assert_resumes_exactly((3,), sampling="video")
+
   def test_killed_again_and_again(self):
     network = lambda: tiny_run.TinyNetwork(batch_norm=True)  # noqa: E731
     # Before the first checkpoint, after it, at the end of an epoch, and in the next one.

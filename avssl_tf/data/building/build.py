@@ -94,6 +94,7 @@ def build(
     with WorkFolder(output_dir) as folder:
       if overwrite:
         folder.clear()
+      recipe = _in_known_order(recipe, folder)
       folder.check_recipe(recipe.settings())
       return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
   # Inputs that cannot be read are failures of the data set: this is about the output.
@@ -111,6 +112,20 @@ def describe_failures(failures: Sequence[Failure]) -> str:
     kinds[failure.reason.split(":")[0]].append(failure)
   ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
   return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path!r}" for kind, some in ordered)
+
+
+def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:
+  """The recipe, in the order of the source where an earlier version began the data set so."""
+  known = folder.known_recipe()
+  if known is None or not recipe.shuffle or "shuffle" in known:
+    return recipe
+  print(
+    f"Note: the data set in {folder.output_dir!r} was begun by an earlier version, with its "
+    "records in the order of the source, and keeps it: the first records of a split are no sample "
+    "of it. --overwrite builds it again in a random order.",
+    flush=True,
+  )
+  return dataclasses.replace(recipe, shuffle=False)
 
 
 class _Build:
@@ -144,7 +159,7 @@ class _Build:
     # Nobody knows how many clips a file that failed would have given: files are counted first.
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
-    planned = plan.plan_shards(clips, recipe.num_shards)
+    planned = plan.plan_shards(clips, recipe.num_shards, recipe.shuffle)
     self._folder.sweep(shard.name for shard in planned)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)

@@ -103,6 +103,7 @@ def dataset_info(
       **recipe.origin,
       **{key: settings[key] for key in ("reader", "cutting", "jpeg", "num_shards")},
       "versions": versions,
+      **({"shuffle": True} if recipe.shuffle else {}),
     },
     projection=recipe.reader.projection,
     flow=recipe.flow,

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import hashlib
 import math
+import os
 from collections.abc import Sequence
 from typing import Optional
 
@@ -120,13 +122,29 @@ def split_evenly(items: Sequence, num_parts: int) -> list[Sequence]:
   return [items[begin:end] for begin, end in zip(bounds, bounds[1:])]
 
 
-def plan_shards(clips: Sequence[PlannedClip], num_shards: int) -> list[PlannedShard]:
-  """Spreads the clips of each split, in order, over `num_shards` files of about equal length.
+def shuffled(clips: Sequence[PlannedClip]) -> list[PlannedClip]:
+  """The clips in a random order that follows from their ids.
+
+  Which clips there are does not change the order of any two of them: a clip that failed and is
+  read after all takes the place that it would have had.
+  """
+  return sorted(clips, key=lambda clip: hashlib.sha256(os.fsencode(clip.example_id)).digest())
+
+
+def plan_shards(
+  clips: Sequence[PlannedClip], num_shards: int, shuffle: bool = False
+) -> list[PlannedShard]:
+  """Spreads the clips of each split over `num_shards` files of about equal length.
 
   A split of fewer clips gets a file for each.
+
+  Args:
+    clips: all clips of the data set.
+    num_shards: number of files of a split.
+    shuffle: whether they are put in a random order before; else they keep theirs.
   """
   by_split = collections.defaultdict(list)
-  for clip in clips:
+  for clip in shuffled(clips) if shuffle else clips:
     by_split[clip.split].append(clip)
   shards = []
   for split in sorted(by_split):

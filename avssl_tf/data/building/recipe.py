@@ -30,6 +30,8 @@ class Recipe:
     subsets: media ids of named selections of clips, which may overlap, each within one split.
     origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
     flow: of 360° clips, whether the optical flow of the frames is made and stored as well.
+    shuffle: whether records are in a random order, so that a slice of a split is a sample of it,
+      rather than in that of the requests. The order follows from the ids of the clips.
   """
 
   name: str
@@ -44,6 +46,7 @@ class Recipe:
   subsets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
   flow: bool = False
+  shuffle: bool = False
 
   def __post_init__(self):
     if not self.modalities or not set(self.modalities) <= set(types.MODALITIES):
@@ -75,5 +78,5 @@ class Recipe:
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }
-    # Builds that were begun before there was any flow go on.
-    return {**settings, "flow": True} if self.flow else settings
+    # Absent where they are off: builds of versions that did not know them resume.
+    return {**settings, **{name: True for name in ("flow", "shuffle") if getattr(self, name)}}

@@ -185,6 +185,10 @@ class WorkFolder:
       if re.fullmatch(_SHARD, name)
     )
 
+  def known_recipe(self) -> Optional[dict[str, Any]]:
+    """What `check_recipe` noted down when the build began; None: nothing has begun."""
+    return read_json(os.path.join(self.path, _RECIPE_FILE)) if self._has_recipe() else None
+
   def check_recipe(self, recipe: dict[str, Any]) -> None:
     """Makes sure that the folder holds nothing but work on `recipe`, and notes it down.
 
@@ -196,8 +200,8 @@ class WorkFolder:
     """
     path = os.path.join(self.path, _RECIPE_FILE)
     remedy = "Choose another --output_dir, or pass --overwrite to start anew."
-    if self._has_recipe():
-      known = read_json(path)
+    known = self.known_recipe()
+    if known is not None:
       # Through JSON, in which tuples are lists.
       wanted = json.loads(json.dumps(recipe))
       differences = [
