@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Callable, ClassVar, Optional
 
 import tensorflow as tf
 
@@ -59,6 +59,9 @@ class ClassifierProtocol:
   factor: float = 0.1
   windows_per_video: int = 10
   seed: int = 0
+
+  # Arguments that what a field names is called with.
+  gives: ClassVar = {"optimizer": ("learning_rate",)}
 
   def __post_init__(self):
     for name in ("batch_size", "clips_per_video", "num_epochs", "windows_per_video"):
