@@ -75,7 +75,7 @@ def main(argv: list[str]) -> None:
 
 def _run() -> None:
   sources = [_task_file(_TASK.value), *flags.FLAGS.gin_file]
-  configuration.parse(sources, flags.FLAGS.gin_param)
+  configuration.parse(sources, flags.FLAGS.gin_param, used_by="evaluate")
   configuration.check_complete(protocol.evaluate)
   bindings = Settings.parse(gin.config_str()).resolved()
   measured_by = gin.get_bindings("evaluate")["protocol"]

@@ -55,7 +55,7 @@ for path in sorted(glob.glob("gin/evaluate/scale/*.gin")):
   assert f"--gin_file={path}" in text, path
   followed[path] = f"gin/evaluate/{re.search('--task=([a-z_]+)', text)[1]}.gin"
 for files in [[path] for path in tasks] + [[task, path] for path, task in followed.items()]:
-  configuration.parse(files)
+  configuration.parse(files, used_by="evaluate")
   configuration.check_complete(protocol.evaluate)
   print(files[-1], type(gin.get_bindings("evaluate")["protocol"]).__name__)
 """
@@ -220,6 +220,18 @@ class CommandTest(tiny_run.TestCase):
       "'batch_sizes' is set, but nothing": ["--task=knn", model, "--gin_param=batch_sizes=2"],
       "KNN.batch_size is 'x'; expected int": ["--task=knn", model, "--gin_param=batch_size='x'"],
       "KNN.batch_size is 0; expected 1": ["--task=knn", model, "--gin_param=batch_size=0"],
+      "ClipSpec.frame_size is set, but nothing here uses it. Did you mean Finetune.frame_size": [
+        "--task=finetune", model, "--gin_param=ClipSpec.frame_size=64"
+      ],
+      "ViewpointSpec.num_viewpoints is set, but": [
+        "--task=knn", model, "--gin_param=ViewpointSpec.num_viewpoints=2"
+      ],
+      "KNN.num_neighbors, KNN.temperature, KNN.windows_per_clip, evaluate.protocol.": [
+        "--task=knn", model, "--gin_param=Retrieval.gallery_size=10"
+      ],
+      "evaluate.data_dir is set, but nothing": [
+        "--task=knn", model, "--gin_param=evaluate.data_dir='x'"
+      ],
       "or of a SavedModel": ["--task=knn", "--model_dir=nowhere"],
       "does not say which records": ["--task=knn", f"--model_dir={self.saved_model}"],
       "there is no (finished) data set": ["--task=knn", model, "--data_dir=nowhere"],

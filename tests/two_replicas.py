@@ -47,3 +47,28 @@ def loss_of_halves(objective, embeddings: dict[str, tf.Tensor], negatives: tf.Te
     name: [copy.numpy() for copy in strategy().experimental_local_results(value)]
     for name, value in losses.items()
   }
+
+
+def step_of_halves(task: tf.keras.Model, batch: dict[str, tf.Tensor]) -> list[dict[str, Any]]:
+  """`task.train_step` in a graph, each replica with one half of the batch.
+
+  Args:
+    task: a task made and compiled under `strategy`.
+    batch: an even number of clips.
+
+  Returns:
+    What the step returns, on each of the replicas, as NumPy values.
+  """
+  size = next(iter(batch.values())).shape[0] // 2
+
+  def half(context):
+    start = context.replica_id_in_sync_group * size
+    return {name: value[start : start + size] for name, value in batch.items()}
+
+  @tf.function
+  def run(values):
+    return strategy().run(task.train_step, args=(values,))
+
+  results = run(strategy().experimental_distribute_values_from_function(half))
+  local = {n: strategy().experimental_local_results(value) for n, value in results.items()}
+  return [{name: copies[i].numpy() for name, copies in local.items()} for i in range(2)]

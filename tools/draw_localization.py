@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     picture_files.check(FLAGS.output, "--output")
     loaded = encoders.load(FLAGS.model_dir)
     data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
-    configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param)
+    configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param, used_by="evaluate")
     measured_by = gin.get_bindings("evaluate")["protocol"]
     clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
     if not clips:

@@ -104,6 +104,7 @@ def evaluation_dataset(
   num_threads: Optional[int] = None,
   turn_sound: bool = False,
   max_records: Optional[int] = None,
+  random_seed: Optional[int] = None,
 ) -> tf.data.Dataset:
   """One pass over a split, in the order of the records, without anything random.
 
@@ -123,6 +124,8 @@ def evaluation_dataset(
       own, out of line with the picture; the viewpoints stay the same.
     max_records: show no more records than these, which stand for all of the split (see
       `dataset_info.sample_positions`); None: all.
+    random_seed: puts windows at random places instead, that follow from this number, the record
+      and the window; nothing else becomes random. None spreads them evenly.
 
   Returns:
     Batches as of `training_dataset`.
@@ -133,6 +136,8 @@ def evaluation_dataset(
   """
   if windows_per_clip < 1:
     raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
+  if turn_sound and random_seed is not None:
+    raise ValueError("Turned sound is of evenly spread windows: leave out random_seed.")
   if max_records is not None and max_records < 1:
     raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
@@ -148,12 +153,15 @@ def evaluation_dataset(
     # The same viewpoints whenever a clip is looked at, and others for each clip.
     uniforms = tf.random.stateless_uniform(
       [clip_loader.num_uniforms(clip)],
-      [0, record * windows_per_clip + window],
+      [random_seed or 0, record * windows_per_clip + window],
       dtype=tf.float64,
     )
-    example = clip_loader.even_example(
-      stored, clip, window, windows_per_clip, uniforms, turn_sound
-    )
+    if random_seed is None:
+      example = clip_loader.even_example(
+        stored, clip, window, windows_per_clip, uniforms, turn_sound
+      )
+    else:
+      example = clip_loader.random_example(stored, clip, None, uniforms)
     return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(num_shown * windows_per_clip)

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Callable, ClassVar, Optional
 
 import tensorflow as tf
 
@@ -16,6 +16,7 @@ from avssl_tf.evaluation import classifier_training, clip_scores, video_classifi
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
 
 
@@ -23,9 +24,9 @@ from avssl_tf.evaluation.results import Results
 class ClassifierProtocol:
   """Trains classifiers of video on each fold of a data set, and tests them.
 
-  Measured are the accuracy on the clip in the middle of each record, `clip_top1` and
-  `clip_top5`, and that of the mean softmax of clips spread evenly over it, `video_top1` and
-  `video_top5`.
+  Measured are the accuracy on single clips, `clip_top1` and `clip_top5`: on the one in the middle
+  of each record, or the mean over several random ones of each, as published; and that of the mean
+  softmax of clips spread evenly over it, `video_top1` and `video_top5`.
 
   Attributes:
     folds: pairs of what to train and what to test on; None takes the subsets `train1` and
@@ -43,6 +44,8 @@ class ClassifierProtocol:
       `factor`.
     factor: see there.
     windows_per_video: clips of each record for `video_top1` and `video_top5`.
+    random_clips_per_video: random clips of each record for `clip_top1` and `clip_top5`, each of
+      them a decision; None takes the one in its middle.
     seed: of everything random.
   """
 
@@ -59,11 +62,15 @@ class ClassifierProtocol:
   factor: float = 0.1
   windows_per_video: int = 10
   seed: int = 0
+  random_clips_per_video: Optional[int] = added_field(None)
+
+  # Arguments that what a field names is called with.
+  gives: ClassVar = {"optimizer": ("learning_rate",)}
 
   def __post_init__(self):
     for name in ("batch_size", "clips_per_video", "num_epochs", "windows_per_video"):
       self._require(name, getattr(self, name) >= 1, "1 or more")
-    for name in ("num_frames", "frame_size"):
+    for name in ("num_frames", "frame_size", "random_clips_per_video"):
       self._require(name, getattr(self, name) is None or getattr(self, name) >= 1, "1 or more")
     for name in ("learning_rate", "factor"):
       self._require(name, getattr(self, name) > 0, "more than 0")
@@ -162,9 +169,14 @@ class ClassifierProtocol:
     """The metrics of a fold; where there are several classifiers, their names come first."""
     title = f"{fold.name}: testing" if progress and sys.stderr.isatty() else None
     metrics = {}
-    for kind, num_windows in (("clip", 1), ("video", self.windows_per_video)):
+    chosen = self.random_clips_per_video
+    kinds = (
+      ("clip", chosen or 1, None if chosen is None else self.seed),
+      ("video", self.windows_per_video, None),
+    )
+    for kind, num_windows, random_seed in kinds:
       found = clip_scores.accuracies(
-        model, data_dir, fold.test, clip, num_windows, self.batch_size, title
+        model, data_dir, fold.test, clip, num_windows, self.batch_size, title, random_seed
       )
       for name, accuracy in found.items():
         prefix = f"{name}_{kind}" if len(found) > 1 else kind

@@ -37,12 +37,15 @@ class Phase:
   Attributes:
     num_epochs: number of epochs; 0 leaves the phase out.
     optimizer: a Keras optimiser of its own.
-    frozen: layers that do not learn in these epochs.
+    frozen: layers that do not learn in these epochs, and work as in inference.
+    meanwhile: makes a context in which these epochs are trained, such as one that changes what of
+      the model learns.
   """
 
   num_epochs: int
   optimizer: tf.keras.optimizers.Optimizer
   frozen: Sequence[tf.keras.layers.Layer] = ()
+  meanwhile: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
 
 
 def step_decay(
@@ -92,7 +95,7 @@ def train(
   epochs_done = tf.Variable(0, dtype=tf.int64)
   optimizers = [_wrapped(phase.optimizer) for phase in phases]
   for phase, optimizer in zip(phases, optimizers):
-    with _frozen(phase.frozen):
+    with _frozen(phase.frozen), phase.meanwhile():
       optimizer.build(model.trainable_variables)
   checkpoint = tf.train.Checkpoint(
     epochs_done=epochs_done, variables=list(model.variables), optimizers=optimizers
@@ -116,7 +119,7 @@ def train(
       first, end = int(epochs_done), end + phase.num_epochs
       if first >= end:
         continue
-      with _frozen(phase.frozen), graph_rewriting.without_remapping():
+      with _frozen(phase.frozen), phase.meanwhile(), graph_rewriting.without_remapping():
         model.compile(optimizer=optimizer, loss=_cross_entropy)
         model.fit(
           _examples(

@@ -34,8 +34,12 @@ def accuracies(
   num_windows: int,
   batch_size: int,
   progress: Optional[str] = None,
+  random_seed: Optional[int] = None,
 ) -> dict[str, Accuracy]:
   """Classifies the records of a split by the mean softmax over evenly spaced clips of each.
+
+  With `random_seed`, clips are taken at random places and are classified each on its own: the
+  accuracy is the mean over all clips of all records.
 
   Args:
     logits: gives for uint8 frames `[B, T, H, W, 3]` the logits `[B, C]` of each classifier, by
@@ -46,6 +50,7 @@ def accuracies(
     num_windows: clips of each record; a single one lies in its middle.
     batch_size: clips that are classified at a time, rounded up to whole records.
     progress: title of a progress bar; None shows no bar.
+    random_seed: what the places of random clips follow from; None spaces clips evenly.
 
   Returns:
     The accuracy of each classifier, by its name.
@@ -55,9 +60,15 @@ def accuracies(
   """
   records_per_batch = -(-batch_size // num_windows)
   dataset = pipeline.evaluation_dataset(
-    data_dir, split, clip, records_per_batch * num_windows, windows_per_clip=num_windows
+    data_dir,
+    split,
+    clip,
+    records_per_batch * num_windows,
+    windows_per_clip=num_windows,
+    random_seed=random_seed,
   )
-  probabilities = _compiled(logits, num_windows, dataset.element_spec[types.VIDEO])
+  joint = 1 if random_seed is not None else num_windows  # Clips that are classified together.
+  probabilities = _compiled(logits, joint, dataset.element_spec[types.VIDEO])
   ranks: dict[str, list[np.ndarray]] = {}
   bar = tqdm.tqdm(
     dataset,
@@ -68,7 +79,7 @@ def accuracies(
     leave=False,
   )
   for batch in bar:
-    labels = batch[types.LABEL].numpy()[::num_windows]
+    labels = batch[types.LABEL].numpy()[::joint]
     known = labels >= 0
     for name, scores in probabilities(batch[types.VIDEO]).items():
       ranks.setdefault(name, []).append(label_ranks(scores.numpy()[known], labels[known]))

@@ -13,6 +13,7 @@ from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.classifier_protocol import ClassifierProtocol
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.video_classifier import NetworkClassifier
 
 
@@ -22,11 +23,13 @@ class Finetune(ClassifierProtocol):
   """Trains the video network with dropout and a linear classifier on its pooled features.
 
   Each fold begins with the pretrained weights. First the classifier learns alone, on a network
-  that works as in inference; then all learns. The defaults are those for UCF-101 with 8 frames.
+  that works as in inference or, as in the authors' code, as in training; then all learns. The defaults are those for UCF-101 with 8 frames.
 
   Attributes, beside those of `ClassifierProtocol`:
     classifier_epochs: epochs in which the classifier learns alone, at `learning_rate`; they come
       before the `num_epochs` in which all learns.
+    warmup_batch_norm: whether batch normalisation of the network runs as in training while the
+      classifier learns alone, and its statistics follow the data.
     dropout: share of the features that a training step leaves out.
     from_scratch: whether the network begins with random weights instead, as a baseline. Then
       the classifier does not learn alone.
@@ -38,6 +41,7 @@ class Finetune(ClassifierProtocol):
   classifier_epochs: int = 5
   dropout: float = 0.5
   from_scratch: bool = False
+  warmup_batch_norm: bool = added_field(False)
 
   def __post_init__(self):
     super().__post_init__()
@@ -63,6 +67,10 @@ class Finetune(ClassifierProtocol):
     warm_up = Phase(
       0 if self.from_scratch else self.classifier_epochs,
       self.optimizer(learning_rate=self.learning_rate),
-      frozen=[model.video_net],
+      **(
+        {"meanwhile": model.classifier_alone}
+        if self.warmup_batch_norm
+        else {"frozen": [model.video_net]}
+      ),
     )
     return [warm_up, *super().phases(model, steps_per_epoch)]

@@ -12,6 +12,9 @@ from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 
 
+_ADDED = "added"
+
+
 @gin.configurable
 def evaluate(
   network: Union[Encoder, Mapping[str, Generator]],
@@ -34,6 +37,14 @@ def evaluate(
   protocol(network, data_dir, results, work_dir, progress=progress)
 
 
+def added_field(default: Any) -> Any:
+  """A field of a protocol that earlier versions did not have, and worked as with `default`.
+
+  At its default it is no part of `settings`, so that results of earlier versions can be completed.
+  """
+  return dataclasses.field(default=default, metadata={_ADDED: True})
+
+
 def settings(protocol: Any, bindings: Mapping[str, Any]) -> dict[str, Any]:
   """All that a protocol's results depend on, defaults included.
 
@@ -51,6 +62,9 @@ def settings(protocol: Any, bindings: Mapping[str, Any]) -> dict[str, Any]:
   found = {}
   for field in dataclasses.fields(protocol):
     key, value = f"{name}.{field.name}", getattr(protocol, field.name)
+    if field.metadata.get(_ADDED) and value == field.default:
+      bound.pop(key, None)
+      continue
     if dataclasses.is_dataclass(value):
       value = dataclasses.asdict(value)
     if not _fits_json(value):

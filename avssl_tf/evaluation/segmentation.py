@@ -127,6 +127,8 @@ class Segmentation:
   seed: int = 0
 
   compares_parts: ClassVar[bool] = True  # What is measured from each of the inputs.
+  # Arguments that what a field names is called with.
+  gives: ClassVar = {"pyramid": ("num_classes",), "optimizer": ("learning_rate",)}
 
   def __post_init__(self):
     frozen_features.check_counts(self, "batch_size", "num_epochs")

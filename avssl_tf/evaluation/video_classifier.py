@@ -4,8 +4,9 @@ network that does not.
 Both return logits by the name of the classifier, and are trained by `classifier_training`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Callable, Optional
 
 import tensorflow as tf
@@ -49,7 +50,8 @@ class NetworkClassifier(tf.keras.Model):
   """A video network, dropout, and a linear classifier on the pooled features.
 
   While `video_net.trainable` is off, batch normalisation there runs, as in inference, on its
-  moving statistics, and leaves them as they are.
+  moving statistics, and leaves them as they are. Inside of `classifier_alone()` it runs as in
+  training, and its statistics follow the data, while no weight of the network learns.
 
   Attributes:
     video_net: the network.
@@ -75,6 +77,23 @@ class NetworkClassifier(tf.keras.Model):
     }
     self._dropout = dropout
     self._seed = seed
+    self._alone = False
+
+  @contextlib.contextmanager
+  def classifier_alone(self) -> Iterator[None]:
+    """Weights of the network do not learn inside of this; it runs as in training all the same."""
+    self._alone = True
+    try:
+      yield
+    finally:
+      self._alone = False
+
+  @property
+  def trainable_weights(self) -> list[tf.Variable]:
+    """What a step of the optimiser changes."""
+    if self._alone:
+      return self.classifiers[POOLED].trainable_weights
+    return super().trainable_weights
 
   def call(self, frames: Tensor, training: bool = False) -> dict[str, Tensor]:
     """Logits of uint8 frames `[B, T, H, W, 3]`: `"pooled"`: float32 `[B, num_classes]`."""

@@ -40,6 +40,24 @@ def mean(value: Tensor) -> Tensor:
   return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
+def mean_of_counted(values: Tensor, counted: Tensor) -> Tensor:
+  """A replica's part of the mean of those `values` that count.
+
+  Divided by the number of what counts on all replicas: where labels or sounds are unevenly spread,
+  the mean of the replicas' own means would give more weight to clips beside which few count.
+
+  Args:
+    values: float32 `[B]`, such as losses; may be anything where they do not count.
+    counted: bool `[B]`.
+
+  Returns:
+    A scalar, whose mean over the replicas is the mean over all that counts; 0 where nothing does.
+    Its gradient flows to the values of this replica.
+  """
+  count = mean(tf.reduce_sum(tf.cast(counted, tf.float32)))
+  return tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted, values, 0.0)), count)
+
+
 def replica_id() -> Tensor:
   """int32 number of this replica among all of them."""
   return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)

@@ -204,7 +204,7 @@ class RobustXID(bank_objective.BankObjective):
 
     Returns:
       Scalars: `"loss"`, `"loss/video_to_audio"`, `"loss/audio_to_video"`, `"weight/mean"`,
-      `"weight/min"`, and the entropy in nats of the targets of either query,
+      `"weight/min"` (of all replicas), and the entropy in nats of the targets of either query,
       `"target_entropy/video"`, `"target_entropy/audio"`.
     """
     index, queries = embeddings[INDEX], self._queries(embeddings)
@@ -226,7 +226,7 @@ class RobustXID(bank_objective.BankObjective):
       result[f"target_entropy/{query}"] = tf.reduce_mean(entropy)
     self._write(index, queries, overwrite=False, after=list(rows.values()))
     result["weight/mean"] = tf.reduce_mean(weights)
-    result["weight/min"] = tf.reduce_min(weights)
+    result["weight/min"] = tf.reduce_min(replicas.all_gather(weights))
     return {"loss": tf.add_n(losses), **result}
 
   def _mixed_targets(self, own_rows: Tensor, target_rows: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from avssl_tf.losses import replicas
 from avssl_tf.types import Tensor
 
 KINDS = ("squared", "relative")
@@ -19,9 +20,10 @@ _SILENT_POWER = 1e-8
 def stft_loss(
   prediction: Tensor, target: Tensor, kind: str, channels: Optional[Tensor] = None
 ) -> tuple[Tensor, Tensor]:
-  """The loss of a batch, and the relative error of each clip.
+  """The loss of a replica's batch, and the relative error of each clip.
 
-  Clips that are silent but for W, or lack all other channels, have no part in it.
+  Clips that are silent but for W, or lack all other channels, have no part in it. The mean over the
+  replicas of their losses is that over the clips of all of them that count.
 
   Args:
     prediction: complex64 `[B, C, frames, bins]`.
@@ -31,8 +33,8 @@ def stft_loss(
     channels: bool `[B, C]`, the channels that a clip has; None for all.
 
   Returns:
-    The loss, a scalar, 0 where no clip counts; and float32 `[B]`, the squared difference of each
-    clip over its energy: 1 for silence, NaN for clips that do not count.
+    The loss, a scalar, 0 where no clip of any replica counts; and float32 `[B]`, the squared
+    difference of each clip over its energy: 1 for silence, NaN for clips that do not count.
 
   Raises:
     ValueError: an unknown kind.
@@ -46,9 +48,7 @@ def stft_loss(
   heard = energy > _SILENT_POWER
   relative = error / tf.where(heard, energy, 1.0)
   each = relative if kind == "relative" else error
-  loss = tf.math.divide_no_nan(
-    tf.reduce_sum(tf.where(heard, each, 0.0)), tf.reduce_sum(tf.cast(heard, tf.float32))
-  )
+  loss = replicas.mean_of_counted(each, heard)
   return loss, tf.where(heard, relative, float("nan"))
 
 

@@ -61,14 +61,11 @@ class Classification(tf.keras.Model):
     with tf.GradientTape() as tape:
       logits = self(batch, training=True)
       # A label of -1 is unknown: such clips have no part in the loss.
-      known = tf.cast(labels >= 0, tf.float32)
-      count = tf.maximum(tf.reduce_sum(known), 1.0)
+      known = labels >= 0
       losses = {
-        m: tf.reduce_sum(
-          known
-          * tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits[m])
+        m: replicas.mean_of_counted(
+          tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits[m]), known
         )
-        / count
         for m in MODALITIES
       }
       loss = tf.add_n(list(losses.values()))
@@ -84,5 +81,5 @@ class Classification(tf.keras.Model):
     for m in MODALITIES:
       right = tf.cast(tf.argmax(logits[m], axis=1) == labels, tf.float32)
       results[f"loss/{m}"] = losses[m]
-      results[f"accuracy/{m}"] = tf.reduce_sum(right) / count
+      results[f"accuracy/{m}"] = replicas.mean_of_counted(right, known)
     return {name: replicas.mean(value) for name, value in results.items()}

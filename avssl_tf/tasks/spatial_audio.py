@@ -80,10 +80,7 @@ class SpatialAudio(tf.keras.Model):
       # Gradients are summed over the replicas, losses are means over a batch.
       scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
     self.optimizer.minimize(scaled, self.network.trainable_variables, tape=tape)
-    heard = tf.math.is_finite(relative)
-    mean = tf.math.divide_no_nan(
-      tf.reduce_sum(tf.where(heard, relative, 0.0)), tf.reduce_sum(tf.cast(heard, tf.float32))
-    )
+    mean = replicas.mean_of_counted(relative, tf.math.is_finite(relative))
     results = {name: replicas.mean(value) for name, value in (("loss", loss), ("error_db", mean))}
     results["error_db"] = _DB * tf.math.log(tf.maximum(results["error_db"], 1e-12))
     return results

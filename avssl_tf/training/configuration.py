@@ -5,7 +5,7 @@ import inspect
 import os
 import tokenize
 from collections.abc import Sequence
-from typing import Callable
+from typing import Callable, Optional
 
 import gin
 from absl import flags
@@ -78,34 +78,45 @@ def define_flags() -> None:
   )
 
 
-def parse(gin_files: Sequence[str], gin_params: Sequence[str] = ()) -> None:
+def parse(
+  gin_files: Sequence[str], gin_params: Sequence[str] = (), used_by: Optional[str] = None
+) -> None:
   """Reads gin files, then single bindings; replaces whatever was bound before.
 
   Args:
     gin_files: paths, from here or from the repository's root; later files
       override earlier ones.
     gin_params: bindings such as `"num_epochs=2"`.
+    used_by: name of the configurable function that all of it is for; None: bindings of components
+      that nothing refers to are no mistake.
 
   Raises:
     ConfigurationError: a file is missing, a name is not known or a macro not
-      used (the message suggests the nearest), or a value has a wrong type.
+      used (the message suggests the nearest), a value has a wrong type, or a binding has no effect
+      on `used_by` (the message says what has).
   """
-  _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params)
+  _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params, used_by)
 
 
-def _parse(files: Sequence[_GinFile], gin_params: Sequence[str]) -> None:
+def _parse(
+  files: Sequence[_GinFile], gin_params: Sequence[str], used_by: Optional[str] = None
+) -> None:
   gin.clear_config()
-  sources = []
+  sources, stages = [], []
   for file in files:
     sources.extend(_sources(file))
     _explained(gin.parse_config_file, file.path, file.blamed)
+    stages.append(Settings.parse(gin.config_str()))
   for param in gin_params:
     flag = f"--gin_param={param}"
     if _explained(included_files, param, flag):
       raise ConfigurationError(f"{flag}: a parameter includes no file; use --gin_file.")
     sources.append(_explained(Settings.parse, param, flag))
     _explained(gin.parse_config, param, flag)
+    stages.append(Settings.parse(gin.config_str()))
   problems = gin_check.problems(Settings.parse(gin.config_str()), sources)
+  if used_by is not None and not problems:
+    problems = gin_check.unused(stages, used_by)
   if problems:
     raise ConfigurationError("The configuration cannot be used:\n  " + "\n  ".join(problems))
   gin.finalize()

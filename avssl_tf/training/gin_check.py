@@ -9,12 +9,12 @@ import difflib
 import inspect
 import re
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf.training.settings import Macro, Reference, Settings
+from avssl_tf.training.settings import Macro, Reference, Settings, configurable_name
 
 # Functions of commands, which gin configures, but which no setting may refer to: a configuration of
 # somebody else would train or evaluate, in folders of its choice, while it is read.
@@ -42,7 +42,7 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
       hint = suggestion(name, settings.macros)
       found.append(f"{where} = %{name}: no {name!r} is defined.{hint}")
   for reference, where in settings.references().items():
-    name = reference.text.strip("@()").split("/")[-1].split(".")[-1]
+    name = configurable_name(reference.text)
     if name in _COMMANDS:
       found.append(f"{where} refers to {reference}, but @{name} is a command: name a component.")
   # What a macro makes, it makes in a scope of its name.
@@ -54,6 +54,77 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
       found.append(f"{name} is set, but no @{scope}/{selector.split('.')[0]} is used.{hint}")
     found.extend(_problems_of_binding(name, value))
   return found
+
+
+def unused(stages: Sequence[Settings], command: str) -> list[str]:
+  """Which bindings have no effect on what a command does, a sentence each.
+
+  A component takes part where the command refers to it, or what it refers to does. What a later
+  setting takes out of use is no mistake: the binding was of use when it was made.
+
+  Args:
+    stages: what `gin.config_str()` said after each file and binding, the last one at the end.
+    command: name of the configurable function. Its caller gives it all parameters but those that
+      are `gin.REQUIRED`.
+  """
+  if not stages:
+    return []
+  useless: set[str] = set()
+  before: Mapping[str, Any] = {}
+  for stage in stages:
+    bindings = stage.resolved()
+    changed = {name for name in bindings if name not in before or bindings[name] != before[name]}
+    useless = (useless | changed).intersection(_ineffective(stage, command))
+    before = bindings
+  if not useless:
+    return []
+  taken = _taken(stages[-1], command)
+  sentences = []
+  for name in sorted(useless):
+    hint = suggestion(name.rpartition(".")[2], taken)
+    sentences.append(f"{name} is set, but nothing here uses it.{hint}")
+  return [*sentences, f"What can be set: {', '.join(taken)}."]
+
+
+def _ineffective(settings: Settings, command: str) -> set[str]:
+  """Names of the bindings that the command does not use."""
+  reachable = settings.reachable(command)
+  given = _given(settings, reachable, command)
+  return {
+    name
+    for name in settings.bindings
+    if configurable_name(name.rpartition(".")[0]) not in reachable
+    or _unscoped(name) in given
+  }
+
+
+def _given(settings: Settings, reachable: Iterable[str], command: str) -> set[str]:
+  """Parameters that are given by who calls, so that gin's values are ignored."""
+  given = {f"{command}.{name}" for name in _parameter_names(_function(command))}
+  parameters = inspect.signature(_function(command)).parameters.values()
+  given -= {f"{command}.{p.name}" for p in parameters if p.default is gin.REQUIRED}
+  bindings = {_unscoped(name): value for name, value in settings.resolved().items()}
+  for selector in reachable:
+    for field, names in getattr(_configurable(selector), "gives", {}).items():
+      value = bindings.get(f"{selector}.{field}")
+      if isinstance(value, Reference):
+        given |= {f"{configurable_name(value.text)}.{name}" for name in names}
+  return given
+
+
+def _taken(settings: Settings, command: str) -> list[str]:
+  """What can be set for a command: macros that are in use, and parameters."""
+  reachable = settings.reachable(command)
+  given = _given(settings, reachable, command)
+  parameters = [
+    f"{selector}.{name}" for selector in reachable for name in _parameter_names(_function(selector))
+  ]
+  return [*sorted(settings.macros), *sorted(set(parameters) - given)]
+
+
+def _unscoped(name: str) -> str:
+  """`audio/models.projection.MLPHead.widths` -> `MLPHead.widths`."""
+  return ".".join(name.rpartition("/")[2].split(".")[-2:])
 
 
 def explain(message: str) -> str:
@@ -98,11 +169,15 @@ def _parameters_called(name: str) -> list[str]:
 
 
 def _function(selector: str) -> Optional[Callable]:
+  configurable = _configurable(selector)
+  return configurable.__init__ if inspect.isclass(configurable) else configurable
+
+
+def _configurable(selector: str) -> Optional[Callable]:
   try:
-    configurable = gin.get_configurable(selector.split("/")[-1])
+    return gin.get_configurable(selector.split("/")[-1])
   except (ValueError, KeyError):  # Ambiguous: several modules have one.
     return None
-  return configurable.__init__ if inspect.isclass(configurable) else configurable
 
 
 def _parameter_names(function: Optional[Callable]) -> list[str]:

@@ -85,6 +85,22 @@ class Settings:
       if isinstance(part, Reference)
     }
 
+  def reachable(self, name: str) -> set[str]:
+    """Names of the configurables that `name` refers to, and those that these refer to, and so on.
+
+    Names are without scopes and modules; `name` is one of them.
+    """
+    references: dict[str, set[str]] = {}
+    for key, value in self.resolved().items():
+      names = {configurable_name(p.text) for p in _parts(value) if isinstance(p, Reference)}
+      references.setdefault(configurable_name(key.rpartition(".")[0]), set()).update(names)
+    found, waiting = {name}, [name]
+    while waiting:
+      new = references.get(waiting.pop(), set()) - found
+      found |= new
+      waiting += new
+    return found
+
   def macros_used(self) -> dict[str, str]:
     """Names of the macros that are referred to, each with a setting that does."""
     used = {}
@@ -132,6 +148,11 @@ class Settings:
     names = sorted(self.bindings, key=lambda name: (name.split("/")[-1].lower(), name))
     resolved = self.resolved()
     return "\n".join(f"  {name} = {resolved[name]!r}" for name in names)
+
+
+def configurable_name(text: str) -> str:
+  """`@audio/models.projection.MLPHead()` -> `MLPHead`."""
+  return text.strip("@()").split("/")[-1].split(".")[-1]
 
 
 def included_files(text: str) -> list[str]:

@@ -57,6 +57,25 @@ class AccuraciesTest(toy_records.ToyRecordsCase):
       shares.add(found["late"].top1)
     self.assertLen(shares, 2)  # or the test says nothing of the windows
 
+  def test_random_clips_are_each_a_decision(self):
+    right = []
+    windows = self.evaluation(batch_size=7, windows_per_clip=7, random_seed=3)
+    for batch in windows.as_numpy_iterator():
+      level = batch[types.VIDEO].astype(np.float64).mean(axis=(1, 2, 3, 4)) / 100
+      scores = np.stack([1.3 - level, 1.5 * level - 0.6, np.full_like(level, 1.15)], axis=1)
+      if batch[types.LABEL][0] >= 0:
+        right.extend(scores.argmax(axis=1) == batch[types.LABEL])
+    found = [
+      clip_scores.accuracies(
+        _logits, self.data_dir, "train", toy_records.CLIP, 7, batch_size=4, random_seed=seed
+      )["late"].top1
+      for seed in (3, 3, 4)
+    ]
+    self.assertAllClose(found[0], np.mean(right))
+    self.assertEqual(found[0], found[1])
+    self.assertNotEqual(found[0], found[2])
+    self.assertNotAllClose(found[0], self.expected(7))
+
   def test_needs_labels(self):
     with self.assertRaisesRegex(ValueError, "No record of split 'train.4:5.'"):
       clip_scores.accuracies(_logits, self.data_dir, "train[4:5]", toy_records.CLIP, 1, 4)

@@ -94,6 +94,15 @@ class FinetuneTest(tiny_run.TestCase, parameterized.TestCase):
     self.assertEqual(batches_from(0).element_spec["video"].shape, [8, 2, 16, 16, 3])
     self.assertEqual(self.made, [True])
 
+  def test_warm_up_with_batch_norm_as_in_training(self):
+    model, _, _, phases = self.capture(warmup_batch_norm=True)[:4]
+    self.assertEqual(list(phases[0].frozen), [])
+    with phases[0].meanwhile():
+      self.assertEqual(len(model.trainable_variables), 2)
+    self.assertGreater(len(model.trainable_variables), 2)
+    self.measure(warmup_batch_norm=True, random_clips_per_video=3)
+    self.assertEqual(set(self.results.get("fold2")), set(self.results.get("fold1")))
+
   def test_from_scratch(self):
     phases = self.capture(from_scratch=True)[3]
     self.assertEqual([phase.num_epochs for phase in phases], [0, 1])
@@ -104,6 +113,7 @@ class FinetuneTest(tiny_run.TestCase, parameterized.TestCase):
     ({"milestone_epochs": (1,)}, "milestone_epochs is .1,.; expected rising numbers in 1..0"),
     ({"milestone_epochs": (3, 2), "num_epochs": 9}, "expected rising numbers in 1..8"),
     ({"dropout": 1.0}, "dropout is 1.0; expected 0 or more, and less than 1"),
+    ({"random_clips_per_video": 0}, "random_clips_per_video is 0; expected 1 or more"),
     ({"learning_rate": 0.0}, "learning_rate is 0.0; expected more than 0"),
     ({"batch_size": 17}, "has 17 clips .* 'train1' has only 16"),
     ({"folds": (("train", "test3"),)}, "no split .*'test3'"),

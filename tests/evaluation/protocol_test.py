@@ -29,6 +29,7 @@ class Example:
   folds: tuple[str, ...] = ("a", "b")
   augmentation: Optional[Augmentation] = None
   part: Callable[..., Any] = make_something
+  added: int = protocol.added_field(7)
 
   def __call__(self, encoder, data_dir, results, work_dir, progress=False):
     _CALLS.append((self, encoder, data_dir, results, work_dir, progress))
@@ -46,6 +47,12 @@ class ProtocolTest(unittest.TestCase):
     gin.parse_config(text)
     bindings = Settings.parse(gin.config_str()).resolved()
     return protocol.settings(gin.get_bindings("evaluate")["protocol"], bindings)
+
+  def test_fields_of_later_versions_count_once_they_are_set(self):
+    for value, expected in ((7, None), (8, 8)):
+      gin.clear_config()
+      found = self.settings(f"evaluate.protocol = @Example()\nExample.added = {value}")
+      self.assertEqual(found.get("Example.added"), expected)
 
   def test_settings_hold_defaults(self):
     found = self.settings("evaluate.protocol = @Example()")

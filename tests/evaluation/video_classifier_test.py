@@ -59,6 +59,26 @@ class NetworkClassifierTest(test_base.TestCase):
     for old, new in zip(before, self.moving_statistics()):
       self.assertNotAllEqual(old, new)
 
+  def test_classifier_alone_on_a_network_that_works_as_in_training(self):
+    labels = tf.constant([0, 1, 2, 3, 4, 0])
+    self.model.compile(
+      optimizer=tf.keras.optimizers.SGD(0.1),
+      loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    weights = [v.numpy() for v in self.model.video_net.trainable_variables]
+    classifier = self.model.classifiers["pooled"].get_weights()
+    before = self.moving_statistics()
+    with self.model.classifier_alone():
+      self.assertLen(self.model.trainable_variables, 2)
+      self.model.fit(self.frames, labels, batch_size=6, epochs=1, verbose=0)
+    for old, variable in zip(weights, self.model.video_net.trainable_variables):
+      self.assertAllEqual(old, variable)
+    for old, new in zip(before, self.moving_statistics()):
+      self.assertNotAllEqual(old, new)
+    self.assertNotAllClose(classifier[0], self.model.classifiers["pooled"].get_weights()[0])
+    self.assertEqual(self.model.video_net.trainable, True)
+    self.assertGreater(len(self.model.trainable_variables), 2)
+
   def test_dropout_follows_the_step(self):
     self.model.video_net.trainable = False
     classifier = self.model.classifiers["pooled"]
