@@ -15,6 +15,7 @@ from avssl_tf.training.settings import Reference, Settings
 
 _SAMPLING = {
   "independent": "clips, each drawn independently of the others",
+  "video": "a video, then a random clip of it; no video twice in a batch",
 }
 
 
@@ -356,7 +357,7 @@ def _classifier(name: str, run: Composed, evaluation: Composed) -> dict[str, Any
     "optimizer": optimizer(evaluation, evaluation.get(f"{name}.optimizer")),
     "l2": evaluation.get("Adam.l2"),
     "clips_per_video.train": evaluation.get(f"{name}.clips_per_video"),
-    "clips_per_video.test": "the middle one",
+    "clips_per_video.test": evaluation.get(f"{name}.random_clips_per_video"),
     "clips_per_video.test_dense": evaluation.get(f"{name}.windows_per_video"),
     "color": colors(evaluation),
     "crop_area": evaluation.get("Augmentation.crop_area"),
