@@ -15,6 +15,7 @@ from avssl_tf.training.settings import Reference, Settings
 
 _SAMPLING = {
   "independent": "clips, each drawn independently of the others",
+  "video": "a video, then a random clip of it; no video twice in a batch",
 }
 
 
