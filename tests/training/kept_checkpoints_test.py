@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from avssl_tf import checkpoint_files, own_files
 from avssl_tf.models import projection, translation
-from avssl_tf.training import callbacks, checkpoints, run_folder
+from avssl_tf.training import callbacks, checkpoints, configuration, run_folder, trainer
 from tests import tiny_alignment, tiny_run
 
 _KEPT = run_folder.KEPT_CHECKPOINTS
@@ -209,6 +209,42 @@ class BackbonesTest(tiny_run.TestCase):
     # Heads and transformers are what they are without another run.
     self.assert_same_state({n: second[n] for n in rest}, {n: plain[n] for n in rest})
     self.assertTrue(any(not np.array_equal(second[n], plain[n]) for n in backbones))
+
+  def test_gin_files_of_both_stages(self):
+    tiny = """
+      train.checkpoint_every_steps = 100
+      ClipSpec.num_frames = 2
+      ClipSpec.frame_rate_hz = 8.0
+      ClipSpec.frame_size = 16
+      ClipSpec.audio_sec = 0.3
+      ClipSpec.sample_rate_hz = 8000
+      ClipSpec.max_offset_sec = 0.1
+      Spectrogram.sample_rate_hz = 8000
+      Spectrogram.num_bins = 64
+      Spectrogram.hop_length = 150
+      R2Plus1D.depth = 10
+      R2Plus1D.stage_widths = (4, 4, 4, 8)
+      AudioNet.stage_widths = (4, 4, 4, 8)
+    """
+    params = [line.strip() for line in tiny.strip().splitlines()]
+    params += ["batch_size=8", "num_epochs=2", "train.probe=None", f'data_dir="{self.data_dir}"']
+    for number, method, more in (
+      (1, "avc", ["train.keep_epochs=(1,)"]),
+      (2, "avsa", [f'train.init_from="{self.path("stage1")}"', "train.init_epoch=1"]),
+    ):
+      files = [f"gin/{method}.gin", f"gin/scale/yt360_stage{number}.gin"]
+      configuration.parse(files, [*params, *more])
+      os.mkdir(self.path(f"stage{number}"))
+      trainer.train(
+        model_dir=self.path(f"stage{number}"), strategy=tf.distribute.get_strategy()
+      )
+    first = _state(self.path(f"stage1/{_KEPT}/ckpt-1"))
+    start = tiny_run.saved(self.path("stage2"), step=0)
+    names = {n for n in start if n.split("/")[:2] == ["task", "network"]}
+    taken = {n for n in names if n.split("/")[2] in checkpoints.BACKBONES}
+    self.assert_same_state({n: start[n] for n in taken}, {n: first[n] for n in taken})
+    self.assertTrue(any("transformers" in n for n in names - taken))
+    self.assertFalse(any("transformers" in n or "_prediction" in n for n in first))
 
   def test_all_of_it_does_not_fit(self):
     self.train("first", self.first_network)
