@@ -116,8 +116,8 @@ def evaluation_dataset(
       own, out of line with the picture; the viewpoints stay the same.
     max_records: show no more records than these, spread evenly over the split, of which the
       neighbours are often of one class; None: all.
-    random_seed: puts windows at random places instead, that follow from this number, the record
-      and the window; nothing else becomes random. None spreads them evenly.
+    random_seed: puts windows at random places instead; these, viewpoints and turns follow from
+      this number, the record and the window. None spreads windows evenly.
 
   Returns:
     Batches as of `training_dataset`.
@@ -128,8 +128,6 @@ def evaluation_dataset(
   """
   if windows_per_clip < 1:
     raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
-  if turn_sound and random_seed is not None:
-    raise ValueError("Turned sound is of evenly spread windows: leave out random_seed.")
   if max_records is not None and max_records < 1:
     raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
@@ -151,7 +149,7 @@ def evaluation_dataset(
         stored, clip, window, windows_per_clip, uniforms, turn_sound
       )
     else:
-      example = clip_loader.random_example(stored, clip, None, uniforms)
+      example = clip_loader.random_example(stored, clip, None, uniforms, turn_sound)
     return _with_facts(example, stored, record)
 
   positions = tf.data.Dataset.range(num_shown * windows_per_clip)

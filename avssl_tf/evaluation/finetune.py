@@ -23,7 +23,8 @@ class Finetune(ClassifierProtocol):
   """Trains the video network with dropout and a linear classifier on its pooled features.
 
   Each fold begins with the pretrained weights. First the classifier learns alone, on a network
-  that works as in inference or, as in the authors' code, as in training; then all learns. The defaults are those for UCF-101 with 8 frames.
+  that works as in inference or, as in the authors' code, as in training; then all learns. The
+  defaults are those for UCF-101 with 8 frames.
 
   Attributes, beside those of `ClassifierProtocol`:
     classifier_epochs: epochs in which the classifier learns alone, at `learning_rate`; they come

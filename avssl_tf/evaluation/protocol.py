@@ -11,7 +11,6 @@ from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 
-
 _ADDED = "added"
 
 
