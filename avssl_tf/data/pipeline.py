@@ -37,6 +37,7 @@ def training_dataset(
   num_workers: int = 1,
   worker: int = 0,
   num_threads: Optional[int] = None,
+  all_labels: bool = False,
 ) -> tf.data.Dataset:
   """Endless batches of randomly drawn and augmented clips.
 
@@ -54,6 +55,7 @@ def training_dataset(
     num_workers: number of workers that share a global batch of `num_workers * batch_size`.
     worker: number of this worker; it takes positions `worker * batch_size` onwards.
     num_threads: threads of this data set; None lets tf.data choose.
+    all_labels: whether `LABELS` are wanted.
 
   Returns:
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
@@ -79,8 +81,9 @@ def training_dataset(
     record = draws.draw_record(uniforms[0], element, reader.num_records, seed, sampling)
     stored = reader.read(record)
     example = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
-    return _with_facts(example, stored, record)
+    return _with_facts(example, stored, record, num_classes)
 
+  num_classes = len(reader.info.label_names) if all_labels else None
   positions = tf.data.Dataset.range(first_step * batch_size, tf.int64.max)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
   dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
@@ -97,6 +100,7 @@ def evaluation_dataset(
   turn_sound: bool = False,
   max_records: Optional[int] = None,
   random_seed: Optional[int] = None,
+  all_labels: bool = False,
 ) -> tf.data.Dataset:
   """One pass over a split, in the order of the records, without anything random.
 
@@ -118,6 +122,7 @@ def evaluation_dataset(
       neighbours are often of one class; None: all.
     random_seed: puts windows at random places instead; these, viewpoints and turns follow from
       this number, the record and the window. None spreads windows evenly.
+    all_labels: whether `LABELS` are wanted.
 
   Returns:
     Batches as of `training_dataset`.
@@ -150,8 +155,9 @@ def evaluation_dataset(
       )
     else:
       example = clip_loader.random_example(stored, clip, None, uniforms, turn_sound)
-    return _with_facts(example, stored, record)
+    return _with_facts(example, stored, record, num_classes)
 
+  num_classes = len(reader.info.label_names) if all_labels else None
   positions = tf.data.Dataset.range(num_shown * windows_per_clip)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
   dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -224,10 +230,11 @@ def _options(num_threads: Optional[int]) -> tf.data.Options:
   return options
 
 
-def _with_facts(example: types.Batch, stored: StoredClip, record: Tensor) -> types.Batch:
-  return {
-    **example,
-    types.INDEX: record,
-    types.LABEL: stored.label,
-    types.KEY: stored.key,
-  }
+def _with_facts(
+  example: types.Batch, stored: StoredClip, record: Tensor, num_classes: Optional[int]
+) -> types.Batch:
+  facts = {types.INDEX: record, types.LABEL: stored.label, types.KEY: stored.key}
+  if num_classes is not None:
+    labels = tf.one_hot(stored.labels, num_classes, on_value=True, off_value=False, dtype=tf.bool)
+    facts[types.LABELS] = tf.reduce_any(labels, axis=0)
+  return {**example, **facts}

@@ -43,13 +43,13 @@ def record(
   return encode(index, content)
 
 
-def encode(index, content):
+def encode(index, content, labels=()):
   planned = clips.PlannedClip(
     request=index,
     split="train",
     path=f"{index}.mp4",
     media_id=f"clip{index}",
-    labels=(),
+    labels=labels,
     start_us=0,
     end_us=2_000_000,
   )

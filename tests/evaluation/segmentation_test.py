@@ -108,7 +108,8 @@ class ProtocolTest(test_base.TestCase):
       **{f"{name}_viewpoints": spec for name, spec in views.items()},
     )  # fmt: skip
     with spied("training"), spied("evaluation"):
-      protocol(self.encoder, self.data_dir, self.results(), os.path.join(self.get_temp_dir(), self.id()))
+      work_dir = os.path.join(self.get_temp_dir(), self.id())
+      protocol(self.encoder, self.data_dir, self.results(), work_dir)
     for name, spec in views.items():
       self.assertEqual(set(seen[name]), {spec})
 
