@@ -12,6 +12,12 @@ with the constants below.
 | `LABEL` | int64 `[B]` | class, -1 where unknown |
 | `KEY` | string `[B]` | id of the example, for reports |
 
+If they are asked for, there are also
+
+| key | dtype, shape | meaning |
+|---|---|---|
+| `LABELS` | bool `[B, C]` | which of the classes a clip has, of data with several a clip |
+
 In evaluation there are also, if they are asked for,
 
 | key | dtype, shape | meaning |
@@ -47,6 +53,7 @@ VIDEO = "video"
 AUDIO = "audio"
 INDEX = "index"
 LABEL = "label"
+LABELS = "labels"
 KEY = "key"
 BOXES = "boxes"
 DIRECTION = "direction"

@@ -51,7 +51,11 @@ def num_uniforms(clip: ClipSpec, augmentation: Optional[Augmentation] = None) ->
 
 
 def random_example(
-  stored: StoredClip, clip: ClipSpec, augmentation: Optional[Augmentation], uniforms: Tensor
+  stored: StoredClip,
+  clip: ClipSpec,
+  augmentation: Optional[Augmentation],
+  uniforms: Tensor,
+  turn_sound: bool = False,
 ) -> types.Batch:
   """Draws windows of a clip and augments them.
 
@@ -60,6 +64,8 @@ def random_example(
     clip: what to take of it.
     augmentation: random changes; None takes the centre crop and changes nothing.
     uniforms: float64 `[num_uniforms(clip, augmentation)]`, uniform in [0, 1).
+    turn_sound: of 360° clips, whether the sound is turned out of line with the picture, whatever
+      the augmentation says.
 
   Returns:
     `VIDEO`: frames, uint8 `[num_frames, frame_size, frame_size, 3]`, and `AUDIO`: waveform,
@@ -91,7 +97,7 @@ def random_example(
     if augmentation is not None:
       volume = _between(augmentation.volume, uniforms[_VOLUME])
       waveform = audio_ops.scale_volume(waveform, volume)
-    turn = augmentation is not None and augmentation.turn_sound
+    turn = turn_sound or (augmentation is not None and augmentation.turn_sound)
     if columns is not None:
       waveform = panoramas.turn_field(waveform, columns, clip)
     if views is not None:

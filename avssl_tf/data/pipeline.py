@@ -41,6 +41,7 @@ def training_dataset(
   worker: int = 0,
   num_threads: Optional[int] = None,
   group_size: Optional[int] = None,
+  all_labels: bool = False,
 ) -> tf.data.Dataset:
   """Endless batches of randomly drawn and augmented clips.
 
@@ -61,6 +62,7 @@ def training_dataset(
     num_threads: threads of this data set; None lets tf.data choose.
     group_size: of `"video"`, how many clips in a row are of different videos; None: those of a
       global batch.
+    all_labels: whether `LABELS` are wanted.
 
   Returns:
     Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
@@ -87,8 +89,9 @@ def training_dataset(
     record = draw(uniforms[0], element)
     stored = reader.read(record)
     example = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
-    return _with_facts(example, stored, record)
+    return _with_facts(example, stored, record, num_classes)
 
+  num_classes = len(reader.info.label_names) if all_labels else None
   positions = tf.data.Dataset.range(first_step * batch_size, tf.int64.max)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
   dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
@@ -105,6 +108,7 @@ def evaluation_dataset(
   turn_sound: bool = False,
   max_records: Optional[int] = None,
   random_seed: Optional[int] = None,
+  all_labels: bool = False,
 ) -> tf.data.Dataset:
   """One pass over a split, in the order of the records, without anything random.
 
@@ -124,8 +128,9 @@ def evaluation_dataset(
       own, out of line with the picture; the viewpoints stay the same.
     max_records: show no more records than these, which stand for all of the split (see
       `dataset_info.sample_positions`); None: all.
-    random_seed: puts windows at random places instead, that follow from this number, the record
-      and the window; nothing else becomes random. None spreads them evenly.
+    random_seed: puts windows at random places instead; these, viewpoints and turns follow from
+      this number, the record and the window. None spreads windows evenly.
+    all_labels: whether `LABELS` are wanted.
 
   Returns:
     Batches as of `training_dataset`.
@@ -136,8 +141,6 @@ def evaluation_dataset(
   """
   if windows_per_clip < 1:
     raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
-  if turn_sound and random_seed is not None:
-    raise ValueError("Turned sound is of evenly spread windows: leave out random_seed.")
   if max_records is not None and max_records < 1:
     raise ValueError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
@@ -161,9 +164,10 @@ def evaluation_dataset(
         stored, clip, window, windows_per_clip, uniforms, turn_sound
       )
     else:
-      example = clip_loader.random_example(stored, clip, None, uniforms)
-    return _with_facts(example, stored, record)
+      example = clip_loader.random_example(stored, clip, None, uniforms, turn_sound)
+    return _with_facts(example, stored, record, num_classes)
 
+  num_classes = len(reader.info.label_names) if all_labels else None
   positions = tf.data.Dataset.range(num_shown * windows_per_clip)
   dataset = positions.map(load, tf.data.AUTOTUNE, deterministic=True)
   dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -252,10 +256,11 @@ def _options(num_threads: Optional[int]) -> tf.data.Options:
   return options
 
 
-def _with_facts(example: types.Batch, stored: StoredClip, record: Tensor) -> types.Batch:
-  return {
-    **example,
-    types.INDEX: record,
-    types.LABEL: stored.label,
-    types.KEY: stored.key,
-  }
+def _with_facts(
+  example: types.Batch, stored: StoredClip, record: Tensor, num_classes: Optional[int]
+) -> types.Batch:
+  facts = {types.INDEX: record, types.LABEL: stored.label, types.KEY: stored.key}
+  if num_classes is not None:
+    labels = tf.one_hot(stored.labels, num_classes, on_value=True, off_value=False, dtype=tf.bool)
+    facts[types.LABELS] = tf.reduce_any(labels, axis=0)
+  return {**example, **facts}

@@ -44,6 +44,7 @@ class StoredClip(NamedTuple):
       has none.
     boxes: float32 `[T, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds in each frame, empty
       where that is not known; None where it is not asked for.
+    labels: int64 `[labels]`, all of them, the first one first.
   """
 
   frames: Optional[Tensor]
@@ -55,6 +56,7 @@ class StoredClip(NamedTuple):
   truth: Optional[StoredTruth] = None
   flow: Optional[Tensor] = None
   boxes: Optional[Tensor] = None
+  labels: Optional[Tensor] = None
 
 
 def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
@@ -153,6 +155,7 @@ class RecordReader:
       truth=_truth(context, lists) if spherical else None,
       flow=lists.get(schema.FLOW_ENCODED),
       boxes=tf.stack([lists[key] for key in schema.BBOX_KEYS], axis=-1) if self._boxes else None,
+      labels=labels,
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:

@@ -7,8 +7,8 @@ line with the picture by a random yaw.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import ClassVar, Optional
+from collections.abc import Iterable, Sequence
+from typing import Callable, ClassVar, Optional
 
 import gin
 import numpy as np
@@ -16,14 +16,15 @@ import tensorflow as tf
 from absl import logging
 
 from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.evaluation import frozen_features, view_features
+from avssl_tf.evaluation import classifier_training, frozen_features, view_features
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.pair_classifier import PairClassifier
+from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
 from avssl_tf.types import AUDIO
 
-# Of features that are the same for all.
-_MIN_STD = 1e-6
+# Views of a step of the classifier.
 _CLASSIFIER_BATCH = 256
 
 
@@ -47,8 +48,19 @@ class BinaryAlignment:
     hidden_units: width of the classifier.
     dropout: share of its hidden units that are dropped in training.
     num_epochs: passes of the classifier over the pairs.
-    learning_rate: of Adam, falling to 0 as a cosine.
-    seed: of the classifier, and of who is paired with whom.
+    learning_rate: of the optimiser, falling to 0 as a cosine.
+    seed: of the classifier, of who is paired with whom, and of what is drawn again.
+    redraws: whether the windows, viewpoints and turns of training clips are drawn again in each
+      epoch, as published, in which a clip then is part of one pair, right or wrong by chance. The
+      network runs over all of them as often. If not, they stay the same, and each clip is part of
+      a right pair and a wrong one.
+    classifier_clips: clips, or single views where these are on their own, of a step of the
+      classifier; None: so many that they have 256 views.
+    test_windows_per_clip: windows of a test clip; None: `windows_per_clip`.
+    optimizer: makes an optimiser of Keras; called with `learning_rate`.
+    milestone_epochs: epochs at whose beginning, counted from 0, the rate is multiplied by
+      `factor`, in place of the cosine; None: the cosine.
+    factor: see there.
   """
 
   train_split: str = "train"
@@ -63,7 +75,15 @@ class BinaryAlignment:
   num_epochs: int = 20
   learning_rate: float = 1e-3
   seed: int = 0
+  redraws: bool = added_field(False)
+  classifier_clips: Optional[int] = added_field(None)
+  test_windows_per_clip: Optional[int] = added_field(None)
+  optimizer: Callable[..., tf.keras.optimizers.Optimizer] = added_field(tf.keras.optimizers.Adam)
+  milestone_epochs: Optional[Sequence[int]] = added_field(None)
+  factor: float = added_field(0.1)
 
+  # Arguments that what a field names is called with.
+  gives: ClassVar = {"optimizer": ("learning_rate",)}
   compares_parts: ClassVar[bool] = True  # The trained network and the untrained one.
   name: ClassVar[str]
   turned: ClassVar[bool]  # Whether turned sound is needed.
@@ -74,6 +94,16 @@ class BinaryAlignment:
     )
     if not 0 <= self.dropout < 1:
       raise ValueError(f"{type(self).__name__}.dropout is {self.dropout}; expected 0..1.")
+    for name in ("classifier_clips", "test_windows_per_clip"):
+      if getattr(self, name) is not None:
+        frozen_features.check_counts(self, name)
+    milestones = list(self.milestone_epochs or ())
+    inside = all(0 < epoch < self.num_epochs for epoch in milestones)
+    if not inside or milestones != sorted(set(milestones)):
+      raise ValueError(
+        f"{type(self).__name__}.milestone_epochs is {tuple(milestones)}; expected rising numbers "
+        f"below num_epochs={self.num_epochs}."
+      )
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
@@ -118,19 +148,31 @@ class BinaryAlignment:
       train: views that the classifiers learn from; turned ones too where they are needed.
       test: views that they are tested on.
     """
+    train, test = self._with_wrong(train, self.seed), self._with_wrong(test, self.seed + 1)
+    return {
+      name: self._accuracy(self._pairs(encoder, train, kind), self._pairs(encoder, test, kind))
+      for name, kind in self._kinds(train).items()
+    }
+
+  def _kinds(self, views: ViewFeatures) -> dict[str, tuple[int, bool]]:
+    """What is measured: number of viewpoints, and whether with translation, by name."""
+    return {
+      f"{self.name}_{count}{'' if translated else '_no_translation'}": (count, translated)
+      for count in self.num_viewpoints or sorted({1, views.video.shape[1]})
+      for translated in ((True, False) if self.without_translation else (True,))
+    }
+
+  def _with_wrong(self, views: ViewFeatures, seed: int) -> ViewFeatures:
     # Of whole clips, so that no view gets the sound of another view of its own.
-    parts = [
-      dataclasses.replace(part, wrong=self.wrong_sounds(part, self.seed + i))
-      for i, part in enumerate((train, test))
-    ]
-    result = {}
-    for count in self.num_viewpoints or sorted({1, train.video.shape[1]}):
-      views = [part.single_views() if count == 1 else part for part in parts]
-      for translated in (True, False) if self.without_translation else (True,):
-        pairs = [_pairs(encoder if translated else None, part) for part in views]
-        suffix = "" if translated else "_no_translation"
-        result[f"{self.name}_{count}{suffix}"] = self._accuracy(*pairs)
-    return result
+    return dataclasses.replace(views, wrong=self.wrong_sounds(views, seed))
+
+  @staticmethod
+  def _pairs(
+    encoder: Encoder, views: ViewFeatures, kind: tuple[int, bool]
+  ) -> tuple[np.ndarray, np.ndarray]:
+    count, translated = kind
+    views = views.single_views() if count == 1 else views
+    return _pairs(encoder if translated else None, views)
 
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
     """Features of sounds that do not belong to the pictures, float32 `[N, K, D]`."""
@@ -145,47 +187,78 @@ class BinaryAlignment:
       )
 
   def _measure(self, encoder: Encoder, data_dir: str, progress: bool) -> dict[str, float]:
-    train, test = (
-      view_features.extract(
-        encoder, data_dir, split, self.windows_per_clip, self.batch_size, self.turned, progress
-      )
-      for split in (self.train_split, self.test_split)
+    def extract(split: str, windows_per_clip: int, random_seed: Optional[int] = None):
+      return view_features.extract(
+        encoder, data_dir, split, windows_per_clip, self.batch_size, self.turned, progress,
+        random_seed,
+      )  # fmt: skip
+
+    test = extract(self.test_split, self.test_windows_per_clip or self.windows_per_clip)
+    if not self.redraws:
+      return self.scores(encoder, extract(self.train_split, self.windows_per_clip), test)
+    drawn = (
+      extract(self.train_split, self.windows_per_clip, self.seed + epoch)
+      for epoch in range(self.num_epochs)
     )
-    return self.scores(encoder, train, test)
+    return self._scores_of_draws(encoder, drawn, test)
+
+  def _scores_of_draws(
+    self, encoder: Encoder, drawn: Iterable[ViewFeatures], test: ViewFeatures
+  ) -> dict[str, float]:
+    """As `scores`, of other views of the training clips in each epoch."""
+    test = self._with_wrong(test, self.seed + self.num_epochs)  # Of no epoch.
+    kinds = self._kinds(test)
+    classifiers: dict[str, PairClassifier] = {}
+    for epoch, views in enumerate(drawn):
+      views = self._with_wrong(views, self.seed + epoch)
+      for name, kind in kinds.items():
+        inputs, labels = self._pairs(encoder, views, kind)
+        chosen = self._one_of_two(len(labels) // 2, views.video.shape[1], kind[0], epoch)
+        inputs, labels = inputs[chosen], labels[chosen]
+        tf.keras.utils.set_random_seed(self.seed + epoch)
+        if name not in classifiers:
+          classifiers[name] = self._classifier(inputs)
+        classifiers[name].fit(inputs, labels, self._views_of_step(inputs))
+    return {
+      name: classifiers[name].accuracy(*self._pairs(encoder, test, kind))
+      for name, kind in kinds.items()
+    }
+
+  def _one_of_two(self, num_pairs: int, num_views: int, count: int, epoch: int) -> np.ndarray:
+    """Positions of the right pair or of the wrong one of each clip, for all its views alike."""
+    repeats = num_views if count == 1 else 1
+    wrong = np.random.default_rng([self.seed, epoch]).random(num_pairs // repeats) < 0.5
+    return np.arange(num_pairs) + num_pairs * np.repeat(wrong, repeats)
 
   def _accuracy(
     self, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
   ) -> float:
-    (inputs, labels), (test_inputs, test_labels) = train, test
-    count = inputs.shape[1]
-    rows = inputs.reshape(-1, inputs.shape[-1])
-    steps = self.num_epochs * -(-len(rows) // _CLASSIFIER_BATCH)
+    inputs, labels = train
     tf.keras.utils.set_random_seed(self.seed)
-    mean, std = rows.mean(axis=0), np.maximum(rows.std(axis=0), _MIN_STD)
-    classifier = tf.keras.Sequential(
-      [
-        tf.keras.layers.Dense(self.hidden_units, activation="relu"),
-        tf.keras.layers.Dropout(self.dropout),
-        tf.keras.layers.Dense(1),
-      ]
+    classifier = self._classifier(inputs)
+    classifier.fit(inputs, labels, self._views_of_step(inputs), self.num_epochs)
+    return classifier.accuracy(*test)
+
+  def _views_of_step(self, inputs: np.ndarray) -> int:
+    if self.classifier_clips is None:
+      return _CLASSIFIER_BATCH
+    return self.classifier_clips * inputs.shape[1]
+
+  def _classifier(self, inputs: np.ndarray) -> PairClassifier:
+    """A new classifier for as many pairs an epoch as `inputs` are."""
+    rows = inputs.reshape(-1, inputs.shape[-1])
+    steps_per_epoch = -(-len(rows) // self._views_of_step(inputs))
+    if self.milestone_epochs is None:
+      schedule = tf.keras.optimizers.schedules.CosineDecay(
+        self.learning_rate, self.num_epochs * steps_per_epoch
+      )
+    else:
+      schedule = classifier_training.step_decay(
+        self.learning_rate, self.factor, self.milestone_epochs, steps_per_epoch
+      )
+    return PairClassifier(
+      rows, self.hidden_units, self.dropout, self.optimizer(learning_rate=schedule)
     )
-    classifier.compile(
-      tf.keras.optimizers.Adam(
-        tf.keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-      ),
-      tf.keras.losses.BinaryCrossentropy(from_logits=True),
-    )
-    classifier.fit(
-      (rows - mean) / std,
-      np.repeat(labels, count),
-      batch_size=_CLASSIFIER_BATCH,
-      epochs=self.num_epochs,
-      verbose=0,
-    )
-    flat = test_inputs.reshape(-1, test_inputs.shape[-1])
-    logits = classifier((flat - mean) / std).numpy()
-    decision = logits.reshape(-1, test_inputs.shape[1]).mean(axis=1) > 0
-    return float(np.mean(decision == (test_labels > 0)))
 
 
 def _pairs(encoder: Optional[Encoder], views: ViewFeatures) -> tuple[np.ndarray, np.ndarray]:

@@ -12,12 +12,16 @@ from avssl_tf import types
 from avssl_tf.data import pipeline
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.evaluation import classifier_training, clip_scores, video_classifier
+from avssl_tf.evaluation import classifier_training, clip_scores, multi_label, video_classifier
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
+
+
+def _all_labels_of_frames(batch: types.Batch) -> tuple[types.Tensor, types.Tensor]:
+  return batch[types.VIDEO], batch[types.LABELS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +30,10 @@ class ClassifierProtocol:
 
   Measured are the accuracy on single clips, `clip_top1` and `clip_top5`: on the one in the middle
   of each record, or the mean over several random ones of each, as published; and that of the mean
-  softmax of clips spread evenly over it, `video_top1` and `video_top5`.
+  softmax of clips spread evenly over it, `video_top1` and `video_top5`. Where clips have several
+  labels, as those of AudioSet, classifiers have a sigmoid for each class, and measured are
+  `clip_map`, `clip_auc`, `clip_d_prime` and those of the mean sigmoid, `video_map` and so on; see
+  `multi_label.scores`.
 
   Attributes:
     folds: pairs of what to train and what to test on; None takes the subsets `train1` and
@@ -104,6 +111,7 @@ class ClassifierProtocol:
     info = DatasetInfo.load(data_dir)
     if types.VIDEO not in info.modalities:
       raise ValueError(f"The records in {data_dir!r} hold sound, but no video to classify.")
+    several = multi_label.has_several_labels(info)
     folds = folds_lib.find(info, self.folds)
     for fold in folds:
       folds_lib.check_labelled(info, data_dir, fold)
@@ -125,8 +133,9 @@ class ClassifierProtocol:
         {**results.settings, "fold": dataclasses.asdict(fold)},
         fold.name,
         progress,
+        **({"examples": _all_labels_of_frames} if several else {}),
       )
-      results.put(fold.name, self._test(model, data_dir, fold, clip, progress))
+      results.put(fold.name, self._test(model, data_dir, fold, clip, progress, several))
       classifier_training.delete(folder)
 
   def check(self, encoder: Encoder) -> None:
@@ -156,6 +165,7 @@ class ClassifierProtocol:
       self.seed,
       first_step=first_step,
       sampling="shuffle",
+      all_labels=multi_label.has_several_labels(DatasetInfo.load(data_dir)),
     )
 
   def _test(
@@ -165,6 +175,7 @@ class ClassifierProtocol:
     fold: folds_lib.Fold,
     clip: ClipSpec,
     progress: bool,
+    several: bool,
   ) -> dict[str, float]:
     """The metrics of a fold; where there are several classifiers, their names come first."""
     title = f"{fold.name}: testing" if progress and sys.stderr.isatty() else None
@@ -175,12 +186,14 @@ class ClassifierProtocol:
       ("video", self.windows_per_video, None),
     )
     for kind, num_windows, random_seed in kinds:
-      found = clip_scores.accuracies(
+      measure = clip_scores.multi_label_scores if several else clip_scores.accuracies
+      found = measure(
         model, data_dir, fold.test, clip, num_windows, self.batch_size, title, random_seed
       )
-      for name, accuracy in found.items():
+      for name, scores in found.items():
         prefix = f"{name}_{kind}" if len(found) > 1 else kind
-        metrics.update({f"{prefix}_top1": accuracy.top1, f"{prefix}_top5": accuracy.top5})
+        values = scores if several else {"top1": scores.top1, "top5": scores.top5}
+        metrics.update({f"{prefix}_{key}": value for key, value in values.items()})
     return metrics
 
   def _require(self, name: str, holds: bool, expected: str) -> None:

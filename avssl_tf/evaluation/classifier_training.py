@@ -72,7 +72,8 @@ def train(
   """Trains a model that returns the logits of one or several classifiers, all at once.
 
   The loss is the sum over the classifiers of the mean cross-entropy; records without a label
-  (-1) have no part in it.
+  (-1) have no part in it. Labels that are bool `[B, C]`, all classes of each record, have the mean
+  of the binary cross-entropies of the classes instead.
 
   Args:
     model: gives logits by the name of a classifier, one of `model.classifiers`, for frames; with
@@ -191,17 +192,23 @@ def _examples(
   def pair(batch: types.Batch):
     inputs, labels = examples(batch)
     # In one row: what has more axes, Keras would reduce in its own way.
-    return inputs, {name: tf.reshape(labels, [-1]) for name in names}
+    rows = labels if labels.dtype == tf.bool else tf.reshape(labels, [-1])
+    return inputs, {name: rows for name in names}
 
   return batches.map(pair)
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
   """Cross-entropy of each row, such that the mean of all rows is that of the labelled ones."""
-  labels = tf.reshape(labels, [-1])  # Keras makes a column of them.
   logits = tf.reshape(logits, [-1, logits.shape[-1]])
-  known = tf.cast(labels >= 0, tf.float32)
-  losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+  if labels.dtype == tf.bool:
+    known = tf.cast(tf.reduce_any(labels, axis=-1), tf.float32)
+    each = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits)
+    losses = tf.reduce_mean(each, axis=-1)
+  else:
+    labels = tf.reshape(labels, [-1])  # Keras makes a column of them.
+    known = tf.cast(labels >= 0, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
   return losses * tf.math.divide_no_nan(known, tf.reduce_mean(known))
 
 

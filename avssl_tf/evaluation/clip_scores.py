@@ -10,6 +10,7 @@ import tqdm
 from avssl_tf import types
 from avssl_tf.data import pipeline
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.evaluation import multi_label
 from avssl_tf.types import Tensor
 
 
@@ -92,6 +93,50 @@ def accuracies(
   }
 
 
+def multi_label_scores(
+  logits: Callable[[Tensor], dict[str, Tensor]],
+  data_dir: str,
+  split: str,
+  clip: ClipSpec,
+  num_windows: int,
+  batch_size: int,
+  progress: Optional[str] = None,
+  random_seed: Optional[int] = None,
+) -> dict[str, dict[str, float]]:
+  """As `accuracies`, of records with several labels: the mean sigmoid over the clips of each.
+
+  Returns:
+    What `multi_label.scores` returns for each classifier, by its name.
+
+  Raises:
+    ValueError: no class can be measured.
+  """
+  records_per_batch = -(-batch_size // num_windows)
+  dataset = pipeline.evaluation_dataset(
+    data_dir,
+    split,
+    clip,
+    records_per_batch * num_windows,
+    windows_per_clip=num_windows,
+    random_seed=random_seed,
+    all_labels=True,
+  )
+  joint = 1 if random_seed is not None else num_windows
+  probabilities = _compiled(logits, joint, dataset.element_spec[types.VIDEO], tf.sigmoid)
+  labels: list[np.ndarray] = []
+  predicted: dict[str, list[np.ndarray]] = {}
+  for batch in tqdm.tqdm(dataset, progress, unit="batch", disable=progress is None, leave=False):
+    truth = batch[types.LABELS].numpy()[::joint]
+    known = truth.any(axis=1)
+    labels.append(truth[known])
+    for name, scores in probabilities(batch[types.VIDEO]).items():
+      predicted.setdefault(name, []).append(scores.numpy()[known])
+  truth = np.concatenate(labels)
+  return {
+    name: multi_label.scores(np.concatenate(parts), truth) for name, parts in predicted.items()
+  }
+
+
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
   """How many classes score at least as high as the true one, itself left out.
 
@@ -109,14 +154,14 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return np.sum(~(scores < own), axis=1) - 1
 
 
-def _compiled(logits, num_windows: int, frames: tf.TensorSpec):
+def _compiled(logits, num_windows: int, frames: tf.TensorSpec, share=tf.nn.softmax):
   """Mean softmax over the windows of each record, as a graph function of an open batch size."""
 
   @tf.function(input_signature=[tf.TensorSpec([None, *frames.shape[1:]], frames.dtype)])
   def probabilities(frames):
     result = {}
     for name, values in logits(frames).items():
-      shares = tf.reshape(tf.nn.softmax(values), [-1, num_windows, values.shape[-1]])
+      shares = tf.reshape(share(values), [-1, num_windows, values.shape[-1]])
       result[name] = tf.reduce_mean(shares, axis=1)
     return result
 

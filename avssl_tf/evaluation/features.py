@@ -37,6 +37,7 @@ class Features:
     video_embeddings: float32 [N, E], unit rows: the mean over the windows, scaled to unit length.
     audio_features: float32 [N, D'], the same of the sound.
     audio_embeddings: float32 [N, E], the same of the sound.
+    all_labels: bool [N, C], which of the classes a clip has; None where they were not asked for.
   """
 
   labels: np.ndarray
@@ -46,6 +47,7 @@ class Features:
   video_embeddings: Optional[np.ndarray] = None
   audio_features: Optional[np.ndarray] = None
   audio_embeddings: Optional[np.ndarray] = None
+  all_labels: Optional[np.ndarray] = None
 
   def __len__(self) -> int:
     return len(self.indices)
@@ -126,7 +128,7 @@ def extract(
     raise ValueError("The data set to extract features from is empty.")
   result = _concatenate(clips)
   labels, indices, keys = (result.pop(key) for key in (types.LABEL, types.INDEX, types.KEY))
-  return Features(labels, indices, keys, **result)
+  return Features(labels, indices, keys, all_labels=result.pop(types.LABELS, None), **result)
 
 
 def has_views(dataset: tf.data.Dataset) -> bool:
@@ -167,6 +169,8 @@ def _forward(
   for batch in bar:
     rows = {k: v.numpy() for k, v in embed(*(batch[key] for key in modalities)).items()}
     rows[types.INDEX] = batch[types.INDEX].numpy()
+    if types.LABELS in batch:
+      rows[types.LABELS] = batch[types.LABELS].numpy()
     count = len(rows[types.INDEX])
     rows[types.LABEL] = (
       batch[types.LABEL].numpy() if types.LABEL in batch else np.full(count, -1, np.int64)
@@ -220,7 +224,7 @@ def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray
       f"{indices[mixed[0]].tolist()} follow each other: the data set has another number of windows."
     )
   pooled = {k: v[:, 0] for k, v in grouped.items()}
-  for name in set(pooled) - {types.INDEX, types.LABEL, types.KEY}:
+  for name in set(pooled) - {types.INDEX, types.LABEL, types.LABELS, types.KEY}:
     pooled[name] = grouped[name].mean(axis=1)
     if name.endswith("_embeddings"):
       pooled[name] = normalize(pooled[name])

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Optional
+from typing import ClassVar, Optional
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from avssl_tf.data import pipeline
 from avssl_tf.data.dataset_info import DatasetInfo, parse_split
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import folds as folds_lib
+from avssl_tf.evaluation import multi_label
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.features import Features
 from avssl_tf.evaluation.results import Results
@@ -28,6 +29,7 @@ class SplitFeatures:
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
     batch_size: windows that go through the network at a time.
     progress: whether to show progress bars.
+    all_labels: whether all labels of a clip are wanted.
   """
 
   encoder: Encoder
@@ -37,6 +39,7 @@ class SplitFeatures:
   windows_per_clip: int
   batch_size: int
   progress: bool = False
+  all_labels: bool = False
   _whole_splits: dict[str, Features] = dataclasses.field(default_factory=dict, init=False)
 
   def __call__(self, split: str) -> Features:
@@ -66,6 +69,7 @@ class SplitFeatures:
       self.batch_size,
       windows_per_clip=self.windows_per_clip,
       max_records=max_records,
+      all_labels=self.all_labels,
     )
     title = f"Features of {split}" if self.progress else None
     return features_lib.extract(
@@ -134,6 +138,9 @@ class FrozenClassification:
   windows_per_clip: int = 1
   batch_size: int = 64
 
+  # Whether all labels of a clip are measured, where clips have several.
+  measures_all_labels: ClassVar[bool] = False
+
   def __post_init__(self):
     check_counts(self, "windows_per_clip", "batch_size")
 
@@ -161,8 +168,9 @@ class FrozenClassification:
     for fold in folds:
       folds_lib.check_labelled(info, data_dir, fold)
     features = SplitFeatures(
-      encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress
-    )
+      encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress,
+      all_labels=self.measures_all_labels and multi_label.has_several_labels(info),
+    )  # fmt: skip
     for fold in folds:
       if results.get(fold.name) is None:
         results.put(fold.name, self.scores(features(fold.train), features(fold.test)))

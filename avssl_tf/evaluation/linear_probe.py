@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import ClassVar
 
 import gin
 import numpy as np
@@ -13,7 +14,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from avssl_tf.evaluation import frozen_features
+from avssl_tf import types
+from avssl_tf.evaluation import frozen_features, multi_label
+from avssl_tf.evaluation.features import Features
 
 _VALIDATION_SHARE = 0.2
 _MAX_ITERATIONS = 1000
@@ -24,11 +27,31 @@ _MAX_ITERATIONS = 1000
 class LinearProbe(frozen_features.FrozenClassification):
   """Tests frozen features by a linear classifier: `linear_{video,audio}`, and `..._top5`.
 
+  Where clips have several labels, as those of AudioSet, a classifier by itself is fitted for each
+  class, and measured are `linear_{video,audio}_map`, `..._auc` and `..._d_prime` over all labels;
+  see `multi_label.scores`.
+
   Attributes:
     c_grid: inverse penalties that the classifier chooses from, on held-out training rows.
   """
 
   c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+
+  measures_all_labels: ClassVar[bool] = True
+
+  def scores(self, train: Features, test: Features) -> dict[str, float]:
+    """Metrics of each modality that both have, over the clips with a label."""
+    if train.all_labels is None:
+      return super().scores(train, test)
+    train, test = (part.rows(part.all_labels.any(axis=1)) for part in (train, test))
+    result = {}
+    for modality in types.MODALITIES:
+      if train.of(modality) is not None:
+        found = multi_label_probe(
+          train.of(modality), train.all_labels, test.of(modality), self.c_grid
+        )
+        result.update(multi_label.scores(found, test.all_labels, f"linear_{modality}_"))
+    return result
 
   def accuracies(
     self, modality, train_features, train_labels, test_features, test_labels
@@ -98,6 +121,62 @@ def linear_probe(
     top5=_top_k_accuracy(classifier, test_features, test_labels, 5),
     c=c,
   )
+
+
+def multi_label_probe(
+  train_features: np.ndarray,
+  train_labels: np.ndarray,
+  test_features: np.ndarray,
+  c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+) -> np.ndarray:
+  """Fits a logistic regression for each class on standardised features, and scores test rows.
+
+  One L2 penalty for all classes is picked from `c_grid` by mean average precision on a fifth of the
+  training rows, always the same ones.
+
+  Args:
+    train_features: float [N, D].
+    train_labels: bool [N, C], the classes of each row.
+    test_features: float [M, D].
+    c_grid: as of `linear_probe`.
+
+  Returns:
+    float64 [M, C], log odds; 0 for classes that all training rows have, or none.
+
+  Raises:
+    ValueError: the grid is empty, or features are not finite.
+  """
+  train_features, test_features = _as_float(train_features), _as_float(test_features)
+  if not c_grid:
+    raise ValueError("A linear probe needs at least one value in c_grid, got none.")
+  scaler = StandardScaler().fit(train_features)
+  train_features, test_features = map(scaler.transform, (train_features, test_features))
+
+  def scored(rows, features, c):
+    return np.stack(
+      [_log_odds(train_features[rows], of_class[rows], features, c) for of_class in train_labels.T],
+      axis=1,
+    )
+
+  best = c_grid[0]
+  if len(c_grid) > 1:
+    fitting, validation = holdout(np.zeros(len(train_features), np.int64))
+    truth = train_labels[validation]
+    found = {}
+    for c in sorted(c_grid):
+      predicted = scored(fitting, train_features[validation], c)
+      found[c] = multi_label.mean_average_precision(predicted, truth)
+    best = max(found, key=found.get)
+  return scored(np.arange(len(train_features)), test_features, best)
+
+
+def _log_odds(
+  train_features: np.ndarray, of_class: np.ndarray, test_features: np.ndarray, c: float
+) -> np.ndarray:
+  if of_class.all() or not of_class.any():
+    return np.zeros(len(test_features))
+  classifier = LogisticRegression(C=c, max_iter=_MAX_ITERATIONS)
+  return classifier.fit(train_features, of_class).decision_function(test_features)
 
 
 def holdout(labels: np.ndarray, share: float = _VALIDATION_SHARE) -> tuple[np.ndarray, np.ndarray]:

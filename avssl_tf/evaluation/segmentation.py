@@ -20,9 +20,11 @@ from avssl_tf import types
 from avssl_tf.data import pipeline
 from avssl_tf.data.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.evaluation import classifier_training, frozen_features, view_features
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.models.fpn import STAGES, FeaturePyramid
 from avssl_tf.types import AUDIO, MODALITIES, VIDEO, Tensor
@@ -110,6 +112,9 @@ class Segmentation:
       `factor`.
     factor: see there.
     seed: of everything random.
+    train_viewpoints: how the views of training clips are drawn, anew in each epoch; None: as in
+      pretraining.
+    test_viewpoints: the same of test clips, whose views stay the same; None: as in pretraining.
   """
 
   num_classes: int
@@ -125,6 +130,8 @@ class Segmentation:
   milestone_epochs: Sequence[int] = (5, 8)
   factor: float = 0.1
   seed: int = 0
+  train_viewpoints: Optional[ViewpointSpec] = added_field(None)
+  test_viewpoints: Optional[ViewpointSpec] = added_field(None)
 
   compares_parts: ClassVar[bool] = True  # What is measured from each of the inputs.
   # Arguments that what a field names is called with.
@@ -163,7 +170,12 @@ class Segmentation:
     """
     info = DatasetInfo.load(data_dir)
     view_features.check(encoder, info, data_dir)
-    clip = dataclasses.replace(encoder.clip, masks=True)
+    clip = dataclasses.replace(
+      encoder.clip, masks=True, viewpoints=self.train_viewpoints or encoder.clip.viewpoints
+    )
+    test_clip = dataclasses.replace(
+      clip, viewpoints=self.test_viewpoints or encoder.clip.viewpoints
+    )
     self._check_masks(data_dir, clip)
     for inputs in self.inputs:
       if results.get(inputs) is not None:
@@ -189,7 +201,7 @@ class Segmentation:
         progress,
         examples=lambda batch: (self._inputs_of(batch), batch[types.MASK]),
       )
-      results.put(inputs, self._test(model, data_dir, clip, progress))
+      results.put(inputs, self._test(model, data_dir, test_clip, progress))
       classifier_training.delete(folder)
 
   @staticmethod

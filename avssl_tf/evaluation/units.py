@@ -33,6 +33,8 @@ _BY_SUFFIX = {
   "_distance": Unit("", decimals=None),
   "_error": Unit("", decimals=None),
   "_correlation": Unit("", decimals=2),
+  "_d_prime": Unit("", decimals=2),
+  "_classes": Unit("", decimals=0),
 }
 # So begins the name of a metric that is a number of something.
 _COUNT_PREFIX = "num_"

@@ -53,6 +53,7 @@ def extract(
   batch_size: int = 16,
   turned: bool = False,
   progress: bool = False,
+  random_seed: Optional[int] = None,
 ) -> ViewFeatures:
   """Runs a frozen network over the views of a split.
 
@@ -64,11 +65,19 @@ def extract(
     batch_size: clips that go through the network at a time.
     turned: whether to listen to the turned sound as well.
     progress: whether to show progress bars.
+    random_seed: what windows at random places, their viewpoints and turns follow from; None takes
+      evenly spread windows, the same each time.
   """
 
   def rows(turn: bool, title: str) -> features_lib.Features:
     dataset = pipeline.evaluation_dataset(
-      data_dir, split, encoder.clip, batch_size, windows_per_clip, turn_sound=turn
+      data_dir,
+      split,
+      encoder.clip,
+      batch_size,
+      windows_per_clip,
+      turn_sound=turn,
+      random_seed=random_seed,
     )
     return features_lib.extract(
       encoder,

@@ -48,13 +48,13 @@ def record(
   return encode(index, content, **names)
 
 
-def encode(index, content, media_id=None, start_sec=0):
+def encode(index, content, media_id=None, start_sec=0, labels=()):
   planned = clips.PlannedClip(
     request=index,
     split="train",
     path=f"{index}.mp4",
     media_id=media_id or f"clip{index}",
-    labels=(),
+    labels=labels,
     start_us=start_sec * 1_000_000,
     end_us=(start_sec + 2) * 1_000_000,
   )

@@ -107,6 +107,24 @@ class ScoresTest(test_base.TestCase):
     self.assertLess(found["avsa_bin_1"], 0.6)
     self.assertGreater(found["avsa_bin_1_no_translation"], 0.9)
 
+  def test_other_views_in_each_epoch(self):
+    settings = {**_FAST, "redraws": True, "classifier_clips": 16, "num_viewpoints": (1, 3)}
+    for task, least in ((AVCBin, 0.65), (AVSABin, 0.9)):
+      protocol = task(**settings, milestone_epochs=(6,))
+      drawn = [self.views(400, noise=0.2) for _ in range(8)]
+      found = protocol._scores_of_draws(self.encoder, drawn, self.views(200, noise=0.2))
+      self.assertEqual(list(found), [f"{task.name}_1", f"{task.name}_3"])
+      self.assertGreater(found[f"{task.name}_3"], least)
+
+  def test_each_clip_is_part_of_one_pair(self):
+    for count, rows in ((1, 300), (3, 100)):
+      chosen = [AVSABin(redraws=True)._one_of_two(rows, 3, count, epoch) for epoch in (0, 1)]
+      self.assertAllEqual(chosen[0] % rows, np.arange(rows))
+      self.assertNotAllEqual(*chosen)
+      wrong = (chosen[0] >= rows).reshape(100, -1)
+      self.assertAllEqual(wrong.min(axis=1), wrong.max(axis=1))
+      self.assertBetween(wrong.mean(), 0.35, 0.65)
+
   def test_the_same_twice(self):
     train, test = self.views(100), self.views(50)
     protocol = AVSABin(num_viewpoints=(1,), **_FAST)
@@ -119,6 +137,10 @@ class ScoresTest(test_base.TestCase):
       AVCBin(num_epochs=0)
     with self.assertRaisesRegex(ValueError, "AVSABin.dropout is 1.5; expected 0..1"):
       AVSABin(dropout=1.5)
+    with self.assertRaisesRegex(ValueError, "AVSABin.classifier_clips is 0; expected 1 or more"):
+      AVSABin(classifier_clips=0)
+    with self.assertRaisesRegex(ValueError, "AVCBin.milestone_epochs is .9,.; expected rising"):
+      AVCBin(milestone_epochs=(9,), num_epochs=9)
 
 
 class ProtocolTest(test_base.TestCase):
@@ -150,6 +172,43 @@ class ProtocolTest(test_base.TestCase):
     for part in ("trained", "untrained"):
       self.assertEqual(list(results.get(part)), names)
       self.assertAllInRange(list(results.get(part).values()), 0.0, 1.0)
+
+  def test_redraws(self):
+    seeds = []
+    extract = view_features.extract
+
+    def noted(*arguments):
+      seeds.append(arguments[2::5])  # Split and seed.
+      return extract(*arguments)
+
+    protocol = AVSABin(
+      num_epochs=2, batch_size=8, redraws=True, classifier_clips=4, milestone_epochs=(1,),
+      test_windows_per_clip=2, untrained=False, seed=5,
+    )  # fmt: skip
+    found = []
+    for i in range(2):
+      results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}-{i}.json"), {})
+      with mock.patch.object(view_features, "extract", noted):
+        protocol(self.encoder(), self.data_dir, results, "")
+      found.append(results.get("trained"))
+    self.assertEqual(seeds[:3], [("test", None), ("train", 5), ("train", 6)])
+    self.assertEqual(set(found[0]), {
+      f"avsa_bin_{n}{s}" for n in (1, 3) for s in ("", "_no_translation")
+    })  # fmt: skip
+
+  def test_drawn_views_follow_from_their_seed(self):
+    encoder = self.encoder()
+
+    def extract(seed, turned=True):
+      return view_features.extract(
+        encoder, self.data_dir, "test", turned=turned, random_seed=seed
+      )
+
+    first, again, other = extract(3), extract(3), extract(4)
+    for name in ("video", "audio", "wrong"):
+      self.assertAllEqual(getattr(first, name), getattr(again, name))
+      self.assertNotAllClose(getattr(first, name), getattr(other, name))
+    self.assertGreater(np.abs(first.wrong - first.audio).max(axis=-1).min(), 1e-3)
 
   def test_turned_sound_is_turned_and_nothing_else(self):
     views = view_features.extract(self.encoder(), self.data_dir, "test", turned=True)

@@ -4,15 +4,19 @@ import functools
 import os
 import shutil
 import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.data import pipeline
+from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.evaluation import segmentation
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.segmentation import Segmentation
 from avssl_tf.models import fpn
+from avssl_tf.training import optimizers
 from tests import test_base, tiny_alignment, tiny_av_model, tiny_run
 
 _PYRAMID = functools.partial(fpn.FeaturePyramid, pyramid_dim=8, head_dim=8, num_groups=2)
@@ -82,6 +86,32 @@ class ProtocolTest(test_base.TestCase):
     # The network stays as it was.
     for old, variable in zip(before, self.encoder.embed_video.__self__.variables):
       self.assertAllEqual(old, variable)
+
+  def test_other_views_to_learn_from_and_to_test_on(self):
+    seen = {"train": [], "test": []}
+
+    def spied(name):
+      dataset = getattr(pipeline, f"{name}_dataset")
+
+      def noted(data_dir, split, clip, *arguments, **more):
+        seen[split].append(clip.viewpoints)
+        return dataset(data_dir, split, clip, *arguments, **more)
+
+      return mock.patch.object(pipeline, f"{name}_dataset", noted)
+
+    views = {
+      name: ViewpointSpec(count, horizontal_fov_deg=(width, width), aspect=(1.0, 1.0))
+      for name, count, width in (("train", 2, 50.0), ("test", 4, 90.0))
+    }
+    protocol = self.protocol(
+      inputs=("context",), num_epochs=1, optimizer=optimizers.Adam,
+      **{f"{name}_viewpoints": spec for name, spec in views.items()},
+    )  # fmt: skip
+    with spied("training"), spied("evaluation"):
+      work_dir = os.path.join(self.get_temp_dir(), self.id())
+      protocol(self.encoder, self.data_dir, self.results(), work_dir)
+    for name, spec in views.items():
+      self.assertEqual(set(seen[name]), {spec})
 
   def test_the_model_sees_what_it_is_told(self):
     batch = tiny_alignment.random_batch(self.rng, 2)
