@@ -270,7 +270,11 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
   if result.missing:
     print(describe_missing(result.missing))
   if holdout.TEST_SPLIT not in info.splits and not info.subsets:
-    print("  no test split: the probe after training needs one, or a part of another (README.md)")
+    probed = info.test_split()
+    print(
+      f"  no test split: the probe of a run measures {probed!r}" if probed else
+      "  no test split: a run has no probe, unless on a part of another split (README.md)"
+    )
   if result.labels:
     counts = sorted(result.labels.values())
     print(f"  labels     {len(info.label_names):8d} classes of {counts[0]} to {counts[-1]} clips")

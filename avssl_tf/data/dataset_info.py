@@ -213,6 +213,18 @@ class DatasetInfo:
     """Whether the records are in a random order, so that the first ones are a sample of all."""
     return bool(self.build.get("shuffle")) or self.build.get("source") in _SHUFFLED_SOURCES
 
+  def test_split(self, wanted: str = "test") -> Optional[str]:
+    """What to measure a network on where `wanted` is asked for, but may not be there.
+
+    Returns:
+      `wanted`, unless it is "test" and the data has none: then "validation"; None where it does not
+      have that either.
+    """
+    there = {*self.splits, *self.subsets}
+    if wanted != "test" or wanted in there:
+      return wanted
+    return "validation" if "validation" in there else None
+
   def num_clips(self, split: str) -> int:
     """Number of records in `split`, which may be a subset or a slice such as `"train[:3584]"`.
 

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from avssl_tf import spectrograms, types
 from avssl_tf.data import pipeline
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.evaluation import knn, linear_probe
 
 _PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
@@ -39,7 +40,7 @@ def raw_input(
     clip: the windows that are looked at.
     spectrogram: the spectrogram of the sound.
     train_split: split, or slice of one, that the classifiers learn from.
-    test_split: split, or slice of one, that they are tested on.
+    test_split: split, or slice of one, that they are tested on; see `DatasetInfo.test_split`.
     batch_size: clips read at a time.
     frame_size: larger frames are averaged down to this many pixels a side.
     spectrogram_size: longer spectrograms are averaged down to so many frames, and so many bins.
@@ -47,8 +48,12 @@ def raw_input(
   Returns:
     `probe/linear_video`, `probe/linear_audio`, `probe/knn_video` and
     `probe/knn_audio`, 0..1: the names that `Probe` gives the accuracies of
-    learned features, of the modalities that the records have. Empty where the data has no labels.
+    learned features, of the modalities that the records have. Empty where the data has no labels,
+    or nothing to test on.
   """
+  test_split = DatasetInfo.load(data_dir).test_split(test_split)
+  if test_split is None:
+    return {}
   arrays = []
   for split in (train_split, test_split):
     dataset = pipeline.evaluation_dataset(data_dir, split, clip, batch_size)

@@ -137,14 +137,20 @@ class ReportedRun:
   @property
   def shown_split(self) -> str:
     """What the examples are taken from: the split that the probe measures, or else the first."""
-    name = self._test_split.partition("[")[0]
+    split = self.info.test_split(self._test_split)
     known = {*self.info.splits, *self.info.subsets}
-    return self._test_split if name in known else sorted(self.info.splits)[0]
+    is_there = split is not None and split.partition("[")[0] in known
+    return split if is_there else sorted(self.info.splits)[0]
 
   @property
   def probed(self) -> str:
     """What the probe measures, in words."""
-    return f"{self._test_split!r} of {os.fspath(self._probed_dir)}"
+    folder = os.fspath(self._probed_dir)
+    try:
+      split = DatasetInfo.load(folder).test_split(self._test_split)
+    except FileNotFoundError:
+      split = self._test_split
+    return f"{split or self._test_split!r} of {folder}"
 
   @functools.cached_property
   def encoder(self) -> Encoder:

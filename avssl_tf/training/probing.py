@@ -1,10 +1,13 @@
 """The probe of a run: when it was done, what it found, and how that is told."""
 
+import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from typing import Callable, Optional
 
 from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model
@@ -26,9 +29,12 @@ class RunProbe:
   ):
     """Measures `network` by `probe`, or not at all if that is None; `show` prints results.
 
+    Where the data has no split "test", its split "validation" is measured, and without either
+    nothing is; this is printed.
+
     `measure_memory`, if given, measures what is remembered beside the network.
     """
-    self._probe = probe
+    self._probe = None if probe is None else _on_what_there_is(probe, data_dir, show)
     self._network = network
     self._data_dir = data_dir
     self._clip = clip
@@ -47,6 +53,25 @@ class RunProbe:
     self._metrics.add(step, result)
     if self._show:
       print(f"Probe after {step} steps: {summary(result)}", flush=True)
+
+
+def _on_what_there_is(probe: Probe, data_dir: str, show: bool) -> Optional[Probe]:
+  """The probe on the test split of its data, or on what stands in for it; None: nothing does."""
+  folder = data_dir if probe.data_dir is None else os.fspath(probe.data_dir)
+  info = DatasetInfo.load(folder)
+  found = info.test_split(probe.test_split)
+  if found == probe.test_split:
+    return probe
+  if show and found is not None:
+    print(f"Note: {folder} has no split 'test': the probe measures {found!r}.", flush=True)
+  elif show:
+    name = type(probe).__name__
+    print(
+      f"Note: {folder} has the splits {sorted(info.splits)}, and neither 'test' nor 'validation': "
+      f"the run has no probe. To measure a part of another split, set {name}.test_split.",
+      flush=True,
+    )
+  return None if found is None else dataclasses.replace(probe, test_split=found)
 
 
 def summary(result: Mapping[str, float]) -> str:
