@@ -43,6 +43,11 @@ STAGE2 = "avsa/stage2 (starts from the backbones alone of stage 1 at epoch 50)"
 ONE_RUN = "avsa/both stages in one run"
 
 
+# What is evaluated.
+_AVID = ("gin/avid.gin", "gin/scale/kinetics400.gin")
+_AVSA = ("gin/avsa.gin", "gin/scale/yt360_stage2.gin")
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
   """Which files compose what an entry of the published settings is about.
@@ -64,9 +69,28 @@ def _run(reader, method: str, scale: str) -> Entry:
   return Entry(reader, (f"gin/{method}.gin", f"gin/scale/{scale}.gin"))
 
 
-def _evaluation(reader, task: str, scale: str, *params: str, run: str = "kinetics400") -> Entry:
+def _evaluation(
+  reader, task: str, scale: str, *params: str, run: Sequence[str] = _AVID
+) -> Entry:
   files = (f"gin/evaluate/{task}.gin", f"gin/evaluate/scale/{scale}.gin")
-  return Entry(reader, ("gin/avid.gin", f"gin/scale/{run}.gin"), files, params)
+  return Entry(reader, run, files, params)
+
+
+def _benchmarks() -> dict[str, list[Entry]]:
+  """AVC-Bin and AVSA-Bin, from one view and from four, with translation and without."""
+  found = {}
+  for task, name in (("avc", "AVCBin"), ("avsa", "AVSABin")):
+    for translated in (False, True):
+      # Without translation, AVSA-Bin is measured on ten windows of a test clip.
+      ten = task == "avsa" and not translated
+      params = ("AVSABin.test_windows_per_clip=10",) if ten else ()
+      for views in (1, 4):
+        reader = readers.binary_alignment(name, views, translated)
+        key = f"avsa_benchmark/{task}-{'' if translated else 'no'}transf-{views}crop"
+        found[key] = [
+          _evaluation(reader, f"{task}_bin", f"yt360_{task}_bin", *params, run=_AVSA)
+        ]
+  return found
 
 
 _LONG = ("num_frames=32", "batch_size=32")
@@ -107,6 +131,15 @@ ENTRIES: Mapping[str, Sequence[Entry]] = {
   "hmdb51/32x224": [
     _evaluation(readers.finetune, "finetune", "hmdb51", *_LONG, "clips_per_video=10")
   ],
+  "avsa_ucf101/8x112": [_evaluation(readers.finetune, "finetune", "avsa_ucf101", run=_AVSA)],
+  "avsa_hmdb51/8x112": [_evaluation(readers.finetune, "finetune", "avsa_hmdb51", run=_AVSA)],
+  "segmentation (visual)": [
+    _evaluation(readers.segmentation("visual"), "segmentation", "yt360", run=_AVSA)
+  ],
+  "segmentation (audio, context)": [
+    _evaluation(readers.segmentation("context"), "segmentation", "yt360", run=_AVSA)
+  ],
+  **_benchmarks(),
   "kinetics_linear": [
     _evaluation(readers.kinetics_linear, "kinetics_linear", "kinetics_linear")
   ],

@@ -201,10 +201,8 @@ def avsa(run: Composed) -> dict[str, Any]:
     **networks(run),
     "sampling": _SAMPLING.get(run.get("train.sampling"), run.get("train.sampling")),
     "viewpoints": run.get("ViewpointSpec.num_viewpoints"),
-    "centre_margin": round(run.get("ViewpointSpec.min_separation_deg") / 180, 6),
-    "horizontal_fov_share": [
-      round(degrees / 360, 6) for degrees in run.get("ViewpointSpec.horizontal_fov_deg")
-    ],
+    "centre_margin": _margin(run),
+    "horizontal_fov_share": _fov_share(run),
     "mel_bins": run.get("Spectrogram.num_bins"),
     "n_fft": run.get("Spectrogram.fft_length"),
     "flip": f"picture and sound together, {run.get('ViewpointSpec.flip_probability'):.0%}",
@@ -364,6 +362,84 @@ def _classifier(name: str, run: Composed, evaluation: Composed) -> dict[str, Any
     "crop_aspect": evaluation.get("Augmentation.crop_aspect"),
     "flip": evaluation.get("Augmentation.flip_probability"),
   }
+
+
+def segmentation(inputs: str):
+  """A reader of a segmentation from `inputs`, as `Segmentation.inputs` calls them."""
+
+  def read(run: Composed, evaluation: Composed) -> dict[str, Any]:
+    measured = evaluation.get("Segmentation.inputs")
+    return {
+      **_frozen("Segmentation", run, evaluation),
+      "batch_size": evaluation.get("Segmentation.batch_size"),
+      "augm_per_clip": evaluation.get("ViewpointSpec.num_viewpoints"),
+      "crop_margin": _margin(evaluation),
+      "hfov_train": _fov_share(evaluation, "training_views/"),
+      "hfov_test": _fov_share(evaluation, "test_views/"),
+      "model.num_classes": evaluation.get("Segmentation.num_classes"),
+      "model.fpn_dim": evaluation.get("FeaturePyramid.pyramid_dim"),
+      "model.segm_dim": evaluation.get("FeaturePyramid.head_dim"),
+      "model.use_audio": inputs in measured and inputs != "visual",
+      "model.use_context": inputs in measured and inputs == "context",
+      "placement": evaluation.get("ViewpointSpec.placement"),
+      "max_elevation_deg": evaluation.get("ViewpointSpec.max_elevation_deg"),
+      "aspect": evaluation.get("ViewpointSpec.aspect"),
+      "color": colors(evaluation),
+    }
+
+  return read
+
+
+def binary_alignment(name: str, num_viewpoints: int, translated: bool):
+  """A reader of `AVCBin` or `AVSABin`, from so many views, with translation or without."""
+
+  def read(run: Composed, evaluation: Composed) -> dict[str, Any]:
+    all_views = run.get("ViewpointSpec.num_viewpoints")
+    views = evaluation.get(f"{name}.num_viewpoints") or (1, all_views)
+    measured = num_viewpoints in views
+    measured &= translated or evaluation.get(f"{name}.without_translation")
+    return {
+      **_frozen(name, run, evaluation),
+      "batch_size": evaluation.get(f"{name}.classifier_clips"),
+      "clips_per_video.train": evaluation.get(f"{name}.windows_per_clip"),
+      "clips_per_video.test": evaluation.get(f"{name}.test_windows_per_clip"),
+      "augm_per_clip": num_viewpoints if measured else None,
+      "crop_margin": _margin(run),
+      "hfov_lims": _fov_share(run),
+      "model.use_dropout": evaluation.get(f"{name}.dropout") > 0,
+      "model.dropout": evaluation.get(f"{name}.dropout"),
+      "redraws": evaluation.get(f"{name}.redraws"),
+    }
+
+  return read
+
+
+def _frozen(name: str, run: Composed, evaluation: Composed) -> dict[str, Any]:
+  """Of small networks on a frozen one of 360° clips."""
+  return {
+    "clip_sec": run.get("ClipSpec.num_frames") / run.get("ClipSpec.frame_rate_hz"),
+    "frame_rate_hz": run.get("ClipSpec.frame_rate_hz"),
+    "frame_size": run.get("ClipSpec.frame_size"),
+    "epochs": evaluation.get(f"{name}.num_epochs"),
+    "learning_rate": evaluation.get(f"{name}.learning_rate"),
+    "lr_factor": evaluation.get(f"{name}.factor"),
+    "lr_milestones_epochs": evaluation.get(f"{name}.milestone_epochs"),
+    "optimizer": optimizer(evaluation, evaluation.get(f"{name}.optimizer")),
+    "l2": evaluation.get("Adam.l2"),
+    "warmup_of_classifier": None,
+    "clips_per_video.train": 1,
+    "clips_per_video.test": 1,
+    "sampling": "each clip once an epoch",
+  }
+
+
+def _margin(values: Composed) -> float:
+  return round(values.get("ViewpointSpec.min_separation_deg") / 180, 6)
+
+
+def _fov_share(values: Composed, scope: str = "") -> list[float]:
+  degrees = values.get(f"{scope}ViewpointSpec.horizontal_fov_deg")
+  return [round(one / 360, 6) for one in degrees]
 
 
 def named(*names: str):
