@@ -30,6 +30,9 @@ from avssl_tf.models.fpn import STAGES, FeaturePyramid
 from avssl_tf.types import AUDIO, MODALITIES, VIDEO, Tensor
 
 INPUTS = ("visual", "audio", "context")
+# What is reached without looking: all pixels taken for the most frequent class, as a rule that of
+# the background.
+MOST_FREQUENT = "most frequent class"
 _CLASSIFIER = "segmentation"
 
 
@@ -96,6 +99,7 @@ class Segmentation:
 
   Measured are `mean_iou`, the mean over the classes that occur of intersection over union, counted
   over all pixels of all test views, and `pixel_accuracy`. Pixels of unknown class have no part.
+  Beside the inputs stands what it scores to take all pixels for the most frequent class.
 
   Attributes:
     num_classes: number of classes of the masks.
@@ -159,7 +163,7 @@ class Segmentation:
     Args:
       encoder: the frozen network, of 360° clips.
       data_dir: folder of 360° records with masks.
-      results: where the metrics go, under the names of the inputs.
+      results: where the metrics go, under the names of the inputs and `MOST_FREQUENT`.
       work_dir: folder for checkpoints; what was interrupted goes on after its last epoch.
       progress: whether to show progress bars or, where there is no terminal, a line an epoch.
 
@@ -201,7 +205,9 @@ class Segmentation:
         progress,
         examples=lambda batch: (self._inputs_of(batch), batch[types.MASK]),
       )
-      results.put(inputs, self._test(model, data_dir, test_clip, progress))
+      confusion = self._test(model, data_dir, test_clip, progress)
+      results.put(inputs, scores(confusion))
+      results.put(MOST_FREQUENT, scores(most_frequent(confusion)))
       classifier_training.delete(folder)
 
   @staticmethod
@@ -236,7 +242,8 @@ class Segmentation:
       sampling="shuffle",
     )
 
-  def _test(self, model, data_dir: str, clip: ClipSpec, progress: bool) -> dict[str, float]:
+  def _test(self, model, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
+    """The confusion matrix over all test views."""
     dataset = pipeline.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
 
     @tf.function
@@ -249,7 +256,7 @@ class Segmentation:
     for batch in tqdm.tqdm(dataset, "testing", unit="batch", disable=not shows, leave=False):
       predicted, truth = (value.numpy() for value in predict(batch))
       confusion += confusion_matrix(truth, predicted, self.num_classes)
-    return scores(confusion)
+    return confusion
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -273,6 +280,14 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int)
     )
   numbers = truth[known].astype(np.int64) * num_classes + predicted[known]
   return np.bincount(numbers, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def most_frequent(confusion: np.ndarray) -> np.ndarray:
+  """The confusion matrix of taking all pixels for the class that most of them are of."""
+  counts = confusion.sum(axis=1)
+  found = np.zeros_like(confusion)
+  found[:, np.argmax(counts)] = counts
+  return found
 
 
 def scores(confusion: np.ndarray) -> dict[str, float]:

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data import pipeline
-from avssl_tf.evaluation import features
+from avssl_tf.evaluation import features, view_features, viewpoint_retrieval
 from avssl_tf.evaluation.alignment_probe import AlignmentProbe
+from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.results import Results
@@ -38,7 +39,17 @@ class AlignmentProbeTest(test_base.TestCase):
       *(f"linear_{m}{part}" for part in ("", "_shape", "_motion") for m in ("video", "audio")),
     ]  # fmt: skip
     self.assertEqual(list(found), [f"probe/{name}" for name in expected])
-    self.assertAllInRange(list(found.values()), 0.0, 1.0)
+    encoder = Encoder.of_model(model, tiny_alignment.CLIP, 8000, 4)
+    train, test = (
+      view_features.extract(encoder, self.data_dir, split, 1, 16, turned=True)
+      for split in ("train", "test")
+    )
+    # The same as of the protocols that it stands for.
+    for protocol in (AVSABin(without_translation=False), AVCBin(without_translation=False)):
+      for name, value in protocol.scores(encoder, train, test).items():
+        self.assertAlmostEqual(found[f"probe/{name}"], value, places=5)
+    for name, value in viewpoint_retrieval.scores(encoder, test).items():
+      self.assertAlmostEqual(found[f"probe/{name}"], value, places=6)
     line = probing.summary(found)
     for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear "):
       self.assertIn(part, line)

@@ -102,9 +102,13 @@ class LinearProbeTest(absltest.TestCase):
     np.testing.assert_array_equal(np.sort(np.concatenate([fitting, validation])), np.arange(100))
 
   def test_works_with_a_single_row_of_a_class(self):
-    x = self.rng.normal(size=(7, 3))
-    result = linear_probe.linear_probe(x, [0, 0, 0, 1, 1, 1, 2], x, [0, 0, 0, 1, 1, 1, 2])
-    self.assertBetween(result.top1, 0, 1)
+    labels = [0, 0, 0, 1, 1, 1, 2]
+    # The classes lie apart, that of the single row too.
+    x = 10 * np.eye(3)[labels] + 0.1 * self.rng.normal(size=(7, 3))
+    self.assertEqual(linear_probe.linear_probe(x, labels, x, labels).top1, 1.0)
+    # With the other half of the rows under wrong names, nothing is right there.
+    wrong = [1, 1, 1, 0, 0, 0, 0]
+    self.assertEqual(linear_probe.linear_probe(x, labels, x, wrong).top1, 0.0)
 
   def test_few_clips_of_many_classes_raise_no_warning(self):
     labels = np.arange(60) % 40

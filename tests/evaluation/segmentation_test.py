@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
+from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records
 from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.evaluation import segmentation
 from avssl_tf.evaluation.encoder import Encoder
@@ -20,6 +20,37 @@ from avssl_tf.training import optimizers
 from tests import test_base, tiny_alignment, tiny_av_model, tiny_run
 
 _PYRAMID = functools.partial(fpn.FeaturePyramid, pyramid_dim=8, head_dim=8, num_groups=2)
+
+
+def _write_patches(folder):
+  """360° records of large patches, of which the bright ones are class 1; returns the folder."""
+  rng = np.random.default_rng(0)
+  splits = {}
+  for split, count in (("train", 16), ("test", 6)):
+    name, ids = f"{split}-00000-of-00001.tfrecord", [f"{split}{n}@0.000" for n in range(count)]
+    with tf.io.TFRecordWriter(os.path.join(folder, name)) as writer:
+      for number in range(count):
+        patches = (rng.uniform(size=(4, 8)) < 0.3).astype(np.uint8)
+        mask = np.kron(patches, np.ones((16, 16), np.uint8))
+        frames = np.where(mask[..., np.newaxis], np.uint8(220), np.uint8(40))
+        content = clips.Content(
+          frames=np.broadcast_to(frames, (8, 64, 128, 3)),
+          timestamps_us=np.arange(8) * 125_000,
+          waveform=rng.uniform(-0.5, 0.5, (8000, 4)).astype(np.float32),
+          projection=clips.EQUIRECTANGULAR,
+          masks=np.broadcast_to(mask, (8, 64, 128)),
+        )
+        planned = clips.PlannedClip(number, split, "", f"{split}{number}", (), 0, 1_000_000)
+        record = records.encode_example(
+          planned, content, "patches", 8.0, 8000, (), jpeg.JpegSettings()
+        )
+        writer.write(records.with_index(record, number))
+    offsets = records.scan_offsets(os.path.join(folder, name))
+    splits[split] = [dataset_info.Shard(name, offsets, ids, [-1] * count)]
+  dataset_info.DatasetInfo(
+    "patches", splits, 8.0, [64, 128], 8000, 4, 1.0, projection=clips.EQUIRECTANGULAR
+  ).save(folder)
+  return folder
 
 
 class ScoresTest(test_base.TestCase):
@@ -35,6 +66,15 @@ class ScoresTest(test_base.TestCase):
     # Class 0: 1 of 3, class 1: 2 of 4, class 2: 2 of 2; class 3 does not occur.
     self.assertAllClose(found["mean_iou"], (1 / 3 + 2 / 4 + 1) / 3)
     self.assertAllClose(found["pixel_accuracy"], 5 / 7)
+
+  def test_the_most_frequent_class_by_hand(self):
+    confusion = np.array([[1, 1, 0], [0, 5, 2], [1, 0, 0]])
+    found = segmentation.most_frequent(confusion)
+    self.assertAllEqual(found, [[0, 2, 0], [0, 7, 0], [0, 1, 0]])
+    # Two classes are never found; of the third, 7 of 10.
+    self.assertAllClose(
+      segmentation.scores(found), {"mean_iou": 0.7 / 3, "pixel_accuracy": 0.7}
+    )
 
   def test_classes_beyond_the_number(self):
     with self.assertRaisesRegex(ValueError, "has the class 5; Segmentation.num_classes is 4"):
@@ -76,12 +116,19 @@ class ProtocolTest(test_base.TestCase):
     results = self.results()
     work_dir = os.path.join(self.get_temp_dir(), self.id())
     before = [v.numpy() for v in self.encoder.embed_video.__self__.variables]
-    self.protocol()(self.encoder, self.data_dir, results, work_dir)
+    data_dir = _write_patches(tempfile.mkdtemp(dir=self.get_temp_dir()))
+    protocol = self.protocol(num_classes=2, num_epochs=8, learning_rate=2e-2)
+    protocol(self.encoder, data_dir, results, work_dir)
+    # Without looking, nothing is found of the class of few pixels.
+    alone = results.get(segmentation.MOST_FREQUENT)
+    self.assertBetween(alone["pixel_accuracy"], 0.55, 0.85)
+    self.assertAllClose(alone["mean_iou"], alone["pixel_accuracy"] / 2)
     for inputs in ("visual", "audio", "context"):
       found = results.get(inputs)
       self.assertEqual(set(found), {"mean_iou", "pixel_accuracy"})
-      # Most of what is seen is background, class 0.
-      self.assertGreater(found["pixel_accuracy"], 0.5)
+      self.assertGreater(found["mean_iou"], alone["mean_iou"] + 0.1)
+      self.assertGreater(found["pixel_accuracy"], alone["pixel_accuracy"])
+    self.assertIn(segmentation.MOST_FREQUENT, results.table(with_mean=False))
     self.assertEqual(os.listdir(work_dir), [])
     # The network stays as it was.
     for old, variable in zip(before, self.encoder.embed_video.__self__.variables):

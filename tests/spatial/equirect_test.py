@@ -17,6 +17,34 @@ def _picture_of_directions(height):
   return directions.unit_vectors(*ambisonics.pixel_directions(height, 2 * height))[tf.newaxis]
 
 
+def _as_published(frames, center_fov):
+  """A viewport of the reference by its own grid; comments tell what it does otherwise.
+
+  Args:
+    frames: uint8 `[1, H, W, 3]`.
+    center_fov: x and y of the centre and both fields of view, as shares of the picture.
+
+  Returns:
+    int `[48, 64, 3]`.
+  """
+  height, width = frames.shape[1:3]
+  x, y, horizontal, vertical = center_fov
+  # Half-extents of the plane are proportional to the field of view, not to the tangent of its
+  # half, and the grid leaves its last row and column out.
+  across = (2 * np.arange(64) / 64 - 1) * math.pi * horizontal
+  down = (2 * np.arange(48) / 48 - 1) * math.pi / 2 * vertical
+  plane = np.stack(np.broadcast_arrays(1.0, -across[np.newaxis], -down[:, np.newaxis]), axis=-1)
+  elevation = tf.constant(math.pi * (0.5 - y), tf.float64)
+  turned = directions.rotate(plane, directions.rotation(tf.zeros([], tf.float64), elevation))
+  azimuth, elevation = directions.angles(turned)
+  # Pixels' centres count as their corners there, and the shift is one of whole columns: what is
+  # beyond them is cut off.
+  azimuth -= 2 * math.pi * (np.trunc((x - 0.5) * width) + 0.5) / width
+  elevation -= math.pi * 0.5 / height
+  vectors = tf.cast(directions.unit_vectors(azimuth, elevation), tf.float32)
+  return equirect.sample(tf.constant(frames), vectors)[0].numpy().astype(int)
+
+
 class EquirectTest(test_base.TestCase):
 
   def setUp(self):
@@ -70,25 +98,24 @@ class EquirectTest(test_base.TestCase):
     """The reference's viewports, by its own grid: see the comments for what it does otherwise."""
     golden = np.load(os.path.join(_TESTDATA, "spatial.npz"))
     frames = golden["equirect"][np.newaxis]
-    height, width = frames.shape[1:3]
     for i in range(3):
-      x, y, horizontal, vertical = golden[f"viewport{i}/center_fov"]
-      # Half-extents of the plane are proportional to the field of view, not to the tangent of its
-      # half, and the grid leaves its last row and column out.
-      across = (2 * np.arange(64) / 64 - 1) * math.pi * horizontal
-      down = (2 * np.arange(48) / 48 - 1) * math.pi / 2 * vertical
-      plane = np.stack(
-        np.broadcast_arrays(1.0, -across[np.newaxis], -down[:, np.newaxis]), axis=-1
-      )
-      elevation = tf.constant(math.pi * (0.5 - y))
-      turned = directions.rotate(plane, directions.rotation(tf.zeros([], tf.float64), elevation))
-      azimuth, elevation = directions.angles(turned)
-      # Pixels' centres count as their corners there, and the shift is one of whole columns.
-      azimuth -= 2 * math.pi * (np.round((x - 0.5) * width) + 0.5) / width
-      elevation -= math.pi * 0.5 / height
-      vectors = tf.cast(directions.unit_vectors(azimuth, elevation), tf.float32)
-      found = equirect.sample(tf.constant(frames), vectors)[0].numpy().astype(int)
+      found = _as_published(frames, golden[f"viewport{i}/center_fov"])
       difference = np.abs(found - golden[f"viewport{i}/pixels"])
+      self.assertLessEqual(difference.max(), 1)
+      self.assertLess(difference.mean(), 0.01)  # Rounding alone.
+
+  def test_columns_are_shifted_as_published(self):
+    """The emulation above, at centres that golden pixels do not tell of, against turned frames."""
+    golden = np.load(os.path.join(_TESTDATA, "spatial.npz"))
+    frames = golden["equirect"][np.newaxis]
+    width = frames.shape[2]
+    # 0.0, 0.3, 0.7 and 0.99 columns beyond a whole number, to the right and to the left.
+    for columns in (40.0, 40.3, 40.7, 40.99, -40.0, -40.3, -40.7, -40.99, 0.6, -0.6):
+      center_fov = (0.5 + columns / width, 0.45, 0.15, 0.3)
+      # What the reference does first: whole columns, the rest cut off as by `int`.
+      turned = np.roll(frames, -int(columns), axis=2)
+      expected = _as_published(turned, (0.5, 0.45, 0.15, 0.3))
+      difference = np.abs(_as_published(frames, center_fov) - expected)
       self.assertLessEqual(difference.max(), 1)
       self.assertLess(difference.mean(), 0.01)  # Rounding alone.
 
