@@ -84,7 +84,7 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
   if result.probes:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
-    print(f"\nThe probe, of frozen weights, on the test split:\n{probe.table(columns)}")
+    print(f"\nThe probe of frozen weights:\n{probe.table(columns)}")
   reported = ReportedRun(model_dir)
   if not reported.generates:
     projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), reported.embeddings)
