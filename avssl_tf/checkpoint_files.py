@@ -1,4 +1,4 @@
-"""Which checkpoints lie in a folder, and writing more of them.
+"""Which checkpoints a folder holds, and writing more of them.
 
 The file `checkpoint` of TensorFlow lists checkpoints by path, and TensorFlow reads and deletes
 what it lists wherever that is. A folder may have been moved or received, so here only the names
@@ -99,7 +99,7 @@ def latest_whole(folder: str, part: str = "") -> Optional[str]:
 
 
 def numbers(folder: str) -> list[int]:
-  """Numbers of the checkpoints that lie in `folder`, listed or not, in order."""
+  """Numbers of the checkpoints in `folder`, listed or not, in order."""
   if not os.path.isdir(folder):
     return []
   return [int(name.rpartition("-")[2]) for name in _names_by_number(folder)]

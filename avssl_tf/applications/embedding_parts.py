@@ -4,7 +4,7 @@
   <file>-00000-of-00003.npz           windows of a file, a stretch of them in each part
 
 The command at work locks the folder itself. `<file>` is a checksum of a file's name, size and
-time: what changes is embedded anew.
+time: what changes is embedded again.
 """
 
 import contextlib

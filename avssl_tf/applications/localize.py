@@ -66,7 +66,7 @@ class Job:
       raise ValueError(f"--input={self.input}: there is no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
     with self.errors_named():
-      # Gaps are filled up: they must not go on for ever.
+      # Gaps are filled up: they must end.
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
         pass

@@ -84,7 +84,7 @@ class Job:
       if places.count(place) > 1:
         raise ValueError(f"{path} is named twice among --output and --overlay.")
     with self.errors_named():
-      # Gaps are filled up: they must not go on for ever.
+      # Gaps are filled up: they must end.
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, self.projection):
         pass

@@ -38,7 +38,7 @@ def _is_plain_name(name: Any) -> bool:
 
 
 def sample_positions(total: int, count: int, is_shuffled: bool) -> np.ndarray:
-  """Which of `total` records stand for all of them, where no more than `count` are wanted.
+  """Which of `total` records represent all of them, where no more than `count` are wanted.
 
   Args:
     total: number of records.

@@ -126,7 +126,7 @@ def evaluation_dataset(
     num_threads: threads of this data set; None lets tf.data choose.
     turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
       own, out of line with the picture; the viewpoints stay the same.
-    max_records: show no more records than these, which stand for all of the split (see
+    max_records: show no more records than these, which represent all of the split (see
       `dataset_info.sample_positions`); None: all.
     random_seed: puts windows at random places instead; these, viewpoints and turns follow from
       this number, the record and the window. None spreads windows evenly.

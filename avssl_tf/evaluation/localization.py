@@ -204,7 +204,7 @@ class Localization:
       data_dir: folder of the records.
       count: number of clips; all, where there are fewer.
       known_alone: whether clips are left out of which nothing is known: the first others are
-        taken. If not, they are clips that stand for the split, as `evaluation_dataset` chooses
+        taken. If not, they are clips that represent the split, as `evaluation_dataset` chooses
         them.
       progress: whether to show a progress bar.
     """

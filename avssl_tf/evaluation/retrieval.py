@@ -32,7 +32,7 @@ class Retrieval:
     split: split, subset or slice that is searched.
     windows_per_clip: evenly spaced windows of a clip whose embeddings are averaged.
     batch_size: windows that go through the network at a time.
-    gallery_size: clips that are searched, which stand for all of the split (see
+    gallery_size: clips that are searched, which represent all of the split (see
       `dataset_info.sample_positions`); all, where it has fewer.
     ks: for each k, how often the right clip is among the k nearest.
   """

@@ -116,7 +116,7 @@ class Segmentation:
       `factor`.
     factor: see there.
     seed: of everything random.
-    train_viewpoints: how the views of training clips are drawn, anew in each epoch; None: as in
+    train_viewpoints: how the views of training clips are drawn, again in each epoch; None: as in
       pretraining.
     test_viewpoints: the same of test clips, whose views stay the same; None: as in pretraining.
   """

@@ -14,7 +14,7 @@ _ENERGY_HEIGHT = 60
 
 
 def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[AlignedClip]:
-  """Clips that stand for a split, as `evaluation_dataset` chooses them, as they are drawn.
+  """Clips that represent a split, as `evaluation_dataset` chooses them, as they are drawn.
 
   Args:
     encoder: a network of 360° clips.

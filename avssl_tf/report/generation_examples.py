@@ -43,7 +43,7 @@ class FieldExample:
 
 
 def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[FieldExample]:
-  """Clips that stand for a split, as `evaluation_dataset` chooses them.
+  """Clips that represent a split, as `evaluation_dataset` chooses them.
 
   Args:
     generator: the network.

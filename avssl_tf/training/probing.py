@@ -56,7 +56,7 @@ class RunProbe:
 
 
 def _on_what_there_is(probe: Probe, data_dir: str, show: bool) -> Optional[Probe]:
-  """The probe on the test split of its data, or on what stands in for it; None: nothing does."""
+  """The probe on the test split of its data, or on its substitute; None: there is none."""
   folder = data_dir if probe.data_dir is None else os.fspath(probe.data_dir)
   info = DatasetInfo.load(folder)
   found = info.test_split(probe.test_split)
