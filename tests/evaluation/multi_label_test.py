@@ -96,7 +96,7 @@ class ProtocolsTest(test_base.TestCase):
         frames=frames.astype(np.uint8), timestamps_us=np.arange(20) * 100_000, waveform=None
       )
       names = tuple(name for name, has in zip(toy_records.LABELS, classes) if has)
-      shard.append(toy_records.encode(i, content, names))
+      shard.append(toy_records.encode(i, content, labels=names))
     toy_records.write(cls.folder, [shard], (types.VIDEO,))
     info = DatasetInfo.load(cls.folder)
     info.label_names, info.build = list(toy_records.LABELS), {"source": "audioset"}

@@ -56,6 +56,8 @@ class ProbeTest(test_base.TestCase):
     self.splits = []
     self.folders = set()
     self.enter_context(mock.patch.object(pipeline, "evaluation_dataset", self._dataset))
+    info = mock.Mock(is_shuffled=True)
+    self.enter_context(mock.patch.object(probe.DatasetInfo, "load", return_value=info))
 
   def _dataset(self, data_dir, split, clip, batch_size, windows_per_clip=1):
     """60 training and 30 test clips; class i has colour i and sounds on channel i."""

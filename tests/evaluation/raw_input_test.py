@@ -16,6 +16,12 @@ _SPECTROGRAM = spectrograms.Spectrogram(
 
 
 class RawInputTest(test_base.TestCase):
+
+  def setUp(self):
+    super().setUp()
+    info = mock.Mock(test_split=lambda split: split)
+    self.enter_context(mock.patch.object(raw_input.DatasetInfo, "load", return_value=info))
+
   def _content(self, count, labels):
     """Class 0: bright at the left; class 1: bright at the right. Tones of 100 Hz and 300 Hz."""
     video = self.rng.integers(0, 100, size=(count, 2, 8, 8, 3))

@@ -74,16 +74,16 @@ class CollectTest(test_base.TestCase):
     distances = np.abs(averaged[:, np.newaxis] - middle).mean(axis=(2, 3, 4))
     self.assertAllEqual(distances.argmin(axis=1), np.arange(8))
 
-  def test_some_clips_of_the_whole_split(self):
+  def test_some_clips_of_a_split_in_random_order(self):
     found = clip_embeddings.collect(_encoder(tiny_run.CLIP, 1), self.data_dir, "train", 3)
     everything = clip_embeddings.collect(_encoder(tiny_run.CLIP, 1), self.data_dir, "train")
-    self.assertEqual(list(found.ids), [everything.ids[row] for row in (0, 8, 16)])
+    self.assertEqual(list(found.ids), [everything.ids[row] for row in (0, 1, 2)])
     for modality in ("video", "audio"):
       self.assertAllClose(
-        found.embeddings[modality], everything.embeddings[modality][[0, 8, 16]]
+        found.embeddings[modality], everything.embeddings[modality][[0, 1, 2]]
       )
       self.assertAllEqual(
-        found.thumbnails[modality], everything.thumbnails[modality][[0, 8, 16]]
+        found.thumbnails[modality], everything.thumbnails[modality][[0, 1, 2]]
       )
 
   def test_refused(self):
