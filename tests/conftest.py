@@ -1,10 +1,15 @@
-"""Keeps what tests and their commands export out of the user's record of SavedModels."""
+"""Keeps tests and the commands that they start away from the user's files and the shell's settings."""
 
 import os
+import signal
 import tempfile
 
 
 def pytest_configure(config):
+  # The record of exported SavedModels.
   folder = tempfile.TemporaryDirectory()
   os.environ["XDG_STATE_HOME"] = folder.name
   config.add_cleanup(folder.cleanup)
+  # A shell lets commands in the background ignore Ctrl-C, which tests send.
+  if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
