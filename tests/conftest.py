@@ -1,4 +1,4 @@
-"""Keeps tests and the commands that they start away from the user's files and the shell's settings."""
+"""Keeps tests, and the commands they start, from files of the user and settings of the shell."""
 
 import os
 import signal
