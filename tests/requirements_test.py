@@ -13,6 +13,7 @@ IMPORT_NAMES = {
   "opencv-python-headless": "cv2",
   "pillow": "PIL",
   "pot": "ot",
+  "protobuf": "google",
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",
 }
