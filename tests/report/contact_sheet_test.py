@@ -16,7 +16,7 @@ def _clip(boxes=None, height=30, width=40, channels=1, name="a/long/name.mp4@0.0
   frames = np.zeros((6, height, width, 3), np.uint8)
   frames[:3] = (255, 0, 0)  # BGR: the first half is blue.
   return Record(
-    frames=[cv2.imencode(".png", frame)[1].tobytes() for frame in frames],
+    frames=[cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes() for frame in frames],
     timestamps_us=np.arange(6) * 100_000,
     height=height,
     width=width,
@@ -36,8 +36,8 @@ class ContactSheetTest(absltest.TestCase):
   def test_a_strip_holds_as_many_frames_as_fit_in_order_and_colour(self):
     strip = contact_sheet.filmstrip(_clip())
     self.assertEqual(strip.shape, (96, 4 * 130, 3))
-    np.testing.assert_array_equal(strip[50, 60], [0, 0, 255])
-    np.testing.assert_array_equal(strip[50, -60], [0, 0, 0])
+    np.testing.assert_allclose(strip[50, 60], [0, 0, 255], atol=4)
+    np.testing.assert_allclose(strip[50, -60], [0, 0, 0], atol=4)
     self.assertEqual(contact_sheet.filmstrip(_clip(width=300)).shape[1], 962)
     self.assertEqual(contact_sheet.filmstrip(_clip(height=300)).shape[1], 6 * 15)
 
