@@ -16,7 +16,9 @@ def _clip(boxes=None, height=30, width=40, channels=1, name="a/long/name.mp4@0.0
   frames = np.zeros((6, height, width, 3), np.uint8)
   frames[:3] = (255, 0, 0)  # BGR: the first half is blue.
   return Record(
-    frames=[cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes() for frame in frames],
+    frames=[
+      cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes() for frame in frames
+    ],
     timestamps_us=np.arange(6) * 100_000,
     height=height,
     width=width,
