@@ -224,7 +224,7 @@ class EndToEndTest(test_base.TestCase):
     for name, value in before.items():
       self.assertAllEqual(after[name], value, name)
     # The table of the probe, which ends a run, is that of the first time.
-    summary = "The probe, of frozen weights"
+    summary = "The probe of frozen weights"
     self.assertEqual(
       report[report.index(summary) :], self.train_report[self.train_report.index(summary) :]
     )

@@ -105,8 +105,9 @@ class EmbeddingFile:
       with arrays.open_npz(path) as content:
         about = parse_json(str(content[ABOUT]), f"`{ABOUT}` of {path}")
         found = about["format"]
-        loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
-        loaded._check()
+        if found == FORMAT:
+          loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
+          loaded._check()
     except FileNotFoundError as error:
       raise FileNotFoundError(f"{path}: there is no such file.") from error
     except (ValueError, KeyError) as error:

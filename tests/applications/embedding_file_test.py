@@ -10,6 +10,8 @@ import numpy as np
 
 from avssl_tf.applications import embedding_file
 
+_ABOUT = {"model_dir": "runs/a", "weights": "online"}
+
 
 def _features(count, there):
   """Of windows, of which those of `there` have sound."""
@@ -44,9 +46,9 @@ class EmbeddingFileTest(unittest.TestCase):
   def test_parts_are_joined_in_order(self):
     # Names of which NumPy makes arrays of different types.
     parts = [self.part("0.npz", "a.mp4", [1, 0]), self.part("1.npz", "ä/long name.wav", [1, 1, 0])]
-    embedding_file.join(self.path("all.npz"), [self.path("0.npz"), self.path("1.npz")], {"x": "y"})
+    embedding_file.join(self.path("all.npz"), [self.path("0.npz"), self.path("1.npz")], _ABOUT)
     with np.load(self.path("all.npz")) as found:
-      self.assertEqual(json.loads(str(found["about"])), {"x": "y", "format": 1})
+      self.assertEqual(json.loads(str(found["about"])), {**_ABOUT, "format": 1})
       for name in embedding_file.ROWS:
         expected = np.concatenate([part[name] for part in parts])
         np.testing.assert_array_equal(found[name], expected)
@@ -76,7 +78,13 @@ class EmbeddingFileTest(unittest.TestCase):
   def test_other_formats_and_empty_files(self):
     rows = embedding_file.rows_of("a.mp4", [], _features(0, []))
     np.savez(self.path("part.npz"), **rows)
-    for about, words in (({}, "holds no windows"), ({"format": 7}, "has the format 7; this ver")):
+    for about, words in (
+      (_ABOUT, "holds no windows"),
+      ({**_ABOUT, "format": 7}, "has the format 7; this version reads 1"),
+      # What else another version writes is not known.
+      ({"format": 7}, "has the format 7; this version reads 1"),
+      ({"model_dir": "runs/a"}, "holds no embeddings .*`about` does not say weights"),
+    ):
       embedding_file.join(self.path("all.npz"), [self.path("part.npz")], about)
       with self.assertRaisesRegex(ValueError, words):
         embedding_file.EmbeddingFile.open(self.path("all.npz"))
