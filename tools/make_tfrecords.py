@@ -47,8 +47,10 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, CUBEMAP, SphericalReader
 from avssl_tf.data.building.subsets import describe_missing
 from avssl_tf.data.clips import EQUIRECTANGULAR
+from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
+from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.foreign_text import printable
@@ -288,30 +290,41 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     print(describe_failures(result.failures))
     print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed tries again)")
   print(f"  time       {elapsed_sec:8.1f} s")
-  print_next_steps(output_dir)
+  print_next_steps(output_dir, info)
 
 
-def print_next_steps(output_dir: str) -> None:
+def print_next_steps(output_dir: str, info: DatasetInfo) -> None:
   """Proposes commands that use the data set."""
   folder = shlex.quote(output_dir)
   print(f"Look at it: python tools/inspect_records.py --data_dir={folder} --output=contact.png")
-  source = SOURCES.get(FLAGS.source)
-  if source and source.task:
-    evaluate = f"python -m avssl_tf.evaluate --task={source.task} --data_dir={folder}"
-    print(f"Evaluate:   {evaluate} --model_dir=runs/avid")
-    return
   demo_source = DEMOS.get(FLAGS.source)
-  method = demo_source.method if demo_source else source.method
-  scale = source.scale if source else None
-  if source and not source.is_360 and FLAGS.projection != "flat":
+  source = demo_source or SOURCES[FLAGS.source]
+  method, scale = source.method, None if demo_source else source.scale
+  if not (demo_source or source.is_360) and FLAGS.projection != "flat":
     method, scale = "avsa", "yt360"
+  if not demo_source and source.task:
+    print_evaluation(source.task, f"--gin_file=gin/evaluate/scale/{scale}.gin", folder, method)
+    return
+  if DEFAULT_SPLIT not in info.splits and not info.subsets:
+    task = "viewpoint_retrieval" if method == "avsa" else "retrieval"
+    binding = f"split={json.dumps(info.test_split() or min(info.splits))}"
+    print_evaluation(task, f"--gin_param={shlex.quote(binding)}", folder, method)
+    return
   train = f"python -m avssl_tf.train --gin_file=gin/{method}.gin"
   if scale:
     train += f" --gin_file=gin/scale/{scale}.gin"
+  if method == "spatial_audio" and not demo_source and not info.flow:
+    train += " --gin_param=ClipSpec.flow=False --gin_param=SpatialUNet.flow_net=None"
   if not demo_source or output_dir != demo_source.output_dir:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
     train += f" --gin_param={shlex.quote(binding)}"
   print(f"Train:      {train} --model_dir=runs/{method}")
+
+
+def print_evaluation(task: str, setting: str, folder: str, method: str) -> None:
+  """Proposes an evaluation of a run of `method`."""
+  command = f"python -m avssl_tf.evaluate --task={task} {setting} --data_dir={folder}"
+  print(f"Evaluate:   {command} --model_dir=runs/{method}")
 
 
 def main(argv) -> None:

@@ -1,4 +1,4 @@
-"""Tests that the commands which a build prints work, on data of each kind of source."""
+"""Tests that the commands which a build prints run, on a miniature of each kind of source."""
 
 import json
 import os
@@ -6,37 +6,43 @@ import re
 import shlex
 import tempfile
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
-from avssl_tf.evaluation import audio_svm, finetune, protocol
-from avssl_tf.training import configuration, metrics, trainer
-from tests import command, media_variants, source_tree
-from tests.data.sources import source_case
+from avssl_tf.training import metrics
+from tests import command, source_tree
+from tests.tools import published_miniatures as miniatures
 
-# Prints what each source proposes, between lines that name it.
-_PRINT = """
-import sys
-sys.path.insert(0, "tools")
-import make_tfrecords as tool
-from avssl_tf.training import configuration
-
-configuration.define_flags()
-tool.FLAGS(["make_tfrecords", "--source=demo"])
-for source in [*tool.SOURCES, *tool.DEMOS]:
-  for projection in ("flat", "equirectangular"):
-    tool.FLAGS.source, tool.FLAGS.projection = source, projection
-    print("SOURCE", source, projection)
-    tool.print_next_steps("data/it's mine")
-"""
-# What gin files of evaluations name.
-_REGISTERED = (audio_svm, finetune)
-# Networks and steps as small as they get.
-_TINY = (
-  "batch_size=2", "num_epochs=1", "train.clips_per_video=1", "train.batch_pictures=0",
-  "ClipSpec.num_frames=2", "ClipSpec.frame_size=16", "R2Plus1D.stage_widths=(4, 4, 4, 4)",
-  "AudioNet.stage_widths=(4, 4, 4, 4)", "MLPHead.widths=(8, 4)", "AVID.num_negatives=2",
-  "Probe.c_grid=(0.1,)",
-)  # fmt: skip
+_TINY = ("batch_size=2", "num_epochs=1", "train.clips_per_video=1", "train.batch_pictures=0",
+         "ClipSpec.num_frames=2", "R2Plus1D.stage_widths=(4, 4, 4, 4)")  # fmt: skip
+_TINY_AUDIO_NET = "AudioNet.stage_widths=(4, 4, 4, 4)"
+# Networks and steps as small as they get, by the method's gin file.
+_TINY_TRAINING = {
+  "avid": (
+    *_TINY, _TINY_AUDIO_NET, "ClipSpec.frame_size=16", "MLPHead.widths=(8, 4)",
+    "AVID.num_negatives=2", "Probe.c_grid=(0.1,)",
+  ),
+  "avsa": (
+    *_TINY, _TINY_AUDIO_NET, "ClipSpec.frame_size=16", "MLPHead.widths=(4,)",
+    "Transformer.depth=1", "SpatialAlignment.warmup_epochs=0",
+  ),
+  "spatial_audio": (
+    *_TINY, "ClipSpec.frame_size=32", "PanoramaEncoder.margin=32", "SpatialUNet.num_tracks=2",
+    "AudioUNet.widths=(4, 4, 4, 4, 4)", "AudioUNet.moment_dim=4",
+  ),
+}  # fmt: skip
+_TINY_EVALUATION = {
+  "finetune": (
+    "num_epochs=1", "Finetune.classifier_epochs=1", "Finetune.milestone_epochs=()",
+    "clips_per_video=1", "num_frames=2", "Finetune.frame_size=16", "batch_size=2",
+    "Finetune.windows_per_video=1", "Finetune.random_clips_per_video=1",
+    "Finetune.folds=(('train1', 'test1'),)",
+  ),
+  "audio_svm": ("num_windows=1", "AudioSVM.sizes={'conv2x': (2, 2)}"),
+  "retrieval": ("Retrieval.gallery_size=2", "Retrieval.ks=(1,)"),
+  "viewpoint_retrieval": (),
+}  # fmt: skip
+_BUILD = ("--short_side=32",)
+_BUILD_360 = ("--short_side=32", "--max_failure_rate=0")
 
 
 def _commands(printed: str) -> dict[str, list[str]]:
@@ -49,66 +55,154 @@ def _values(words, flag):
   return [word.partition("=")[2] for word in words if word.startswith(f"--{flag}=")]
 
 
-class PrintedCommandsTest(absltest.TestCase):
+class PrintedCommandsTest(parameterized.TestCase):
 
-  def test_each_source_proposes_what_can_be_read(self):
-    parts = re.split(r"^SOURCE (.*)\n", command.output_of("-c", _PRINT), flags=re.MULTILINE)[1:]
-    sources = dict(zip(parts[::2], parts[1::2]))
-    self.assertLen(sources, 2 * 15)
-    for source, printed in sources.items():
-      with self.subTest(source):
-        commands = _commands(printed)
-        self.assertLen(commands, 2, printed)
-        look = commands["Look at it"]
-        self.assertTrue((source_tree.ROOT / look[0]).is_file())
-        self.assertEqual(_values(look, "data_dir"), ["data/it's mine"])
-        if "Train" in commands:
-          words = commands["Train"]
-          self.assertEqual(words[:2], ["-m", "avssl_tf.train"])
-          configuration.parse(_values(words, "gin_file"), _values(words, "gin_param"))
-          configuration.check_complete(trainer.train)
-          self.assertIn('data_dir="data/it\'s mine"', _values(words, "gin_param"))
-        else:
-          words = commands["Evaluate"]
-          (task,) = _values(words, "task")
-          configuration.parse([f"gin/evaluate/{task}.gin"], [])
-          configuration.check_complete(protocol.evaluate)
-          self.assertEqual(_values(words, "data_dir"), ["data/it's mine"])
-
-  def test_kinetics_without_a_test_list_is_trained_on(self):
+  def setUp(self):
+    super().setUp()
     temporary = tempfile.TemporaryDirectory()
     self.addCleanup(temporary.cleanup)
-    folder = temporary.name
-    root, output = os.path.join(folder, "kinetics"), os.path.join(folder, "data")
-    number = 0
-    for split, count in (("train", 4), ("val", 2)):
-      lines = "label,youtube_id,time_start,time_end,split\n"
-      for n in range(count):
-        video, number = f"video-{number:05d}", number + 1
-        lines += f"{('zumba', 'yoga')[n % 2]},{video},0,10,{split}\n"
-        path = os.path.join(root, split, ("zumba", "yoga")[n % 2], f"{video}_000000_000010.mp4")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        times = media_variants.regular_times(8, end_sec=2.5)
-        media_variants.write_media(
-          path, media_variants.pictures_at(times), media_variants.sine(2.5)
-        )
-      source_case.write_files(root, {f"annotations/{split}.csv": lines})
+    self.folder = temporary.name
+    self.root = self.path("input")
+    # Quotes and spaces are quoted in what is printed.
+    self.output = self.path("it's mine")
+
+  def path(self, name):
+    return os.path.join(self.folder, name)
+
+  def build(self, source, *arguments):
+    """Builds records; returns what was printed, and the proposed commands by their use."""
     built = command.run_tool(
-      "make_tfrecords", "--source=kinetics", f"--input_dir={root}", f"--output_dir={output}",
-      "--short_side=32", "--num_workers=0",
+      "make_tfrecords", f"--source={source}", f"--output_dir={self.output}", "--num_workers=0",
+      *arguments,
     )  # fmt: skip
     self.assertEqual(built.returncode, 0, built.stderr)
-    self.assertIn("no test split: the probe of a run measures 'validation'", built.stdout)
-    words = [w for w in _commands(built.stdout)["Train"] if not w.startswith("--model_dir=")]
-    model_dir = os.path.join(folder, "run")
-    printed = command.output_of(
-      *words, f"--model_dir={model_dir}", *(f"--gin_param={binding}" for binding in _TINY)
+    return built.stdout, _commands(built.stdout)
+
+  def look(self, words):
+    """Runs the proposed command that draws a contact sheet."""
+    self.assertTrue((source_tree.ROOT / words[0]).is_file())
+    self.assertEqual(_values(words, "data_dir"), [self.output])
+    picture = self.path("contact.png")
+    command.output_of(*(f"--output={picture}" if w == "--output=contact.png" else w for w in words))
+    self.assertGreater(os.path.getsize(picture), 0)
+
+  def train(self, words):
+    """Runs the proposed training with the smallest networks; returns what it printed."""
+    (model_dir,) = _values(words, "model_dir")
+    method = os.path.basename(model_dir)
+    self.model_dir = self.path(method)
+    words = [word for word in words if not word.startswith("--model_dir=")]
+    bindings = [f"--gin_param={binding}" for binding in _TINY_TRAINING[method]]
+    printed = command.output_of(*words, f"--model_dir={self.model_dir}", *bindings)
+    self.metrics = metrics.read(os.path.join(self.model_dir, "metrics.jsonl"))
+    self.assertGreater(max(line["step"] for line in self.metrics), 0)
+    return printed
+
+  def evaluate(self, words):
+    """Runs the proposed evaluation on the run that `train` left; returns the measures."""
+    (task,) = _values(words, "task")
+    self.assertEqual(_values(words, "model_dir"), [f"runs/{os.path.basename(self.model_dir)}"])
+    words = [word for word in words if not word.startswith("--model_dir=")]
+    bindings = [f"--gin_param={binding}" for binding in _TINY_EVALUATION[task]]
+    output = tempfile.mkdtemp(dir=self.folder)
+    command.output_of(
+      *words, f"--model_dir={self.model_dir}", f"--output_dir={output}", *bindings
     )
+    with open(os.path.join(output, "results.json"), encoding="utf-8") as f:
+      return json.load(f)
+
+  def own_run(self):
+    """A run on own videos, by the command that is printed for them."""
+    root, output = self.path("own"), self.output
+    miniatures.folder(root)
+    self.output = self.path("own records")
+    _, commands = self.build("folder", f"--input_dir={root}", *_BUILD)
+    self.train(commands["Train"])
+    self.output = output
+
+  def test_own_folder_and_sets_of_evaluation(self):
+    self.own_run()
+    self.assertIn("probe/linear_video", {key for line in self.metrics for key in line})
+    for source, options in (("ucf101", _BUILD), ("hmdb51", _BUILD), ("esc50", ()), ("dcase", ())):
+      with self.subTest(source):
+        self.root, self.output = self.path(f"{source} files"), self.path(source)
+        getattr(miniatures, source)(self.root)
+        _, commands = self.build(source, f"--input_dir={self.root}", *options)
+        self.assertNotIn("Train", commands)
+        self.assertIn(f"gin/evaluate/scale/{source}.gin", _values(commands["Evaluate"], "gin_file"))
+        self.assertNotEmpty(self.evaluate(commands["Evaluate"])["parts"])
+
+  def test_manifest(self):
+    path = miniatures.manifest(self.root)
+    _, commands = self.build("csv", f"--input_csv={path}", *_BUILD)
+    self.look(commands["Look at it"])
+    self.train(commands["Train"])
+
+  def test_manifest_of_test_clips_alone(self):
+    self.own_run()
+    path = miniatures.manifest(self.root, "test")
+    _, commands = self.build("csv", f"--input_csv={path}", *_BUILD)
+    self.assertNotIn("Train", commands)
+    self.assertNotEmpty(self.evaluate(commands["Evaluate"])["parts"])
+
+  def test_kinetics_without_a_test_list(self):
+    miniatures.kinetics(self.root)
+    printed, commands = self.build("kinetics", f"--input_dir={self.root}", *_BUILD)
+    self.assertIn("no test split: the probe of a run measures 'validation'", printed)
+    printed = self.train(commands["Train"])
     self.assertIn("has no split 'test': the probe measures 'validation'", printed)
-    found = metrics.read(os.path.join(model_dir, "metrics.jsonl"))
-    self.assertEqual([line["step"] for line in found if "probe/knn_video" in line], [0, 2])
-    with open(os.path.join(output, "dataset_info.json"), encoding="utf-8") as f:
-      self.assertEqual(sorted(json.load(f)["splits"]), ["train", "validation"])
+    found = [line["step"] for line in self.metrics if "probe/knn_video" in line]
+    self.assertEqual(found, [0, 2])
+
+  def test_audioset(self):
+    miniatures.audioset(self.root)
+    _, commands = self.build("audioset", f"--input_dir={self.root}", *_BUILD)
+    self.train(commands["Train"])
+
+  def test_own_panoramas(self):
+    miniatures.folder_360(self.root)
+    _, commands = self.build(
+      "folder", f"--input_dir={self.root}", "--projection=equirectangular", *_BUILD_360
+    )
+    self.look(commands["Look at it"])
+    self.train(commands["Train"])
+
+  def test_yt360(self):
+    miniatures.yt360(self.root)
+    _, commands = self.build("yt360", f"--input_dir={self.root}", *_BUILD_360)
+    self.train(commands["Train"])
+
+  def test_panoramas_to_test_on_alone(self):
+    miniatures.folder_360(self.root)
+    options = ("--projection=equirectangular", *_BUILD_360)
+    _, commands = self.build("folder", f"--input_dir={self.root}", *options)
+    self.train(commands["Train"])
+    self.output = self.path("test alone")
+    os.rename(self.path("input/train"), self.path("input/validation"))
+    _, commands = self.build("folder", f"--input_dir={self.root}", *options)
+    self.assertNotIn("Train", commands)
+    self.assertNotEmpty(self.evaluate(commands["Evaluate"])["parts"])
+
+  @parameterized.parameters(
+    ("REC-Street", ()), ("YT-Clean", ("--flow",)), ("YT-Music", None), ("YT-All", None)
+  )
+  def test_spatial_audio_sets(self, name, options):
+    miniatures.spatial_audio_set(self.root, name)
+    source = name.lower().replace("-", "_")
+    cutting = ("--clip_duration_sec=1", "--min_duration_sec=1")
+    _, commands = self.build(
+      source, f"--input_dir={self.root}", *_BUILD_360, *cutting, *(options or ())
+    )
+    self.assertIn(f"gin/scale/{source}.gin", _values(commands["Train"], "gin_file"))
+    if options is not None:  # The four differ in their lists alone.
+      self.train(commands["Train"])
+
+  @parameterized.parameters(("demo", "PlanarWorld"), ("demo360", "SphericalWorld"))
+  def test_demo_worlds(self, source, world):
+    _, commands = self.build(
+      source, f"--gin_param={world}.num_train=8", f"--gin_param={world}.num_test=8"
+    )
+    self.train(commands["Train"])
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class MediaSource:
     modalities: what clips must have and records hold.
     cutting: how files are cut into clips; None where it can be chosen.
     task: the evaluation that it is made for; None where training is what it is for.
-    scale: the file of `gin/scale` to train with.
+    scale: the file of `gin/scale` to train with, or of `gin/evaluate/scale` to evaluate with.
     is_360: whether it is 360° video with ambisonics, whatever else is said.
     method: the file of `gin` to train with.
     defaults: settings, by name, whose default is another one for this source.
@@ -123,18 +123,18 @@ SOURCES = {
   # Half of the videos of UCF-101 and HMDB-51 have no sound.
   "ucf101": MediaSource(
     lambda inputs: clips_of_ucf101(inputs.input_dir),
-    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune",
+    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="ucf101",
   ),
   "hmdb51": MediaSource(
     lambda inputs: clips_of_hmdb51(inputs.input_dir),
-    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune",
+    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="hmdb51",
   ),
   "esc50": MediaSource(
     lambda inputs: clips_of_esc50(inputs.input_dir),
-    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm",
+    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="esc50",
   ),
   "dcase": MediaSource(
     lambda inputs: clips_of_dcase(inputs.input_dir),
-    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm",
+    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="dcase",
   ),
 }  # fmt: skip
