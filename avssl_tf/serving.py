@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import origin, saved_model_folder, types
+from avssl_tf import local_paths, origin, saved_model_folder, types
 from avssl_tf.data import pipeline, viewpoints
 from avssl_tf.files import read_json
 from avssl_tf.models import alignment_model, av_model
@@ -176,7 +176,7 @@ def export(
   # The model itself stays outside: tracked, Keras would trace and save each of its layers.
   module.weights = list(model.variables)
   with saved_model_folder.replaced(os.path.abspath(output_dir), overwrite) as folder:
-    tf.saved_model.save(module, folder, signatures=functions)
+    tf.saved_model.save(module, local_paths.for_tensorflow(folder), signatures=functions)
     extra_dir = os.path.join(folder, saved_model_folder.EXTRA_DIR)
     os.makedirs(extra_dir)
     warmup_path = os.path.join(extra_dir, saved_model_folder.WARMUP_FILE)
@@ -288,7 +288,7 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
   """
   specs = input_spec.tensor_specs(any_size=False)
   shapes = {name: [1, *spec.shape[1:]] for name, spec in specs.items()}
-  with tf.io.TFRecordWriter(path) as writer:
+  with tf.io.TFRecordWriter(local_paths.for_tensorflow(path)) as writer:
     for name, function in functions.items():
       log = prediction_log_pb2.PredictionLog()
       request = log.predict_log.request

@@ -12,8 +12,8 @@ from tests import source_tree
 LAYERS = (
   {
     "base": {
-      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "origin",
-      "own_files", "spectrograms", "stops", "types",
+      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "local_paths",
+      "origin", "own_files", "spectrograms", "stops", "types",
     },
   },
   {"spatial": {"spatial"}},

@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import checkpoint_files
 from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
 from avssl_tf.training import run_folder, strategies
@@ -138,7 +139,7 @@ def memory_from(
   """
   if not isinstance(objective, bank_objective.BankObjective):
     return None
-  reader = tf.train.load_checkpoint(path)
+  reader = checkpoint_files.load(path)
   shapes = reader.get_variable_to_shape_map()
   if any(_bank_name(bank) not in shapes for bank in _BANKS):
     strategies.print_on_chief(f"{init_from} has no memory banks: only its network is taken over.")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import flags, logging
 
-from avssl_tf import stops
+from avssl_tf import local_paths, stops
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.foreign_text import printable
@@ -97,6 +97,7 @@ def end_with(error: BaseException, configurable: str) -> None:
   message = re.sub(rf"\n\s*In call to configurable '{configurable}'.*", "", str(error))
   # What TensorFlow adds says nothing of the user's files.
   message = re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]", "", message)
+  message = local_paths.readable(message)
   # Names of files may hold commands of a terminal.
   message = "\n".join(map(printable, message.split("\n")))
   sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")
