@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import gin
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data import dataset_info
 
 # Registering happens at import: every protocol that a gin file may name is imported here.
@@ -45,13 +46,13 @@ configuration.define_flags()
 _TASK = flags.DEFINE_string(
   "task", None, "What to measure: the name of a file of gin/evaluate.", required=True
 )
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run, of a converted checkpoint or of a SavedModel.", required=True
 )
-_DATA_DIR = flags.DEFINE_string(
+_DATA_DIR = local_paths.define_flag(
   "data_dir", None, "Folder of the records; default: those that the run was trained on."
 )
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = local_paths.define_flag(
   "output_dir",
   None,
   "Folder for the results; default: evaluation/<task> in --model_dir, or for a SavedModel "

@@ -15,13 +15,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 from absl import app, flags
 
-from avssl_tf import saved_model_folder, serving
+from avssl_tf import local_paths, saved_model_folder, serving
 from avssl_tf.training import run, terminal
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = local_paths.define_flag(
   "output_dir", None, "Folder to write the SavedModel to.", required=True
 )
 _ANY_SIZE = flags.DEFINE_bool(

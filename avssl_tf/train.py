@@ -16,14 +16,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import saved_model_folder, serving
+from avssl_tf import local_paths, saved_model_folder, serving
 from avssl_tf.evaluation import probe
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of the run; default: runs/<names of the gin files>."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Start anew: deletes the run in --model_dir.")

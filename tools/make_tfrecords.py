@@ -38,6 +38,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import Result, build, describe_failures
 from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
@@ -80,11 +81,11 @@ DEMOS = {
 }
 
 flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Where the clips come from.")
-flags.DEFINE_string(
+local_paths.define_flag(
   "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
   "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
 )
-flags.DEFINE_multi_string(
+local_paths.define_multi_flag(
   "input_csv", [], "csv: manifest: path[, start_sec, end_sec, label, split]. kinetics, audioset: a "
   "list of clips, repeatable; by default all that are found in --input_dir."
 )
@@ -92,7 +93,7 @@ flags.DEFINE_boolean(
   "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, rather "
   "than whole videos that the clips are to be cut from."
 )
-flags.DEFINE_string(
+local_paths.define_flag(
   "output_dir", None, "Folder of the data set; of demo and demo360 in data/ by default."
 )
 flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)

@@ -13,13 +13,14 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # ruff: noqa: E402
-from absl import app, flags
+from absl import app
 
+from avssl_tf import local_paths
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run_folder, terminal
 
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = local_paths.define_flag(
   "output", None, "Page of the comparison of several runs; default: comparison.html beside them."
 )
 
@@ -31,6 +32,8 @@ def main(argv: list[str]) -> None:
     raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
   terminal.quiet_libraries()
   with terminal.plain_endings("report", "Stopped. Pages that were there are unchanged."):
+    for model_dir in model_dirs:
+      local_paths.check(model_dir, "folder of a run")
     _write(model_dirs)
 
 

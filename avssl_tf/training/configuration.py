@@ -12,6 +12,7 @@ from absl import flags
 
 # Registering happens at import: every module with a component that a gin file
 # may name is imported here.
+from avssl_tf import local_paths
 from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
@@ -72,7 +73,7 @@ class _GinFile:
 
 def define_flags() -> None:
   """Defines `--gin_file` and `--gin_param`, both repeatable."""
-  flags.DEFINE_multi_string("gin_file", [], "Gin file; several compose, later ones win.")
+  local_paths.define_multi_flag("gin_file", [], "Gin file; several compose, later ones win.")
   flags.DEFINE_multi_string(
     "gin_param", [], "Gin binding such as num_epochs=2, applied after the files."
   )
@@ -94,8 +95,13 @@ def parse(
     ConfigurationError: a file is missing, a name is not known or a macro not
       used (the message suggests the nearest), a value has a wrong type, or a binding has no effect
       on `used_by` (the message says what has).
+    PathError: a value is an address: no setting takes one.
   """
   _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params, used_by)
+  # Not those of an old run: its network can be used wherever its data was.
+  settings = Settings.parse(gin.config_str())
+  for name, value in {**settings.macros, **settings.bindings}.items():
+    local_paths.check_values(name, value)
 
 
 def _parse(
