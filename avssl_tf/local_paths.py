@@ -209,14 +209,17 @@ def composed(text: str) -> str:
   return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _is_taken_amiss(path: str) -> bool:
-  if _PATTERN.search(path):
-    return True
+def has_bytes(path: str) -> bool:
+  """Whether a name holds bytes that are no UTF-8, as `os.fsdecode` keeps them."""
   try:
     path.encode("utf-8")
   except UnicodeEncodeError:
     return True
   return False
+
+
+def _is_taken_amiss(path: str) -> bool:
+  return bool(_PATTERN.search(path)) or has_bytes(path)
 
 
 def _alias(folder: str) -> str:

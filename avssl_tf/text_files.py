@@ -23,6 +23,12 @@ class TextError(ValueError):
   """A file that is no text; the message names it and says what to do."""
 
 
+class _NamedText(io.StringIO):
+  """A text that knows its file, for messages."""
+
+  name = ""
+
+
 def read(path: str, names: bool = False) -> str:
   r"""The text of a file in UTF-8, or in what its byte order mark says, without that mark.
 
@@ -49,7 +55,10 @@ def read(path: str, names: bool = False) -> str:
     raise TextError(
       f"{path} is not UTF-8 text: {error.reason} in row {line}. Save it as UTF-8."
     ) from error
-  return text.replace("\r\n", "\n").replace("\r", "\n")
+  # A name may hold a carriage return: it ends lines only where it ends all of them.
+  if not names or text.count("\r\n") == text.count("\n"):
+    text = text.replace("\r\n", "\n")
+  return text if names else text.replace("\r", "\n")
 
 
 def open_text(path: str) -> TextIO:
@@ -58,4 +67,6 @@ def open_text(path: str) -> TextIO:
   Raises:
     TextError, OSError: as `read`.
   """
-  return io.StringIO(read(os.fspath(path)))
+  text = _NamedText(read(os.fspath(path)))
+  text.name = os.fspath(path)
+  return text

@@ -13,7 +13,7 @@ LAYERS = (
   {
     "base": {
       "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "local_paths",
-      "origin", "own_files", "spectrograms", "stops", "types",
+      "origin", "own_files", "spectrograms", "stops", "text_files", "types",
     },
   },
   {"spatial": {"spatial"}},

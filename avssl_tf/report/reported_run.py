@@ -10,7 +10,7 @@ from typing import Any, Optional
 import gin
 import numpy as np
 
-from avssl_tf import checkpoint_files
+from avssl_tf import checkpoint_files, text_files
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.evaluation import results
@@ -58,8 +58,7 @@ class ReportedRun:
     with encoders.present_configuration_kept():
       configuration.parse_operative(model_dir)
       bound = gin.get_bindings("train")
-    with open(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG), encoding="utf-8") as f:
-      self.configuration = f.read()
+    self.configuration = text_files.read(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG))
     self.settings: Mapping[str, Any] = Settings.parse(self.configuration).resolved()
     path = os.path.join(model_dir, run_folder.METRICS)
     self.metrics = metrics.read(path)

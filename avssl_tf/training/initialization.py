@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import checkpoint_files
+from avssl_tf import checkpoint_files, text_files
 from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
 from avssl_tf.training import run_folder, strategies
@@ -64,8 +64,7 @@ def read_video_ids(model_dir: str) -> Optional[list[str]]:
   path = os.path.join(model_dir, run_folder.VIDEO_IDS)
   if not os.path.exists(path):
     return None
-  with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as f:
-    ids = f.read().split("\n")
+  ids = text_files.read(path, names=True).split("\n")
   # Somebody may have written the file by hand, and not ended its last line.
   return ids if ids[-1] else ids[:-1]
 

@@ -12,8 +12,8 @@ eval_segments.csv                                              split "test"
 --PJHxphWEs_30000_40000.mp4            or both in milliseconds
 --PJHxphWEs.mp4                        a whole video, from which the span is taken
 ```
-Seconds may be written 30, 000030, 30.0 or 30.000 (see `clip_names`). A clip has several classes, all of which go
-into the records; where one alone is looked at, it is the first.
+Seconds may be written 30, 000030, 30.0 or 30.000 (see `clip_names`). A clip has several classes,
+all of which go into the records; where one alone is looked at, it is the first.
 
 Many of the videos are gone for good: clips without a file are listed among the failures, and
 `--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.

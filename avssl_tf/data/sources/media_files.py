@@ -150,8 +150,8 @@ class MediaFiles:
       return ""
     return (
       f" Of {len(pairs)} there is a file of the same video, such as {pairs[0][1]!r} where "
-      f"{os.path.basename(pairs[0][0])!r} is expected: if it is that clip, rename it or correct the "
-      "list."
+      f"{os.path.basename(pairs[0][0])!r} is expected: if it is that clip, rename it or correct "
+      "the list."
     )
 
 
