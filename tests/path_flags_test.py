@@ -1,4 +1,4 @@
-"""Tests that every flag that names a file or folder is one of `local_paths`, and refuses addresses."""
+"""Tests that flags that name files or folders are those of `local_paths`: they refuse addresses."""
 
 import ast
 import os
