@@ -19,7 +19,7 @@ LAYERS = (
   {"spatial": {"spatial"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
-  {"evaluation": {"evaluation"}, "serving": {"saved_model_folder", "serving"}},
+  {"evaluation": {"evaluation"}, "serving": {"checked_signature", "saved_model_folder", "serving"}},
   {"training": {"training"}},  # Training measures as it goes.
   {"report": {"report"}},  # A report loads what was trained.
   {"applications": {"applications"}},
