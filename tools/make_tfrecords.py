@@ -27,6 +27,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Collection
 from typing import Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -277,8 +278,8 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
       "  no test split: a run has no probe, unless on a part of another split (README.md)"
     )
   if result.labels:
-    counts = sorted(result.labels.values())
-    print(f"  labels     {len(info.label_names):8d} classes of {counts[0]} to {counts[-1]} clips")
+    classes = described_classes(len(info.label_names), result.labels.values())
+    print(f"  labels     {len(info.label_names):8d} {classes}")
   size = sum(
     os.path.getsize(os.path.join(output_dir, shard.file))
     for shards in info.splits.values() for shard in shards
@@ -313,6 +314,19 @@ def print_next_steps(output_dir: str) -> None:
     binding = f"data_dir={json.dumps(output_dir, ensure_ascii=False)}"
     train += f" --gin_param={shlex.quote(binding)}"
   print(f"Train:      {train} --model_dir=runs/{method}")
+
+
+def described_classes(num_classes: int, counts: Collection[int]) -> str:
+  """How many clips so many classes have, as text.
+
+  >>> described_classes(3, [4, 2, 4]), described_classes(2, [4, 4]), described_classes(1, [1])
+  ('classes of 2 to 4 clips', 'classes of 4 clips each', 'class of 1 clip')
+  """
+  fewest, most = min(counts), max(counts)
+  clips = f"{most} clip{'' if most == 1 else 's'}"
+  each = " each" if num_classes > 1 else ""
+  clips = f"{fewest} to {clips}" if fewest < most else f"{clips}{each}"
+  return f"class{'' if num_classes == 1 else 'es'} of {clips}"
 
 
 def main(argv) -> None:
