@@ -212,8 +212,6 @@ def main(argv: list[str]) -> None:
   if len(argv) > 2:
     raise app.UsageError(f"Unexpected arguments: {argv[1:-1]}. Flags are written --name=value.")
   terminal.quiet_libraries()
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   with terminal.plain_endings("apply", "Stopped; nothing was written."):
     _SUB_COMMANDS[argv[-1]].run()
 

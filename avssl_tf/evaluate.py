@@ -39,6 +39,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
+from avssl_tf.foreign_text import printable
 from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
@@ -100,8 +101,9 @@ def _run() -> None:
     work_dir = os.path.join(output_dir, output_folder.WORK)
     protocol.evaluate(network, data_dir, results, work_dir, progress=True)
   compared = getattr(measured_by, "compares_parts", False)
-  print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table(not compared)}")
-  print(f"Everything is in {results.path}.")
+  measured = printable(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:")
+  print(f"{measured}\n{results.table(not compared)}")
+  print(f"Everything is in {printable(results.path)}.")
 
 
 def _load_generators(others: Mapping[str, str]):

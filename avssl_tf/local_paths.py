@@ -156,8 +156,8 @@ def pattern_note(path: str) -> str:
   if not _is_taken_amiss(path):
     return ""
   return (
-    f"Note: TensorFlow itself takes characters of {path!r} for a pattern, or cannot read them: "
-    "rename or move the folder before other programs load it."
+    f"Note: TensorFlow itself takes characters of {path!r} for a pattern, or cannot read them. "
+    "This program names the folder otherwise; before other programs load it, rename or move it."
   )
 
 

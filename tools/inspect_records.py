@@ -76,8 +76,6 @@ def main(argv) -> None:
   """Inspects the data set of `--data_dir`."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   with terminal.plain_endings("inspect_records", "Stopped."):
     _inspect()
 

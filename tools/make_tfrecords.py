@@ -336,8 +336,6 @@ def main(argv) -> None:
   # Not at the top of the file, which each worker process imports: they need none of it.
   from avssl_tf.training import configuration, terminal
 
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   started = time.monotonic()
   source = DEMOS.get(FLAGS.source)
   output_dir = FLAGS.output_dir or (source.output_dir if source else None)

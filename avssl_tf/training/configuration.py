@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import re
 import tokenize
 from collections.abc import Sequence
 from typing import Callable, Optional
@@ -51,11 +52,12 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 # Includes are written from the repository's root, and found from anywhere.
 gin.add_config_file_search_path(REPOSITORY)
 # gin can be given more readers, but tries its own first, which takes a byte order mark for a name.
-gin.config._FILE_READERS[0] = (text_files.open_text, os.path.isfile)
+gin.config._FILE_READERS[:] = [(text_files.open_text, os.path.isfile)]
 
 
 # More than any configuration needs; files that include each other twice and more multiply.
 _MAX_FILES = 100
+_BYTES = re.compile("[\udc80-\udcff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +121,8 @@ def _parse(
     stages.append(Settings.parse(gin.config_str()))
   for param in gin_params:
     flag = f"--gin_param={param}"
+    # Names of files may hold bytes that are no text, which gin reads as escapes alone.
+    param = _BYTES.sub(lambda found: ascii(found[0])[1:-1], param)
     if _explained(included_files, param, flag):
       raise ConfigurationError(f"{flag}: a parameter includes no file; use --gin_file.")
     sources.append(_explained(Settings.parse, param, flag))

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import logging as py_logging
 import os
 import re
@@ -67,6 +68,9 @@ def plain_endings(configurable: str, stopped: str) -> Iterator[None]:
     configurable: see `end_with`.
     stopped: what a signal leaves and what to do next, for the user.
   """
+  # Names of files may hold bytes that are no text, and terminals may know ASCII alone.
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")
   with stops.handled():
     try:
       yield

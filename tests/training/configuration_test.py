@@ -272,6 +272,11 @@ class ForeignConfigurationTest(ConfigurationCase):
     self.assertEqual(gin.get_bindings("train")["num_epochs"], 3)
     self.assertEqual(gin.get_bindings("train")["seed"], 7)
 
+  def test_names_of_files_that_are_no_text(self):
+    name = os.fsdecode(b"d\xe9[1]")
+    configuration.parse(_AVID, [f'train.init_from="{name}"'])
+    self.assertEqual(gin.get_bindings("train")["init_from"], name)
+
   @parameterized.parameters(
     ('data_dir="gs://bucket/data"', "data_dir=gs://bucket/data: an address.*mounted"),
     ('train.data_dir="s3://bucket/data"', "train.data_dir=s3://bucket/data: an address"),
