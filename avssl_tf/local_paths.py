@@ -88,7 +88,7 @@ class _Parser(flags.ArgumentParser):
     why = _why_refused(argument)
     if why:
       raise ValueError(why)
-    return argument
+    return as_on_disk(argument)
 
 
 def is_path_flag(flag: flags.Flag) -> bool:
@@ -174,19 +174,27 @@ def spelled_otherwise(path: str) -> Optional[str]:
   Returns:
     Its path; None where there is none, or several.
   """
-  missing, parts = path, []
-  while not os.path.lexists(missing):
-    missing, part = os.path.split(missing)
-    if not part:
-      break
+  found = as_on_disk(path)
+  return found if found != path and os.path.lexists(found) else None
+
+
+def as_on_disk(path: str) -> str:
+  """`path` with accents composed as in the names of what there is; unchanged where it exists.
+
+  Of a file that is yet to be written, the folders are looked for.
+  """
+  found, parts = path.rstrip(os.sep), []
+  while found and not os.path.lexists(found):
+    found, part = os.path.split(found)
     parts.append(part)
-  found = missing
-  for part in reversed(parts):
+    found = found.rstrip(os.sep) or found
+  changed = False
+  while parts:
+    part = parts.pop()
     alike = names_alike(part, found or ".")
-    if len(alike) != 1:
-      return None
-    found = os.path.join(found, alike[0])
-  return found if parts else None
+    changed = changed or (len(alike) == 1 and alike[0] != part)
+    found = os.path.join(found, alike[0] if len(alike) == 1 else part)
+  return found if changed else path
 
 
 def names_alike(name: str, folder: str) -> list[str]:

@@ -150,6 +150,22 @@ class AccentsTest(unittest.TestCase):
         self.assertIsNone(local_paths.spelled_otherwise(f"{wanted}x"))
         self.assertIsNone(local_paths.spelled_otherwise(f"{wanted}/x"))
 
+  def test_flags_and_files_yet_to_be_written(self):
+    with tempfile.TemporaryDirectory() as root:
+      on_disk, typed = (unicodedata.normalize(form, "é") for form in ("NFD", "NFC"))
+      os.mkdir(os.path.join(root, on_disk))
+      values = flags.FlagValues()
+      local_paths.define_flag("output", None, "Output.", values)
+      for ending in ("", "/new.npz", "/new/é.npz"):
+        values(["", f"--output={root}/{typed}{ending}"])
+        self.assertEqual(values.output, f"{root}/{on_disk}{ending}")
+      for path in (f"{root}/{on_disk}/", f"{root}/ü/x", "é", "/", "", "a/", "//", "nothing//é/"):
+        with self.subTest(path):
+          self.assertEqual(local_paths.as_on_disk(path), path)
+      # Both are there.
+      os.mkdir(os.path.join(root, typed))
+      self.assertEqual(local_paths.as_on_disk(f"{root}/{typed}/x"), f"{root}/{typed}/x")
+
   def test_relative_names_and_no_accents(self):
     with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as stack:
       stack.callback(os.chdir, os.getcwd())
