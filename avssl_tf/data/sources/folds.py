@@ -28,7 +28,7 @@ def listing_of_folds(
       a fold.
 
   Raises:
-    ListError: a file is on both sides of a fold.
+    ListError: a file is on both sides of a fold, or listed under two names.
   """
   for key, names in subsets.items():
     both = sorted(set(names) & set(subsets.get(key.replace("train", "test"), ())))
@@ -44,5 +44,13 @@ def listing_of_folds(
     )
     for name, label in sorted(label_of.items())
   ]
+  name_of: dict[str, str] = {}
+  for request in requests:
+    other = name_of.setdefault(request.path, request.media_id)
+    if other != request.media_id:
+      raise ListError(
+        f"{other!r} and {request.media_id!r} are listed, and are one file, {request.path!r}. Keep "
+        "one of them."
+      )
   names_of = {key: sorted(names) for key, names in subsets.items()}
   return Listing(requests, label_names, names_of, notes=spellings.notes)
