@@ -25,7 +25,7 @@ from typing import Callable
 
 from absl import app, flags
 
-from avssl_tf import stops, types
+from avssl_tf import local_paths, stops, types
 from avssl_tf.applications import embed, localize, search, spatialize
 from avssl_tf.data import picture_stream
 from avssl_tf.training import encoders, generators, terminal
@@ -34,19 +34,19 @@ FLAGS = flags.FLAGS
 
 
 def _define_spatialize_flags() -> None:
-  flags.DEFINE_string(
+  local_paths.define_flag(
     "model_dir", None, "Folder of a run of gin/spatial_audio.gin, or of its SavedModel."
   )
-  flags.DEFINE_string(
+  local_paths.define_flag(
     "input", None, "360° video with sound: mono, or more channels, which are mixed to mono."
   )
-  flags.DEFINE_multi_string(
+  local_paths.define_multi_flag(
     "output",
     [],
     "File to write, once or twice: .wav for ambisonics (W Y Z X, SN3D), .mp4 for the 360° video "
     "with them.",
   )
-  flags.DEFINE_string(
+  local_paths.define_flag(
     "overlay", None, "Video (.mp4) to write, with a map of where sound comes from, and stereo."
   )
   flags.DEFINE_enum(
@@ -77,14 +77,14 @@ def _spatialize() -> None:
 
 
 def _define_localize_flags() -> None:
-  flags.DEFINE_string(
+  local_paths.define_flag(
     "model_dir",
     None,
     "Folder of a run of a network that embeds pictures and sound, of a converted checkpoint or of "
     "a SavedModel.",
   )
-  flags.DEFINE_string("input", None, "Video with sound, of any length and shape.")
-  flags.DEFINE_string(
+  local_paths.define_flag("input", None, "Video with sound, of any length and shape.")
+  local_paths.define_flag(
     "output", None, "Video (.mp4) to write, with a map of where sound comes from, and the sound."
   )
   flags.DEFINE_integer("output_height", 720, "Most rows of --output.", lower_bound=2)
@@ -107,11 +107,11 @@ def _localize() -> None:
 
 
 def _define_embed_flags() -> None:
-  flags.DEFINE_string(
+  local_paths.define_flag(
     "model_dir", None, "Folder of a run, of a converted checkpoint, or of a SavedModel."
   )
-  flags.DEFINE_string("input", None, "Folder of videos and sounds, of any depth; or one file.")
-  flags.DEFINE_string("output", None, "File to write (.npz): a row a window.")
+  local_paths.define_flag("input", None, "Folder of videos and sounds, of any depth; or one file.")
+  local_paths.define_flag("output", None, "File to write (.npz): a row a window.")
   flags.DEFINE_float(
     "stride_sec", None, "From the start of a window to that of the next; by default, their length."
   )
@@ -139,9 +139,9 @@ def _embed() -> None:
 
 
 def _define_search_flags() -> None:
-  flags.DEFINE_string("model_dir", None, "Folder of the network that made --index.")
-  flags.DEFINE_string("index", None, "File of embeddings that `embed` wrote.")
-  flags.DEFINE_string("query", None, "Video, sound or picture to look for.")
+  local_paths.define_flag("model_dir", None, "Folder of the network that made --index.")
+  local_paths.define_flag("index", None, "File of embeddings that `embed` wrote.")
+  local_paths.define_flag("query", None, "Video, sound or picture to look for.")
   flags.DEFINE_enum(
     "query_modality",
     search.AUTO,
@@ -155,7 +155,7 @@ def _define_search_flags() -> None:
   flags.DEFINE_float("end_sec", None, "Its end; by default, that of the file.")
   flags.DEFINE_integer("top", 10, "Results.", lower_bound=1)
   flags.DEFINE_bool("all_windows", False, "Each window is a result, not the best one of a file.")
-  flags.DEFINE_string("output", None, "File to write the results to as well: .json or .csv.")
+  local_paths.define_flag("output", None, "File to write the results to as well: .json or .csv.")
   flags.DEFINE_bool("overwrite", False, "Replace an output that is there.")
   flags.mark_flags_as_required(["model_dir", "index", "query"])
 
@@ -212,8 +212,6 @@ def main(argv: list[str]) -> None:
   if len(argv) > 2:
     raise app.UsageError(f"Unexpected arguments: {argv[1:-1]}. Flags are written --name=value.")
   terminal.quiet_libraries()
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   with terminal.plain_endings("apply", "Stopped; nothing was written."):
     _SUB_COMMANDS[argv[-1]].run()
 

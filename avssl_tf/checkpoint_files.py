@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 from google.protobuf import text_format
 
-from avssl_tf import files, own_files
+from avssl_tf import files, local_paths, own_files
 from avssl_tf.files import whole_file
 
 STATE_FILE = "checkpoint"
@@ -116,7 +116,7 @@ def damage(path: str, part: str = "") -> Optional[str]:
     pass
   data_paths = glob.glob(f"{glob.escape(path)}.data-*")
   try:
-    reader = tf.train.load_checkpoint(path)
+    reader = load(path)
     dtypes = reader.get_variable_to_dtype_map()
     # A text takes one byte or more.
     needed = sum(
@@ -133,6 +133,25 @@ def damage(path: str, part: str = "") -> Optional[str]:
   except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
   return None
+
+
+def load(path: str):
+  """A reader of the values of a checkpoint.
+
+  Args:
+    path: its path prefix, which is taken literally.
+  """
+  return tf.train.load_checkpoint(local_paths.for_tensorflow(path))
+
+
+def restore(checkpoint: tf.train.Checkpoint, path: str):
+  """Restores from a checkpoint; returns the status that `tf.train.Checkpoint.restore` does.
+
+  Args:
+    checkpoint: what is restored.
+    path: path prefix of the checkpoint, which is taken literally.
+  """
+  return checkpoint.restore(local_paths.for_tensorflow(path))
 
 
 class _SyncedManager(tf.train.CheckpointManager):
@@ -180,13 +199,14 @@ def manager(
       _write_state(path, [os.path.basename(prefix) for prefix in paths])
     else:
       os.remove(path)
-  return _SyncedManager(checkpoint, folder, max_to_keep)
+  os.makedirs(folder, exist_ok=True)
+  return _SyncedManager(checkpoint, local_paths.for_tensorflow(folder), max_to_keep)
 
 
 def _listed_names(folder: str) -> Optional[list[str]]:
   """Names that the list of `folder` gives, newest last; None if it cannot be read."""
   try:
-    state = tf.train.get_checkpoint_state(folder)
+    state = tf.train.get_checkpoint_state(local_paths.for_tensorflow(folder))
   except ValueError:  # Not text, or it names no newest one.
     state = None
   if state is None:

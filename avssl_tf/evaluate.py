@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import gin
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data import dataset_info
 
 # Registering happens at import: every protocol that a gin file may name is imported here.
@@ -38,6 +39,7 @@ from avssl_tf.evaluation import (  # noqa: F401
   viewpoint_retrieval,
 )
 from avssl_tf.evaluation.results import Results
+from avssl_tf.foreign_text import printable
 from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
@@ -45,13 +47,13 @@ configuration.define_flags()
 _TASK = flags.DEFINE_string(
   "task", None, "What to measure: the name of a file of gin/evaluate.", required=True
 )
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run, of a converted checkpoint or of a SavedModel.", required=True
 )
-_DATA_DIR = flags.DEFINE_string(
+_DATA_DIR = local_paths.define_flag(
   "data_dir", None, "Folder of the records; default: those that the run was trained on."
 )
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = local_paths.define_flag(
   "output_dir",
   None,
   "Folder for the results; default: evaluation/<task> in --model_dir, or for a SavedModel "
@@ -99,8 +101,9 @@ def _run() -> None:
     work_dir = os.path.join(output_dir, output_folder.WORK)
     protocol.evaluate(network, data_dir, results, work_dir, progress=True)
   compared = getattr(measured_by, "compares_parts", False)
-  print(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:\n{results.table(not compared)}")
-  print(f"Everything is in {results.path}.")
+  measured = printable(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:")
+  print(f"{measured}\n{results.table(not compared)}")
+  print(f"Everything is in {printable(results.path)}.")
 
 
 def _load_generators(others: Mapping[str, str]):

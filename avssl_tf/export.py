@@ -15,13 +15,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 from absl import app, flags
 
-from avssl_tf import saved_model_folder, serving
+from avssl_tf import local_paths, saved_model_folder, serving
+from avssl_tf.foreign_text import printable
 from avssl_tf.training import run, terminal
 
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
+_OUTPUT_DIR = local_paths.define_flag(
   "output_dir", None, "Folder to write the SavedModel to.", required=True
 )
 _ANY_SIZE = flags.DEFINE_bool(
@@ -49,7 +50,10 @@ def main(argv: list[str]) -> None:
       any_size=_ANY_SIZE.value,
       overwrite=_OVERWRITE.value,
     )
-  print(f"Wrote the SavedModel {_OUTPUT_DIR.value}.")
+  print(f"Wrote the SavedModel {printable(_OUTPUT_DIR.value)}.")
+  note = local_paths.pattern_note(_OUTPUT_DIR.value)
+  if note:
+    print(note)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import os
 import tensorflow as tf
 from absl import logging
 
+from avssl_tf import local_paths
+
 _NAME = os.path.join("avssl_tf", "saved_models.txt")
 
 
@@ -58,7 +60,7 @@ def load(export_dir: str):
       "SavedModel is a program: loaded or used, it can read, write and send files. Stop here "
       "unless you trust its source; see docs/trust.md.", export_dir
     )  # fmt: skip
-  return tf.saved_model.load(export_dir)
+  return tf.saved_model.load(local_paths.for_tensorflow(export_dir))
 
 
 def _checksum(export_dir: str) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import logging
 
-from avssl_tf import own_files
+from avssl_tf import local_paths, own_files
 from avssl_tf.files import FolderInUseError, locked, sync
 
 EXTRA_DIR = "assets.extra"
@@ -65,7 +65,7 @@ def check(output_dir: str, overwrite: bool) -> None:
     )
   if not os.path.exists(output_dir) or (os.path.isdir(output_dir) and not os.listdir(output_dir)):
     return
-  if not tf.saved_model.contains_saved_model(output_dir):
+  if not tf.saved_model.contains_saved_model(local_paths.for_tensorflow(output_dir)):
     raise FileExistsError(
       f"{output_dir!r} exists and is not a SavedModel: it is left alone. "
       "Choose another folder to export to."

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import origin, saved_model_folder, types
+from avssl_tf import local_paths, origin, saved_model_folder, types
+from avssl_tf.checked_signature import checked
 from avssl_tf.data import pipeline, viewpoints
 from avssl_tf.files import read_json
 from avssl_tf.models import alignment_model, av_model
@@ -176,7 +177,7 @@ def export(
   # The model itself stays outside: tracked, Keras would trace and save each of its layers.
   module.weights = list(model.variables)
   with saved_model_folder.replaced(os.path.abspath(output_dir), overwrite) as folder:
-    tf.saved_model.save(module, folder, signatures=functions)
+    tf.saved_model.save(module, local_paths.for_tensorflow(folder), signatures=functions)
     extra_dir = os.path.join(folder, saved_model_folder.EXTRA_DIR)
     os.makedirs(extra_dir)
     warmup_path = os.path.join(extra_dir, saved_model_folder.WARMUP_FILE)
@@ -192,7 +193,8 @@ def signatures(
 ) -> "dict[str, tf.types.experimental.PolymorphicFunction]":
   """The functions that a SavedModel offers.
 
-  They are not traced yet: traced while a model is saved, and only then, they
+  They check the shapes of what they are given (`checked_signature`), and take batches of any size,
+  of none as well. They are not traced yet: traced while a model is saved, and only then, they
   read one value of each variable of a distribution strategy.
 
   Args:
@@ -227,9 +229,9 @@ def signatures(
   if isinstance(model, SpatialUNet):
     inputs = [specs[types.VIDEO], specs[types.AUDIO]]
     if types.FLOW in specs:
-      function = tf.function(generate_with_flow, [*inputs, specs[types.FLOW]])
+      function = checked(generate_with_flow, [*inputs, specs[types.FLOW]])
     else:
-      function = tf.function(generate, inputs)
+      function = checked(generate, inputs)
     return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: function}
 
   def embed_video(video):
@@ -262,15 +264,15 @@ def signatures(
 
   video, audio = specs[types.VIDEO], specs[types.AUDIO]
   functions = {
-    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: tf.function(embed_both, [video, audio]),
-    "embed_video": tf.function(embed_video, [video]),
-    "embed_audio": tf.function(embed_audio, [audio]),
-    "video_maps": tf.function(video_maps, [video]),
-    "audio_maps": tf.function(audio_maps, [audio]),
-    "embed_video_positions": tf.function(embed_video_positions, [video]),
+    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: checked(embed_both, [video, audio]),
+    "embed_video": checked(embed_video, [video]),
+    "embed_audio": checked(embed_audio, [audio]),
+    "video_maps": checked(video_maps, [video]),
+    "audio_maps": checked(audio_maps, [audio]),
+    "embed_video_positions": checked(embed_video_positions, [video]),
   }
   if isinstance(model, alignment_model.AlignmentModel):
-    functions["translate"] = tf.function(
+    functions["translate"] = checked(
       translate,
       [
         tf.TensorSpec([None, None, dim], tf.float32, f"{modality}_features")
@@ -288,7 +290,7 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
   """
   specs = input_spec.tensor_specs(any_size=False)
   shapes = {name: [1, *spec.shape[1:]] for name, spec in specs.items()}
-  with tf.io.TFRecordWriter(path) as writer:
+  with tf.io.TFRecordWriter(local_paths.for_tensorflow(path)) as writer:
     for name, function in functions.items():
       log = prediction_log_pb2.PredictionLog()
       request = log.predict_log.request

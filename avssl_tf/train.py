@@ -7,6 +7,7 @@ The same command again goes on where it stopped.
 
 import contextlib
 import os
+import shlex
 import sys
 
 # Before TensorFlow is imported: its runtime is silent about what raises no exception.
@@ -16,14 +17,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import saved_model_folder, serving
+from avssl_tf import local_paths, saved_model_folder, serving
 from avssl_tf.evaluation import probe
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
-_MODEL_DIR = flags.DEFINE_string(
+_MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of the run; default: runs/<names of the gin files>."
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Start anew: deletes the run in --model_dir.")
@@ -89,17 +91,21 @@ def _finish(result: trainer.Result, model_dir: str) -> None:
   if not reported.generates:
     projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), reported.embeddings)
   run_report.write(reported, progress=True)
+  shown = shlex.quote(printable(model_dir))
   print(
     f"""
-Everything lies in {model_dir}:
+Everything lies in {printable(model_dir)}:
   {run_folder.REPORT:22} a page to look at and to show: open it in a browser
   {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
   {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
   {run_folder.METRICS:22} losses, rates and probes, a line each
-  {run_folder.TENSORBOARD + "/":22} curves, batches, embeddings: tensorboard --logdir={model_dir}
+  {run_folder.TENSORBOARD + "/":22} curves, batches, embeddings: tensorboard --logdir={shown}
   {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, what the network makes of them out
-Look into it: saved_model_cli show --dir={saved_model} --all"""
+Look into it: saved_model_cli show --dir={os.path.join(shown, run_folder.SAVED_MODEL)} --all"""
   )
+  note = local_paths.pattern_note(model_dir)
+  if note:
+    print(note)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from tests import source_tree
 LAYERS = (
   {
     "base": {
-      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "origin",
-      "own_files", "spectrograms", "stops", "types",
+      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "local_paths",
+      "origin", "own_files", "spectrograms", "stops", "text_files", "types",
     },
   },
   {"spatial": {"spatial"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
-  {"evaluation": {"evaluation"}, "serving": {"saved_model_folder", "serving"}},
+  {"evaluation": {"evaluation"}, "serving": {"checked_signature", "saved_model_folder", "serving"}},
   {"training": {"training"}},  # Training measures as it goes.
   {"report": {"report"}},  # A report loads what was trained.
   {"applications": {"applications"}},

@@ -121,6 +121,40 @@ class ServingTest(test_base.TestCase):
       self.assert_shape(outputs[name], self.expected[name].shape, np.float32)
       self.assertAllClose(outputs[name], self.expected[name], rtol=1e-5, atol=1e-5)
 
+  def test_batches_of_any_size(self):
+    signatures = tf.saved_model.load(self.export_dir).signatures
+    inputs = {"video": self.video, "audio": self.audio}
+    for name in _SIGNATURES:
+      names = list(signatures[name].structured_input_signature[1])
+      for size in (0, 1, 3):
+        outputs = signatures[name](**{n: tf.constant(inputs[n][:size]) for n in names})
+        self.assertEqual({value.shape[0] for value in outputs.values()}, {size}, name)
+    alone = signatures["serving_default"](**{n: tf.constant(x[:1]) for n, x in inputs.items()})
+    for name in _OUTPUTS:
+      self.assertAllClose(alone[name], self.expected[name][:1], rtol=1e-4, atol=1e-5)
+
+  def test_other_shapes_are_refused(self):
+    signatures = tf.saved_model.load(self.export_dir).signatures
+    num_samples = self.audio.shape[1]
+    cases = [
+      ("audio", [1, 2 * num_samples, 1], tf.float32),
+      ("audio", [1, num_samples, 2], tf.float32),
+      ("audio", [1, num_samples], tf.float32),
+      ("video", [1, *self.video.shape[1:4], 1], tf.uint8),
+      ("video", [1, 4, 32, 32, 3], tf.uint8),
+      ("video", [1, 8, 16, 16, 3], tf.uint8),
+      ("video", self.video.shape[1:], tf.uint8),
+    ]
+    expected = {
+      "audio": r"than float32 \[batch, 2000, 1\] \(samples, channels\)",
+      "video": r"than uint8 \[batch, 4, 16, 16, 3\] \(frames, height, width, channels\)",
+    }
+    for name, shape, dtype in cases:
+      with self.subTest(shape), self.assertRaisesRegex(
+        tf.errors.InvalidArgumentError, expected[name]
+      ):
+        signatures[f"embed_{name}"](**{name: tf.zeros(shape, dtype)})
+
   def test_saved_model_cli_runs_it(self):
     folder = self.get_temp_dir()
     inputs = os.path.join(folder, "inputs.npz")

@@ -29,15 +29,16 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data import clip_loader, clips, media, pipeline, records
 from avssl_tf.data.dataset_info import DatasetInfo, Shard
 from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.record_reader import RecordReader
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "Data set to measure; none: one is built.")
+local_paths.define_flag("data_dir", None, "Data set to measure; none: one is built.")
 flags.DEFINE_string("split", "train", "Split of --data_dir.")
-flags.DEFINE_string(
+local_paths.define_flag(
   "video",
   os.path.join(_ROOT, "tests", "testdata", "big_buck_bunny_720p.mp4"),
   "Film that the data set is built from; empty: generated textures.",

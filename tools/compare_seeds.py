@@ -32,6 +32,7 @@ import gin
 import tensorflow as tf
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.evaluation import raw_input
 from avssl_tf.files import locked, whole_file
 from avssl_tf.report import seed_comparison, seed_curves
@@ -200,7 +201,7 @@ def define_flags(values: flags.FlagValues = FLAGS) -> None:
     flag_values=values,
   )
   flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas.", flag_values=values)
-  flags.DEFINE_string("output_dir", "runs/seeds", "Folder of the runs.", flag_values=values)
+  local_paths.define_flag("output_dir", "runs/seeds", "Folder of the runs.", flag_values=values)
   flags.DEFINE_string(
     "baseline", None, "Method to subtract from the others, seed by seed.", flag_values=values
   )

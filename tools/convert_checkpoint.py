@@ -16,19 +16,19 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-from absl import app, flags
+from absl import app
 
 # Lets the tool run from any folder, without the project being installed.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from avssl_tf import arrays  # noqa: E402
+from avssl_tf import arrays, local_paths  # noqa: E402
 from avssl_tf.training import conversion, terminal  # noqa: E402
 
-_INPUT = flags.DEFINE_string("input", None, "The .pth.tar file.", required=True)
-_OUTPUT_DIR = flags.DEFINE_string(
+_INPUT = local_paths.define_flag("input", None, "The .pth.tar file.", required=True)
+_OUTPUT_DIR = local_paths.define_flag(
   "output_dir", None, "Folder to write, new or empty; a --model_dir afterwards.", required=True
 )
-_STATISTICS = flags.DEFINE_string(
+_STATISTICS = local_paths.define_flag(
   "spectrogram_statistics", None, "The .npz with `mean` and `std` of each spectrogram bin, in dB."
 )
 

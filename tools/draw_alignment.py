@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.evaluation import view_features
 from avssl_tf.report import alignment_examples, alignment_picture, picture_files
@@ -47,11 +48,13 @@ def main(argv: list[str]) -> None:
 
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
-  flags.DEFINE_string("model_dir", None, "Folder of a run of 360° clips, or of a SavedModel.")
-  flags.DEFINE_string("data_dir", None, "360° records; default: those that the run was trained on.")
+  local_paths.define_flag("model_dir", None, "Folder of a run of 360° clips, or of a SavedModel.")
+  local_paths.define_flag(
+    "data_dir", None, "360° records; default: those that the run was trained on."
+  )
   flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
   flags.DEFINE_integer("num_clips", 4, "Clips of the split in the picture.", 1)
-  flags.DEFINE_string("output", "alignment.png", "Picture to draw.")
+  local_paths.define_flag("output", "alignment.png", "Picture to draw.")
   flags.mark_flag_as_required("model_dir")
 
 

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # ruff: noqa: E402
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import generation_examples, generation_picture, picture_files
 from avssl_tf.training import encoders, generators, terminal
@@ -46,12 +47,16 @@ def main(argv: list[str]) -> None:
 
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
-  flags.DEFINE_string("model_dir", None, "Folder of a run of gin/spatial_audio.gin, or SavedModel.")
-  flags.DEFINE_string("data_dir", None, "360° records; default: those that the run was trained on.")
+  local_paths.define_flag(
+    "model_dir", None, "Folder of a run of gin/spatial_audio.gin, or SavedModel."
+  )
+  local_paths.define_flag(
+    "data_dir", None, "360° records; default: those that the run was trained on."
+  )
   flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
   flags.DEFINE_integer("num_clips", 2, "Clips of the split in the picture.", 1)
   flags.DEFINE_integer("num_moments", 3, "Moments of each clip.", 1)
-  flags.DEFINE_string("output", "generation.png", "Picture to draw.")
+  local_paths.define_flag("output", "generation.png", "Picture to draw.")
   flags.mark_flag_as_required("model_dir")
 
 

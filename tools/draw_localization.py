@@ -20,6 +20,7 @@ import gin
 from absl import app, flags
 
 # Registering happens at import: what a gin file may name is imported here.
+from avssl_tf import local_paths
 from avssl_tf.evaluation import localization, protocol  # noqa: F401
 from avssl_tf.report import localization_picture, picture_files
 from avssl_tf.training import configuration, encoders, terminal
@@ -51,10 +52,10 @@ def main(argv: list[str]) -> None:
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
   configuration.define_flags()
-  flags.DEFINE_string("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
-  flags.DEFINE_string("data_dir", None, "Records; default: those that the run was trained on.")
+  local_paths.define_flag("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
+  local_paths.define_flag("data_dir", None, "Records; default: those that the run was trained on.")
   flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first with a known source.", 1)
-  flags.DEFINE_string("output", "localization.png", "Picture to draw.")
+  local_paths.define_flag("output", "localization.png", "Picture to draw.")
   flags.mark_flag_as_required("model_dir")
 
 

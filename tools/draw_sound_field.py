@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np
 from absl import app, flags
 
-from avssl_tf import types
+from avssl_tf import local_paths, types
 from avssl_tf.data import media
 from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, SphericalReader
 from avssl_tf.report import picture_files, sound_field_picture
@@ -79,8 +79,8 @@ def main(argv: list[str]) -> None:
 
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
-  flags.DEFINE_string("input", None, "Sound or video file with first-order ambisonics.")
-  flags.DEFINE_string("output", "field.png", "Picture to draw.")
+  local_paths.define_flag("input", None, "Sound or video file with first-order ambisonics.")
+  local_paths.define_flag("output", "field.png", "Picture to draw.")
   flags.DEFINE_enum("channel_order", "acn", CHANNEL_ORDERS, "Order of the file's channels.")
   flags.DEFINE_integer("num_parts", 6, "Equal parts of the recording, a map each.", 1)
   for name, what in (("yaw", "to the left"), ("pitch", "up"), ("roll", "lifting the left side")):

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # ruff: noqa: E402
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.checks import Survey, survey
 from avssl_tf.data.dataset_info import DatasetInfo
@@ -26,8 +27,8 @@ from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string("data_dir", "data/demo", "Folder of the data set.")
-flags.DEFINE_string("output", None, "Picture to draw, such as contact.png; none by default.")
+local_paths.define_flag("data_dir", "data/demo", "Folder of the data set.")
+local_paths.define_flag("output", None, "Picture to draw, such as contact.png; none by default.")
 flags.DEFINE_integer("num_clips", 18, "Clips in the picture.", lower_bound=1)
 
 _MAX_PROBLEMS_SHOWN = 20
@@ -75,8 +76,6 @@ def main(argv) -> None:
   """Inspects the data set of `--data_dir`."""
   if len(argv) > 1:
     raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   with terminal.plain_endings("inspect_records", "Stopped."):
     _inspect()
 

@@ -27,6 +27,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Collection
 from typing import Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,6 +39,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import Result, build, describe_failures
 from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
@@ -82,11 +84,11 @@ DEMOS = {
 }
 
 flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Where the clips come from.")
-flags.DEFINE_string(
+local_paths.define_flag(
   "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
   "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
 )
-flags.DEFINE_multi_string(
+local_paths.define_multi_flag(
   "input_csv", [], "csv: manifest: path[, start_sec, end_sec, label, split]. kinetics, audioset: a "
   "list of clips, repeatable; by default all that are found in --input_dir."
 )
@@ -94,7 +96,7 @@ flags.DEFINE_boolean(
   "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, rather "
   "than whole videos that the clips are to be cut from."
 )
-flags.DEFINE_string(
+local_paths.define_flag(
   "output_dir", None, "Folder of the data set; of demo and demo360 in data/ by default."
 )
 flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
@@ -278,8 +280,8 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
       "  no test split: a run has no probe, unless on a part of another split (README.md)"
     )
   if result.labels:
-    counts = sorted(result.labels.values())
-    print(f"  labels     {len(info.label_names):8d} classes of {counts[0]} to {counts[-1]} clips")
+    classes = described_classes(len(info.label_names), result.labels.values())
+    print(f"  labels     {len(info.label_names):8d} {classes}")
   size = sum(
     os.path.getsize(os.path.join(output_dir, shard.file))
     for shards in info.splits.values() for shard in shards
@@ -327,6 +329,19 @@ def print_evaluation(task: str, setting: str, folder: str, method: str) -> None:
   print(f"Evaluate:   {command} --model_dir=runs/{method}")
 
 
+def described_classes(num_classes: int, counts: Collection[int]) -> str:
+  """How many clips so many classes have, as text.
+
+  >>> described_classes(3, [4, 2, 4]), described_classes(2, [4, 4]), described_classes(1, [1])
+  ('classes of 2 to 4 clips', 'classes of 4 clips each', 'class of 1 clip')
+  """
+  fewest, most = min(counts), max(counts)
+  clips = f"{most} clip{'' if most == 1 else 's'}"
+  each = " each" if num_classes > 1 else ""
+  clips = f"{fewest} to {clips}" if fewest < most else f"{clips}{each}"
+  return f"class{'' if num_classes == 1 else 'es'} of {clips}"
+
+
 def main(argv) -> None:
   """Builds what the flags ask for."""
   if len(argv) > 1:
@@ -334,8 +349,6 @@ def main(argv) -> None:
   # Not at the top of the file, which each worker process imports: they need none of it.
   from avssl_tf.training import configuration, terminal
 
-  # Names of files may hold bytes that are no text.
-  sys.stdout.reconfigure(errors="backslashreplace")
   started = time.monotonic()
   source = DEMOS.get(FLAGS.source)
   output_dir = FLAGS.output_dir or (source.output_dir if source else None)

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # ruff: noqa: E402
 from absl import app, flags
 
+from avssl_tf import local_paths
 from avssl_tf.report import picture_files
 from avssl_tf.training import terminal
 
@@ -88,9 +89,9 @@ def main(argv: list[str]) -> None:
 
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
-  flags.DEFINE_string("page", None, "HTML file.")
+  local_paths.define_flag("page", None, "HTML file.")
   flags.DEFINE_string("part", "run", "Id of the part to show: what a link to it ends in.")
-  flags.DEFINE_string("output", "screenshot.png", "Picture (.png or .jpg) to save.")
+  local_paths.define_flag("output", "screenshot.png", "Picture (.png or .jpg) to save.")
   flags.DEFINE_integer("width", 1040, "Of the window, in pixels.", 100)
   flags.DEFINE_integer("height", 640, "Most of the part that is shown, in pixels.", 100)
   flags.mark_flag_as_required("page")

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import local_paths, types
 from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
@@ -302,6 +302,7 @@ class DatasetInfo:
       raise FileNotFoundError(
         f"No {FILE_NAME} in {data_dir!r}: there is no (finished) data set. Build one with "
         "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
+        f"{_why_absent(data_dir)}"
       )
     try:
       content = read_json(path)
@@ -322,3 +323,11 @@ class DatasetInfo:
 
 def _joined(parts: Sequence[Sequence], dtype) -> np.ndarray:
   return np.concatenate([np.zeros(0, dtype)] + [np.array(part, dtype) for part in parts])
+
+
+def _why_absent(data_dir: str) -> str:
+  """What may be wrong with the name of a folder that is not there; "" where nothing is known."""
+  if local_paths.is_address(data_dir):
+    return " That is an address; expected a local folder, or a mounted one."
+  other = local_paths.spelled_otherwise(data_dir)
+  return f" {other!r} is there, which differs in how accents are composed." if other else ""

@@ -9,6 +9,7 @@ import stat
 
 import av
 
+from avssl_tf import local_paths
 from avssl_tf.data import media_limits
 from avssl_tf.data.media_limits import MediaError
 
@@ -60,6 +61,8 @@ def open_container(path: str) -> av.container.InputContainer:
   path = os.path.abspath(os.fsdecode(path))
   try:
     mode = os.stat(path).st_mode
+  except (FileNotFoundError, NotADirectoryError) as error:
+    raise MediaError(_why_absent(path)) from error
   except OSError as error:
     raise MediaError(f"cannot be opened: {error.strerror}") from error
   except ValueError as error:  # A NUL.
@@ -77,6 +80,15 @@ def open_container(path: str) -> av.container.InputContainer:
 def limit_pixels(stream: av.VideoStream) -> None:
   """Makes the decoder of a stream refuse frames of more than `media_limits.MAX_PIXELS`."""
   stream.codec_context.options = {"max_pixels": str(media_limits.MAX_PIXELS)}
+
+
+def _why_absent(path: str) -> str:
+  if os.path.islink(path):
+    return f"no such file: a link to {os.readlink(path)!r}, which is not there"
+  other = local_paths.spelled_otherwise(path)
+  if other is None:
+    return "no such file"
+  return f"no such file; {other!r} is there, which differs in how accents are composed"
 
 
 def _kind(mode: int) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional, Union
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import local_paths, types
 from avssl_tf.data import schema
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
@@ -111,7 +111,7 @@ class RecordReader:
         f"{missing[0]}: copy the whole data set, or build it again."
       )
     self._numbers = tf.constant(table.numbers)
-    self._paths = tf.constant(paths)
+    self._paths = tf.constant([local_paths.for_tensorflow(path) for path in paths])
     self._file_numbers = tf.constant(table.file_numbers)
     self._offsets = tf.constant(table.offsets)
 

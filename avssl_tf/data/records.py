@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import local_paths
 from avssl_tf.data import features, media_limits, schema, spherical_features
 from avssl_tf.data.clips import Content, PlannedClip
 from avssl_tf.data.jpeg import JpegSettings, encode_frames
@@ -124,7 +125,7 @@ def read_file(path: str) -> Iterator[bytes]:
     ValueError: the file is damaged; what comes before has been yielded.
   """
   with _damage_told(path):
-    yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+    yield from tf.data.TFRecordDataset(local_paths.for_tensorflow(path)).as_numpy_iterator()
 
 
 def read_record(path: str, offset: int) -> bytes:
@@ -134,7 +135,7 @@ def read_record(path: str, offset: int) -> bytes:
     ValueError: it is damaged.
   """
   with _damage_told(path):
-    return record_at(path, offset).numpy()
+    return record_at(local_paths.for_tensorflow(path), offset).numpy()
 
 
 def scan_offsets(path: str) -> list[int]:

@@ -6,8 +6,11 @@ import os
 from xml.etree import ElementTree
 
 import numpy as np
+from absl import logging
 
+from avssl_tf import own_files, text_files
 from avssl_tf.files import read_json
+from avssl_tf.local_paths import composed
 
 FLICKR_SOUNDNET, VGGSS = "flickr_soundnet", "vggss"
 FORMATS = (FLICKR_SOUNDNET, VGGSS)
@@ -25,10 +28,13 @@ class BoxTruth:
   Attributes:
     boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1; of none, `[0, 4]`.
     consensus: number of boxes that have to hold a pixel for it to count in full.
+    is_known: whether this is the truth; it is not where boxes were drawn and none has any part
+      inside the picture.
   """
 
   boxes: np.ndarray
   consensus: float = 1.0
+  is_known: bool = True
 
   def map(self, height: int, width: int) -> np.ndarray:
     """The truth at each pixel.
@@ -52,7 +58,8 @@ def read(path: str, annotation_format: str) -> dict[str, BoxTruth]:
     annotation_format: one of `FORMATS`.
 
   Returns:
-    The truth by the name of the file that is annotated, without folder and ending.
+    The truth by the name of the file that is annotated, as `name_of` gives it. Boxes of which
+    nothing is inside the picture are left out, with a warning.
 
   Raises:
     ValueError: an unknown format, or what is read is not of it; the message names the file.
@@ -62,11 +69,34 @@ def read(path: str, annotation_format: str) -> dict[str, BoxTruth]:
     raise ValueError(
       f"annotation_format is {annotation_format!r}; expected one of {', '.join(FORMATS)}."
     )
-  return (read_flickr_soundnet if annotation_format == FLICKR_SOUNDNET else read_vggss)(path)
+  found = (read_flickr_soundnet if annotation_format == FLICKR_SOUNDNET else read_vggss)(path)
+  return _within_pictures(path, found)
+
+
+def _within_pictures(path: str, found: dict[str, BoxTruth]) -> dict[str, BoxTruth]:
+  """The truth without the boxes that have no area inside the picture, which are reported."""
+  kept, num_left_out = {}, 0
+  for name, truth in found.items():
+    ymin, xmin, ymax, xmax = truth.boxes.T
+    inside = (ymax > ymin) & (xmax > xmin)
+    num_left_out += int((~inside).sum())
+    is_known = bool(inside.any()) or not len(inside)
+    kept[name] = dataclasses.replace(truth, boxes=truth.boxes[inside], is_known=is_known)
+  if num_left_out:
+    lost = sorted(name for name, truth in kept.items() if not truth.is_known)
+    logging.warning(
+      "%s: %d boxes have no area inside the picture and are left out.%s",
+      path,
+      num_left_out,
+      f" {len(lost)} files lose all of theirs and are not measured: {own_files.listed(lost)}."
+      if lost
+      else "",
+    )
+  return kept
 
 
 def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
-  """Reads a folder of XML files of Flickr-SoundNet; as `read`.
+  """Reads a folder of XML files of Flickr-SoundNet; as `read`, with all boxes.
 
   Senocak et al., CVPR 2018: a file for each picture, with an element for each annotator, in which
   are elements `bbox` with `xmin`, `ymin`, `xmax` and `ymax` in pixels of 256 x 256. Pixels count in
@@ -77,9 +107,16 @@ def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
   names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
   if not names:
     raise ValueError(f"{folder!r} holds no XML files; expected the annotations of Flickr-SoundNet.")
-  found = {}
+  found, path_of = {}, {}
   for name in names:
     path = os.path.join(folder, name)
+    key = name_of(os.path.splitext(name)[0])
+    if key in path_of:
+      raise ValueError(
+        f"{path} and {path_of[key]} annotate the same picture, {key!r}: a second file would count "
+        "its annotators twice. Keep one of them."
+      )
+    path_of[key] = path
     try:
       boxes = [_flickr_box(box) for box in ElementTree.parse(path).getroot().iter("bbox")]
     except (ElementTree.ParseError, ValueError) as error:
@@ -87,22 +124,26 @@ def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
         f"{path} is no annotation of Flickr-SoundNet ({error}); expected XML with elements bbox, "
         f"each with {', '.join(_SIDES)} in pixels."
       ) from error
-    found[os.path.splitext(name)[0]] = BoxTruth(_ordered(boxes), _FLICKR_CONSENSUS)
+    found[key] = BoxTruth(_ordered(boxes), _FLICKR_CONSENSUS)
   return found
 
 
 def read_vggss(path: str) -> dict[str, BoxTruth]:
-  """Reads `vggss.json`; as `read`.
+  """Reads `vggss.json`; as `read`, with all boxes.
 
   Chen et al., "Localizing Visual Sounds the Hard Way", CVPR 2021: a list of objects with `file`,
   `class` and `bbox`, a list of boxes [xmin, ymin, xmax, ymax] as shares of the picture's sides,
-  which may reach beyond its edges. The truth is the union of the boxes.
+  which may reach beyond its edges. The truth is the union of the boxes, of all entries of a file.
   """
-  found = {}
+  found, num_repeated = {}, 0
   try:
     for entry in read_json(path, list):
-      name, boxes = str(entry["file"]), entry["bbox"]
-      found[name] = BoxTruth(_ordered([[float(side) for side in box] for box in boxes]))
+      name, boxes = name_of(str(entry["file"])), entry["bbox"]
+      truth = _ordered([[float(side) for side in box] for box in boxes])
+      if name in found:
+        num_repeated += 1
+        truth = np.unique(np.concatenate([found[name].boxes, truth]), axis=0)
+      found[name] = BoxTruth(truth)
   except (KeyError, TypeError, ValueError) as error:
     raise ValueError(
       f"{path} does not hold the annotations of VGG-SS ({error!r} after {len(found)} entries); "
@@ -110,26 +151,32 @@ def read_vggss(path: str) -> dict[str, BoxTruth]:
     ) from error
   if not found:
     raise ValueError(f"{path} holds no annotations; expected those of VGG-SS.")
+  if num_repeated:
+    logging.warning(
+      "%s: %d entries are of files that have one already: their boxes are joined.",
+      path,
+      num_repeated,
+    )
   return found
 
 
 def read_names(path: str) -> list[str]:
-  """Names of files, without their ending, from the first column of a CSV or text file.
+  """Names of files, as `name_of` gives them, from the first column of a CSV or text file.
 
   Test lists are published like this (`flickr_test.csv`, `vggss_test.csv`).
   """
-  with open(path, encoding="utf-8", newline="") as f:
-    return [name_of(row[0].strip()) for row in csv.reader(f) if row and row[0].strip()]
+  rows = csv.reader(text_files.read(path).split("\n"))
+  return [name_of(row[0].strip()) for row in rows if row and row[0].strip()]
 
 
 def name_of(example_id: str) -> str:
-  """What a clip is called in annotations: its file without folder and ending.
+  """What a clip is called in annotations: its file without folder and ending, accents composed.
 
   >>> name_of("test/dog/-0jbRf0bwJU_000045.mp4@0.000"), name_of("2321863.jpg"), name_of("2321863")
   ('-0jbRf0bwJU_000045', '2321863', '2321863')
   """
   path, _, start = example_id.rpartition("@")
-  name = os.path.basename(path if path and _is_number(start) else example_id)
+  name = composed(os.path.basename(path if path and _is_number(start) else example_id))
   stem, ending = os.path.splitext(name)
   return stem if 2 <= len(ending) <= 5 and not _is_number(ending[1:]) else name
 

@@ -102,15 +102,14 @@ def train(
     epochs_done=epochs_done, variables=list(model.variables), optimizers=optimizers
   )
   manager = checkpoint_files.manager(checkpoint, folder, max_to_keep=1)
-  if manager.latest_checkpoint:
-    reason = checkpoint_files.damage(manager.latest_checkpoint)
+  latest = checkpoint_files.latest(folder)
+  if latest is not None:
+    reason = checkpoint_files.damage(latest)
     if reason is None:
-      checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+      checkpoint_files.restore(checkpoint, latest).assert_consumed()
     else:
       logging.warning(
-        "The checkpoint %s is damaged (%s): this training begins again.",
-        manager.latest_checkpoint,
-        reason,
+        "The checkpoint %s is damaged (%s): this training begins again.", latest, reason
       )
 
   num_epochs = sum(phase.num_epochs for phase in phases)

@@ -273,7 +273,8 @@ class Localization:
       if self.truth_frames == MIDDLE_FRAME:
         boxes = boxes[len(boxes) // 2 :][:1]
       return BoxTruth(boxes, consensus=float(len(boxes)))
-    return annotated.get(box_annotations.name_of(_key(batch, number)))
+    truth = annotated.get(box_annotations.name_of(_key(batch, number)))
+    return truth if truth is not None and truth.is_known else None
 
   def _measure(
     self,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from avssl_tf.evaluation import units
-from avssl_tf.files import read_json, whole_file
+from avssl_tf.files import JsonError, read_json, whole_file
 from avssl_tf.foreign_text import printable
 
 
@@ -20,11 +20,10 @@ class ResultsError(ValueError):
 def is_results(path: str) -> bool:
   """Whether a file holds results, of any settings."""
   try:
-    with open(path, encoding="utf-8") as f:
-      content = json.load(f)
-  except (OSError, ValueError, RecursionError):
+    content = read_json(path)
+  except (OSError, JsonError):
     return False
-  return isinstance(content, dict) and set(content) == {"settings", "parts"}
+  return set(content) == {"settings", "parts"}
 
 
 class Results:

@@ -13,13 +13,15 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # ruff: noqa: E402
-from absl import app, flags
+from absl import app
 
+from avssl_tf import local_paths
+from avssl_tf.foreign_text import printable
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run_folder, terminal
 
-_OUTPUT = flags.DEFINE_string(
+_OUTPUT = local_paths.define_flag(
   "output", None, "Page of the comparison of several runs; default: comparison.html beside them."
 )
 
@@ -31,6 +33,8 @@ def main(argv: list[str]) -> None:
     raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
   terminal.quiet_libraries()
   with terminal.plain_endings("report", "Stopped. Pages that were there are unchanged."):
+    for model_dir in model_dirs:
+      local_paths.check(model_dir, "folder of a run")
     _write(model_dirs)
 
 
@@ -38,14 +42,14 @@ def _write(model_dirs: list[str]) -> None:
   if len(model_dirs) == 1:
     if _OUTPUT.value:
       raise app.UsageError("--output names the comparison of several runs; there is one.")
-    print(f"Report: {run_report.write(ReportedRun(model_dirs[0]), progress=True)}")
+    print(f"Report: {printable(run_report.write(ReportedRun(model_dirs[0]), progress=True))}")
     return
   path = _OUTPUT.value or run_report.default_comparison(model_dirs)
   for model_dir in model_dirs:
     if not os.path.exists(os.path.join(model_dir, run_folder.REPORT)):
-      print(f"Report: {run_report.write(ReportedRun(model_dir), progress=True)}")
+      print(f"Report: {printable(run_report.write(ReportedRun(model_dir), progress=True))}")
   run_report.compare(model_dirs, path)
-  print(f"Comparison: {path}")
+  print(f"Comparison: {printable(path)}")
 
 
 if __name__ == "__main__":

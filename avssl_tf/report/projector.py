@@ -71,7 +71,8 @@ def write(tensorboard_dir: str, clips: ClipEmbeddings) -> None:
       with open(path, "w", encoding="utf-8") as f:
         f.writelines("\t".join(map(_cell, row)) + "\n" for row in metadata(clips, parts))
     with whole_file(os.path.join(folder, f"{name}_sprite.jpg")) as path:
-      tf.io.write_file(path, tf.io.encode_jpeg(sprites[name], quality=_JPEG_QUALITY))
+      with open(path, "wb") as f:
+        f.write(tf.io.encode_jpeg(sprites[name], quality=_JPEG_QUALITY).numpy())
     size = clips.thumbnails[parts[0]].shape[1]
     config.append(_EMBEDDING.format(name=name, folder=FOLDER, size=size))
   with whole_file(os.path.join(tensorboard_dir, CONFIG)) as path:

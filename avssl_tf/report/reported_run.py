@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 import gin
 import numpy as np
-import tensorflow as tf
 
+from avssl_tf import checkpoint_files, text_files
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.record_reader import RecordReader
 from avssl_tf.evaluation import results
@@ -58,8 +58,7 @@ class ReportedRun:
     with encoders.present_configuration_kept():
       configuration.parse_operative(model_dir)
       bound = gin.get_bindings("train")
-    with open(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG), encoding="utf-8") as f:
-      self.configuration = f.read()
+    self.configuration = text_files.read(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG))
     self.settings: Mapping[str, Any] = Settings.parse(self.configuration).resolved()
     path = os.path.join(model_dir, run_folder.METRICS)
     self.metrics = metrics.read(path)
@@ -107,7 +106,8 @@ class ReportedRun:
   def results(self) -> dict[str, dict[str, dict[str, float]]]:
     """What `avssl_tf.evaluate` has measured: by task and part, metrics by name."""
     found = {}
-    for path in sorted(glob.glob(os.path.join(self.model_dir, "evaluation", "*", "results.json"))):
+    pattern = os.path.join(glob.escape(self.model_dir), "evaluation", "*", "results.json")
+    for path in sorted(glob.glob(pattern)):
       found[os.path.basename(os.path.dirname(path))] = results.read(path)[1]
     return found
 
@@ -178,7 +178,7 @@ class ReportedRun:
   def state(self, name: str) -> Optional[np.ndarray]:
     """A variable of the objective, such as `"video_bank/rows"`; None where it has none."""
     path = checkpoints.latest_of(self.model_dir, checkpoints.TASK)
-    reader = tf.train.load_checkpoint(path)
+    reader = checkpoint_files.load(path)
     key = f"{_OBJECTIVE}{name}/{_VALUE}"
     return reader.get_tensor(key) if reader.has_tensor(key) else None
 

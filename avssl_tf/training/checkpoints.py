@@ -140,7 +140,8 @@ def restore_network(
     network = tf.train.Checkpoint(video_net=frame_net.encoder)
   checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=network))
   try:
-    checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+    status = checkpoint_files.restore(checkpoint, path)
+    status.assert_existing_objects_matched().expect_partial()
   except (AssertionError, ValueError) as error:
     raise CheckpointError(
       f"The checkpoint {path} does not fit the network of the configuration: {error}"
@@ -148,7 +149,7 @@ def restore_network(
 
 
 def _holds_video_net(path: str) -> bool:
-  names = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+  names = checkpoint_files.load(path).get_variable_to_shape_map()
   return any(name.startswith(_VIDEO_NET) for name in names)
 
 
@@ -182,7 +183,8 @@ class RunCheckpoints:
       return None
     self._restored = path
     try:
-      self._checkpoint.restore(path).assert_existing_objects_matched().assert_consumed()
+      status = checkpoint_files.restore(self._checkpoint, path)
+      status.assert_existing_objects_matched().assert_consumed()
     except (AssertionError, ValueError) as error:
       raise CheckpointError(
         f"The checkpoint {path} does not fit the networks, the objective (a row for each of the "

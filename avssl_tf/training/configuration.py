@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import re
 import tokenize
 from collections.abc import Sequence
 from typing import Callable, Optional
@@ -12,6 +13,7 @@ from absl import flags
 
 # Registering happens at import: every module with a component that a gin file
 # may name is imported here.
+from avssl_tf import local_paths, text_files
 from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
@@ -49,10 +51,13 @@ from avssl_tf.training.settings import ConfigurationError, Settings, included_fi
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Includes are written from the repository's root, and found from anywhere.
 gin.add_config_file_search_path(REPOSITORY)
+# gin can be given more readers, but tries its own first, which takes a byte order mark for a name.
+gin.config._FILE_READERS[:] = [(text_files.open_text, os.path.isfile)]
 
 
 # More than any configuration needs; files that include each other twice and more multiply.
 _MAX_FILES = 100
+_BYTES = re.compile("[\udc80-\udcff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +77,7 @@ class _GinFile:
 
 def define_flags() -> None:
   """Defines `--gin_file` and `--gin_param`, both repeatable."""
-  flags.DEFINE_multi_string("gin_file", [], "Gin file; several compose, later ones win.")
+  local_paths.define_multi_flag("gin_file", [], "Gin file; several compose, later ones win.")
   flags.DEFINE_multi_string(
     "gin_param", [], "Gin binding such as num_epochs=2, applied after the files."
   )
@@ -93,9 +98,16 @@ def parse(
   Raises:
     ConfigurationError: a file is missing, a name is not known or a macro not
       used (the message suggests the nearest), a value has a wrong type, or a binding has no effect
-      on `used_by` (the message says what has).
+      on `used_by` (the message says what has), or a value is an address, which no setting takes.
   """
   _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params, used_by)
+  # Not those of an old run: its network can be used wherever its data was.
+  settings = Settings.parse(gin.config_str())
+  try:
+    for name, value in {**settings.macros, **settings.bindings}.items():
+      local_paths.check_values(name, value)
+  except local_paths.PathError as error:
+    raise ConfigurationError(str(error)) from error
 
 
 def _parse(
@@ -109,6 +121,8 @@ def _parse(
     stages.append(Settings.parse(gin.config_str()))
   for param in gin_params:
     flag = f"--gin_param={param}"
+    # Names of files may hold bytes that are no text, which gin reads as escapes alone.
+    param = _BYTES.sub(lambda found: ascii(found[0])[1:-1], param)
     if _explained(included_files, param, flag):
       raise ConfigurationError(f"{flag}: a parameter includes no file; use --gin_file.")
     sources.append(_explained(Settings.parse, param, flag))
@@ -177,7 +191,7 @@ def _sources(file: _GinFile) -> list[Settings]:
       raise ConfigurationError(
         f"{file.blamed} includes more than {_MAX_FILES} files, repeats counted; expected fewer."
       )
-    text = _explained(_text, resolved, blamed)
+    text = _explained(text_files.read, resolved, blamed)
     included = _explained(included_files, text, blamed)
     if included and not file.may_include:
       raise ConfigurationError(
@@ -189,9 +203,6 @@ def _sources(file: _GinFile) -> list[Settings]:
   return found
 
 
-def _text(path: str) -> str:
-  with open(path, encoding="utf-8") as f:
-    return f.read()
 
 
 def _explained(function: Callable, argument, blamed: str):

@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import checkpoint_files, text_files
 from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
 from avssl_tf.training import run_folder, strategies
@@ -63,8 +64,7 @@ def read_video_ids(model_dir: str) -> Optional[list[str]]:
   path = os.path.join(model_dir, run_folder.VIDEO_IDS)
   if not os.path.exists(path):
     return None
-  with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as f:
-    ids = f.read().split("\n")
+  ids = text_files.read(path, names=True).split("\n")
   # Somebody may have written the file by hand, and not ended its last line.
   return ids if ids[-1] else ids[:-1]
 
@@ -138,7 +138,7 @@ def memory_from(
   """
   if not isinstance(objective, bank_objective.BankObjective):
     return None
-  reader = tf.train.load_checkpoint(path)
+  reader = checkpoint_files.load(path)
   shapes = reader.get_variable_to_shape_map()
   if any(_bank_name(bank) not in shapes for bank in _BANKS):
     strategies.print_on_chief(f"{init_from} has no memory banks: only its network is taken over.")

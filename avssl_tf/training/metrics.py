@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from avssl_tf import local_paths
 from avssl_tf.files import errors_named, parse_json, whole_file
 from avssl_tf.training import run_folder
 
@@ -88,7 +89,9 @@ class Metrics:
   def _summaries(self, step: int) -> Iterator[None]:
     """Summaries of a step, written when this ends."""
     if self._writer is None:
-      self._writer = tf.summary.create_file_writer(self._tensorboard_dir)
+      self._writer = tf.summary.create_file_writer(
+        local_paths.for_tensorflow(self._tensorboard_dir)
+      )
     with self._writer.as_default(step=step):
       yield
     self._writer.flush()

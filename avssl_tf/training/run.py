@@ -8,6 +8,7 @@ from typing import Union
 import gin
 import tensorflow as tf
 
+from avssl_tf import checkpoint_files
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -79,7 +80,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
 
 def _num_maps(path: str) -> int:
   """Maps of sound, a spectrogram each, that the network in a checkpoint takes."""
-  for name, shape in tf.train.load_checkpoint(path).get_variable_to_shape_map().items():
+  for name, shape in checkpoint_files.load(path).get_variable_to_shape_map().items():
     if name.startswith(_AUDIO_STEM):
       return shape[-2]
   raise checkpoints.CheckpointError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import gin
 
-from avssl_tf import checkpoint_files, own_files, saved_model_folder
+from avssl_tf import checkpoint_files, own_files, saved_model_folder, text_files
 from avssl_tf.evaluation import output_folder
 from avssl_tf.files import locked, whole_file
 from avssl_tf.training.settings import ConfigurationError, Settings
@@ -162,8 +162,7 @@ def check_unchanged(model_dir: str) -> str:
   path = os.path.join(model_dir, OPERATIVE_CONFIG)
   if not os.path.exists(path):
     return ""
-  with open(path, encoding="utf-8") as f:
-    before = Settings.parse(f.read())
+  before = Settings.parse(text_files.read(path))
   changes = before.differences(Settings.parse(gin.operative_config_str()))
   lines = {name: f"  {name}: {old!r} -> {new!r}" for name, (old, new) in changes.items()}
   refused = [line for name, line in lines.items() if not _may_change(name)]

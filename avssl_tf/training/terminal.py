@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import logging as py_logging
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import flags, logging
 
-from avssl_tf import stops
+from avssl_tf import local_paths, stops
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.building.workers import WorkerError
 from avssl_tf.foreign_text import printable
@@ -67,6 +68,9 @@ def plain_endings(configurable: str, stopped: str) -> Iterator[None]:
     configurable: see `end_with`.
     stopped: what a signal leaves and what to do next, for the user.
   """
+  # Names of files may hold bytes that are no text, and terminals may know ASCII alone.
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")
   with stops.handled():
     try:
       yield
@@ -97,6 +101,7 @@ def end_with(error: BaseException, configurable: str) -> None:
   message = re.sub(rf"\n\s*In call to configurable '{configurable}'.*", "", str(error))
   # What TensorFlow adds says nothing of the user's files.
   message = re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]", "", message)
+  message = local_paths.readable(message)
   # Names of files may hold commands of a terminal.
   message = "\n".join(map(printable, message.split("\n")))
   sys.exit(f"Error: {message}\n(--verbosity=1 shows where this was raised.)")

@@ -4,6 +4,7 @@ import http.server
 import os
 import shutil
 import threading
+import unicodedata
 import unittest
 from unittest import mock
 
@@ -53,7 +54,7 @@ class NamesTest(media_variants.MediaTestCase):
     good = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 8000)
     address = f"http://127.0.0.1:{server.server_port}/x.mp4"
     for path in (address, f"concat:{good}|{good}", f"subfile,,start,0,end,900,,:{good}", "pipe:0"):
-      with self.subTest(path=path), self.assertRaisesRegex(MediaError, "cannot be opened: No such"):
+      with self.subTest(path=path), self.assertRaisesRegex(MediaError, "no such file"):
         media.probe(path, ("audio",))
     self.assertEqual(requested, [])
 
@@ -78,11 +79,20 @@ class KindsTest(media_variants.MediaTestCase):
       (pipe, "not a regular file: a named pipe"),
       (folder, "not a regular file: a folder"),
       (zero, "not a regular file: a device"),
-      (nothing, "cannot be opened: No such file"),
+      (nothing, "no such file: a link to 'gone.mp4', which is not there"),
+      (os.path.join(self.folder, "none.mp4"), "^no such file$"),
+      (os.path.join(pipe, "none.mp4"), "^no such file$"),
       ("a\0b.mp4", "cannot be opened: embedded null"),
     ):
       with self.subTest(path=path), self.assertRaisesRegex(MediaError, reason):
         media.probe(path)
+
+  def test_names_that_differ_in_accents_are_shown(self):
+    path = os.path.join(self.folder, unicodedata.normalize("NFD", "é.wav"))
+    hostile_media.write_wav(path, 8000)
+    other = os.path.join(self.folder, unicodedata.normalize("NFC", "é.wav"))
+    with self.assertRaisesRegex(MediaError, f"no such file; '{path}' is there, .*accents"):
+      media.probe(other)
 
   def test_playlists_and_scripts(self):
     hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 8000)

@@ -56,7 +56,7 @@ class ReadSoundTest(test_base.TestCase):
     (folder / "text.wav").write_text("not a sound " * 50)
     (folder / "empty.wav").write_text("")
     cases = {
-      "cannot be opened": str(folder / "none.wav"),
+      "no such file": str(folder / "none.wav"),
       "of an unknown kind": str(folder / "text.wav"),
       "empty file": str(folder / "empty.wav"),
       "nothing to decode|shorter than a sample": self._write(np.zeros([0, 1]), 24000),

@@ -67,6 +67,57 @@ class BoxAnnotationsTest(absltest.TestCase):
     np.testing.assert_array_equal(found["-0jbRf0bwJU_000045"].map(4, 4), expected)
     self.assertEqual(found["b_000001"].map(4, 4).max(), 0.0)
 
+  def test_boxes_outside_of_the_picture_are_reported(self):
+    entries = [
+      {"file": "a_000001", "class": "cat", "bbox": [[1.0, 0.1, 1.2, 0.5], [0.2, 0.2, 0.4, 0.4]]},
+      {"file": "b_000002", "class": "cat", "bbox": [[0.1, -0.3, 0.5, 0.0], [0.5, 0.5, 0.5, 0.9]]},
+      {"file": "c_000003", "class": "cat", "bbox": []},
+    ]
+    path = self.write("vggss.json", json.dumps(entries))
+    with self.assertLogs(level="WARNING") as logs:
+      found = box_annotations.read(path, "vggss")
+    self.assertLen(found["a_000001"].boxes, 1)
+    self.assertEqual([found[e["file"]].is_known for e in entries], [True, False, True])
+    self.assertRegex(
+      "\n".join(logs.output),
+      "vggss.json: 3 boxes .*inside the picture.* 1 files lose all .*not measured: 'b_000002'",
+    )
+    self.write_xml("17", (0, 0, 64, 64), (300, 300, 400, 400))
+    with self.assertLogs(level="WARNING") as logs:
+      self.assertLen(box_annotations.read(self.folder, "flickr_soundnet")["17"].boxes, 1)
+    self.assertNotIn("lose all", logs.output[0])
+
+  def test_entries_of_one_file_are_joined(self):
+    box, other = [0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]
+    entries = [
+      {"file": name, "class": "cat", "bbox": boxes}
+      for name, boxes in (("a_000001", [box]), ("a_000001.mp4", [other, box]), ("b", [box]))
+    ]
+    path = self.write("vggss.json", json.dumps(entries))
+    with self.assertLogs(level="WARNING") as logs:
+      found = box_annotations.read(path, "vggss")
+    self.assertRegex(logs.output[0], "1 entries are of files that have one .* boxes are joined")
+    counts = {name: len(truth.boxes) for name, truth in found.items()}
+    self.assertEqual(counts, {"a_000001": 2, "b": 1})
+
+  def test_two_files_of_one_picture_are_refused(self):
+    self.write_xml("17", (0, 0, 64, 64))
+    self.write_xml("17.jpg", (0, 0, 64, 64))
+    with self.assertRaisesRegex(ValueError, "17.xml and .*17.jpg.xml annotate the same .*Keep one"):
+      box_annotations.read(self.folder, "flickr_soundnet")
+
+  def test_marks_line_ends_and_spellings(self):
+    entries = [{"file": "cafe\u0301_000001.mp4", "class": "cat", "bbox": [[0, 0, 1, 1]]}]
+    path = os.path.join(self.folder, "vggss.json")
+    text = json.dumps(entries, ensure_ascii=False, indent=1).replace("\n", "\r\n")
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+      with open(path, "wb") as f:
+        f.write(text.encode(encoding))
+      self.assertEqual(list(box_annotations.read(path, "vggss")), ["caf\u00e9_000001"])
+      with open(path, "wb") as f:
+        f.write("caf\u00e9_000001.jpg,cat\r\n17\r\n".encode(encoding))
+      self.assertEqual(box_annotations.read_names(path), ["caf\u00e9_000001", "17"])
+
   def test_frames_as_annotators(self):
     boxes = np.array([[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 1.0]], np.float32)
     np.testing.assert_array_equal(BoxTruth(boxes, 2.0).map(2, 2), [[0.5, 0.5], [0.0, 0.0]])

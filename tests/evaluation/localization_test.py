@@ -148,6 +148,12 @@ class LocalizationTest(test_base.TestCase):
       f.write(f"{names[7]}\n")
     with self.assertRaisesRegex(ValueError, "1 of the 3 clips .* are not annotated"):
       self.evaluate("unlisted", test_list=listed, **settings)
+    # Of a clip whose boxes are all outside of the picture nothing is known.
+    with open(path, "w", encoding="utf-8") as f:
+      json.dump([{**entries[0], "bbox": [[1.0, 0.0, 1.5, 1.0]]}, *entries[1:5]], f)
+    results = self.evaluate("outside", **settings)
+    self.assertEqual(results.get("trained")["num_visible"], 4)
+    self.assertEqual(self.rows("outside")[0]["visible"], "")
     with open(path, "w", encoding="utf-8") as f:
       json.dump([{"file": "elsewhere", "class": "x", "bbox": [[0, 0, 1, 1]]}], f)
     with self.assertRaisesRegex(ValueError, "none of the 1 names .* such as 'elsewhere'"):

@@ -54,6 +54,10 @@ class MakeTfrecordsTest(absltest.TestCase):
     statistics = info.spectrogram_statistics[Spectrogram().id]
     self.assertTrue(np.all(np.array(statistics["std"]) > 0))
 
+  def test_examples_in_the_code_give_what_they_show(self):
+    process = command.run_python("-m", "doctest", "tools/make_tfrecords.py")
+    self.assertEqual(process.returncode, 0, process.stdout + process.stderr)
+
   def test_names_of_any_kind(self):
     videos = os.path.join(self.folder, "a $b 'c'")
     good = os.path.join(self.folder, "good.mp4")

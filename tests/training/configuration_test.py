@@ -261,6 +261,31 @@ class ForeignConfigurationTest(ConfigurationCase):
     nested = "[" * 3000 + "]" * 3000
     self.assertIn("--gin_param", self.message(_AVID, f"num_epochs={nested}"))
 
+  def test_marks_and_line_ends_of_windows(self):
+    inner = os.path.join(self.folder, "inner.gin")
+    outer = os.path.join(self.folder, "outer.gin")
+    text_of = {inner: "seed = 7\r\n", outer: f'include "{inner}"\r\nnum_epochs = 3\r\n'}
+    for path, text in text_of.items():
+      with open(path, "wb") as f:
+        f.write(text.encode("utf-8-sig"))
+    configuration.parse([*_AVID, outer])
+    self.assertEqual(gin.get_bindings("train")["num_epochs"], 3)
+    self.assertEqual(gin.get_bindings("train")["seed"], 7)
+
+  def test_names_of_files_that_are_no_text(self):
+    name = os.fsdecode(b"d\xe9[1]")
+    configuration.parse(_AVID, [f'train.init_from="{name}"'])
+    self.assertEqual(gin.get_bindings("train")["init_from"], name)
+
+  @parameterized.parameters(
+    ('data_dir="gs://bucket/data"', "data_dir=gs://bucket/data: an address.*mounted"),
+    ('train.data_dir="s3://bucket/data"', "train.data_dir=s3://bucket/data: an address"),
+    ('train.init_from="gs://bucket/run"', "train.init_from=gs://bucket/run: an address"),
+    ('DemoData.folder="hdfs://host/x"', "DemoData.folder=hdfs://host/x: an address"),
+  )
+  def test_addresses(self, param, expected):
+    self.assertRegex(self.message(_AVID, param), expected)
+
   def test_file_that_is_no_text(self):
     path = os.path.join(self.folder, "binary.gin")
     with open(path, "wb") as f:

@@ -77,7 +77,8 @@ def _classes(path: str, none: int) -> np.ndarray:
     jpeg.check_size(path, f"the segmentation map {path!r}", "PNG", media_limits.MAX_STORED_PIXELS)
   except ValueError as error:
     raise MediaError(str(error)) from error
-  picture = cv2.imread(path, cv2.IMREAD_COLOR)
+  # Not by its name, which OpenCV reads only where it is UTF-8.
+  picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
   if picture is None:
     raise MediaError(f"the segmentation map {path!r} is no picture that can be read")
   red = picture[..., 2].astype(np.int64)

@@ -17,6 +17,7 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
+from avssl_tf import local_paths
 from avssl_tf.data import optical_flow, records, schema, spectrogram_statistics
 from avssl_tf.data.building.workers import Monitor
 from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
@@ -147,7 +148,7 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
   state = ShardState(digest_of(task.clips))
   state.sums = spectrogram and Sums.zero(spectrogram.num_bins)
   with whole_file(task.data_path) as temporary:
-    with tf.io.TFRecordWriter(temporary) as writer:
+    with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
       for item, clip in enumerate(task.clips):
         try:
           record = _record(task, item, monitor)
@@ -187,7 +188,7 @@ def finish_shard(source: str, path: str, first_index: int, num_records: int) -> 
     )
   if source != path or not _is_numbered(path, first_index):
     with whole_file(path) as temporary:
-      with tf.io.TFRecordWriter(temporary) as writer:
+      with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
         for number, record in enumerate(records.read_file(source)):
           writer.write(records.with_index(record, first_index + number))
   return records.scan_offsets(path)

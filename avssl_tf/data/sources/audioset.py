@@ -12,8 +12,8 @@ eval_segments.csv                                              split "test"
 --PJHxphWEs_30000_40000.mp4            or both in milliseconds
 --PJHxphWEs.mp4                        a whole video, from which the span is taken
 ```
-Seconds may be written 30, 000030, 30.0 or 30.000. A clip has several classes, all of which go
-into the records; where one alone is looked at, it is the first.
+Seconds may be written 30, 000030, 30.0 or 30.000 (see `clip_names`). A clip has several classes,
+all of which go into the records; where one alone is looked at, it is the first.
 
 Many of the videos are gone for good: clips without a file are listed among the failures, and
 `--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
@@ -64,21 +64,6 @@ def _found(input_dir: str, names: Sequence[str]) -> list[str]:
   return paths
 
 
-def _times(value_sec: float) -> list[str]:
-  """How file names may spell a time."""
-  whole = round(value_sec)
-  spelled = [f"{value_sec:g}", f"{value_sec:.1f}", f"{value_sec:.3f}"]
-  # Some scripts drop what is after the point.
-  return [*spelled, str(int(value_sec)), f"{whole:06d}", str(round(value_sec * 1000))]
-
-
-def _stems(video_id: str, span_sec: tuple[float, float]) -> list[str]:
-  """How the file of a clip may be called."""
-  spellings = list(zip(_times(span_sec[0]), _times(span_sec[1])))
-  both = [f"{video_id}_{start}_{end}" for start, end in spellings]
-  return list(dict.fromkeys([*both, *(f"{video_id}_{start}" for start, _ in spellings)]))
-
-
 def clips_of_audioset(
   input_dir: str, list_paths: Sequence[str] = (), trimmed: bool = False
 ) -> Listing:
@@ -118,13 +103,10 @@ def clips_of_audioset(
       if (video_id, span_sec[0]) in seen:
         raise ListError(f"{where}: the same clip as {seen[video_id, span_sec[0]]}. Keep one.")
       seen[video_id, span_sec[0]] = where
-      requests.append(
-        finder.request(split, video_id, span_sec, labels, _stems(video_id, span_sec), folders)
-      )
+      usual_stem = f"{video_id}_{span_sec[0]:g}_{span_sec[1]:g}"
+      requests.append(finder.request(split, video_id, span_sec, labels, usual_stem, folders))
   listing = Listing(requests, list(names.values()))
-  listing = files.compared(listing, LAYOUT, links_die=True)
-  finder.check_whole_videos()
-  return listing
+  return finder.compared(listing, LAYOUT)
 
 
 def _parse(

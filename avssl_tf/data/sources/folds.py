@@ -6,6 +6,7 @@ from typing import Optional
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import MediaFiles
+from avssl_tf.data.sources.spellings import Spellings
 
 # Of files that belong to a different side in each fold.
 SPLIT = "all"
@@ -27,7 +28,7 @@ def listing_of_folds(
       a fold.
 
   Raises:
-    ListError: a file is on both sides of a fold.
+    ListError: a file is on both sides of a fold, or listed under two names.
   """
   for key, names in subsets.items():
     both = sorted(set(names) & set(subsets.get(key.replace("train", "test"), ())))
@@ -36,8 +37,20 @@ def listing_of_folds(
         f"{both[0]!r} and {len(both) - 1} other files are in both lists of a fold, for training "
         f"and for testing: {key} and {key.replace('train', 'test')}."
       )
+  spellings = Spellings()
   requests = [
-    ClipRequest(SPLIT, files.path(name), None, None, (label,) if label else (), name)
+    ClipRequest(
+      SPLIT, spellings.find(files.path(name)), None, None, (label,) if label else (), name
+    )
     for name, label in sorted(label_of.items())
   ]
-  return Listing(requests, label_names, {key: sorted(names) for key, names in subsets.items()})
+  name_of: dict[str, str] = {}
+  for request in requests:
+    other = name_of.setdefault(request.path, request.media_id)
+    if other != request.media_id:
+      raise ListError(
+        f"{other!r} and {request.media_id!r} are listed, and are one file, {request.path!r}. Keep "
+        "one of them."
+      )
+  names_of = {key: sorted(names) for key, names in subsets.items()}
+  return Listing(requests, label_names, names_of, notes=spellings.notes)

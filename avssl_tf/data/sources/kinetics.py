@@ -8,6 +8,7 @@ scripts, with or without folders of classes:
 annotations/train.csv, val.csv (validate.csv), test.csv
 train/0Ab1cD2eF3g_000012_000022.mp4      a clip: id of the video, start and end in seconds
 train/air drumming/0Ab1cD2eF3g_000012_000022.mp4
+train/0Ab1cD2eF3g_12_22.mp4              or another spelling of `clip_names`
 replacement/...                          goes before a file of the same name elsewhere
 videos/0Ab1cD2eF3g.mp4                   a whole video, from which the span is taken
 ```
@@ -31,7 +32,8 @@ from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.data.sources.youtube import ClipFinder
 
 LAYOUT = """  annotations/train.csv, val.csv, test.csv  (or --input_csv=<list>, repeatable)
-  <any folders>/<youtube id>_<start, 6 digits>_<end, 6 digits>.mp4  (a clip)
+  <any folders>/<youtube id>_<start, 6 digits>_<end, 6 digits>.mp4  (a clip; or <id>_<start>_<end>,
+    <id>_<start>, in seconds or milliseconds)
   <any folders>/<youtube id>.mp4  (a whole video; with --trimmed: a clip)"""
 _COLUMNS = ("youtube_id", "time_start", "time_end")
 _REPLACEMENTS = ("replacement", "replacement_for_corrupted_k400")
@@ -101,16 +103,14 @@ def clips_of_kinetics(
           video_id,
           span_sec,
           (label,) if label else (),
-          [stem],
+          stem,
           [*_REPLACEMENTS, *spellings],
         )
       )
   names = sorted({label for request in requests for label in request.labels})
   repeated = f"{num_repeated} rows of the lists repeat others and are left out."
   listing = Listing(requests, names, notes=[repeated] if num_repeated else [])
-  listing = files.compared(listing, LAYOUT, links_die=True)
-  finder.check_whole_videos()
-  return listing
+  return finder.compared(listing, LAYOUT)
 
 
 def _parse(

@@ -1,20 +1,24 @@
 """Reads lists of clips, as CSV or as lines of words, with errors that name file and row."""
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterator
-from typing import NoReturn
 
+from avssl_tf import text_files
 from avssl_tf.data.sources.listing import ListError
 
 
-def csv_rows(path: str, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
-  """Yields the rows of a CSV file in UTF-8 that are not blank, each with its place.
+def csv_rows(
+  path: str, delimiter: str = ",", names: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+  """Yields the rows of a CSV file that are not blank, each with its place.
 
   Args:
-    path: file, with or without a byte order mark.
+    path: file; see `text_files.read`.
     delimiter: what stands between fields.
+    names: whether fields are names of files: bytes that are no text are kept, as there.
 
   Yields:
     The place ("FILE, row N", counted from 1 as in an editor), and the fields without the blanks
@@ -23,17 +27,15 @@ def csv_rows(path: str, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]
   Raises:
     ListError: the file is no text, or no CSV.
   """
-  with open(path, newline="", encoding="utf-8-sig") as f:
-    reader = csv.reader(f, delimiter=delimiter, strict=True, skipinitialspace=True)
-    try:
-      for row in reader:
-        fields = [field.strip() for field in row]
-        if any(fields):
-          yield f"{path}, row {reader.line_num}", fields
-    except csv.Error as error:
-      raise ListError(f"{path}, row {reader.line_num}: {error}.") from error
-    except UnicodeDecodeError as error:
-      _raise_no_text(path, error)
+  lines = io.StringIO(_text(path, names), newline="")
+  reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+  try:
+    for row in reader:
+      fields = [field.strip() for field in row]
+      if any(fields):
+        yield f"{path}, row {reader.line_num}", fields
+  except csv.Error as error:
+    raise ListError(f"{path}, row {reader.line_num}: {error}.") from error
 
 
 def csv_records(path: str, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -81,18 +83,14 @@ def word_rows(path: str, num_words: tuple[int, ...]) -> Iterator[tuple[str, list
   Raises:
     ListError: the file is no text, or a line has another number of words.
   """
-  with open(path, encoding="utf-8-sig") as f:
-    try:
-      for number, line in enumerate(f, start=1):
-        words = line.rsplit(maxsplit=max(num_words) - 1)
-        if not words:
-          continue
-        if len(words) not in num_words:
-          counts = " or ".join(map(str, num_words))
-          raise ListError(f"{path}, row {number}: {line.strip()!r}, expected {counts} words.")
-        yield f"{path}, row {number}", words
-    except UnicodeDecodeError as error:
-      _raise_no_text(path, error)
+  for number, line in enumerate(_text(path).split("\n"), start=1):
+    words = line.rsplit(maxsplit=max(num_words) - 1)
+    if not words:
+      continue
+    if len(words) not in num_words:
+      counts = " or ".join(map(str, num_words))
+      raise ListError(f"{path}, row {number}: {line.strip()!r}, expected {counts} words.")
+    yield f"{path}, row {number}", words
 
 
 def seconds(text: str, column: str, where: str) -> float:
@@ -116,5 +114,8 @@ def check_folder(input_dir: str) -> None:
     raise FileNotFoundError(f"--input_dir={input_dir!r} is not a folder.")
 
 
-def _raise_no_text(path: str, error: UnicodeDecodeError) -> NoReturn:
-  raise ListError(f"{path} is not UTF-8 text ({error.reason}).") from error
+def _text(path: str, names: bool = False) -> str:
+  try:
+    return text_files.read(path, names)
+  except text_files.TextError as error:
+    raise ListError(str(error)) from error

@@ -15,9 +15,11 @@ import os
 from collections.abc import Iterator
 from typing import Optional
 
+from avssl_tf import local_paths
 from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
 from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources.spellings import Spellings
 
 COLUMNS = ("path", "start_sec", "end_sec", "label", "split")
 
@@ -40,7 +42,9 @@ def _seconds(fields: dict[str, str], column: str, where: str) -> Optional[float]
   return list_file.seconds(text, column, where) if text else None
 
 
-def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
+def _request(
+  fields: dict[str, str], root: str, where: str, spellings: Spellings
+) -> ClipRequest:
   """Turns the fields of a row into a request."""
   if not fields["path"]:
     raise ListError(f"{where}: no path.")
@@ -53,7 +57,11 @@ def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
   split = fields.get("split", "") or DEFAULT_SPLIT
   if split.lower() not in SPLIT_NAMES:
     raise ListError(f"{where}: unknown split {split!r}, expected train, validation or test.")
-  path = os.path.normpath(os.path.join(root, fields["path"]))
+  if local_paths.is_address(fields["path"]):
+    raise ListError(
+      f"{where}: {fields['path']!r} is an address; expected the path of a local file. Download it."
+    )
+  path = spellings.find(os.path.normpath(os.path.join(root, fields["path"])))
   return ClipRequest(
     split=SPLIT_NAMES[split.lower()],
     path=path,
@@ -64,10 +72,12 @@ def _request(fields: dict[str, str], root: str, where: str) -> ClipRequest:
   )
 
 
-def _requests(csv_path: str, root: str) -> Iterator[tuple[str, ClipRequest]]:
+def _requests(
+  csv_path: str, root: str, spellings: Spellings
+) -> Iterator[tuple[str, ClipRequest]]:
   """Yields the place of each row that is not blank, and what it asks for."""
   header = None
-  for where, row in list_file.csv_rows(csv_path):
+  for where, row in list_file.csv_rows(csv_path, names=True):
     if header is None:
       _check_header(where, row)
       header = row
@@ -77,7 +87,7 @@ def _requests(csv_path: str, root: str) -> Iterator[tuple[str, ClipRequest]]:
         f"{where}: {len(row)} fields, expected {len(header)} ({','.join(header)}). "
         "A path that holds a comma must be quoted."
       )
-    yield where, _request(dict(zip(header, row)), root, where)
+    yield where, _request(dict(zip(header, row)), root, where, spellings)
   if header is None:
     raise ListError(f"{csv_path} is empty. {_EXPECTED}")
 
@@ -86,8 +96,8 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
   """Reads a manifest.
 
   Args:
-    csv_path: file in UTF-8, with or without a byte order mark, that starts
-      with a row of column names; blank rows are passed over.
+    csv_path: file that starts with a row of column names; blank rows are passed over. Files may
+      be spelled in other ways, as `Spellings` finds them.
     input_dir: folder that relative paths count from, the manifest's own by
       default.
 
@@ -103,8 +113,8 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
     raise FileNotFoundError(f"No manifest {csv_path!r}.")
   root = os.path.dirname(os.path.abspath(csv_path)) if input_dir is None else input_dir
   list_file.check_folder(root)
-  requests, place_of = [], {}
-  for where, request in _requests(csv_path, root):
+  requests, place_of, spellings = [], {}, Spellings()
+  for where, request in _requests(csv_path, root, spellings):
     # Two rows of one start in one file would be two rows of a memory bank for one thing.
     key = (request.split, request.path, request.start_sec or 0.0)
     if key in place_of:
@@ -119,6 +129,16 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
   if not any(os.path.isfile(request.path) for request in requests):
     raise ListError(
       f"{csv_path}: none of its files exists, not even {requests[0].path!r}. Relative paths count "
-      f"from {root!r}; --input_dir changes that."
+      f"from {root!r}; --input_dir changes that.{_why_not_found(requests[0].path)}"
     )
-  return Listing(requests, sorted({label for request in requests for label in request.labels}))
+  label_names = sorted({label for request in requests for label in request.labels})
+  return Listing(requests, label_names, notes=spellings.notes)
+
+
+def _why_not_found(path: str) -> str:
+  """A guess why the first file is not there; "" for none."""
+  if local_paths.has_bytes(path):
+    return " Its name is not UTF-8 text, nor are those bytes a name: save the list as UTF-8."
+  folder = os.path.dirname(path)
+  names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+  return f" In {folder!r} there is {names[0]!r}, for example." if names else ""

@@ -1,10 +1,13 @@
 """Finds the media files of a folder, and compares them with what lists name."""
 
+import bisect
 import collections
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from avssl_tf.data.sources.list_file import check_folder
@@ -47,7 +50,7 @@ class MediaFiles:
       name for name in files if os.path.splitext(name)[1].lower() in extensions
     )
     for name in self.names:
-      self._by_stem[os.path.splitext(os.path.basename(name))[0]].append(name)
+      self._by_stem[stem_of(name)].append(name)
     self._paths = {self.path(name) for name in self.names}
 
   def path(self, name: str) -> str:
@@ -58,12 +61,28 @@ class MediaFiles:
     """Names of the files called `stem`, whatever their folder and extension; sorted."""
     return self._by_stem.get(stem, ())
 
+  def stems_from(self, start: str) -> Sequence[str]:
+    """Names of the files, without folder and extension, that begin with `start`; sorted."""
+    first = bisect.bisect_left(self._stems, start)
+    # No file name goes on with the last character that there is.
+    return self._stems[first : bisect.bisect_left(self._stems, f"{start}\U0010ffff")]
+
+  @functools.cached_property
+  def _stems(self) -> Sequence[str]:
+    return sorted(self._by_stem)
+
   def usual_extension(self, default: str) -> str:
     """The extension that most files have."""
     counts = collections.Counter(os.path.splitext(name)[1] for name in self.names)
     return max(sorted(counts), key=counts.get) if counts else default
 
-  def compared(self, listing: Listing, layout: str, links_die: bool = False) -> Listing:
+  def compared(
+    self,
+    listing: Listing,
+    layout: str,
+    links_die: bool = False,
+    beside: Mapping[str, str] = types.MappingProxyType({}),
+  ) -> Listing:
     """The listing with notes about files that are missing, and files that it does not name.
 
     What is missing stays in the listing: the build lists it among its failures.
@@ -73,6 +92,7 @@ class MediaFiles:
       layout: the layout expected, for errors.
       links_die: whether it is usual that files are missing, as their sources are gone: the note
         says how to go on.
+      beside: for paths that are missing, the name of a file that is there and may be meant.
 
     Raises:
       ListError: nothing is listed, or none of the files is there.
@@ -90,19 +110,20 @@ class MediaFiles:
       ending = f" Media files end in {' '.join(sorted(self._extensions))}."
       raise ListError(
         f"None of the {len(listed)} files listed is in {self.root!r}, not even {missing[0]!r}; "
-        f"{len(self.names)} other media files are there."
-        f"{'' if self.names else ending}\nExpected:\n{layout}"
+        f"{len(self.names)} other media files are there"
+        f"{self._such_as(missing, beside)}.{'' if self.names else ending}\nExpected:\n{layout}"
       )
     notes = [*listing.notes, *self.notes]
     if missing:
       share = len(missing) / len(listing.requests)
       remedy = (
         " Videos of this data set vanish over the years; "
-        f"--max_failure_rate={math.ceil(share * 100) / 100:g} or more builds what is left."
+        f"{_allowing(share)} builds what is left."
       )
       notes.append(
         f"{len(missing)} of {len(listing.requests)} clips listed ({share:.1%}) have no file, such "
-        f"as {missing[0]!r}: they count as failures.{remedy if links_die else ''}"
+        f"as {missing[0]!r}: they count as failures.{self._meant(missing, beside)}"
+        f"{remedy if links_die else ''}"
       )
     really_listed = {os.path.realpath(path) for path in listed} if self.notes else set()
     extra = [
@@ -116,6 +137,40 @@ class MediaFiles:
         f"{extra[0]!r}."
       )
     return dataclasses.replace(listing, notes=notes)
+
+
+  def _such_as(self, missing: Sequence[str], beside: Mapping[str, str]) -> str:
+    """A file that is there, for the message that those listed are missing."""
+    names = [beside[path] for path in missing if path in beside] or self.names
+    return f", such as {names[0]!r}" if names else ""
+
+  def _meant(self, missing: Sequence[str], beside: Mapping[str, str]) -> str:
+    pairs = [(path, beside[path]) for path in missing if path in beside]
+    if not pairs:
+      return ""
+    return (
+      f" Of {len(pairs)} there is a file of the same video, such as {pairs[0][1]!r} where "
+      f"{os.path.basename(pairs[0][0])!r} is expected: if it is that clip, rename it or correct "
+      "the list."
+    )
+
+
+def stem_of(name: str) -> str:
+  """The name of a media file without folder and extensions, of which downloaders leave two.
+
+  >>> stem_of("train/0Ab1cD2eF3g_12_22.mp4.mkv"), stem_of("a/b_40.5_42.5.MP4"), stem_of("c_40.5")
+  ('0Ab1cD2eF3g_12_22', 'b_40.5_42.5', 'c_40.5')
+  """
+  stem = os.path.basename(name)
+  while os.path.splitext(stem)[1].lower() in VIDEO_EXTENSIONS | AUDIO_EXTENSIONS:
+    stem = os.path.splitext(stem)[0]
+  return stem
+
+
+def _allowing(share: float) -> str:
+  """The flag that lets a share of the clips fail; 1 is the most that it takes."""
+  rounded = math.ceil(share * 100) / 100
+  return f"--max_failure_rate={rounded:g}" + (" or more" if rounded < 1 else "")
 
 
 def _files_below(root: str) -> tuple[list[str], list[str]]:

@@ -1,5 +1,7 @@
 """Tests of listings with folds."""
 
+import unicodedata
+
 from absl.testing import absltest
 
 from avssl_tf.data.sources.folds import listing_of_folds
@@ -19,6 +21,19 @@ class FoldsTest(source_case.SourceCase):
       [("all", "a/1.wav", (None, None), ()), ("all", "b/2.wav", (None, None), ("dog",))],
     )
     self.assertEqual(listing.subsets, {**subsets, "train1": ["a/1.wav", "b/2.wav"]})
+
+  def test_names_that_are_spelled_otherwise(self):
+    on_disk, listed = (unicodedata.normalize(form, "é/ü") for form in ("NFD", "NFC"))
+    files = MediaFiles(self.make({}, [f"{on_disk}.wav", "a.flac"]), AUDIO_EXTENSIONS)
+    names = [f"{listed}.wav", "a.wav"]
+    listing = listing_of_folds(files, dict.fromkeys(names), [], {"train1": names})
+    found = {request.media_id: request.path for request in listing.requests}
+    self.assertEqual(
+      found, {names[0]: self.path(f"{on_disk}.wav"), names[1]: self.path("a.flac")}
+    )
+    self.assert_notes(listing, "2 files are spelled otherwise")
+    with self.assertRaisesRegex(ListError, "'a' and 'a.wav' are listed, and are one file"):
+      listing_of_folds(files, {"a": None, "a.wav": None}, [], {})
 
   def test_a_file_on_both_sides(self):
     files = MediaFiles(self.make({}), AUDIO_EXTENSIONS)

@@ -2,7 +2,7 @@
 
 import os
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources.kinetics import clips_of_kinetics
 from avssl_tf.data.sources.listing import ListError
@@ -73,6 +73,60 @@ class KineticsTest(source_case.SourceCase):
     self.assertEqual(self.summary(clips_of_kinetics(root))[0][1], replacement)
     os.remove(self.path(replacement))
     self.assertEqual(self.summary(clips_of_kinetics(root))[0][1], TRIMMED)
+
+  @parameterized.parameters(
+    "_000012_000022", "_12_22", "_12.0_22.0", "_12.000_22.000", "_12000_22000", "_012_022",
+    "_12-22", "_12", "_000012", "_12.0", "_12000", "_000012_000022.mp4", "-12-22",
+  )
+  def test_names_of_clips(self, ending):
+    for folder in ("train/", "train/air drumming/", "", "clips/a/b/"):
+      for extension in (".mp4", ".MKV", ".webm"):
+        name = f"{folder}0Ab1cD2eF3g{ending}{extension}"
+        with self.subTest(name):
+          root = self.make({"train.csv": TRAIN}, [name])
+          self.assertEqual(self.summary(clips_of_kinetics(root))[0][1:3], (name, WHOLE))
+          os.remove(self.path(name))
+
+  @parameterized.parameters(
+    "_40.5_44.5", "_40.50_44.50", "_40_44", "_000040_000045", "_000041_000045", "_40500_44500",
+    "_40.5", "_40500",
+  )
+  def test_times_with_a_fraction(self, ending):
+    name = f"train/wholevideo1{ending}.mp4"
+    root = self.make({"train.csv": f"{HEADER}zumba,wholevideo1,40.5,44.5,train,0\n"}, [name])
+    self.assertEqual(self.summary(clips_of_kinetics(root))[0][1:3], (name, WHOLE))
+
+  def test_the_nearest_of_several_clips_of_a_video(self):
+    starts, times = (0, 5, 5.5, 10), ("0_10", "5_15", "5.5_15.5", "10000_20000", "5")
+    rows = "".join(f"zumba,id_of_video,{start},{start + 10},train,0\n" for start in starts)
+    names = [f"id_of_video_{ending}.mp4" for ending in times]
+    listing = clips_of_kinetics(self.make({"train.csv": HEADER + rows}, names))
+    self.assertEqual([r.media_id for r in listing.requests], names[:4])
+    self.assert_notes(listing, "left out: 1,.*id_of_video_5.mp4")
+
+  def test_a_clip_of_another_span_is_shown_beside_what_is_missing(self):
+    root = self.make({"train.csv": TRAIN}, [TRIMMED, "train/wholevideo1_60_70.mp4"])
+    listing = clips_of_kinetics(root)
+    self.assert_notes(
+      listing,
+      "Of 1 there is a file .*'train/wholevideo1_60_70.mp4' where "
+      "'wholevideo1_000059_000069.mp4' is expected",
+      "left out: 1",
+    )
+    os.remove(self.path(TRIMMED))
+    with self.assertRaisesRegex(ListError, "1 other media files are there, such as .*_60_70.mp4"):
+      clips_of_kinetics(root)
+
+  def test_rows_that_share_a_file_are_reported(self):
+    rows = "zumba,id_of_video,0,10,train,0\nzumba,id_of_video,20,30,train,0\n"
+    root = self.make({"train.csv": HEADER + rows}, ["id_of_video.mp4"])
+    self.assert_notes(clips_of_kinetics(root, trimmed=True), "2 rows.*share files.*id_of_video.mp4")
+
+  def test_all_missing_but_one_in_many(self):
+    rows = "".join(f"zumba,gone{number:07},0,10,train,0\n" for number in range(300))
+    root = self.make({"train.csv": TRAIN + rows}, [TRIMMED])
+    listing = clips_of_kinetics(root)
+    self.assertIn("--max_failure_rate=1 builds", listing.notes[0])
 
   def test_named_lists_whose_names_tell_the_split(self):
     rows = "youtube_id,time_start,time_end,label\n0Ab1cD2eF3g,12,22,zumba\n"
