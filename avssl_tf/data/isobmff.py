@@ -72,6 +72,15 @@ class Box:
     """Of a `moov`: the tracks of a kind, `vide` for pictures, `soun` for sound."""
     return [track for track in self.find_all(b"trak") if _handler(track) == handler]
 
+  @property
+  def track_id(self) -> int:
+    """Of a `trak`: its number; 0 where it has none."""
+    header = self.find(b"tkhd")
+    if header is None or len(header.fields) < 24:
+      return 0
+    place = 20 if header.fields[0] == 1 else 12
+    return int.from_bytes(header.fields[place : place + 4], "big")
+
   def sample_entries(self) -> Sequence["Box"]:
     """Of a `trak`: the descriptions of its samples, called by their codecs."""
     description = self.find(b"mdia", b"minf", b"stbl", b"stsd")
@@ -96,6 +105,15 @@ def read_movie(file: BinaryIO) -> Box:
       description.fields = description.fields[:_STSD_FIELDS]
       description.boxes = [_with_boxes(entry, _handler(track)) for entry in entries]
   return movie
+
+
+def parse_boxes(contents: bytes) -> list[Box]:
+  """The boxes in the contents of a box.
+
+  Raises:
+    BoxError: they are damaged.
+  """
+  return _parse(contents)
 
 
 def replace_movie(source: BinaryIO, target: BinaryIO, movie: Box) -> None:
