@@ -18,6 +18,8 @@ from avssl_tf.data.spherical_metadata import LEFT_RIGHT, MONO, TOP_BOTTOM, Said
 
 CUBEMAP = "cubemap"
 PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
+_ASPECTS = {EQUIRECTANGULAR: 2.0, CUBEMAP: 1.5}
+_NAMES = {EQUIRECTANGULAR: "equirectangular picture", CUBEMAP: "equi-angular cubemap"}
 # What --stereo_mode may say where a file says nothing; AUTO: what the file says.
 AUTO = "auto"
 STEREO_MODES = (AUTO, MONO, *(name.replace("-", "_") for name in (TOP_BOTTOM, LEFT_RIGHT)))
@@ -115,8 +117,11 @@ def view_of(
   )  # fmt: skip
   who = "the file says" if said.packing == packing else f"--stereo_mode={wanted.stereo_mode} says"
   notes.insert(0, f"{who} that its pictures show two eyes ({packing}): the left eye is taken")
+  pixel_aspect = float(video.sample_aspect_ratio or 1) or 1.0
+  if wanted.projection is not None:
+    _check_eye(first, pixel_aspect, eye, packing, wanted.projection)
   flat = wanted.projection is None and said.projection is None
-  squeezed = flat and _is_squeezed(first, float(video.sample_aspect_ratio or 1) or 1.0, packing)
+  squeezed = flat and _is_squeezed(first, pixel_aspect, packing)
   return View(eye, packing, right_first, squeezed, tuple(notes))
 
 
@@ -176,6 +181,20 @@ def describe_shape(height: int, width: int) -> str:
       "if it shows two eyes side by side, pass --stereo_mode=left_right, which takes the left eye"
     )
   return ""
+
+
+def _check_eye(
+  frame: av.VideoFrame, pixel_aspect: float, eye: Eye, packing: str, projection: str
+) -> None:
+  height, width = frame.height / eye.rows, frame.width * pixel_aspect / eye.columns
+  aspect = _ASPECTS[projection]
+  if abs(width / height / aspect - 1) <= _CUT_TOLERANCE:
+    return
+  raise MediaError(
+    f"two eyes ({packing}) of {width:.0f}x{height:.0f} pixels each; expected {aspect:g}:1, as an "
+    f"{_NAMES[projection]} is. If they show half a sphere (VR180), leave the file out; if they are "
+    "squeezed, write the left one stretched into a file of its own"
+  )
 
 
 def _packing(said: Said, stereo_mode: str) -> str:
