@@ -34,6 +34,7 @@ def write_media(
   audio_rate_hz: int = 48000,
   aspect: Optional[Fraction] = None,
   container_options: Optional[dict[str, str]] = None,
+  video_options: Optional[dict[str, str]] = None,
 ) -> None:
   """Encodes pictures and sound into a file.
 
@@ -53,6 +54,7 @@ def write_media(
     audio_rate_hz: rate to encode.
     aspect: aspect of a pixel.
     container_options: options of the muxer.
+    video_options: more options of the encoder of pictures.
   """
   packets = []
   with av.open(path, "w", container_options=container_options or {}) as output:
@@ -73,6 +75,7 @@ def write_media(
         video.codec_context.options = {"deadline": "realtime", "cpu-used": "8", "b": "1M"}
       else:
         video.codec_context.bit_rate = 2_000_000
+      video.codec_context.options = {**video.codec_context.options, **(video_options or {})}
     if samples is not None:
       audio = output.add_stream(audio_codec, rate=audio_rate_hz, layout=audio_layout or layout)
     if pictures is not None:

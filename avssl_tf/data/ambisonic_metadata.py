@@ -1,8 +1,8 @@
 """What a file says of the channels of its sound: which of them are ambisonics, in which weights.
 
-Read are boxes `SA3D` ("Spatial Audio RFC") and `chan` of MP4 and QuickTime, `chan` and the extended
-format of ambiX of CAF, the B-format of WAVE and AMB files (FuMa) and their `chna` (ADM), the channel
-mapping of Opus, and layouts that FFmpeg knows.
+Read are boxes `SA3D` ("Spatial Audio RFC") and `chan` of MP4 and QuickTime, channel layouts of CAF
+and AIFF and the extended format of ambiX, the B-format of WAVE and AMB files (FuMa) and their `chna`
+(ADM), the channel mapping of Opus, and layouts that FFmpeg knows.
 """
 
 import dataclasses

@@ -24,6 +24,7 @@ from avssl_tf.data import (
   media_streams,
   media_times,
   picture_view,
+  sound_field,
 )
 from avssl_tf.data.media_streams import MediaError
 
@@ -164,7 +165,7 @@ def _view(
   wanted: picture_view.Wanted,
 ) -> picture_view.View:
   if first.picture is None:
-    return picture_view.View()
+    return picture_view.WHOLE_VIEW
   return picture_view.view_of(path, media.video, first.picture, wanted)
 
 
@@ -245,8 +246,9 @@ def read_clip(
     frame_rate_hz: rate of the pictures; each is the one on screen at its time.
     short_side: pixels of the shorter side, whichever it is once upright.
     sample_rate_hz: rate of the sound.
-    num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
-      unmixed and in the file's order, as ambisonics need it.
+    num_channels: 1 or 2 mixes to mono or stereo, or takes W where the file says
+      that its sound is ambisonics; None keeps all channels unmixed and in the
+      file's order, as ambisonics need it.
     modalities: what is asked for: "video", "audio", or both.
     times_sec: float `[T]`, from the clip's start, strictly increasing and within it: when to take
       pictures, in place of a regular rate.
@@ -273,6 +275,9 @@ def read_clip(
   with media_streams.open_streams(path, modalities, audio_track) as media:
     first = _first_frames(media)
     origin_sec, view = first.start_sec, _view(path, media, first, wanted)
+    mono = None
+    if first.sound is not None and num_channels in (1, 2):
+      mono = sound_field.mono_of(path, media.audio, len(first.sound.layout.channels))
   offsets_sec = np.arange(num_frames) / frame_rate_hz if times_sec is None else times_sec
   first_sec = origin_sec + start_sec
   span = _Span(
@@ -287,7 +292,11 @@ def read_clip(
   frames, sound = _seek_and_read(path, span, origin_sec)
   waveform = None
   if sound is not None:
-    waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
+    kept = num_channels if mono is None else None
+    waveform = sound.waveform(num_samples, sample_rate_hz, kept)
+    if mono is not None:
+      heard = np.clip(mono.gain * waveform[:, mono.channel], -1.0, 1.0)
+      waveform = np.repeat(heard[:, np.newaxis], num_channels, axis=1)
     if not accept_silence and np.abs(waveform).max() <= SILENCE_PEAK:
       raise MediaError("all-silent sound")
   timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)

@@ -52,7 +52,7 @@ def turn_upright(picture: np.ndarray, how: Orientation) -> np.ndarray:
 
 
 def display_size(
-  frame: av.VideoFrame, video: av.VideoStream, view: picture_view.View = picture_view.View()
+  frame: av.VideoFrame, video: av.VideoStream, view: picture_view.View = picture_view.WHOLE_VIEW
 ) -> tuple[int, int]:
   """Height and width of the upright picture with square pixels, or of the eye that is read.
 
@@ -99,7 +99,7 @@ class FramePicker:
     video: av.VideoStream,
     times_sec: np.ndarray,
     short_side: int,
-    view: picture_view.View = picture_view.View(),
+    view: picture_view.View = picture_view.WHOLE_VIEW,
   ):
     """Asks for pictures at `times_sec` (ascending), scaled so that the short side is as given."""
     self.done = False

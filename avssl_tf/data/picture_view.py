@@ -84,6 +84,9 @@ class View:
   notes: tuple[str, ...] = ()
 
 
+WHOLE_VIEW = View()
+
+
 def view_of(
   path: str, video: av.VideoStream, first: av.VideoFrame, wanted: Wanted = ORDINARY
 ) -> View:
@@ -226,7 +229,7 @@ def _remedy(projection: str) -> str:
     return f"Pass --projection={CUBEMAP}"
   if projection == spherical_metadata.MESH:
     return (
-      f"If it is from YouTube, whose meshes are equi-angular cubemaps, pass --projection={CUBEMAP}; "
-      "convert others to equirectangular first"
+      "If it is from YouTube, whose meshes are equi-angular cubemaps, pass "
+      f"--projection={CUBEMAP}; convert others to equirectangular first"
     )
   return "Convert it to equirectangular first"

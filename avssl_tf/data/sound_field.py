@@ -10,6 +10,7 @@ import math
 import os
 from typing import NamedTuple, Optional
 
+import av
 import numpy as np
 
 from avssl_tf.data import ambisonic_metadata, media_streams, media_tracks
@@ -79,6 +80,29 @@ def choose(path: str, channel_order: str = ACN, audio_track: Optional[int] = Non
   status = os.stat(path) if os.path.exists(path) else None
   state = (status.st_size, status.st_mtime_ns) if status else (0, 0)
   return _choose(path, channel_order, audio_track, *state)
+
+
+class Mono(NamedTuple):
+  """The channel of a sound field that is W, and the gain that makes SN3D of it."""
+
+  channel: int
+  gain: float
+
+
+def mono_of(path: str, track: av.AudioStream, num_channels: int) -> Optional[Mono]:
+  """Which channel of a sound is W, where its file says so; None where it says nothing.
+
+  Args:
+    path: the file.
+    track: open, of that file.
+    num_channels: of the sound as it is decoded.
+  """
+  field = ambisonic_metadata.of_track(path, track)
+  if field is None or field.problem is not None or len(field.components) != num_channels:
+    return None
+  if 0 not in field.components:
+    return None
+  return Mono(field.components.index(0), _GAINS.get(field.weights, _SN3D_GAINS)[0])
 
 
 @functools.lru_cache(maxsize=64)
@@ -169,8 +193,8 @@ def _said(num_channels: int, channel_order: str, field: Field) -> FirstOrder:
   components = field.components
   if len(components) != num_channels:
     raise MediaError(
-      f"ambisonics that cannot be read: {field.where} is of {len(components)} channel(s), the sound "
-      f"has {num_channels}. Correct the file"
+      f"ambisonics that cannot be read: {field.where} is of {len(components)} channel(s), the "
+      f"sound has {num_channels}. Correct the file"
     )
   notes = []
   channels, gains = [], list(_GAINS.get(field.weights, _SN3D_GAINS))
@@ -216,8 +240,9 @@ def _check_flag(
   except MediaError:
     asked = None
   if asked is None or (asked.channels, asked.gains) != (first_order.channels, first_order.gains):
+    places = ", ".join(str(channel + 1) for channel in first_order.channels)
     raise MediaError(
-      f"another order of channels: {field.where} says ambisonics with {field.weights} weights "
-      f"whose W, Y, Z and X are the channels {', '.join(str(c + 1) for c in first_order.channels)}, "
-      f"and --channel_order={channel_order} something else. Leave the flag out, or correct the file"
+      f"another order of channels: {field.where} says that W, Y, Z and X are the channels {places}, "
+      f"with {field.weights} weights, and --channel_order={channel_order} something else. Leave the "
+      "flag out, or correct the file"
     )

@@ -257,7 +257,8 @@ def _of_frame(frame: av.VideoFrame) -> Said:
   if stereo is not None:
     kind, flags, view = struct.unpack_from("<3i", bytes(stereo))
     packing = _STEREO3D[kind] if 0 <= kind < len(_STEREO3D) else CUSTOM
-    packing = MONO if view in _SINGLE_EYES else packing
+    if packing == CUSTOM and view in _SINGLE_EYES:  # As decoded of streams with a layer an eye.
+      packing = MONO
     right_first = bool(flags & 1)
   spherical = frame.side_data.get("SPHERICAL")
   if spherical is None:

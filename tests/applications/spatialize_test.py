@@ -14,7 +14,7 @@ from avssl_tf.data import media_writing, spatial_media
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.spatial import ambisonics
-from tests import media_variants
+from tests import media_variants, spatial_files
 
 _RATE_HZ = 16000
 _CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=16, audio_sec=0.5, panorama=True)
@@ -69,7 +69,7 @@ class SpatializeTest(media_variants.MediaTestCase):
     with av.open(source) as before, av.open(self.path("a.mp4")) as after:
       packets = [[bytes(p) for p in c.demux(video=0) if p.size] for c in (before, after)]
     self.assertEqual(packets[0], packets[1])
-    self.assertEqual(spatial_media.ambisonic_channels(self.path("a.mp4")), (0, 1, 2, 3))
+    self.assertEqual(spatial_files.components_of(self.path("a.mp4")), (0, 1, 2, 3))
     with av.open(self.path("a.mp4")) as container:
       samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
     # Lowered by one factor, so that the loudest channel is not clipped and directions stay.
@@ -169,7 +169,7 @@ class SpatializeTest(media_variants.MediaTestCase):
         video = container.streams.video[0]
         self.assertEqual((video.codec_context.name, video.height, video.width), ("h264", 64, 128))
         self.assertEqual(len(list(container.decode(video=0))), 20)
-      self.assertIsNotNone(spatial_media.ambisonic_channels(self.path("out.mp4")))
+      self.assertIsNotNone(spatial_files.components_of(self.path("out.mp4")))
 
   def test_ambisonics_and_damage_are_told(self):
     tones = np.concatenate([media_variants.sine(2.0, 48000, f) for f in (300, 700, 1500, 4000)])

@@ -12,7 +12,6 @@ from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.spectrograms import Spectrogram
 
-
 # Of readers: builds of versions that did not know them resume where they have their defaults.
 _LATER_SETTINGS = frozenset({"audio_track", "stereo_mode"})
 
