@@ -3,15 +3,18 @@
 import os
 import struct
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Optional
 
+import av
 import numpy as np
 
 from avssl_tf.data import ambisonic_metadata, isobmff, media_streams, spherical_metadata
 from avssl_tf.data.isobmff import Box
 from tests import media_variants
 
-_SEGMENT, _TRACKS, _VOID, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xec", b"\x1fC\xb6u"
+_SEGMENT, _TRACKS = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b"
+_VOID, _CLUSTER = b"\xec", b"\x1f\x43\xb6\x75"
 _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = b"\xae", b"\xe0", b"\x83"
 
 
@@ -100,7 +103,9 @@ def xml(stereo: str = "mono", projection: str = "equirectangular", **fields) -> 
   return f'<?xml version="1.0"?><rdf:SphericalVideo>{inside}</rdf:SphericalVideo>'
 
 
-def change_matroska(path: str, *, stereo_mode: Optional[int] = None, projection: bytes = b"") -> None:
+def change_matroska(
+  path: str, *, stereo_mode: Optional[int] = None, projection: bytes = b""
+) -> None:
   """Adds elements to the first track of pictures; the file was written with `ROOM`."""
   added = projection
   if stereo_mode is not None:
@@ -186,7 +191,7 @@ def write_wave(
   chunks: Sequence[tuple[bytes, bytes]] = (),
   rate_hz: int = 48000,
 ) -> str:
-  """Writes 16-bit sound `[samples, channels]` as WAVE, with a sub-format and chunks of one's own."""
+  """Writes 16-bit sound `[samples, channels]` as WAVE, with a sub-format and chunks of its own."""
   channels = samples.shape[1]
   header = struct.pack(
     "<HHIIHH", 0xFFFE if guid else 1, channels, rate_hz, 2 * channels * rate_hz, 2 * channels, 16
@@ -236,6 +241,35 @@ def two_eyes(packing: str, height: int = 64, width: int = 128, count: int = 50):
 
 
 def field(duration_sec: float = 2.0) -> np.ndarray:
-  """W, Y, Z and X of four tones that tell them apart, float32 `[4, samples]`: 0.5, 0.3, 0.2, 0.1."""
+  """W, Y, Z and X of four tones that tell them apart, float32 `[4, samples]`."""
   tones = [media_variants.sine(duration_sec, 48000, f)[0] for f in (300, 500, 700, 900)]
   return np.stack([g * 2 * t for g, t in zip((0.5, 0.3, 0.2, 0.1), tones)]).astype(np.float32)
+
+
+def write_tracks(
+  path: str, sounds: Sequence[tuple[np.ndarray, str]], default: Optional[int] = None
+) -> str:
+  """Writes a file with 2:1 pictures and several sound tracks.
+
+  Args:
+    path: file to write.
+    sounds: float32 `[channels, samples]` at 48 kHz, and the layout, of each track.
+    default: number from 0 of the track that is marked as the default one, if any.
+  """
+  with av.open(path, "w") as output:
+    video = output.add_stream("libx264", rate=25)
+    video.height, video.width, video.pix_fmt = 64, 128, "yuv420p"
+    tracks = [output.add_stream("flac", rate=48000, layout=layout) for _, layout in sounds]
+    for number, track in enumerate(tracks):
+      track.disposition = av.stream.Disposition.default if number == default else 0
+    packets = []
+    for i in range(50):
+      frame = av.VideoFrame.from_ndarray(np.full((64, 128, 3), 90, np.uint8), format="rgb24")
+      frame.pts, frame.time_base = i, Fraction(1, 25)
+      packets += video.encode(frame)
+    packets += video.encode(None)
+    for track, (samples, layout) in zip(tracks, sounds):
+      packets += media_variants.encode_sound(track, samples, layout, 48000, 0)
+    for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+      output.mux(packet)
+  return path

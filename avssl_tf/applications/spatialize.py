@@ -100,7 +100,9 @@ class Job:
     """The pictures of the input."""
     return picture_stream.open_pictures(self.input, self.projection, self.stereo_mode)
 
-  def open_sound(self, sample_rate_hz: int) -> contextlib.AbstractContextManager[sound_stream.MonoStream]:
+  def open_sound(
+    self, sample_rate_hz: int
+  ) -> contextlib.AbstractContextManager[sound_stream.MonoStream]:
     """The sound of the input, as one channel."""
     return sound_stream.open_mono(self.input, sample_rate_hz, self.audio_track)
 

@@ -1,8 +1,8 @@
 """What a file says of the channels of its sound: which of them are ambisonics, in which weights.
 
 Read are boxes `SA3D` ("Spatial Audio RFC") and `chan` of MP4 and QuickTime, channel layouts of CAF
-and AIFF and the extended format of ambiX, the B-format of WAVE and AMB files (FuMa) and their `chna`
-(ADM), the channel mapping of Opus, and layouts that FFmpeg knows.
+and AIFF and the extended format of ambiX, the B-format of WAVE and AMB files (FuMa), the chunk
+`chna` (ADM), the channel mapping of Opus, and layouts that FFmpeg knows.
 """
 
 import dataclasses
@@ -35,6 +35,10 @@ _TAG_B_FORMAT, _TAG_SN3D, _TAG_N3D = 107, 190, 191
 _LABELS_B_FORMAT = {200: "W", 201: "X", 202: "Y", 203: "Z"}
 _LABELS_SN3D, _LABELS_N3D = 2, 3
 _AMBIX_UUIDS = (b"IEM.AT/AMBIX/XML", bytes.fromhex("1ad318c300e55576be2d0dca2460bc89"))
+# Codecs of MP4 and QuickTime whose samples are as they are.
+_PLAIN_SAMPLES = frozenset(
+  name.encode() for name in "lpcm sowt twos in24 in32 fl32 fl64 ipcm fpcm NONE".split()
+)
 _MAX_CHUNKS = 1000
 _MAX_CHUNK_BYTES = 1 << 20
 _ADM_WEIGHTS = (SN3D, N3D, FUMA)
@@ -103,8 +107,24 @@ def _of_entries(entries: Sequence[Box]) -> Optional[Field]:
       found = next((box for box in boxes if box.type == kind), None)
       field = found and read(found.fields)
       if field is not None:
-        return field
+        return _counted(field, entry)
   return None
+
+
+def _counted(field: Field, entry: Box) -> Field:
+  """The field, with a problem where plain samples are of another number of channels.
+
+  FFmpeg takes the number of `SA3D`, and tears the samples apart. Of codecs it knows better.
+  """
+  if field.problem is not None or entry.type not in _PLAIN_SAMPLES:
+    return field
+  version, count = struct.unpack_from(">H6xH", entry.fields, 8)
+  if version == 2:
+    count = struct.unpack_from(">I", entry.fields, 40)[0]
+  if count == len(field.components):
+    return field
+  problem = f"{len(field.components)} channel(s), and the description of the sound {count}"
+  return dataclasses.replace(field, problem=problem)
 
 
 def _of_sa3d(fields: bytes) -> Field:

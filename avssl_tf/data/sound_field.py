@@ -242,7 +242,7 @@ def _check_flag(
   if asked is None or (asked.channels, asked.gains) != (first_order.channels, first_order.gains):
     places = ", ".join(str(channel + 1) for channel in first_order.channels)
     raise MediaError(
-      f"another order of channels: {field.where} says that W, Y, Z and X are the channels {places}, "
-      f"with {field.weights} weights, and --channel_order={channel_order} something else. Leave the "
-      "flag out, or correct the file"
+      f"another order of channels: {field.where} says that W, Y, Z and X are the channels "
+      f"{places}, with {field.weights} weights, and --channel_order={channel_order} something else. "
+      "Leave the flag out, or correct the file"
     )

@@ -3,6 +3,7 @@
 import os
 import unittest
 
+import numpy as np
 from absl.testing import parameterized
 
 from avssl_tf.data import ambisonic_metadata
@@ -40,12 +41,12 @@ class AmbisonicMetadataTest(media_variants.MediaTestCase):
   def test_channel_maps_of_mp4(self):
     self.assert_field(self.mp4(spatial_files.sa3d([0, 1, 2, 3])), (0, 1, 2, 3))
     self.assert_field(self.mp4(spatial_files.sa3d([0, 3, 1, 2])), (0, 3, 1, 2))
-    self.assert_field(
-      self.mp4(spatial_files.sa3d(range(6), kind=128)), (0, 1, 2, 3, None, None)
-    )
-    self.assert_field(
-      self.mp4(spatial_files.sa3d(range(11), order=2, kind=128)), (*range(9), None, None)
-    )
+    for order, layout in ((1, "5.1"), (2, "11C")):
+      number = (order + 1) ** 2
+      box = spatial_files.sa3d(range(number + 2), order=order, kind=128)
+      samples = np.repeat(spatial_files.field(0.5)[:1], number + 2, axis=0)
+      path = self.mp4(box, samples=samples, layout=layout)
+      self.assert_field(path, (*range(number), None, None))
 
   @parameterized.parameters(
     ({"version": 1}, "version 1; expected 0"), ({"kind": 2}, "kind of ambisonics 2; expected 0"),

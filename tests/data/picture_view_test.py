@@ -1,4 +1,4 @@
-"""Tests that of two eyes the left one is read, and that 360° pictures are what files say of them."""
+"""Tests that of two eyes the left one is read, and 360° pictures as files say."""
 
 import unittest
 
@@ -67,7 +67,7 @@ class PictureViewTest(media_variants.MediaTestCase):
     self.assert_read(path, _RED, Wanted("equirectangular", "top_bottom"))
     info = media.probe(path, ("video",), Wanted("equirectangular", "top_bottom"))
     self.assertIn("--stereo_mode=top_bottom says", info.notes[0])
-    with self.assertRaisesRegex(MediaError, "its pictures are 128x128.*: if it shows two eyes, one"):
+    with self.assertRaisesRegex(MediaError, "pictures are 128x128.*: if it shows two eyes, one"):
       with picture_stream.open_pictures(path):
         pass
     path = self.eyes("b.mp4", "left-right")
@@ -143,7 +143,7 @@ class PictureViewTest(media_variants.MediaTestCase):
   def test_ordinary_reading_of_360_video_is_noted(self):
     path = self.write("a.mp4")
     spatial_files.change_mp4(path, [spatial_files.sv3d()])
-    self.assertRegex(media.probe(path).notes[0], r"360° video \(equirectangular\): they are read as")
+    self.assertRegex(media.probe(path).notes[0], r"360° video \(equirectangular\): they are")
     self.assertEqual(media.probe(path, ("audio",)).notes, ())
 
   def test_films_of_two_squeezed_eyes_get_their_shape_back(self):
