@@ -243,6 +243,6 @@ def _check_flag(
     places = ", ".join(str(channel + 1) for channel in first_order.channels)
     raise MediaError(
       f"another order of channels: {field.where} says that W, Y, Z and X are the channels "
-      f"{places}, with {field.weights} weights, and --channel_order={channel_order} something else. "
-      "Leave the flag out, or correct the file"
+      f"{places}, with {field.weights} weights, and --channel_order={channel_order} something "
+      "else. Leave the flag out, or correct the file"
     )
