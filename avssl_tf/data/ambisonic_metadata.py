@@ -266,7 +266,7 @@ def _chunks(file: BinaryIO, header: str, even: int, wanted: set[bytes], sizes: b
     wanted: names of those whose contents are read.
     sizes: name of the chunk that has the size of the data where that does not fit, if any.
   """
-  data_size = 0
+  data_size, length = 0, os.fstat(file.fileno()).st_size
   for _ in range(_MAX_CHUNKS):
     head = file.read(struct.calcsize(header))
     if len(head) < struct.calcsize(header):
@@ -275,7 +275,6 @@ def _chunks(file: BinaryIO, header: str, even: int, wanted: set[bytes], sizes: b
     if name == sizes:
       fields = file.read(min(size, _MAX_CHUNK_BYTES))
       data_size = struct.unpack_from("<Q", fields, 8)[0]
-      file.seek(size + size % even - len(fields), os.SEEK_CUR)
       continue
     if name == b"data" and size == 0xFFFFFFFF:
       size = data_size
@@ -283,7 +282,10 @@ def _chunks(file: BinaryIO, header: str, even: int, wanted: set[bytes], sizes: b
       return
     fields = file.read(min(size, _MAX_CHUNK_BYTES)) if name in wanted else b""
     yield name, size, fields
-    file.seek(size + size % even - len(fields), os.SEEK_CUR)
+    end = file.tell() - len(fields) + size + size % even
+    if end >= length:
+      return
+    file.seek(end)
 
 
 def _of_opus(track: av.AudioStream) -> Optional[Field]:

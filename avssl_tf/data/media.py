@@ -246,9 +246,9 @@ def read_clip(
     frame_rate_hz: rate of the pictures; each is the one on screen at its time.
     short_side: pixels of the shorter side, whichever it is once upright.
     sample_rate_hz: rate of the sound.
-    num_channels: 1 or 2 mixes to mono or stereo, or takes W where the file says
-      that its sound is ambisonics; None keeps all channels unmixed and in the
-      file's order, as ambisonics need it.
+    num_channels: 1 or 2 mixes to mono or stereo. Where the file says that its
+      sound is ambisonics, these take W, and 4 takes W Y Z X (ACN, SN3D). None
+      keeps all channels unmixed and in the file's order.
     modalities: what is asked for: "video", "audio", or both.
     times_sec: float `[T]`, from the clip's start, strictly increasing and within it: when to take
       pictures, in place of a regular rate.
@@ -275,9 +275,11 @@ def read_clip(
   with media_streams.open_streams(path, modalities, audio_track) as media:
     first = _first_frames(media)
     origin_sec, view = first.start_sec, _view(path, media, first, wanted)
-    mono = None
+    mono = first_order = None
     if first.sound is not None and num_channels in (1, 2):
       mono = sound_field.mono_of(path, media.audio, len(first.sound.layout.channels))
+    elif first.sound is not None and num_channels == 4:
+      first_order = sound_field.said(path, media.audio, len(first.sound.layout.channels))
   offsets_sec = np.arange(num_frames) / frame_rate_hz if times_sec is None else times_sec
   first_sec = origin_sec + start_sec
   span = _Span(
@@ -292,11 +294,13 @@ def read_clip(
   frames, sound = _seek_and_read(path, span, origin_sec)
   waveform = None
   if sound is not None:
-    kept = num_channels if mono is None else None
+    kept = None if mono or first_order else num_channels
     waveform = sound.waveform(num_samples, sample_rate_hz, kept)
     if mono is not None:
       heard = np.clip(mono.gain * waveform[:, mono.channel], -1.0, 1.0)
       waveform = np.repeat(heard[:, np.newaxis], num_channels, axis=1)
+    elif first_order is not None:
+      waveform = np.clip(first_order.of(waveform), -1.0, 1.0)
     if not accept_silence and np.abs(waveform).max() <= SILENCE_PEAK:
       raise MediaError("all-silent sound")
   timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)

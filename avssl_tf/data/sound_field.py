@@ -82,6 +82,21 @@ def choose(path: str, channel_order: str = ACN, audio_track: Optional[int] = Non
   return _choose(path, channel_order, audio_track, *state)
 
 
+def said(path: str, track: av.AudioStream, num_channels: int) -> Optional[FirstOrder]:
+  """How to make the first order of a sound, by what its file says; None: it says nothing.
+
+  Args:
+    path: the file.
+    track: open, of that file.
+    num_channels: of the sound as it is decoded.
+
+  Raises:
+    MediaError: what the file says cannot be read.
+  """
+  field = ambisonic_metadata.of_track(path, track)
+  return None if field is None else first_order_of(num_channels, ACN, field)
+
+
 class Mono(NamedTuple):
   """The channel of a sound field that is W, and the gain that makes SN3D of it."""
 

@@ -119,6 +119,8 @@ class SoundFieldTest(media_variants.MediaTestCase):
       self.assertEqual(found.shape, (72000, count))
       for channel in found.T:
         np.testing.assert_allclose(channel, _W[:72000], atol=1e-3)
+    four = media.read_clip(path, 0.0, 1.5, sample_rate_hz=48000, num_channels=4).waveform
+    self.assert_field(four.T)
     fuma = np.stack([_W / np.sqrt(2.0), _X, _Y, _Z])
     wave = spatial_files.write_wave(self.path("a.wav"), fuma.T, spatial_files.B_FORMAT)
     for name in (path, wave):
