@@ -1,4 +1,4 @@
-"""Tests that damaged metadata of containers ends in nothing said, or in what it says, never worse."""
+"""Tests that damaged metadata of containers says nothing, or something else, and nothing worse."""
 
 import io
 import os
