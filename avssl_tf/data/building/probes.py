@@ -54,7 +54,7 @@ class Probe:
       or not all(isinstance(note, str) for note in self.notes)
     ):
       raise ValueError(f"{self} is no probe")
-    return self
+    return dataclasses.replace(self, notes=tuple(self.notes))  # JSON has lists.
 
 
 class ProbeJournal:
