@@ -27,10 +27,19 @@ from absl import app, flags
 
 from avssl_tf import local_paths, stops, types
 from avssl_tf.applications import embed, localize, search, spatialize
-from avssl_tf.data import picture_stream
+from avssl_tf.data import picture_stream, picture_view
 from avssl_tf.training import encoders, generators, terminal
 
 FLAGS = flags.FLAGS
+
+
+def _define_track_flag() -> None:
+  flags.DEFINE_integer(
+    "audio_track",
+    None,
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    lower_bound=1,
+  )
 
 
 def _define_spatialize_flags() -> None:
@@ -55,6 +64,14 @@ def _define_spatialize_flags() -> None:
     picture_stream.PROJECTIONS,
     "Of the pictures of --input: equirectangular (2:1), or equi-angular cubemaps (3:2).",
   )
+  flags.DEFINE_enum(
+    "stereo_mode",
+    picture_view.AUTO,
+    picture_view.STEREO_MODES,
+    "Where two eyes are in the pictures of --input, of which the network sees the left one; auto: "
+    "what the file says.",
+  )
+  _define_track_flag()
   flags.DEFINE_integer("overlay_height", 720, "Most rows of --overlay.", lower_bound=2)
   flags.DEFINE_integer("chunks_per_batch", 4, "Chunks that the network sees at once.", 1)
   flags.DEFINE_bool("overwrite", False, "Replace outputs that are there.")
@@ -70,6 +87,8 @@ def _spatialize() -> None:
     overlay_height=FLAGS.overlay_height,
     overwrite=FLAGS.overwrite,
     chunks_per_batch=FLAGS.chunks_per_batch,
+    stereo_mode=FLAGS.stereo_mode,
+    audio_track=FLAGS.audio_track,
   )
   job.check()
   loaded = generators.load(FLAGS.model_dir)
@@ -87,6 +106,7 @@ def _define_localize_flags() -> None:
   local_paths.define_flag(
     "output", None, "Video (.mp4) to write, with a map of where sound comes from, and the sound."
   )
+  _define_track_flag()
   flags.DEFINE_integer("output_height", 720, "Most rows of --output.", lower_bound=2)
   flags.DEFINE_integer("windows_per_batch", 4, "Windows that the network sees at once.", 1)
   flags.DEFINE_bool("overwrite", False, "Replace --output if it is there.")
@@ -100,6 +120,7 @@ def _localize() -> None:
     overwrite=FLAGS.overwrite,
     output_height=FLAGS.output_height,
     windows_per_batch=FLAGS.windows_per_batch,
+    audio_track=FLAGS.audio_track,
   )
   job.check()
   loaded = encoders.load(FLAGS.model_dir)
@@ -115,6 +136,7 @@ def _define_embed_flags() -> None:
   flags.DEFINE_float(
     "stride_sec", None, "From the start of a window to that of the next; by default, their length."
   )
+  _define_track_flag()
   flags.DEFINE_integer("batch_size", 16, "Windows that the network sees at once.", lower_bound=1)
   flags.DEFINE_bool(
     "overwrite", False, "Replace an output that is there, and parts of another network's."
@@ -128,6 +150,7 @@ def _embed() -> None:
     output=FLAGS.output,
     stride_sec=FLAGS.stride_sec,
     batch_size=FLAGS.batch_size,
+    audio_track=FLAGS.audio_track,
     overwrite=FLAGS.overwrite,
   )
   job.check()
@@ -153,6 +176,7 @@ def _define_search_flags() -> None:
   )
   flags.DEFINE_float("start_sec", 0.0, "Start of the part of --query that counts.")
   flags.DEFINE_float("end_sec", None, "Its end; by default, that of the file.")
+  _define_track_flag()
   flags.DEFINE_integer("top", 10, "Results.", lower_bound=1)
   flags.DEFINE_bool("all_windows", False, "Each window is a result, not the best one of a file.")
   local_paths.define_flag("output", None, "File to write the results to as well: .json or .csv.")
@@ -169,6 +193,7 @@ def _search() -> None:
     start_sec=FLAGS.start_sec,
     end_sec=FLAGS.end_sec,
     top=FLAGS.top,
+    audio_track=FLAGS.audio_track,
     all_windows=FLAGS.all_windows,
     output=FLAGS.output,
     overwrite=FLAGS.overwrite,

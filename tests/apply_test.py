@@ -17,9 +17,16 @@ import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf import serving
-from avssl_tf.data import spatial_media
 from avssl_tf.training import configuration, run, strategies, trainer
-from tests import command, media_variants, source_tree, tiny_alignment, tiny_generator, tiny_run
+from tests import (
+  command,
+  media_variants,
+  source_tree,
+  spatial_files,
+  tiny_alignment,
+  tiny_generator,
+  tiny_run,
+)
 
 _RATE_HZ = 8000
 
@@ -99,7 +106,7 @@ class ApplyTest(unittest.TestCase):
       self.assertTrue(np.isfinite(field).all())
       self.assertTrue(np.all(field.std(axis=0) > 0))
       fields.append(field)
-      self.assertEqual(spatial_media.ambisonic_channels(mp4), (0, 1, 2, 3))
+      self.assertEqual(spatial_files.components_of(mp4), (0, 1, 2, 3))
       for path, num_channels in ((mp4, 4), (overlay, 2)):
         with av.open(path) as container:
           self.assertEqual(container.streams.audio[0].codec_context.channels, num_channels)

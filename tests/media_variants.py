@@ -34,6 +34,8 @@ def write_media(
   audio_rate_hz: int = 48000,
   aspect: Optional[Fraction] = None,
   container_options: Optional[dict[str, str]] = None,
+  video_options: Optional[dict[str, str]] = None,
+  audio_options: Optional[dict[str, str]] = None,
 ) -> None:
   """Encodes pictures and sound into a file.
 
@@ -53,6 +55,8 @@ def write_media(
     audio_rate_hz: rate to encode.
     aspect: aspect of a pixel.
     container_options: options of the muxer.
+    video_options: more options of the encoder of pictures.
+    audio_options: options of that of the sound.
   """
   packets = []
   with av.open(path, "w", container_options=container_options or {}) as output:
@@ -73,8 +77,10 @@ def write_media(
         video.codec_context.options = {"deadline": "realtime", "cpu-used": "8", "b": "1M"}
       else:
         video.codec_context.bit_rate = 2_000_000
+      video.codec_context.options = {**video.codec_context.options, **(video_options or {})}
     if samples is not None:
       audio = output.add_stream(audio_codec, rate=audio_rate_hz, layout=audio_layout or layout)
+      audio.codec_context.options = audio_options or {}
     if pictures is not None:
       packets += _encode_pictures(video, pictures, time_base)
     if samples is not None:

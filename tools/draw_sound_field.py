@@ -10,6 +10,8 @@ side. Where another --channel_order makes the directions right, the file is in t
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
@@ -20,8 +22,8 @@ import numpy as np
 from absl import app, flags
 
 from avssl_tf import local_paths, types
-from avssl_tf.data import media
-from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, SphericalReader
+from avssl_tf.data import media, sound_field
+from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.report import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.training import terminal
@@ -31,13 +33,16 @@ FLAGS = flags.FLAGS
 _SAMPLE_RATE_HZ = 48000
 
 
-def read(path: str, channel_order: str) -> np.ndarray:
-  """The sound of a file: float32 `[samples, 4]`, ACN/SN3D, 48 kHz.
+def read(
+  path: str, channel_order: str, audio_track: Optional[int] = None
+) -> tuple[np.ndarray, Sequence[str]]:
+  """The sound of a file: float32 `[samples, 4]`, ACN/SN3D, 48 kHz; and notes for the user.
 
   Raises:
     MediaError: no sound, or no first-order ambisonics in that order.
   """
-  duration_sec = media.probe(path, (types.AUDIO,)).duration_sec
+  choice = sound_field.choose(path, channel_order, audio_track)
+  duration_sec = media.probe(path, (types.AUDIO,), audio_track=choice.track).duration_sec
   found = media.read_clip(
     path,
     0.0,
@@ -45,9 +50,10 @@ def read(path: str, channel_order: str) -> np.ndarray:
     sample_rate_hz=_SAMPLE_RATE_HZ,
     num_channels=None,
     modalities=(types.AUDIO,),
+    audio_track=choice.track,
   )
   reader = SphericalReader(sample_rate_hz=_SAMPLE_RATE_HZ, channel_order=channel_order)
-  return reader.to_acn(found.waveform)
+  return reader.to_acn(found.waveform, choice.first_order), choice.first_order.notes
 
 
 def main(argv: list[str]) -> None:
@@ -60,7 +66,7 @@ def main(argv: list[str]) -> None:
     if not os.path.exists(FLAGS.input):
       raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
     try:
-      field = read(FLAGS.input, FLAGS.channel_order)
+      field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
     except media.MediaError as error:
       raise ValueError(f"--input={FLAGS.input}: {error}.") from error
     angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
@@ -73,6 +79,8 @@ def main(argv: list[str]) -> None:
         f"{FLAGS.roll_deg:g}° (roll)"
       )
     sound_field_picture.draw(parts, title, FLAGS.output)
+  for note in notes:
+    print(f"Note: {note}.")
   print(sound_field_picture.table(parts))
   print(f"Drawn: {FLAGS.output}")
 
@@ -81,7 +89,14 @@ def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
   local_paths.define_flag("input", None, "Sound or video file with first-order ambisonics.")
   local_paths.define_flag("output", "field.png", "Picture to draw.")
-  flags.DEFINE_enum("channel_order", "acn", CHANNEL_ORDERS, "Order of the file's channels.")
+  flags.DEFINE_enum(
+    "channel_order", sound_field.ACN, sound_field.CHANNEL_ORDERS,
+    "Order of the file's channels where it does not say it."
+  )
+  flags.DEFINE_integer(
+    "audio_track", None, "Number of the sound track, from 1; by default the first that can be "
+    "ambisonics.", lower_bound=1
+  )
   flags.DEFINE_integer("num_parts", 6, "Equal parts of the recording, a map each.", 1)
   for name, what in (("yaw", "to the left"), ("pitch", "up"), ("roll", "lifting the left side")):
     flags.DEFINE_float(f"{name}_deg", 0.0, f"Turns the recording {what} first.")

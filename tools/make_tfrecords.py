@@ -46,11 +46,13 @@ from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
-from avssl_tf.data.building.spherical_reader import CHANNEL_ORDERS, CUBEMAP, SphericalReader
+from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
 from avssl_tf.data.building.subsets import describe_missing
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.dataset_info import DatasetInfo
 from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.picture_view import AUTO, STEREO_MODES
+from avssl_tf.data.sound_field import CHANNEL_ORDERS
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -119,7 +121,16 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_enum(
   "channel_order", "acn", CHANNEL_ORDERS,
-  "360° video: order of the sound's channels. youtube_aac: as in AAC from YouTube."
+  "360° video: order of the sound's channels where a file does not say it. acn: W Y Z X with SN3D "
+  "weights; youtube_aac: as in AAC from YouTube."
+)
+flags.DEFINE_enum(
+  "stereo_mode", AUTO, STEREO_MODES,
+  "Where two eyes are in the pictures, of which the left one is taken; auto: what each file says."
+)
+flags.DEFINE_integer(
+  "audio_track", None, "Number of the sound track to take, from 1; by default the default one of "
+  "each file, of 360° video the first that can be ambisonics.", lower_bound=1
 )
 flags.DEFINE_boolean(
   "flow", False, "360° video, and demo360: make and store the optical flow of the frames as well."
@@ -137,7 +148,7 @@ flags.mark_flag_as_required("source")
 _MEDIA_FLAGS = (
   "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
   "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
-  "projection", "channel_order", "flow",
+  "projection", "channel_order", "flow", "stereo_mode", "audio_track",
 )  # fmt: skip
 _ONLY_360 = frozenset({"channel_order", "flow"})
 
@@ -194,6 +205,8 @@ def media_recipe(source: MediaSource) -> Recipe:
       short_side=FLAGS.short_side,
       sample_rate_hz=FLAGS.sample_rate_hz,
       num_channels=None if FLAGS.num_channels in ("0", "all") else int(FLAGS.num_channels),
+      stereo_mode=FLAGS.stereo_mode,
+      audio_track=FLAGS.audio_track,
     ),
     cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
     jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
@@ -219,6 +232,8 @@ def reader_360() -> SphericalReader:
     sample_rate_hz=FLAGS.sample_rate_hz,
     input_projection=CUBEMAP if FLAGS.projection == "cubemap" else EQUIRECTANGULAR,
     channel_order=FLAGS.channel_order,
+    stereo_mode=FLAGS.stereo_mode,
+    audio_track=FLAGS.audio_track,
   )
 
 
@@ -287,6 +302,8 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
     for shards in info.splits.values() for shard in shards
   )
   print(f"  size       {size / 1e6:8.1f} MB")
+  for note in result.notes:
+    print(f"  note: {printable(note)}")
   print(f"  failures   {len(result.failures):8d}")
   if result.failures:
     print(describe_failures(result.failures))

@@ -34,6 +34,7 @@ class Job:
     stride_sec: from the start of a window to that of the next; None: windows follow each other.
     batch_size: windows that go through the network at a time.
     overwrite: whether an output that is there may be replaced, and parts of another one deleted.
+    audio_track: number of the sound track of each file, from 1; None: the default one.
   """
 
   input: str
@@ -41,6 +42,7 @@ class Job:
   stride_sec: Optional[float] = None
   batch_size: int = 16
   overwrite: bool = False
+  audio_track: Optional[int] = None
 
   @property
   def parts_folder(self) -> str:
@@ -114,7 +116,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
   """
   stopwatch = progress.Stopwatch()
   sources, notes = job.sources()
-  reader = WindowReader(encoder)
+  reader = WindowReader(encoder, job.audio_track)
   stride_sec = job.stride_sec or reader.window_sec
   settings = {
     "format": embedding_file.FORMAT,
@@ -122,6 +124,8 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     "input": os.path.abspath(job.input),
     "stride_sec": stride_sec,
   }
+  if job.audio_track is not None:  # Absent otherwise: parts of versions without it resume.
+    settings["audio_track"] = job.audio_track
   clip = encoder.ordinary_clip
   about = {
     **settings,
@@ -149,7 +153,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
       embedding_file.join(temporary, part_paths, about)
     parts.delete()
-  lines = [_summary(job), *notes]
+  lines = [_summary(job), *notes, *embedding.notes]
   if num_before:
     lines.append(f"{num_before} file(s) of these were done before this command.")
   if failures:

@@ -72,6 +72,7 @@ class FileEmbedding:
   Attributes:
     unread: what is missing of files and stretches of which there is nothing; they have no parts,
       and are tried again by the next command.
+    noted: files, by what there is to know of how they are read.
   """
 
   def __init__(
@@ -82,6 +83,7 @@ class FileEmbedding:
     batch_size: int,
   ):
     self.unread: list[Failure] = []
+    self.noted: dict[str, list[str]] = collections.defaultdict(list)
     self._reader = reader
     self._features = features
     self._parts = parts
@@ -89,6 +91,14 @@ class FileEmbedding:
     # Those begun, in order, and the windows of theirs that the network has not seen.
     self._begun: collections.deque[_Stretch] = collections.deque()
     self._waiting: list[tuple[_Stretch, Window]] = []
+
+  @property
+  def notes(self) -> list[str]:
+    """What there is to know of how files were read, lines for the user."""
+    return [
+      f"Note: {len(paths)} file(s), such as {paths[0]!r}: {note}."
+      for note, paths in sorted(self.noted.items())
+    ]
 
   def run(self, sources: Sequence[Source], stride_sec: float) -> None:
     """Embeds what has no parts yet.
@@ -131,6 +141,8 @@ class FileEmbedding:
     except Exception as error:  # Whatever goes wrong with one file must not stop the others.
       failure = Failure(source.path, None, None, reason_of(error))
       return [_Stretch(source, 0, 1, None, [], [failure])]
+    for note in plan.notes:
+      self.noted[note].append(source.path)
     starts = range(0, len(plan.spans), _WINDOWS_PER_PART)
     return [
       _Stretch(

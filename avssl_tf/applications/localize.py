@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -48,6 +49,7 @@ class Job:
     overwrite: whether a file that is there may be replaced.
     output_height: largest number of rows of the output.
     windows_per_batch: windows that the network is given at once.
+    audio_track: number of the sound track, from 1; None: the default one.
   """
 
   input: str
@@ -55,6 +57,7 @@ class Job:
   overwrite: bool = False
   output_height: int = 720
   windows_per_batch: int = 4
+  audio_track: Optional[int] = None
 
   def check(self) -> None:
     """Makes sure, before all the work, that the files are what they have to be.
@@ -70,7 +73,9 @@ class Job:
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
         pass
-      with sound_stream.open_mono(self.input, media_writing.SOUND_RATE_HZ):
+      with sound_stream.open_mono(
+        self.input, media_writing.SOUND_RATE_HZ, self.audio_track
+      ):
         pass
 
   @contextlib.contextmanager
@@ -124,7 +129,7 @@ def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> list[str]:
   if min(localizer.own_map_size) < _LEAST_POSITIONS:
     localizer = SoundLocalizer(encoder, _WINDOWS, (HORIZONTAL, VERTICAL))
   with sound_stream.open_mono(
-    job.input, encoder.sample_rate_hz
+    job.input, encoder.sample_rate_hz, job.audio_track
   ) as sound, picture_stream.open_pictures(job.input, projection=None) as pictures:
     squares = PictureSquares(pictures.height, pictures.width, size)
     grid = picture_stream.PictureGrid(
@@ -194,7 +199,10 @@ def _notes(
   sound: sound_stream.MonoStream,
   pictures: picture_stream.PictureStream,
 ) -> list[str]:
-  notes = [f"The network hears {sound.made_from}."]
+  notes = [
+    f"The network hears {sound.made_from}.",
+    *(f"Note: {note}." for note in pictures.view.notes),
+  ]
   if localizer.encoder.translate is not None:
     notes.append(
       "It was trained on 360° video: what it sees is taken for a view, with the sound straight "
@@ -224,9 +232,9 @@ def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
   with picture_stream.open_pictures(
     job.input, projection=None
   ) as pictures, media_streams.open_streams(
-    job.input, (AUDIO,)
+    job.input, (AUDIO,), job.audio_track
   ) as media, sound_stream.open_mono(
-    job.input, media_writing.SOUND_RATE_HZ
+    job.input, media_writing.SOUND_RATE_HZ, job.audio_track
   ) as decoded, progress.MediaBar(
     os.path.basename(job.output), pictures.promised_duration_sec
   ) as bar:

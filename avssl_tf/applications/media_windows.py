@@ -67,12 +67,14 @@ class Plan:
     modalities: what it has that the network can take, one at least.
     spans: its windows, ascending.
     failures: what it has and the network cannot take.
+    notes: what the user should know of how it is read.
   """
 
   path: str
   modalities: Sequence[str]
   spans: Sequence[Span]
   failures: Sequence[Failure] = ()
+  notes: Sequence[str] = ()
 
 
 def spread(span: Span, window_sec: float, stride_sec: float) -> list[Span]:
@@ -119,8 +121,14 @@ class WindowReader:
     window_sec: length of a window: the longer of what is seen and heard, whose middles coincide.
   """
 
-  def __init__(self, encoder: Encoder):
-    """Takes what the network takes of ordinary clips."""
+  def __init__(self, encoder: Encoder, audio_track: Optional[int] = None):
+    """Takes what the network takes of ordinary clips.
+
+    Args:
+      encoder: the network.
+      audio_track: number of the sound track of each file, from 1; None: the default one.
+    """
+    self._audio_track = audio_track
     self._clip = encoder.ordinary_clip
     self._rate_hz = encoder.sample_rate_hz
     self._num_channels = encoder.num_channels
@@ -158,7 +166,7 @@ class WindowReader:
     wanted = [modality for modality in modalities_of(path) if modality in modalities]
     if not wanted:
       raise MediaError(f"no {' and no '.join(modalities)} stream")
-    info = media.probe(path, wanted)
+    info = media.probe(path, wanted, audio_track=self._audio_track)
     failures = []
     # One or two channels can be mixed of any; others, such as ambisonics, have to be there.
     fitting = (1, 2, info.num_channels)
@@ -171,7 +179,7 @@ class WindowReader:
       if not wanted:
         raise MediaError(reason)
       failures.append(Failure(path, None, None, reason))
-      info = media.probe(path, wanted)
+      info = media.probe(path, wanted, audio_track=self._audio_track)
     # Down, not to the nearest: a window must not end after its file.
     duration_sec = math.floor(info.duration_sec / _MICRO) * _MICRO
     span = Span(start_sec, duration_sec if end_sec is None else end_sec)
@@ -182,7 +190,8 @@ class WindowReader:
       )
     if span.length_sec * self._rate_hz < 1:
       raise MediaError(f"too short: {span.length_sec:g} s")
-    return Plan(path, wanted, spread(span, self.window_sec, stride_sec), failures)
+    spans = spread(span, self.window_sec, stride_sec)
+    return Plan(path, wanted, spans, failures, info.notes)
 
   def blocks(self, spans: Sequence[Span]) -> list[list[Span]]:
     """Groups spans, ascending, by what is to be read at once."""
@@ -229,6 +238,7 @@ class WindowReader:
       modalities=plan.modalities,
       times_sec=distinct,
       accept_silence=True,
+      audio_track=self._audio_track,
     )
     windows = []
     for span, chosen in zip(spans, places.reshape(times.shape)):

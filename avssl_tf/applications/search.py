@@ -42,6 +42,7 @@ class Job:
     all_windows: whether each window is a result, rather than the best one of each file.
     output: a .json or .csv to write as well; None: none.
     overwrite: whether an output that is there may be replaced.
+    audio_track: number of the sound track of the query, from 1; None: the default one.
   """
 
   index: str
@@ -54,6 +55,7 @@ class Job:
   all_windows: bool = False
   output: Optional[str] = None
   overwrite: bool = False
+  audio_track: Optional[int] = None
 
   def check(self) -> None:
     """Makes sure, before all the work, that the flags make sense.
@@ -135,7 +137,8 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
       _write(temporary, job, modality, find, results)
   part = f"{plan.spans[0].start_sec:.2f} s to {plan.spans[-1].end_sec:.2f} s"
   heading = f"{_CALLED[find].capitalize()} of {job.index} nearest to the {_CALLED[modality]} of "
-  return [f"{heading}{job.query}, {part}:", *_table(results)]
+  notes = [f"Note: {note}." for note in plan.notes]
+  return [*notes, f"{heading}{job.query}, {part}:", *_table(results)]
 
 
 def nearest(
@@ -185,7 +188,7 @@ def _open_query(encoder: Encoder, job: Job) -> tuple[WindowReader, Plan]:
       f"--query={job.query} has no {_CALLED[modality]} (--query_modality={modality}), but "
       f"{_CALLED[found[0]]}."
     )
-  reader = WindowReader(encoder)
+  reader = WindowReader(encoder, job.audio_track)
   return reader, reader.plan(
     job.query, reader.window_sec, [modality], job.start_sec, job.end_sec
   )

@@ -24,8 +24,10 @@ from avssl_tf.data import (
   media_times,
   media_writing,
   picture_stream,
+  picture_view,
   sound_stream,
   spatial_media,
+  spherical_metadata,
 )
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.media_streams import MediaError
@@ -48,6 +50,9 @@ class Job:
     overlay: an .mp4 to write that shows, over the frames, where sound comes from; None: none.
     projection: of the pictures of the input, one of `picture_stream.PROJECTIONS`.
     overlay_height: largest number of rows of the overlay.
+    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`; the network
+      sees the left one.
+    audio_track: number of the sound track, from 1; None: the default one.
     overwrite: whether files that are there may be replaced.
     chunks_per_batch: chunks that the network is given at once.
   """
@@ -59,6 +64,8 @@ class Job:
   overlay_height: int = 720
   overwrite: bool = False
   chunks_per_batch: int = 4
+  stereo_mode: str = picture_view.AUTO
+  audio_track: Optional[int] = None
 
   @property
   def paths(self) -> list[str]:
@@ -86,10 +93,18 @@ class Job:
     with self.errors_named():
       # Gaps are filled up: they must end.
       media_times.check(self.input)
-      with picture_stream.open_pictures(self.input, self.projection):
+      with self.open_pictures(), self.open_sound(media_writing.SOUND_RATE_HZ):
         pass
-      with sound_stream.open_mono(self.input, media_writing.SOUND_RATE_HZ):
-        pass
+
+  def open_pictures(self) -> contextlib.AbstractContextManager[picture_stream.PictureStream]:
+    """The pictures of the input."""
+    return picture_stream.open_pictures(self.input, self.projection, self.stereo_mode)
+
+  def open_sound(
+    self, sample_rate_hz: int
+  ) -> contextlib.AbstractContextManager[sound_stream.MonoStream]:
+    """The sound of the input, as one channel."""
+    return sound_stream.open_mono(self.input, sample_rate_hz, self.audio_track)
 
   @contextlib.contextmanager
   def errors_named(self) -> Iterator[None]:
@@ -155,9 +170,7 @@ class _Video:
 def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
   """Writes the field of all of the input's sound into `field`."""
   clip = generator.clip
-  with sound_stream.open_mono(
-    job.input, generator.sample_rate_hz
-  ) as sound, picture_stream.open_pictures(job.input, job.projection) as pictures:
+  with job.open_sound(generator.sample_rate_hz) as sound, job.open_pictures() as pictures:
     grid = picture_stream.PictureGrid(
       pictures.frames(),
       lambda frame: pictures.to_equirect(frame, clip.frame_size),
@@ -181,7 +194,7 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
 def _notes(
   sound: sound_stream.MonoStream, pictures: picture_stream.PictureStream
 ) -> list[str]:
-  notes = [f"W is made from {sound.made_from}."]
+  notes = [f"W is made from {sound.made_from}.", *(f"Note: {n}." for n in pictures.view.notes)]
   if sound.num_damaged:
     notes.append(f"Damaged: {sound.num_damaged} part(s) of the sound; there is silence instead.")
   if sound.gap_sec:
@@ -220,9 +233,11 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
       media_writing.AMBISONIC_LAYOUT,
       video.sound_start_sec,
     )
-    with picture_stream.open_pictures(job.input, job.projection) as pictures:
+    with job.open_pictures() as pictures:
       codec = pictures.codec
       copied = pictures.can_be_copied and codec in media_writing.MP4_PICTURES
+      # Pictures that are encoded again show the left eye alone.
+      packing = pictures.view.packing if copied else spherical_metadata.MONO
       if not copied:
         height = min(pictures.height, _MAX_OUTPUT_HEIGHT) // 2 * 2
         media_writing.write_encoded_mp4(
@@ -237,16 +252,17 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
       with media_streams.open_streams(job.input, (types.VIDEO,)) as media:
         media_writing.write_copied_mp4(unmarked, media, video.origin_sec, sound)
     with open(temporary, "wb") as file:
-      spatial_media.mark(unmarked, file)
+      spatial_media.mark(unmarked, file, packing)
+  eyes = "" if packing == spherical_metadata.MONO else f" with both eyes ({packing})"
   how = f"its pictures as they were ({codec})" if copied else "its pictures encoded anew as H.264"
   return (
-    f"Wrote {path}: {how}, ambisonics W Y Z X (ACN, SN3D) in AAC{_lowered(field.gain)}, and the "
-    "marks of 360° video and spatial audio."
+    f"Wrote {path}: {how}{eyes}, ambisonics W Y Z X (ACN, SN3D) in AAC{_lowered(field.gain)}, and "
+    "the marks of 360° video and spatial audio."
   )
 
 
 def _write_overlay(job: Job, video: _Video, field: FieldFile, path: str, temporary: str) -> str:
-  with picture_stream.open_pictures(job.input, job.projection) as pictures, progress.MediaBar(
+  with job.open_pictures() as pictures, progress.MediaBar(
     os.path.basename(path), field.duration_sec
   ) as bar:
     height = min(pictures.height, job.overlay_height, _MAX_OUTPUT_HEIGHT) // 2 * 2

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Optional, Protocol
+from typing import NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -123,6 +123,20 @@ def reason_of(error: Exception) -> str:
   return f"unexpected {type(error).__name__}: {error}"
 
 
+class Probed(NamedTuple):
+  """What a reader knows of a file before it decodes it.
+
+  Attributes:
+    duration_sec: of the common span of picture and sound.
+    num_channels: of the sound; 0 where it is not asked for.
+    notes: what the user should know of how the file is read.
+  """
+
+  duration_sec: float
+  num_channels: int
+  notes: Sequence[str] = ()
+
+
 class Reader(Protocol):
   """Gets clips out of files, or out of nothing. Pickled for each worker process.
 
@@ -140,8 +154,8 @@ class Reader(Protocol):
   projection: Optional[str]
   needs_probe: bool
 
-  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
-    """Duration in seconds and number of sound channels; raises `MediaError`."""
+  def probe(self, path: str, modalities: Sequence[str]) -> Probed:
+    """What is known of a file; raises `MediaError`."""
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """The content of a clip, of the modalities asked for; raises `MediaError`."""

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple, Optional
+from typing import BinaryIO, NamedTuple, Optional, Union
 
 # Boxes that hold nothing but boxes.
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sv3d", b"proj"})
@@ -25,6 +25,8 @@ _COPY_BYTES = 1 << 20
 # fragments of half a second has 350,000 boxes.
 _MAX_BOXES = 1_000_000
 _MAX_DEPTH = 16
+# A day of pictures and sound has about 50 MB of tables in its movie box.
+_MAX_MOVIE_BYTES = 1 << 28
 
 
 class BoxError(ValueError):
@@ -72,6 +74,15 @@ class Box:
     """Of a `moov`: the tracks of a kind, `vide` for pictures, `soun` for sound."""
     return [track for track in self.find_all(b"trak") if _handler(track) == handler]
 
+  @property
+  def track_id(self) -> int:
+    """Of a `trak`: its number; 0 where it has none."""
+    header = self.find(b"tkhd")
+    if header is None or len(header.fields) < 24:
+      return 0
+    place = 20 if header.fields[0] == 1 else 12
+    return int.from_bytes(header.fields[place : place + 4], "big")
+
   def sample_entries(self) -> Sequence["Box"]:
     """Of a `trak`: the descriptions of its samples, called by their codecs."""
     description = self.find(b"mdia", b"minf", b"stbl", b"stsd")
@@ -87,6 +98,9 @@ def read_movie(file: BinaryIO) -> Box:
   movies = [extent for extent in _extents(file) if extent.type == b"moov"]
   if len(movies) != 1:
     raise BoxError(f"no MP4: it has {len(movies)} boxes 'moov', expected 1")
+  size = movies[0].end - movies[0].start
+  if size > _MAX_MOVIE_BYTES:
+    raise BoxError(f"a box 'moov' of {size} bytes; expected at most {_MAX_MOVIE_BYTES}")
   file.seek(movies[0].start + movies[0].header)
   movie = Box(b"moov", boxes=_parse(file.read(movies[0].end - file.tell())))
   for track in movie.find_all(b"trak"):
@@ -96,6 +110,15 @@ def read_movie(file: BinaryIO) -> Box:
       description.fields = description.fields[:_STSD_FIELDS]
       description.boxes = [_with_boxes(entry, _handler(track)) for entry in entries]
   return movie
+
+
+def parse_boxes(contents: bytes) -> list[Box]:
+  """The boxes in the contents of a box.
+
+  Raises:
+    BoxError: they are damaged.
+  """
+  return _parse(contents)
 
 
 def replace_movie(source: BinaryIO, target: BinaryIO, movie: Box) -> None:
@@ -157,12 +180,13 @@ def _extents(file: BinaryIO) -> list[_Extent]:
 
 
 def _parse(
-  contents: bytes, depth: int = 0, left: Optional[Iterator[int]] = None
+  contents: Union[bytes, memoryview], depth: int = 0, left: Optional[Iterator[int]] = None
 ) -> list[Box]:
   """The boxes in some contents; `left` counts down how many there may be in all."""
   if depth > _MAX_DEPTH:
     raise BoxError(f"damaged: boxes in boxes, more than {_MAX_DEPTH} levels deep")
   left = iter(range(_MAX_BOXES)) if left is None else left
+  contents = memoryview(contents)  # Of parts of it, no copies are made but the last one.
   boxes, at = [], 0
   while len(contents) - at >= 8:  # QuickTime ends some lists with four zeros.
     size, kind = struct.unpack_from(">I4s", contents, at)
@@ -174,7 +198,7 @@ def _parse(
     if kind in _CONTAINERS:
       boxes.append(Box(kind, boxes=_parse(inside, depth + 1, left)))
     else:
-      boxes.append(Box(kind, inside))
+      boxes.append(Box(kind, bytes(inside)))
     at += size
   return boxes
 

@@ -23,6 +23,8 @@ from avssl_tf.data import (
   media_sound,
   media_streams,
   media_times,
+  picture_view,
+  sound_field,
 )
 from avssl_tf.data.media_streams import MediaError
 
@@ -45,6 +47,7 @@ class MediaInfo:
     sample_rate_hz: of the decoded sound; like the next 0 where sound was not
       asked for.
     num_channels: of the sound.
+    notes: what of the pictures the user should know.
   """
 
   duration_sec: float
@@ -53,6 +56,7 @@ class MediaInfo:
   frame_rate_hz: float
   sample_rate_hz: int
   num_channels: int
+  notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,22 +110,30 @@ def _first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
   return _FirstFrames(picture.frame, sound.frame)
 
 
-def probe(path: str, modalities: Sequence[str] = types.MODALITIES) -> MediaInfo:
+def probe(
+  path: str,
+  modalities: Sequence[str] = types.MODALITIES,
+  wanted: picture_view.Wanted = picture_view.ORDINARY,
+  audio_track: Optional[int] = None,
+) -> MediaInfo:
   """Finds out what a file holds; decodes the first frames only.
 
   Args:
     path: the file.
     modalities: what is asked for: "video", "audio", or both.
+    wanted: what its pictures are taken for.
+    audio_track: number of the sound track to take, from 1; None: the default one.
 
   Raises:
     MediaError: not a video, a stream is missing, truncated, picture and sound
-      do not overlap, or something exceeds `media_limits`.
+      do not overlap, something exceeds `media_limits`, or its pictures are not what is wanted.
   """
-  with media_streams.open_streams(path, modalities) as media:
+  with media_streams.open_streams(path, modalities, audio_track) as media:
     first = _first_frames(media)
     height, width, frame_rate_hz, sample_rate_hz, num_channels = 0, 0, 0.0, 0, 0
+    view = _view(path, media, first, wanted)
     if first.picture is not None:
-      height, width = media_pictures.display_size(first.picture, media.video)
+      height, width = media_pictures.display_size(first.picture, media.video, view)
       frame_rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
     if first.sound is not None:
       sample_rate_hz = first.sound.sample_rate
@@ -142,7 +154,19 @@ def probe(path: str, modalities: Sequence[str] = types.MODALITIES) -> MediaInfo:
       frame_rate_hz=frame_rate_hz,
       sample_rate_hz=sample_rate_hz,
       num_channels=num_channels,
+      notes=view.notes,
     )
+
+
+def _view(
+  path: str,
+  media: media_streams.MediaStreams,
+  first: _FirstFrames,
+  wanted: picture_view.Wanted,
+) -> picture_view.View:
+  if first.picture is None:
+    return picture_view.WHOLE_VIEW
+  return picture_view.view_of(path, media.video, first.picture, wanted)
 
 
 class _Span(NamedTuple):
@@ -153,13 +177,17 @@ class _Span(NamedTuple):
   times_sec: np.ndarray  # Of the pictures.
   short_side: int
   modalities: Sequence[str]
+  view: picture_view.View
+  audio_track: Optional[int]
 
 
 def _read_span(
   media: media_streams.MediaStreams, span: _Span, begin_by_sec: Optional[float]
 ) -> Optional[tuple[Optional[np.ndarray], Optional[media_sound.SoundCollector]]]:
   """Pictures and sound from the current position; None where that is too late in the file."""
-  picker = media.video and media_pictures.FramePicker(media.video, span.times_sec, span.short_side)
+  picker = media.video and media_pictures.FramePicker(
+    media.video, span.times_sec, span.short_side, span.view
+  )
   sound = media.audio and media_sound.SoundCollector(span.start_sec, span.end_sec, begin_by_sec)
   after_seek = begin_by_sec is not None
   media_streams.feed(media, picker, sound, after_seek)
@@ -181,12 +209,12 @@ def _seek_and_read(
     # Near the start, seeking saves nothing and loses the priming samples of the sound.
     if span.start_sec - origin_sec < 1.0 + preroll_sec:
       break
-    with media_streams.open_streams(path, span.modalities) as media:
+    with media_streams.open_streams(path, span.modalities, span.audio_track) as media:
       if media_streams.seek(media, span.start_sec - preroll_sec):
         result = _read_span(media, span, span.start_sec - media_sound.WARM_UP_SEC)
         if result is not None:
           return result
-  with media_streams.open_streams(path, span.modalities) as media:
+  with media_streams.open_streams(path, span.modalities, span.audio_track) as media:
     result = _read_span(media, span, None)
   if result is None:
     raise MediaError("the pictures do not follow each other in time")
@@ -204,6 +232,8 @@ def read_clip(
   modalities: Sequence[str] = types.MODALITIES,
   times_sec: Optional[np.ndarray] = None,
   accept_silence: bool = False,
+  wanted: picture_view.Wanted = picture_view.ORDINARY,
+  audio_track: Optional[int] = None,
 ) -> MediaClip:
   """Reads a span of a file.
 
@@ -216,12 +246,15 @@ def read_clip(
     frame_rate_hz: rate of the pictures; each is the one on screen at its time.
     short_side: pixels of the shorter side, whichever it is once upright.
     sample_rate_hz: rate of the sound.
-    num_channels: 1 or 2 mixes to mono or stereo; None keeps all channels
-      unmixed and in the file's order, as ambisonics need it.
+    num_channels: 1 or 2 mixes to mono or stereo. Where the file says that its
+      sound is ambisonics, these take W, and 4 takes W Y Z X (ACN, SN3D). None
+      keeps all channels unmixed and in the file's order.
     modalities: what is asked for: "video", "audio", or both.
     times_sec: float `[T]`, from the clip's start, strictly increasing and within it: when to take
       pictures, in place of a regular rate.
     accept_silence: whether a clip without any sound in its stream is a clip all the same.
+    wanted: what its pictures are taken for.
+    audio_track: number of the sound track to take, from 1; None: the default one.
 
   Returns:
     Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames, or T, and
@@ -239,15 +272,35 @@ def read_clip(
       f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
       f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
     )
-  with media_streams.open_streams(path, modalities) as media:
-    origin_sec = _first_frames(media).start_sec
+  with media_streams.open_streams(path, modalities, audio_track) as media:
+    first = _first_frames(media)
+    origin_sec, view = first.start_sec, _view(path, media, first, wanted)
+    mono = first_order = None
+    if first.sound is not None and num_channels in (1, 2):
+      mono = sound_field.mono_of(path, media.audio, len(first.sound.layout.channels))
+    elif first.sound is not None and num_channels == 4:
+      first_order = sound_field.said(path, media.audio, len(first.sound.layout.channels))
   offsets_sec = np.arange(num_frames) / frame_rate_hz if times_sec is None else times_sec
   first_sec = origin_sec + start_sec
-  span = _Span(first_sec, origin_sec + end_sec, first_sec + offsets_sec, short_side, modalities)
+  span = _Span(
+    first_sec,
+    origin_sec + end_sec,
+    first_sec + offsets_sec,
+    short_side,
+    modalities,
+    view,
+    audio_track,
+  )
   frames, sound = _seek_and_read(path, span, origin_sec)
   waveform = None
   if sound is not None:
-    waveform = sound.waveform(num_samples, sample_rate_hz, num_channels)
+    kept = None if mono or first_order else num_channels
+    waveform = sound.waveform(num_samples, sample_rate_hz, kept)
+    if mono is not None:
+      heard = np.clip(mono.gain * waveform[:, mono.channel], -1.0, 1.0)
+      waveform = np.repeat(heard[:, np.newaxis], num_channels, axis=1)
+    elif first_order is not None:
+      waveform = np.clip(first_order.of(waveform), -1.0, 1.0)
     if not accept_silence and np.abs(waveform).max() <= SILENCE_PEAK:
       raise MediaError("all-silent sound")
   timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)

@@ -60,7 +60,7 @@ def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[flo
     ends = _last_times_sec(media)
   if None in ends[:count]:
     modalities = [stream.type for stream in media.streams]
-    with media_streams.open_streams(path, modalities) as again:
+    with media_streams.open_streams(path, modalities, media.audio_track) as again:
       ends = _last_times_sec(again)
   for i, stream in enumerate(media.streams):
     if ends[i] is None:

@@ -10,7 +10,7 @@ import stat
 import av
 
 from avssl_tf import local_paths
-from avssl_tf.data import media_limits
+from avssl_tf.data import media_limits, sound_layouts
 from avssl_tf.data.media_limits import MediaError
 
 # Demuxers of FFmpeg by their names. Left out are playlists and scripts (concat, hls, dash, sdp,
@@ -72,9 +72,12 @@ def open_container(path: str) -> av.container.InputContainer:
     raise MediaError(f"not a regular file: a {_kind(mode)}")
   try:
     # Titles and comments in unknown encodings must not make a file unreadable.
-    return av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+    container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
   except av.error.FFmpegError as error:
     raise MediaError(_why_not_opened(path, error)) from error
+  for track in container.streams.audio:
+    sound_layouts.make_safe(track)
+  return container
 
 
 def limit_pixels(stream: av.VideoStream) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional
 import av
 import numpy as np
 
-from avssl_tf.data import media_limits, media_streams
+from avssl_tf.data import media_limits, media_streams, picture_view
 
 # Containers round times, Matroska to a millisecond. A picture that comes this little after the
 # time asked for is the one that was meant.
@@ -51,15 +51,25 @@ def turn_upright(picture: np.ndarray, how: Orientation) -> np.ndarray:
   return np.ascontiguousarray(picture[:: -1 if how.flip_y else 1, :: -1 if how.flip_x else 1])
 
 
-def display_size(frame: av.VideoFrame, video: av.VideoStream) -> tuple[int, int]:
-  """Height and width of the upright picture with square pixels.
+def display_size(
+  frame: av.VideoFrame, video: av.VideoStream, view: picture_view.View = picture_view.WHOLE_VIEW
+) -> tuple[int, int]:
+  """Height and width of the upright picture with square pixels, or of the eye that is read.
 
   Raises:
-    MediaError: they exceed `media_limits`.
+    MediaError: they exceed `media_limits`, or two eyes lie on their side.
   """
   aspect = float(video.sample_aspect_ratio or 1) or 1.0
-  media_limits.check_upright(frame.height, frame.width * aspect)
-  height, width = frame.height, max(1, round(frame.width * aspect))
+  height, width = frame.height, frame.width * aspect
+  if view.eye != picture_view.WHOLE:
+    if orientation(frame) != Orientation():
+      raise media_streams.MediaError(
+        "two eyes in pictures that are to be turned: write the left eye alone into a file first"
+      )
+    if not view.squeezed:
+      height, width = height / view.eye.rows, width / view.eye.columns
+  media_limits.check_upright(height, width)
+  height, width = max(1, round(height)), max(1, round(width))
   return (width, height) if orientation(frame).transpose else (height, width)
 
 
@@ -84,7 +94,13 @@ class FramePicker:
     num_picked: pictures there so far.
   """
 
-  def __init__(self, video: av.VideoStream, times_sec: np.ndarray, short_side: int):
+  def __init__(
+    self,
+    video: av.VideoStream,
+    times_sec: np.ndarray,
+    short_side: int,
+    view: picture_view.View = picture_view.WHOLE_VIEW,
+  ):
     """Asks for pictures at `times_sec` (ascending), scaled so that the short side is as given."""
     self.done = False
     self.late = False
@@ -92,6 +108,7 @@ class FramePicker:
     self._video = video
     self._times_sec = times_sec
     self._short_side = short_side
+    self._view = view
     self._reformatter = av.video.reformatter.VideoReformatter()
     self._size: Optional[tuple[int, int]] = None
     self._on_screen: Optional[av.VideoFrame] = None
@@ -145,14 +162,19 @@ class FramePicker:
       at_sec = media_streams.frame_time_sec(frame)
       raise media_streams.MediaError(f"damaged: the picture at {at_sec:.2f} s is corrupt")
     if self._size is None:  # A change of size within a stream must not change the clip's.
-      self._size = scaled_size(display_size(frame, self._video), self._short_side)
+      self._size = scaled_size(
+        display_size(frame, self._video, self._view), self._short_side
+      )
       height, width = self._size
       media_limits.check_clip(3 * height * width * len(self._times_sec), "frames")
-    return to_rgb(self._reformatter, frame, self._size)
+    return to_rgb(self._reformatter, frame, self._size, self._view.eye)
 
 
 def to_rgb(
-  reformatter: av.video.reformatter.VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]
+  reformatter: av.video.reformatter.VideoReformatter,
+  frame: av.VideoFrame,
+  size: tuple[int, int],
+  eye: picture_view.Eye = picture_view.WHOLE,
 ) -> np.ndarray:
   """A decoded picture, upright and scaled.
 
@@ -160,6 +182,7 @@ def to_rgb(
     reformatter: used again for pictures of the same kind, it saves work.
     frame: the picture.
     size: height and width of the result.
+    eye: the part of the picture that is wanted.
 
   Returns:
     uint8 RGB `[height, width, 3]`.
@@ -169,6 +192,9 @@ def to_rgb(
   """
   how = orientation(frame)
   height, width = size[::-1] if how.transpose else size
+  top, left = eye.row * height, eye.column * width
+  bottom, right = top + height, left + width
+  height, width = height * eye.rows, width * eye.columns
   # Area averaging neither aliases nor rings when it shrinks, but is blocky when it enlarges.
   shrinks = height <= frame.height and width <= frame.width
   colorspace = frame.colorspace if frame.colorspace in _KNOWN_COLORSPACES else "DEFAULT"
@@ -186,4 +212,4 @@ def to_rgb(
     raise media_streams.MediaError(
       f"pictures of the format {frame.format.name} cannot be converted to RGB ({error.strerror})"
     ) from error
-  return turn_upright(scaled.to_ndarray(), how)
+  return turn_upright(scaled.to_ndarray()[top:bottom, left:right], how)

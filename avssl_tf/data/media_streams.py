@@ -14,7 +14,7 @@ from typing import Optional, Protocol, Union
 import av
 
 from avssl_tf import types
-from avssl_tf.data import media_limits, media_opening
+from avssl_tf.data import media_limits, media_opening, media_tracks
 from avssl_tf.data.media_limits import MediaError
 
 Frame = Union[av.VideoFrame, av.AudioFrame]
@@ -45,13 +45,15 @@ class MediaStreams:
     container: the file.
     video: its pictures; `None` where they are not asked for.
     audio: its sound, likewise.
-    ignored: the first stream of pictures or of sound where that kind is not asked for.
+    ignored: the default stream of pictures or of sound where that kind is not asked for.
+    audio_track: number of the sound stream that was asked for; None: the default one.
   """
 
   container: av.container.InputContainer
   video: Optional[av.VideoStream]
   audio: Optional[av.AudioStream]
   ignored: Sequence[av.stream.Stream] = ()
+  audio_track: Optional[int] = None
 
   @property
   def streams(self) -> Sequence[av.stream.Stream]:
@@ -61,30 +63,32 @@ class MediaStreams:
 
 @contextlib.contextmanager
 def open_streams(
-  path: str, modalities: Sequence[str] = types.MODALITIES
+  path: str, modalities: Sequence[str] = types.MODALITIES, audio_track: Optional[int] = None
 ) -> Iterator[MediaStreams]:
-  """Opens a file with its first picture and its first sound stream.
+  """Opens a file with its default picture and its default sound stream.
 
   Args:
     path: the file.
     modalities: what is asked for: "video", "audio", or both.
+    audio_track: number of the sound stream to take instead, from 1.
 
   Raises:
     MediaError: no such file, not a media file, a stream is missing, or it exceeds
       `media_limits`.
   """
   with media_opening.open_container(path) as container:
-    # Cover art is listed as a video stream, too.
-    videos = [s for s in container.streams.video if not _is_attached_picture(s)]
     found, ignored = {}, []
-    for modality, of_kind in ((types.VIDEO, videos), (types.AUDIO, container.streams.audio)):
-      if modality not in modalities:
-        ignored.extend(of_kind[:1])
-      elif not of_kind:
-        raise MediaError(f"no {modality} stream")
-      else:
-        found[modality] = of_kind[0]
-    streams = MediaStreams(container, found.get(types.VIDEO), found.get(types.AUDIO), ignored)
+    for modality, number in ((types.VIDEO, None), (types.AUDIO, audio_track)):
+      of_kind = media_tracks.of_kind(container, modality)
+      if modality in modalities:
+        if not of_kind:
+          raise MediaError(f"no {modality} stream")
+        found[modality] = media_tracks.choose(of_kind, number)
+      elif of_kind:
+        ignored.append(media_tracks.choose(of_kind))
+    streams = MediaStreams(
+      container, found.get(types.VIDEO), found.get(types.AUDIO), ignored, audio_track
+    )
     for stream in streams.streams:
       if stream.codec_context is None:
         raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
@@ -102,10 +106,6 @@ def _check_limits(stream: av.stream.Stream) -> None:
     media_opening.limit_pixels(stream)
   elif context.sample_rate:
     media_limits.check_sound(context.sample_rate, context.channels)
-
-
-def _is_attached_picture(stream: av.VideoStream) -> bool:
-  return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def frame_time_sec(frame: Frame) -> float:

@@ -15,13 +15,13 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_pictures, media_streams
+from avssl_tf.data import media_extent, media_pictures, media_streams, picture_view
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.picture_view import CUBEMAP, PROJECTIONS, Wanted
 from avssl_tf.spatial import cubemap
 
-CUBEMAP = "cubemap"
-PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
+__all__ = ["CUBEMAP", "PROJECTIONS", "PictureGrid", "PictureStream", "open_pictures"]
 # Pictures whose aspect is this near to that of their projection are taken for it.
 _ASPECTS = {EQUIRECTANGULAR: 2.0, CUBEMAP: 1.5}
 _ASPECT_TOLERANCE = 0.02
@@ -31,7 +31,9 @@ _TIME_TOLERANCE_SEC = 0.001
 
 @contextlib.contextmanager
 def open_pictures(
-  path: str, projection: Optional[str] = EQUIRECTANGULAR
+  path: str,
+  projection: Optional[str] = EQUIRECTANGULAR,
+  stereo_mode: str = picture_view.AUTO,
 ) -> Iterator["PictureStream"]:
   """Opens the pictures of a file.
 
@@ -39,16 +41,17 @@ def open_pictures(
     path: the file.
     projection: of its pictures, one of `PROJECTIONS`; `CUBEMAP` are equi-angular ones; None for
       ordinary pictures, of any shape.
+    stereo_mode: where two eyes are in them, one of `picture_view.STEREO_MODES`.
 
   Raises:
-    MediaError: no such file, not a media file, no pictures that can be decoded, or pictures of
-      another shape than those of the projection.
+    MediaError: no such file, not a media file, no pictures that can be decoded, pictures of
+      another shape than those of the projection, or what the file says of them is something else.
   """
   with media_streams.open_streams(path, (types.VIDEO,)) as media:
     # One file at a time is read here, and decoding is much of the work.
     media.video.thread_type = "AUTO"
     media.video.codec_context.thread_count = 0
-    yield PictureStream(media, projection)
+    yield PictureStream(path, media, Wanted(projection, stereo_mode))
 
 
 class PictureStream:
@@ -58,16 +61,19 @@ class PictureStream:
     start_sec: time of the first picture on the container's time line.
     rate_hz: mean rate of the pictures.
     promised_duration_sec: of all pictures by what the container says; None where it does not.
+    view: how they are read: whole, or the left of two eyes.
     height: rows of the upright pictures, those that equirectangular ones of this fineness have.
     width: their columns.
     codec: name of the decoder.
     can_be_copied: whether the packets can be what another file holds: pictures are equirectangular
-      and upright, and the container knows when each of them is shown.
+      and upright, the container knows when each of them is shown, and marks can say where two eyes
+      are.
     num_damaged: packets and pictures, up to now, in whose place the one before stays.
   """
 
-  def __init__(self, media: media_streams.MediaStreams, projection: Optional[str]):
+  def __init__(self, path: str, media: media_streams.MediaStreams, wanted: Wanted):
     """Decodes the first picture."""
+    projection = wanted.projection
     self.num_damaged = 0
     self._video = media.video
     self._media = media
@@ -82,7 +88,8 @@ class PictureStream:
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
     end_sec = media_extent.promised_end_sec(media, media.video)
     self.promised_duration_sec = end_sec and end_sec - self.start_sec
-    self.height, self.width = media_pictures.display_size(first, media.video)
+    self.view = picture_view.view_of(path, media.video, first, wanted)
+    self.height, self.width = media_pictures.display_size(first, media.video, self.view)
     if projection is not None:
       _check_shape(self.height, self.width, projection)
     self.codec = media.video.codec_context.name
@@ -91,6 +98,7 @@ class PictureStream:
       and media_pictures.orientation(first) == media_pictures.Orientation()
       # It only has the order of decoding.
       and media.container.format.name != "avi"
+      and not self.view.right_first
     )
 
   def frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -106,7 +114,7 @@ class PictureStream:
 
   def to_rgb(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
     """A picture as it is, upright and scaled: uint8 RGB `[height, width, 3]`."""
-    return media_pictures.to_rgb(self._reformatter, frame, (height, width))
+    return media_pictures.to_rgb(self._reformatter, frame, (height, width), self.view.eye)
 
   def to_equirect(self, frame: av.VideoFrame, height: int) -> np.ndarray:
     """A picture as equirectangular: uint8 RGB `[height, 2 * height, 3]`."""
@@ -217,6 +225,7 @@ def _check_shape(height: int, width: int, projection: str) -> None:
   remedy = "scale it to 2:1, or convert it from its own projection"
   if fitting:
     remedy = f"if it is an {names[fitting[0]]}, say --projection={fitting[0]}"
+  remedy = picture_view.describe_shape(height, width) or remedy
   raise MediaError(
     f"its pictures are {width}x{height}; an {names[projection]} is {shapes[projection]}: {remedy}"
   )

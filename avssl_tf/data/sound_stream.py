@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_limits, media_sound, media_streams, spatial_media
+from avssl_tf.data import media_extent, media_limits, media_sound, media_streams, sound_field
 from avssl_tf.data.media_streams import MediaError
 
 # Containers round the times of packets: up to this difference, successive frames are contiguous.
@@ -30,17 +30,20 @@ _AMBISONIC_LAYOUTS = frozenset(
 
 
 @contextlib.contextmanager
-def open_mono(path: str, sample_rate_hz: int) -> Iterator["MonoStream"]:
-  """Opens the first sound of a file.
+def open_mono(
+  path: str, sample_rate_hz: int, audio_track: Optional[int] = None
+) -> Iterator["MonoStream"]:
+  """Opens the sound of a file.
 
   Args:
     path: the file.
     sample_rate_hz: rate that the sound is resampled to.
+    audio_track: number of its track, from 1; None: the default one.
 
   Raises:
     MediaError: no such file, not a media file, or no sound that can be decoded.
   """
-  with media_streams.open_streams(path, (types.AUDIO,)) as media:
+  with media_streams.open_streams(path, (types.AUDIO,), audio_track) as media:
     yield MonoStream(path, media, sample_rate_hz)
 
 
@@ -71,7 +74,7 @@ class MonoStream:
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.promised_end_sec = media_extent.promised_end_sec(media, media.audio)
-    self._channel, self.made_from = _choose(path, first)
+    self._channel, self._gain, self.made_from = _choose(path, media.audio, first)
 
   def blocks(self) -> Iterator[np.ndarray]:
     """All samples, float32 `[samples]`, one block after another; to be called once.
@@ -194,7 +197,7 @@ class MonoStream:
   def _samples_of(self, frame: av.AudioFrame) -> np.ndarray:
     samples = media_sound.to_float(frame)
     if self._channel is not None:
-      samples = samples[self._channel : self._channel + 1]
+      samples = self._gain * samples[self._channel : self._channel + 1]
     if frame.is_corrupt or not np.isfinite(samples).all():
       self.num_damaged += 1
       return np.zeros_like(samples)
@@ -252,14 +255,17 @@ def _pulled(sink: av.filter.context.FilterContext) -> Iterator[np.ndarray]:
       return
 
 
-def _choose(path: str, frame: av.AudioFrame) -> tuple[Optional[int], str]:
-  """The channel to take, None to mix all of them, and what that is, for the user."""
+def _choose(
+  path: str, track: av.AudioStream, frame: av.AudioFrame
+) -> tuple[Optional[int], np.float32, str]:
+  """The channel to take, None to mix all of them; its gain; and what that is, for the user."""
   num_channels, layout = len(frame.layout.channels), frame.layout.name
   if num_channels == 1:
-    return None, "its one channel"
-  channels = spatial_media.ambisonic_channels(path)
-  if channels is not None and len(channels) == num_channels and 0 in channels:
-    return channels.index(0), "W of its ambisonics"
+    return None, np.float32(1), "its one channel"
+  mono = sound_field.mono_of(path, track, num_channels)
+  if mono is not None:
+    return mono.channel, np.float32(mono.gain), "W of its ambisonics"
   if layout in _AMBISONIC_LAYOUTS:
-    return 0, f"the first of its {num_channels} channels, taken for W of ambisonics"
-  return None, f"the mix of its {num_channels} channels"
+    made_from = f"the first of its {num_channels} channels, taken for W of ambisonics"
+    return 0, np.float32(1), made_from
+  return None, np.float32(1), f"the mix of its {num_channels} channels"

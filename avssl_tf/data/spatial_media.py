@@ -6,16 +6,17 @@ of the pictures) and "Spatial Audio RFC" (a box `SA3D` in the description of the
 """
 
 import struct
-import uuid
-from typing import BinaryIO, Optional
+from typing import BinaryIO
 
 from avssl_tf.data import isobmff
 from avssl_tf.data.isobmff import Box, BoxError
+from avssl_tf.data.spherical_metadata import LEFT_RIGHT, MONO, SPHERICAL_UUID, TOP_BOTTOM
 
 NUM_CHANNELS = 4
 # Which component of the field, in ACN order, each channel is.
 _CHANNEL_MAP = (0, 1, 2, 3)
-_SPHERICAL_UUID = uuid.UUID("ffcc8263-f855-4a93-8814-587a02521fdd").bytes
+# Numbers of packings of eyes in a box `st3d`.
+_STEREO_MODES = {MONO: 0, TOP_BOTTOM: 1, LEFT_RIGHT: 2}
 _SOFTWARE = "avssl_tf"
 _XML = (
   '<?xml version="1.0"?>'
@@ -25,7 +26,7 @@ _XML = (
   "<GSpherical:Stitched>true</GSpherical:Stitched>"
   f"<GSpherical:StitchingSoftware>{_SOFTWARE}</GSpherical:StitchingSoftware>"
   "<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType>"
-  "<GSpherical:StereoMode>mono</GSpherical:StereoMode>"
+  "<GSpherical:StereoMode>{packing}</GSpherical:StereoMode>"
   "</rdf:SphericalVideo>"
 )
 # The new boxes of pictures belong before those that a description need not have.
@@ -34,64 +35,42 @@ _OPTIONAL_BOXES = frozenset(
 )
 
 
-def mark(source: BinaryIO, target: BinaryIO) -> None:
+def mark(source: BinaryIO, target: BinaryIO, packing: str = MONO) -> None:
   """Copies an MP4 file and says in it that it shows a whole sphere, with ambisonics.
 
   This comes last: whoever writes the file anew after it may leave the marks out.
 
   Args:
-    source: file, open for reading, with equirectangular pictures, of one eye, and sound of four
-      channels, W Y Z X with SN3D weights in this order.
+    source: file, open for reading, with equirectangular pictures and sound of four channels,
+      W Y Z X with SN3D weights in this order.
     target: file to write to.
+    packing: of eyes in the pictures: `MONO`, `TOP_BOTTOM` or `LEFT_RIGHT`.
 
   Raises:
     BoxError: the file is no MP4, has no pictures or no sound of four channels.
   """
   movie = isobmff.read_movie(source)
-  for handler, what, mark_entry in (
-    (b"vide", "pictures", _mark_pictures), (b"soun", "sound", _mark_sound),
-  ):  # fmt: skip
-    tracks = movie.tracks(handler)
+  pictures, sounds = movie.tracks(b"vide"), movie.tracks(b"soun")
+  for tracks, what in ((pictures, "pictures"), (sounds, "sound")):
     if not tracks:
       raise BoxError(f"the file has no track of {what}")
-    for track in tracks:
-      for entry in track.sample_entries():
-        mark_entry(entry)
-      if handler == b"vide":
-        track.boxes = [box for box in track.boxes if not _is_spherical_xml(box)]
-        track.boxes.append(Box(b"uuid", _SPHERICAL_UUID + _XML.encode("utf-8")))
+  for track in pictures:
+    for entry in track.sample_entries():
+      _mark_pictures(entry, packing)
+    track.boxes = [box for box in track.boxes if not _is_spherical_xml(box)]
+    xml = _XML.format(packing=packing)
+    track.boxes.append(Box(b"uuid", SPHERICAL_UUID + xml.encode("utf-8")))
+  for track in sounds:
+    for entry in track.sample_entries():
+      _mark_sound(entry)
   isobmff.replace_movie(source, target, movie)
 
 
-def ambisonic_channels(path: str) -> Optional[tuple[int, ...]]:
-  """Which component of an ambisonic field (in ACN order) each channel of a file is.
-
-  Args:
-    path: any file.
-
-  Returns:
-    The channel map of the first box `SA3D`; None where the file has none, or is no MP4.
-  """
-  try:
-    with open(path, "rb") as file:
-      movie = isobmff.read_movie(file)
-  except BoxError:
-    return None
-  for track in movie.tracks(b"soun"):
-    for entry in track.sample_entries():
-      box = entry.find(b"SA3D")
-      if box is not None and len(box.fields) >= 12:
-        count = int.from_bytes(box.fields[8:12], "big")
-        if len(box.fields) >= 12 + 4 * count:
-          return struct.unpack_from(f">{count}I", box.fields, 12)
-  return None
-
-
-def _mark_pictures(entry: Box) -> None:
-  entry.boxes = [box for box in entry.boxes if box.type not in (b"st3d", b"sv3d")]
+def _mark_pictures(entry: Box, packing: str) -> None:
+  entry.boxes = [box for box in entry.boxes if box.type not in (b"st3d", b"sv3d", b"vexu")]
   places = [i for i, box in enumerate(entry.boxes) if box.type in _OPTIONAL_BOXES]
   place = places[0] if places else len(entry.boxes)
-  entry.boxes[place:place] = [_stereo_box(), _spherical_box()]
+  entry.boxes[place:place] = [_stereo_box(packing), _spherical_box()]
 
 
 def _mark_sound(entry: Box) -> None:
@@ -102,12 +81,12 @@ def _mark_sound(entry: Box) -> None:
 
 
 def _is_spherical_xml(box: Box) -> bool:
-  return box.type == b"uuid" and box.fields.startswith(_SPHERICAL_UUID)
+  return box.type == b"uuid" and box.fields.startswith(SPHERICAL_UUID)
 
 
-def _stereo_box() -> Box:
-  """One picture for both eyes."""
-  return Box(b"st3d", bytes(4) + b"\0")
+def _stereo_box(packing: str) -> Box:
+  """Where both eyes are in a picture."""
+  return Box(b"st3d", bytes(4) + bytes([_STEREO_MODES[packing]]))
 
 
 def _spherical_box() -> Box:

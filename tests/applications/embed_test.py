@@ -16,7 +16,7 @@ from avssl_tf.applications import (
   window_features,
 )
 from avssl_tf.data import media
-from tests import colour_encoder, hostile_media, media_variants
+from tests import colour_encoder, hostile_media, media_variants, spatial_files
 
 _WEIGHTS = "ckpt-7 0123456789ab"
 _COLORS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
@@ -61,6 +61,40 @@ class EmbedTest(media_variants.MediaTestCase):
     job.check()
     return "\n".join(embed.run(self.encoder, weights, "runs/colours", job))
 
+  def test_of_two_eyes_the_left_one_is_embedded(self):
+    eyes = np.zeros((64, 48, 3), np.uint8)
+    eyes[:32], eyes[32:] = _COLORS["green"], _COLORS["blue"]
+    path = os.path.join(self.media, "eyes.mp4")
+    pictures = [(k / 10, eyes) for k in range(20)]
+    media_variants.write_media(path, pictures, _tone("red", 2.0))
+    self.film("green.mp4", "green", tone="red")
+    told = self.embed()
+    self.assertNotIn("eyes", told)
+    os.remove(self.output)
+    spatial_files.change_mp4(path, [spatial_files.st3d(1)])
+    told = self.embed()
+    self.assertIn("1 file(s), such as", told)
+    self.assertIn("two eyes (top-bottom): the left eye is taken", told)
+    arrays = self.arrays()
+    by_file = {str(i): e for i, e in zip(arrays["id"], arrays["video_embeddings"])}
+    np.testing.assert_allclose(by_file["eyes.mp4"], by_file["green.mp4"], atol=0.02)
+
+  def test_another_sound_track(self):
+    path = os.path.join(self.media, "two.mkv")
+    sounds = [(_tone(color, 2.0), "mono") for color in ("red", "blue")]
+    spatial_files.write_tracks(path, sounds, default=1)
+    self.sound("blue.mkv", "blue")
+    self.sound("red.mkv", "red")
+    self.embed()
+    found = self.arrays()
+    by_file = {str(i): e for i, e in zip(found["id"], found["audio_embeddings"])}
+    np.testing.assert_allclose(by_file["two.mkv"], by_file["blue.mkv"], atol=0.01)
+    os.remove(self.output)
+    self.embed(audio_track=1)
+    found = self.arrays()
+    by_file = {str(i): e for i, e in zip(found["id"], found["audio_embeddings"])}
+    np.testing.assert_allclose(by_file["two.mkv"], by_file["red.mkv"], atol=0.01)
+
   def arrays(self):
     with np.load(self.output) as arrays:
       return dict(arrays)
@@ -100,10 +134,10 @@ class EmbedTest(media_variants.MediaTestCase):
     self.film("c.mkv", "red", 2.0, tone="red")
     probe, read_clip = media.probe, media.read_clip
 
-    def bad_probe(path, *args):
+    def bad_probe(path, *args, **options):
       if path.endswith("b.mkv"):
         raise ZeroDivisionError("division by zero")
-      return probe(path, *args)
+      return probe(path, *args, **options)
 
     def bad_read(path, *args, **options):
       if path.endswith("c.mkv"):

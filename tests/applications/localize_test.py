@@ -12,7 +12,7 @@ import tensorflow as tf
 from avssl_tf.applications import localize
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.encoder import Encoder
-from tests import media_variants, tiny_alignment
+from tests import media_variants, spatial_files, tiny_alignment
 
 _RATE_HZ = 16000
 _CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=32, audio_sec=0.5)
@@ -159,6 +159,24 @@ class LocalizeTest(media_variants.MediaTestCase):
       )
       changed, _ = self.heat_of(source)
       self.assertEqual(len(changed), 30)
+
+  def test_eyes_and_tracks(self):
+    eyes = self.write("eyes.mp4", spatial_files.two_eyes("top-bottom"), duration_sec=2.0)
+    spatial_files.change_mp4(eyes, [spatial_files.st3d(1)])
+    told = self.run_job(eyes)
+    self.assertIn("Note: the file says that its pictures show two eyes (top-bottom)", told)
+    with av.open(self.path("out.mp4")) as container:
+      video = container.streams.video[0]
+      self.assertEqual((video.height, video.width), (64, 128))
+    os.remove(self.path("out.mp4"))
+    tones = [(media_variants.sine(2.0, 48000, f), "mono") for f in (500, 900)]
+    source = spatial_files.write_tracks(self.path("two.mkv"), tones, default=0)
+    for options, tone_hz in (({}, 500), ({"audio_track": 2}, 900)):
+      self.run_job(source, overwrite=True, **options)
+      with av.open(self.path("out.mp4")) as container:
+        heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+      spectrum = np.abs(np.fft.rfft(heard[9600:57600]))
+      self.assertEqual(np.argmax(spectrum), tone_hz)
 
   def test_large_pictures_are_scaled(self):
     self.run_job(self.video(size=(200, 300)), output_height=101)

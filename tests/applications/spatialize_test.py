@@ -14,7 +14,7 @@ from avssl_tf.data import media_writing, spatial_media
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.spatial import ambisonics
-from tests import media_variants
+from tests import media_variants, spatial_files
 
 _RATE_HZ = 16000
 _CLIP = ClipSpec(num_frames=2, frame_rate_hz=4.0, frame_size=16, audio_sec=0.5, panorama=True)
@@ -69,7 +69,7 @@ class SpatializeTest(media_variants.MediaTestCase):
     with av.open(source) as before, av.open(self.path("a.mp4")) as after:
       packets = [[bytes(p) for p in c.demux(video=0) if p.size] for c in (before, after)]
     self.assertEqual(packets[0], packets[1])
-    self.assertEqual(spatial_media.ambisonic_channels(self.path("a.mp4")), (0, 1, 2, 3))
+    self.assertEqual(spatial_files.components_of(self.path("a.mp4")), (0, 1, 2, 3))
     with av.open(self.path("a.mp4")) as container:
       samples = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
     # Lowered by one factor, so that the loudest channel is not clipped and directions stay.
@@ -92,6 +92,56 @@ class SpatializeTest(media_variants.MediaTestCase):
     left, right = stereo[:, 4800:90000].std(axis=1)
     self.assertAlmostEqual(left / right, 1.6 / 0.4, delta=0.1)
     self.assertLess(np.abs(stereo).max(), 1.0)
+
+  def test_two_eyes(self):
+    seen = []
+
+    def generate(batch):
+      seen.extend(batch["video"].numpy().reshape(-1, 3))
+      return _generate(batch)
+
+    self.generator = Generator(_CLIP, _RATE_HZ, generate)
+    pictures = spatial_files.two_eyes("top-bottom")
+    source = self.write("in.mp4", pictures, duration_sec=2.0)
+    spatial_files.change_mp4(source, [spatial_files.st3d(1), spatial_files.sv3d()])
+    told = self.run_job(source, "out.mp4", overlay=self.path("map.mp4"))
+    self.assertIn("Note: the file says that its pictures show two eyes (top-bottom)", told)
+    self.assertIn("its pictures as they were (h264) with both eyes (top-bottom)", told)
+    self.assertLess(np.abs(np.subtract(seen, (200, 0, 0), dtype=np.float32)).max(), 20)
+    said = spatial_files.said_of(self.path("out.mp4"))
+    self.assertEqual((said.packing, said.projection), ("top-bottom", "equirectangular"))
+    with open(self.path("out.mp4"), "rb") as f:
+      self.assertIn(b"<GSpherical:StereoMode>top-bottom<", f.read())
+    for name, size in (("out.mp4", (128, 128)), ("map.mp4", (64, 128))):
+      with av.open(self.path(name)) as container:
+        video = container.streams.video[0]
+        self.assertEqual((video.height, video.width), size)
+
+  def test_pictures_of_two_eyes_that_are_encoded_again_show_one(self):
+    pictures = spatial_files.two_eyes("left-right")
+    source = self.write(
+      "in.mkv", pictures, duration_sec=2.0, container_options=spatial_files.ROOM
+    )
+    # The right eye is on the left: no mark of MP4 that all players know says so.
+    spatial_files.change_matroska(source, stereo_mode=11, projection=spatial_files.projection(1))
+    told = self.run_job(source, "out.mp4")
+    self.assertIn("encoded anew as H.264, ambisonics", told)
+    said = spatial_files.said_of(self.path("out.mp4"))
+    self.assertEqual((said.packing, said.projection), ("mono", "equirectangular"))
+    with av.open(self.path("out.mp4")) as container:
+      picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    self.assertEqual(picture.shape, (64, 128, 3))
+    np.testing.assert_allclose(picture[30, 60], (0, 0, 200), atol=12)
+
+  def test_what_the_file_says_against_the_flags(self):
+    source = self.video()
+    spatial_files.change_mp4(source, [spatial_files.st3d(2)])
+    with self.assertRaisesRegex(ValueError, r"in.mp4: two eyes \(left-right\) of 64x64 pixels"):
+      self.run_job(source, "out.mp4")
+    with self.assertRaisesRegex(ValueError, "'left-right', and --stereo_mode=mono something else"):
+      self.run_job(source, "out.mp4", stereo_mode="mono")
+    with self.assertRaisesRegex(ValueError, "--audio_track=2, but the file has 1 sound track: 1"):
+      self.run_job(self.video("plain.mp4"), "out.mp4", audio_track=2)
 
   def test_frames_are_those_in_the_middles_of_their_parts_of_the_sound(self):
     seen = []
@@ -169,7 +219,7 @@ class SpatializeTest(media_variants.MediaTestCase):
         video = container.streams.video[0]
         self.assertEqual((video.codec_context.name, video.height, video.width), ("h264", 64, 128))
         self.assertEqual(len(list(container.decode(video=0))), 20)
-      self.assertIsNotNone(spatial_media.ambisonic_channels(self.path("out.mp4")))
+      self.assertIsNotNone(spatial_files.components_of(self.path("out.mp4")))
 
   def test_ambisonics_and_damage_are_told(self):
     tones = np.concatenate([media_variants.sine(2.0, 48000, f) for f in (300, 700, 1500, 4000)])

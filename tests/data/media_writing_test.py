@@ -13,7 +13,7 @@ from scipy.io import wavfile
 
 from avssl_tf import types
 from avssl_tf.data import media_streams, media_writing, spatial_media
-from tests import media_variants
+from tests import media_variants, spatial_files
 
 _TONES_HZ = (300, 700, 1500, 4000)
 
@@ -109,7 +109,7 @@ class MediaWritingTest(media_variants.MediaTestCase):
     marked = self.path("marked.mp4")
     with open(plain, "rb") as file, open(marked, "wb") as target:
       spatial_media.mark(file, target)
-    channel_map = spatial_media.ambisonic_channels(marked)
+    channel_map = spatial_files.components_of(marked)
     with av.open(marked) as container:
       frame = next(container.decode(audio=0))
       # What players know: the order of the loudspeakers of this layout, and not that of AAC.

@@ -114,7 +114,9 @@ class PictureStreamTest(media_variants.MediaTestCase):
     (32, 48, "equirectangular", "are 48x32; an equirectangular picture is twice as wide as high: "
      "if it is an equi-angular cubemap, say --projection=cubemap"),
     (32, 64, "cubemap", "if it is an equirectangular picture, say --projection=equirectangular"),
-    (32, 32, "equirectangular", "scale it to 2:1, or convert it from its own projection"),
+    (36, 64, "equirectangular", "scale it to 2:1, or convert it from its own projection"),
+    (32, 32, "equirectangular", "if it shows two eyes, .* pass --stereo_mode=top_bottom"),
+    (16, 64, "equirectangular", "if it shows two eyes side by side, pass --stereo_mode=left_right"),
   )  # fmt: skip
   def test_other_shapes_are_told(self, height, width, projection, message):
     path = self.write("a.mkv", [(k / 10, _gray(9, height, width)) for k in range(3)])

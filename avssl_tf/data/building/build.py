@@ -20,7 +20,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Optional
 
 import tensorflow as tf
@@ -51,6 +51,7 @@ class Result:
     labels: number of clips of each class, over all splits.
     missing: media ids of which clips are missing, by subset; without those that are complete.
     was_complete: whether there was nothing left to do.
+    notes: how files are read, where there is something to know of it.
   """
 
   info: DatasetInfo
@@ -59,6 +60,7 @@ class Result:
   labels: dict[str, int]
   missing: dict[str, list[str]]
   was_complete: bool
+  notes: Sequence[str] = ()
 
 
 def build(
@@ -112,6 +114,16 @@ def describe_failures(failures: Sequence[Failure]) -> str:
     kinds[failure.reason.split(":")[0]].append(failure)
   ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
   return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path!r}" for kind, some in ordered)
+
+
+def describe_notes(probes: Iterable[Probe]) -> list[str]:
+  """What there is to know of how files are read: a line each, with the number of files."""
+  files: dict[str, list[str]] = collections.defaultdict(list)
+  for probe in probes:
+    for note in probe.notes:
+      files[note].append(probe.path)
+  ordered = sorted(files.items(), key=lambda item: (-len(item[1]), item[0]))
+  return [f"{len(paths)} file(s), such as {paths[0]!r}: {note}." for note, paths in ordered]
 
 
 def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:
@@ -179,7 +191,15 @@ class _Build:
     for shard, state in zip(planned, states):
       durations[shard.split] += state.duration_us / 1e6
       labels.update(state.labels)
-    return Result(info, failures, dict(durations), dict(labels), missing, was_complete)
+    return Result(
+      info,
+      failures,
+      dict(durations),
+      dict(labels),
+      missing,
+      was_complete,
+      describe_notes((probes or {}).values()),
+    )
 
   def _failed_paths(self, generations: Sequence[int]) -> list[str]:
     """Files with failures, in the probes or in the shards known so far."""

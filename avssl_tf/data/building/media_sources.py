@@ -29,8 +29,8 @@ _OF_NO_SPLITS = frozenset({"test_fraction"})
 _OF_360 = frozenset({"projection", "channel_order", "flow"})
 _OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
 _OF_MODALITY = {
-  types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality"}),
-  types.AUDIO: frozenset({"sample_rate_hz", "num_channels"}),
+  types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality", "stereo_mode"}),
+  types.AUDIO: frozenset({"sample_rate_hz", "num_channels", "audio_track"}),
 }
 
 

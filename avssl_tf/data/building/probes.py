@@ -15,7 +15,7 @@ from typing import Callable, Optional
 from absl import logging
 
 from avssl_tf.data.building import workers
-from avssl_tf.data.clips import Reader, reason_of
+from avssl_tf.data.clips import Probed, Reader, reason_of
 from avssl_tf.files import parse_json, whole_file
 
 _PROBES_PER_TASK = 16
@@ -32,6 +32,7 @@ class Probe:
     duration_sec: common span of picture and sound.
     num_channels: of the sound; 0 where sound is not asked for.
     reason: why the file cannot be used; the two fields above mean nothing then.
+    notes: what the user should know of how it is read.
   """
 
   path: str
@@ -40,6 +41,7 @@ class Probe:
   duration_sec: float = 0.0
   num_channels: int = 0
   reason: Optional[str] = None
+  notes: Sequence[str] = ()
 
   def _checked(self) -> "Probe":
     numbers = (self.size, self.mtime_ns, self.duration_sec, self.num_channels)
@@ -48,9 +50,11 @@ class Probe:
       or not all(isinstance(number, (int, float)) for number in numbers)
       or not math.isfinite(self.duration_sec)
       or not isinstance(self.reason, (str, type(None)))
+      or not isinstance(self.notes, (list, tuple))
+      or not all(isinstance(note, str) for note in self.notes)
     ):
       raise ValueError(f"{self} is no probe")
-    return self
+    return dataclasses.replace(self, notes=tuple(self.notes))  # JSON has lists.
 
 
 class ProbeJournal:
@@ -138,10 +142,12 @@ def _probe_file(
   monitor.begin(item)
   size, mtime_ns = _stat(path)
   try:
-    duration_sec, num_channels = reader.probe(path, modalities)
+    found = Probed(*reader.probe(path, modalities))
   except Exception as error:  # Whatever goes wrong with one file must not stop the others.
     return Probe(path, size, mtime_ns, reason=reason_of(error))
-  return Probe(path, size, mtime_ns, duration_sec, num_channels)
+  return Probe(
+    path, size, mtime_ns, found.duration_sec, found.num_channels, notes=tuple(found.notes)
+  )
 
 
 def _stat(path: str) -> tuple[int, int]:

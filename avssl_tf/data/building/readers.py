@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Optional
 
 from avssl_tf import types
-from avssl_tf.data import media
-from avssl_tf.data.clips import Content, PlannedClip
+from avssl_tf.data import media, picture_view
+from avssl_tf.data.clips import Content, PlannedClip, Probed
 from avssl_tf.data.synthetic.world import World
 
 
@@ -20,19 +20,24 @@ class MediaReader:
     short_side: their shorter side, in pixels.
     sample_rate_hz: rate that the sound is resampled to.
     num_channels: what the sound is mixed to; `None` keeps its channels.
+    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`.
+    audio_track: number of the sound track, from 1; `None`: the default one of each file.
   """
 
   frame_rate_hz: float = 16.0
   short_side: int = 256
   sample_rate_hz: int = 24000
   num_channels: Optional[int] = 1
+  stereo_mode: str = picture_view.AUTO
+  audio_track: Optional[int] = None
   projection: ClassVar[Optional[str]] = None
   needs_probe: ClassVar[bool] = True
 
-  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
-    """Duration in seconds and number of sound channels; raises `MediaError`."""
-    info = media.probe(path, modalities)
-    return info.duration_sec, info.num_channels
+  def probe(self, path: str, modalities: Sequence[str]) -> Probed:
+    """What is known of a file; raises `MediaError`."""
+    wanted = picture_view.Wanted(stereo_mode=self.stereo_mode)
+    info = media.probe(path, modalities, wanted, self.audio_track)
+    return Probed(info.duration_sec, info.num_channels, info.notes)
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
@@ -45,6 +50,8 @@ class MediaReader:
       sample_rate_hz=self.sample_rate_hz,
       num_channels=self.num_channels,
       modalities=modalities,
+      wanted=picture_view.Wanted(stereo_mode=self.stereo_mode),
+      audio_track=self.audio_track,
     )
     return Content(read.frames, read.timestamps_us, read.waveform)
 
@@ -76,7 +83,7 @@ class WorldReader:
     """Of the world's frames: `None` for ordinary ones."""
     return self.world.projection
 
-  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
+  def probe(self, path: str, modalities: Sequence[str]) -> Probed:
     """Not needed: all clips of a world are alike."""
     raise NotImplementedError(f"Clips of a world are not probed: {path!r}.")
 

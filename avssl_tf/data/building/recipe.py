@@ -12,6 +12,9 @@ from avssl_tf.data.jpeg import JpegSettings
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.spectrograms import Spectrogram
 
+# Of readers: builds of versions that did not know them resume where they have their defaults.
+_LATER_SETTINGS = frozenset({"audio_track", "stereo_mode"})
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -69,7 +72,7 @@ class Recipe:
     settings = {
       "name": self.name,
       "label_names": list(self.label_names),
-      "reader": {"kind": type(self.reader).__name__, **dataclasses.asdict(self.reader)},
+      "reader": {"kind": type(self.reader).__name__, **_reader_settings(self.reader)},
       "cutting": dataclasses.asdict(self.cutting),
       "jpeg": dataclasses.asdict(self.jpeg),
       "num_shards": self.num_shards,
@@ -80,3 +83,13 @@ class Recipe:
     }
     # Absent where they are off: builds of versions that did not know them resume.
     return {**settings, **{name: True for name in ("flow", "shuffle") if getattr(self, name)}}
+
+
+def _reader_settings(reader: Reader) -> dict[str, Any]:
+  """Attributes of a reader; those of `_LATER_SETTINGS` only where they are not the default."""
+  defaults = {field.name: field.default for field in dataclasses.fields(reader)}
+  return {
+    name: value
+    for name, value in dataclasses.asdict(reader).items()
+    if name not in _LATER_SETTINGS or value != defaults[name]
+  }

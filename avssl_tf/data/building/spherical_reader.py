@@ -10,19 +10,16 @@ import cv2
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media
+from avssl_tf.data import media, picture_view, sound_field
 from avssl_tf.data.building import segmentation_maps
-from avssl_tf.data.clips import EQUIRECTANGULAR, Content, PlannedClip
+from avssl_tf.data.clips import EQUIRECTANGULAR, Content, PlannedClip, Probed
 from avssl_tf.data.media import MediaError
+from avssl_tf.data.sound_field import CHANNEL_ORDERS, FirstOrder
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
-from avssl_tf.spatial import ambisonics, cubemap, equirect
+from avssl_tf.spatial import cubemap, equirect
 
 CUBEMAP = "equi-angular cubemap"
 PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
-CHANNEL_ORDERS = ("acn", "fuma", "youtube_aac")
-# Where W, Y, Z and X are in the AAC sound of YouTube's 360° videos, which carries them as the
-# centre, the right, a rear and the left channel of a layout for loudspeakers.
-_YOUTUBE_AAC = {4: (2, 1, 3, 0), 6: (2, 1, 4, 0)}
 # The other channels carry no more power than W: as much for a single source, less for several and
 # for diffuse sound. Recordings are not perfect: this factor more is taken for another order.
 _MAX_POWER_OF_ALL = 4.0
@@ -47,15 +44,19 @@ class SphericalReader:
     height: of the equirectangular frames, in pixels; they are twice as wide.
     sample_rate_hz: rate that the sound is resampled to.
     input_projection: of the files, one of `PROJECTIONS`.
-    channel_order: of the sound, one of `CHANNEL_ORDERS`: ACN with SN3D weights, FuMa, or that of
-      YouTube's AAC (ACN/SN3D in another order).
+    channel_order: of the sound, one of `CHANNEL_ORDERS`: what the file says or else ACN with SN3D
+      weights, FuMa, or that of YouTube's AAC (ACN/SN3D in another order).
+    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`.
+    audio_track: number of the sound track, from 1; `None`: the first that can be ambisonics.
   """
 
   frame_rate_hz: float = 16.0
   height: int = 224
   sample_rate_hz: int = 24000
   input_projection: str = EQUIRECTANGULAR
-  channel_order: str = "acn"
+  channel_order: str = sound_field.ACN
+  stereo_mode: str = picture_view.AUTO
+  audio_track: Optional[int] = None
   num_channels: ClassVar[int] = 4
   projection: ClassVar[Optional[str]] = EQUIRECTANGULAR
   needs_probe: ClassVar[bool] = True
@@ -67,18 +68,21 @@ class SphericalReader:
           f"SphericalReader.{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}."
         )
 
-  def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
-    """Duration in seconds and number of channels; raises `MediaError`."""
-    durations, num_channels = [], 0
+  def probe(self, path: str, modalities: Sequence[str]) -> Probed:
+    """What is known of a file; raises `MediaError`."""
+    durations, num_channels, notes = [], 0, []
     for modality in modalities:
-      info = media.probe(self._path_of(path, modality), (modality,))
-      durations.append(info.duration_sec)
+      source, track = self._path_of(path, modality), None
       if modality == types.AUDIO:
-        num_channels = info.num_channels
-        self._check_num_channels(num_channels)
-      elif self.input_projection == EQUIRECTANGULAR:
+        choice = self._choose(source)
+        num_channels, track = self.num_channels, choice.track
+        notes += choice.first_order.notes
+      info = media.probe(source, (modality,), self._wanted, track)
+      durations.append(info.duration_sec)
+      notes += info.notes
+      if modality == types.VIDEO and self.input_projection == EQUIRECTANGULAR:
         _check_shape(info.height, info.width)
-    return min(durations), self.num_channels if num_channels else 0
+    return Probed(min(durations), num_channels, tuple(notes))
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
@@ -89,6 +93,8 @@ class SphericalReader:
     for modality, path in zip(modalities, paths):
       if together and modality != modalities[0]:
         break
+      hears = together or modality == types.AUDIO
+      choice = self._choose(path) if hears and types.AUDIO in modalities else None
       read = media.read_clip(
         path,
         clip.start_us / 1e6,
@@ -98,19 +104,33 @@ class SphericalReader:
         sample_rate_hz=self.sample_rate_hz,
         num_channels=None,
         modalities=modalities if together else (modality,),
+        wanted=self._wanted,
+        audio_track=choice and choice.track,
       )
       if read.frames is not None:
         frames, timestamps_us = self._equirectangular(read.frames), read.timestamps_us
         masks = self._masks(clip, timestamps_us)
       if read.waveform is not None:
-        waveform = self.to_acn(read.waveform)
+        waveform = self.to_acn(read.waveform, choice.first_order)
     return Content(frames, timestamps_us, waveform, projection=self.projection, masks=masks)
 
-  def to_acn(self, waveform: np.ndarray) -> np.ndarray:
+  @property
+  def _wanted(self) -> picture_view.Wanted:
+    cube = self.input_projection == CUBEMAP
+    projection = picture_view.CUBEMAP if cube else EQUIRECTANGULAR
+    return picture_view.Wanted(projection, self.stereo_mode)
+
+  def _choose(self, path: str) -> sound_field.Choice:
+    return sound_field.choose(path, self.channel_order, self.audio_track)
+
+  def to_acn(
+    self, waveform: np.ndarray, first_order: Optional[FirstOrder] = None
+  ) -> np.ndarray:
     """First-order ambisonics, ACN/SN3D, of the sound of a file.
 
     Args:
       waveform: float32 `[samples, channels]` in the order of the file.
+      first_order: how to make them; None: as of a file that says nothing of its channels.
 
     Returns:
       float32 `[samples, 4]`, W Y Z X.
@@ -119,14 +139,13 @@ class SphericalReader:
       MediaError: another number of channels, or a field that cannot be: W is silent or weaker than
         the others, or all others are silent.
     """
-    self._check_num_channels(waveform.shape[1])
-    # Of higher orders, the first four channels are the first order.
-    if self.channel_order == "youtube_aac":
-      field = waveform[:, list(_YOUTUBE_AAC[waveform.shape[1]])]
-    elif self.channel_order == "fuma":
-      field = ambisonics.convert(waveform, "FuMa").numpy()[:, :4]
-    else:
-      field = waveform[:, :4]
+    first_order = first_order or sound_field.first_order_of(waveform.shape[1], self.channel_order)
+    if max(first_order.channels) >= waveform.shape[1]:
+      raise MediaError(
+        f"no ambisonics: the sound decodes to {waveform.shape[1]} channel(s), fewer than its file "
+        "says"
+      )
+    field = first_order.of(waveform)
     _check_field(field, self.channel_order)
     # The weights of FuMa keep W 3 dB below those of SN3D.
     return np.ascontiguousarray(field / max(1.0, np.abs(field).max()), np.float32)
@@ -152,24 +171,6 @@ class SphericalReader:
     if not found:
       raise MediaError(f"no sound: there is no file {stem!r} in {sounds!r}")
     return found[0]
-
-  def _check_num_channels(self, count: int) -> None:
-    if self.channel_order == "youtube_aac":
-      if count not in _YOUTUBE_AAC:
-        raise MediaError(
-          f"no ambisonics: the sound has {count} channel(s); AAC of YouTube's 360° videos has 4 "
-          "or 6"
-        )
-      return
-    try:
-      order = ambisonics.order_of(count)
-    except ValueError:
-      order = 0
-    if order < 1:
-      raise MediaError(
-        f"no ambisonics: the sound has {count} channel(s); the first order has 4, the second 9, "
-        "the third 16"
-      )
 
   def _read_height(self) -> int:
     # Two rows of faces: as fine as the frames to be at the middle of a face.
@@ -205,6 +206,12 @@ def _folder_beside(path: str, name: str) -> Optional[str]:
 
 def _check_shape(height: int, width: int) -> None:
   if abs(width - 2 * height) > _SHAPE_TOLERANCE * 2 * height:
+    hint = picture_view.describe_shape(height, width)
+    if hint:
+      raise MediaError(
+        f"not equirectangular: the picture has {width}x{height} pixels; an equirectangular picture "
+        f"is twice as wide as high: {hint}"
+      )
     try:
       equirect.check_shape(height, width)
     except ValueError as error:

@@ -16,7 +16,7 @@ from avssl_tf.data.sources.listing import ListError, Listing
 VIDEO_EXTENSIONS = frozenset(
   ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()
 )
-AUDIO_EXTENSIONS = frozenset(".aif .aiff .flac .m4a .mp3 .ogg .opus .wav".split())
+AUDIO_EXTENSIONS = frozenset(".aif .aiff .amb .caf .flac .m4a .mka .mp3 .ogg .opus .wav".split())
 
 
 class MediaFiles:

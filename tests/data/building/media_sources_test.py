@@ -13,10 +13,13 @@ class MediaSourcesTest(unittest.TestCase):
   def test_settings_follow_from_modalities_and_protocol(self):
     for name in ("ucf101", "hmdb51"):
       self.assertEqual(
-        SOURCES[name].settings, {"input_dir", "frame_rate_hz", "short_side", "jpeg_quality"}
+        SOURCES[name].settings,
+        {"input_dir", "frame_rate_hz", "short_side", "jpeg_quality", "stereo_mode"},
       )
     for name in ("esc50", "dcase"):
-      self.assertEqual(SOURCES[name].settings, {"input_dir", "sample_rate_hz", "num_channels"})
+      self.assertEqual(
+        SOURCES[name].settings, {"input_dir", "sample_rate_hz", "num_channels", "audio_track"}
+      )
     self.assertIn("test_fraction", SOURCES["folder"].settings)
     self.assertNotIn("test_fraction", SOURCES["kinetics"].settings)
     self.assertLessEqual({"trimmed", "input_csv"}, SOURCES["audioset"].settings)

@@ -56,7 +56,8 @@ class SphericalReaderTest(test_base.TestCase):
   def test_pictures_and_sound_of_one_file(self):
     path = self.write("clip.mkv", self.field, _pictures())
     reader = self.reader()
-    duration_sec, num_channels = reader.probe(path, _BOTH)
+    duration_sec, num_channels, notes = reader.probe(path, _BOTH)
+    self.assertEqual(notes, ())
     self.assertAllClose(duration_sec, 2.0, atol=0.1)
     self.assertEqual(num_channels, 4)
     content = self.read(reader, path)
