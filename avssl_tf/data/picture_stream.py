@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_pictures, media_streams
+from avssl_tf.data import decoding, media_extent, media_pictures, media_streams
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.spatial import cubemap
@@ -118,11 +118,10 @@ class PictureStream:
     return cubemap.to_equirect(faces[np.newaxis], height)[0].numpy()
 
   def _decode(self) -> Iterator[av.VideoFrame]:
+    decoder = decoding.Decoder(self._video)
     for packet in media_streams.demux(self._media):
       try:
-        frames = packet.decode()
-      except av.error.EOFError:
-        return
+        frames = decoder.frames(packet)
       except av.error.FFmpegError:
         self.num_damaged += 1
         continue

@@ -12,7 +12,14 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_limits, media_sound, media_streams, spatial_media
+from avssl_tf.data import (
+  decoding,
+  media_extent,
+  media_limits,
+  media_sound,
+  media_streams,
+  spatial_media,
+)
 from avssl_tf.data.media_streams import MediaError
 
 # Containers round the times of packets: up to this difference, successive frames are contiguous.
@@ -134,11 +141,10 @@ class MonoStream:
     return missing_sec if missing_sec > _TRUNCATION_SEC else 0.0
 
   def _decoded(self) -> Iterator[av.AudioFrame]:
+    decoder = decoding.Decoder(self._media.audio)
     for packet in media_streams.demux(self._media):
       try:
-        yield from packet.decode()
-      except av.error.EOFError:
-        return
+        yield from decoder.frames(packet)
       except av.error.FFmpegError:
         self.num_damaged += 1
 
