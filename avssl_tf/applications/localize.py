@@ -135,7 +135,7 @@ def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> list[str]:
       clip.frame_rate_hz,
     )
     samples = SampleWindows(sound.blocks())
-    with progress.MediaBar("maps", pictures.promised_duration_sec) as bar:
+    with progress.MediaBar("maps", pictures.estimated_duration_sec) as bar:
       for batch in _batches(_windows(encoder, grid, samples, maps, sound), job.windows_per_batch):
         with output_files.errors_named(f"A temporary file beside {job.output}"):
           for values, audible in _maps_of(localizer, squares, batch, job.windows_per_batch):
@@ -228,7 +228,7 @@ def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
   ) as media, sound_stream.open_mono(
     job.input, media_writing.SOUND_RATE_HZ
   ) as decoded, progress.MediaBar(
-    os.path.basename(job.output), pictures.promised_duration_sec
+    os.path.basename(job.output), pictures.estimated_duration_sec
   ) as bar:
     height = max(2, min(pictures.height, job.output_height) // 2 * 2)
     width = max(2, round(height * pictures.width / pictures.height / 2) * 2)

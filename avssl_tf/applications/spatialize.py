@@ -166,7 +166,7 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
       clip.frame_rate_hz,
     )
     generation = FieldGeneration(generator, job.chunks_per_batch)
-    end_sec = sound.promised_end_sec
+    end_sec = sound.estimated_end_sec
     with progress.MediaBar("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
         with output_files.errors_named(f"A temporary file beside {job.paths[0]}"):

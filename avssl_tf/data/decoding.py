@@ -60,7 +60,7 @@ class Decoder:
     if not self._has_times:
       # AVI knows the order of decoding alone. Beside times of presentation, that order says little.
       frame.pts = frame.dts
-    duration_sec = self._duration_sec(frame)
+    duration_sec = frame_sec(frame, self._stream)
     if frame.pts is None and self._end_sec is not None:
       is_picture = self._stream.type == VIDEO
       frame.time_base = _PICTURE_TIME_BASE if is_picture else Fraction(1, frame.sample_rate)
@@ -68,12 +68,14 @@ class Decoder:
     if frame.pts is not None and frame.time_base is not None:
       self._end_sec = frame.pts * frame.time_base + duration_sec
 
-  def _duration_sec(self, frame: Frame) -> Fraction:
-    if isinstance(frame, av.AudioFrame):
-      return Fraction(frame.samples, frame.sample_rate)
-    if frame.duration and frame.time_base:
-      return frame.duration * frame.time_base
-    return picture_sec(self._stream)
+
+def frame_sec(frame: Frame, stream: av.stream.Stream) -> Fraction:
+  """Duration of a frame; of a picture the usual one, where the file does not say."""
+  if isinstance(frame, av.AudioFrame):
+    return Fraction(frame.samples, frame.sample_rate)
+  if frame.duration and frame.time_base:
+    return frame.duration * frame.time_base
+  return picture_sec(stream)
 
 
 def picture_sec(video: av.VideoStream) -> Fraction:

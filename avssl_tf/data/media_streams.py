@@ -115,10 +115,15 @@ def frame_time_sec(frame: Frame) -> float:
   """
   if frame.pts is None or frame.time_base is None:
     raise MediaError(
-      "frames without presentation times, from the first one on. If it is a raw stream, put it into "
-      "a container: ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"
+      "frames without presentation times, from the first one on. Raw streams have none: put them "
+      "into a container, for example with ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"
     )
   return float(frame.pts * frame.time_base)
+
+
+def frame_sec(frame: Frame, stream: av.stream.Stream) -> float:
+  """Duration of a decoded frame; of a picture the usual one, where the file does not say."""
+  return float(decoding.frame_sec(frame, stream))
 
 
 def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional[list[float]]:

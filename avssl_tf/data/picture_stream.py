@@ -57,7 +57,7 @@ class PictureStream:
   Attributes:
     start_sec: time of the first picture on the container's time line.
     rate_hz: mean rate of the pictures.
-    promised_duration_sec: of all pictures by what the container says; None where it does not.
+    estimated_duration_sec: of all pictures, as far as that is known beforehand; None: not at all.
     height: rows of the upright pictures, those that equirectangular ones of this fineness have.
     width: their columns.
     codec: name of the decoder.
@@ -80,8 +80,8 @@ class PictureStream:
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
-    end_sec = media_extent.promised_end_sec(media, media.video)
-    self.promised_duration_sec = end_sec and end_sec - self.start_sec
+    end_sec = media_extent.estimated_end_sec(media, media.video)
+    self.estimated_duration_sec = end_sec and end_sec - self.start_sec
     self.height, self.width = media_pictures.display_size(first, media.video)
     if projection is not None:
       _check_shape(self.height, self.width, projection)
