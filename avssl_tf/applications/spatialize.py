@@ -20,6 +20,7 @@ from avssl_tf.applications.energy_overlay import WINDOW_SEC, EnergyOverlay
 from avssl_tf.applications.field_file import FieldFile, fold_down
 from avssl_tf.applications.field_generation import FieldGeneration
 from avssl_tf.data import (
+  media_copying,
   media_streams,
   media_times,
   media_writing,
@@ -222,7 +223,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
     )
     with picture_stream.open_pictures(job.input, job.projection) as pictures:
       codec = pictures.codec
-      copied = pictures.can_be_copied and codec in media_writing.MP4_PICTURES
+      copied = pictures.can_be_copied and media_copying.can_copy(job.input, types.VIDEO)
       if not copied:
         height = min(pictures.height, _MAX_OUTPUT_HEIGHT) // 2 * 2
         media_writing.write_encoded_mp4(

@@ -5,6 +5,7 @@ come out of a decoder that is drained without a time, pictures share one time. I
 here, once for everyone who decodes.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,6 +21,14 @@ _USUAL_PICTURE_SEC = Fraction(1, 25)
 # What MPEG counts in: a whole number for the duration of a picture at every usual rate.
 _PICTURE_TIME_BASE = Fraction(1, 90000)
 
+# By decoder: whether the first byte of a unit is that of a slice, and where in the header of the
+# stream the number of bytes is that the length of a unit takes.
+_SLICES = {
+  "h264": (lambda header: 1 <= header & 0x1F <= 5, 4),
+  "hevc": (lambda header: header >> 1 & 0x3F < 32, 21),
+}
+_SLICE = 1  # In both of them.
+
 
 class Decoder:
   """Decodes the packets of one stream in their order, from one position in the file on."""
@@ -27,6 +36,7 @@ class Decoder:
   def __init__(self, stream: av.stream.Stream):
     self._stream = stream
     self._has_times = False
+    self._before = b""  # Units that belong to the next picture.
     self._end_sec: Optional[Fraction] = None  # Of the frame before.
 
   def frames(self, packet: av.Packet) -> list[Frame]:
@@ -43,14 +53,17 @@ class Decoder:
     """
     if not packet.size and _time(packet) is not None:
       return []  # To FFmpeg, it would mean the end of the stream.
+    if packet.size and _holds_no_frame(packet):
+      if self._stream.type == VIDEO:
+        self._before += bytes(packet)
+      return []
+    if packet.size and self._before:
+      packet = _joined(self._before, packet)
+      self._before = b""
     try:
       frames = packet.decode()
     except av.error.EOFError:
       return []  # The decoder was drained already.
-    except av.error.FFmpegError:
-      if _holds_no_frame(packet):
-        return []
-      raise
     for frame in frames:
       self._put_in_time(frame)
     return frames
@@ -88,17 +101,26 @@ def _time(packet: av.Packet) -> Optional[int]:
   return packet.dts if packet.pts is None else packet.pts
 
 
+def _joined(before: bytes, packet: av.Packet) -> av.Packet:
+  joined = av.Packet(before + bytes(packet))
+  joined.stream, joined.time_base = packet.stream, packet.time_base
+  joined.pts, joined.dts, joined.duration = packet.pts, packet.dts, packet.duration
+  joined.is_keyframe = packet.is_keyframe
+  return joined
+
+
 def _holds_no_frame(packet: av.Packet) -> bool:
-  """Whether a packet that cannot be decoded has nothing to decode: for FFmpeg, that is an error.
+  """Whether a packet has nothing to decode: FFmpeg takes it for damaged.
 
   H.264 and HEVC may have packets of delimiters, parameter sets, messages or filling alone; raw
   sound may end within a sample.
   """
   context = packet.stream.codec_context
-  if context.name == "h264":
-    return not any(1 <= unit & 0x1F <= 5 for unit in _unit_headers(packet, context.extradata, 4))
-  if context.name == "hevc":
-    return not any(unit >> 1 & 0x3F < 32 for unit in _unit_headers(packet, context.extradata, 21))
+  if context.name in _SLICES:
+    is_slice, at = _SLICES[context.name]
+    units = _unit_headers(packet, context.extradata, at)
+    first = next(units, None)
+    return first is not None and not any(map(is_slice, itertools.chain([first], units)))
   if context.name.startswith("pcm_"):
     return packet.size < context.channels * context.format.bytes
   return False
@@ -112,10 +134,13 @@ def _unit_headers(packet: av.Packet, extradata: Optional[bytes], at: int) -> Ite
       length (ISO/IEC 14496-15).
     extradata: of the decoder.
     at: where in it the number of bytes of a length is.
+
+  Yields:
+    What is no chain of units ends as a slice, for the decoder to see.
   """
-  data = bytes(packet)
-  if not extradata or extradata[0] != 1 or len(extradata) <= at:
-    for start in re.finditer(rb"\0\0\1(.)", data, re.DOTALL):
+  data = memoryview(packet)
+  if not extradata or extradata[0] != 1 or len(extradata) <= at or data[:4] == b"\0\0\0\1":
+    for start in re.finditer(rb"\x00\x00\x01(.)", data, re.DOTALL):
       yield start.group(1)[0]
     return
   size = (extradata[at] & 3) + 1
@@ -125,3 +150,5 @@ def _unit_headers(packet: av.Packet, extradata: Optional[bytes], at: int) -> Ite
     if length:
       yield data[position + size]
     position += size + length
+  if position != len(data):
+    yield _SLICE

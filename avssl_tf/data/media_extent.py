@@ -29,6 +29,8 @@ _GUESSED = frozenset(
 )
 # Formats that state an end so that the padding of the last packet is left out.
 _PADDED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "ogg", "mp3", "caf"})
+# Formats that state the duration of all streams together alone.
+_OF_ALL_STREAMS = frozenset({"matroska,webm", "flv", "live_flv", "nut"})
 # Where a number of frames or samples is due, writers that cannot go back leave one of these.
 _PLACEHOLDERS = frozenset({2**30, 2**31 - 1, 2**31, 2**32 - 1})
 # How much of the end of a file is looked at to find where its streams end.
@@ -59,6 +61,11 @@ def promised_end_sec(
   if _PLACEHOLDERS & {stream.frames, stream.duration}:
     return None
   return estimated_end_sec(media, stream)
+
+
+def _has_own_duration(media: media_streams.MediaStreams, stream: av.stream.Stream) -> bool:
+  """Whether what is promised of `stream` is of it alone."""
+  return bool(stream.duration) and media.container.format.name not in _OF_ALL_STREAMS
 
 
 def padding_start_sec(
@@ -170,7 +177,7 @@ def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[flo
   latest_sec = max(end.stated_sec for end in ends)
   for end, stream in zip(ends, media.streams):
     promise_sec = promised_end_sec(media, stream)
-    reached_sec = end.stated_sec if stream.duration else latest_sec
+    reached_sec = end.stated_sec if _has_own_duration(media, stream) else latest_sec
     if promise_sec is not None and reached_sec < promise_sec - TRUNCATION_SEC:
       raise MediaError(_truncated(stream.type, end.end_sec, promise_sec))
   measured = [_without_padding(media, s, end.end_sec) for s, end in zip(media.streams, ends)]
@@ -209,7 +216,9 @@ def held_until_sec(
   """
   if pictures_end_sec is None or sound_end_sec is None:
     return pictures_end_sec
-  promise_sec = promised_end_sec(media, media.video) if media.video.duration else None
+  promise_sec = None
+  if _has_own_duration(media, media.video):
+    promise_sec = promised_end_sec(media, media.video)
   if promise_sec is not None and pictures_end_sec < min(promise_sec, wanted_sec) - TRUNCATION_SEC:
     return pictures_end_sec
   return max(pictures_end_sec, sound_end_sec)

@@ -219,7 +219,7 @@ class MonoStream:
     graph = av.filter.Graph()
     time_base = Fraction(1, rate_hz)
     source = graph.add_abuffer(
-      sample_rate=rate_hz, format="fltp", layout=layout, time_base=time_base
+      sample_rate=rate_hz, format=media_sound.FLOAT, layout=layout, time_base=time_base
     )
     # Full scale stays full scale, as where clips are mixed.
     options = f"{self._rate_hz}:out_chlayout=mono:osf=fltp:rematrix_maxval=1.0"
@@ -236,12 +236,8 @@ class MonoStream:
       ) from error
     position = 0
     for samples in blocks:
-      frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format="fltp", layout=layout
-      )
-      frame.sample_rate, frame.time_base, frame.pts = rate_hz, time_base, position
+      source.push(media_sound.from_float(samples, layout, rate_hz, position))
       position += samples.shape[1]
-      source.push(frame)
       yield from _pulled(sink)
     source.push(None)
     yield from _pulled(sink)
