@@ -70,8 +70,11 @@ class SphericalReader:
   def probe(self, path: str, modalities: Sequence[str]) -> tuple[float, int]:
     """Duration in seconds and number of channels; raises `MediaError`."""
     durations, num_channels = [], 0
-    for modality in modalities:
-      info = media.probe(self._path_of(path, modality), (modality,))
+    paths = [self._path_of(path, modality) for modality in modalities]
+    together = len(set(paths)) == 1
+    for modality, its_path in zip(modalities, paths):
+      # Of one file, the span that both have is what is read.
+      info = media.probe(its_path, modalities if together else (modality,))
       durations.append(info.duration_sec)
       if modality == types.AUDIO:
         num_channels = info.num_channels
