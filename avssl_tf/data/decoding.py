@@ -86,8 +86,9 @@ def frame_sec(frame: Frame, stream: av.stream.Stream) -> Fraction:
   """Duration of a frame; of a picture the usual one, where the file does not say."""
   if isinstance(frame, av.AudioFrame):
     return Fraction(frame.samples, frame.sample_rate)
-  if frame.duration and frame.time_base:
-    return frame.duration * frame.time_base
+  duration = getattr(frame, "duration", None)  # Not in all versions of PyAV.
+  if duration and frame.time_base:
+    return duration * frame.time_base
   return picture_sec(stream)
 
 
