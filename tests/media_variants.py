@@ -109,7 +109,9 @@ def encode_sound(stream, samples, layout: str, rate_hz: int, start: int) -> list
     rate=context.sample_rate,
     frame_size=context.frame_size or 1024,
   )
-  frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+  # Not planar: PyAV cannot make frames of more than seven planes.
+  in_turn = np.ascontiguousarray(np.float32(samples).T).reshape(1, -1)
+  frame = av.AudioFrame.from_ndarray(in_turn, "flt", layout)
   frame.sample_rate = rate_hz
   frame.time_base = Fraction(1, rate_hz)
   frame.pts = 0

@@ -7,10 +7,12 @@ frames, as colours need to know how similar sounds and places of the whole are.
 import contextlib
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from typing import Optional
 
+import av
 import cv2
 import numpy as np
 import tensorflow as tf
@@ -21,6 +23,7 @@ from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
 from avssl_tf.applications.sample_windows import SampleWindows
 from avssl_tf.data import (
+  media_copying,
   media_streams,
   media_times,
   media_writing,
@@ -35,6 +38,8 @@ from avssl_tf.types import AUDIO
 # Maps of fewer positions are too coarse to see much in them: the network looks through windows.
 _LEAST_POSITIONS = 4
 _WINDOWS = 5
+# A picture that stays for longer is drawn over again.
+_HELD_SEC = 0.5
 # Below this peak nothing is heard, and nothing is drawn.
 _SILENCE = 1e-4
 
@@ -108,9 +113,9 @@ def run(encoder: Encoder, job: Job) -> list[str]:
       first_sec = pictures.start_sec + encoder.clip.video_sec / 2
     step_sec = _hop(encoder) / encoder.clip.frame_rate_hz
     with MapFile(folder, first_sec, step_sec) as maps:
-      lines = _make_maps(encoder, job, maps)
+      lines, sound_end_sec = _make_maps(encoder, job, maps)
       with output_files.errors_named(job.output):
-        written, duration_sec = _write(job, maps, temporary[job.output])
+        written, duration_sec = _write(job, maps, sound_end_sec, temporary[job.output])
   seconds = stopwatch.seconds
   speed = duration_sec / seconds
   lines += [written, f"{duration_sec:.1f} s in {seconds:.1f} s: {speed:.1f} times real time."]
@@ -122,8 +127,8 @@ def _hop(encoder: Encoder) -> int:
   return max(1, encoder.clip.num_frames // 2)
 
 
-def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> list[str]:
-  """Makes the maps of all windows; returns what the user should know."""
+def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> tuple[list[str], float]:
+  """Makes the maps of all windows; returns what the user should know, and when the sound ends."""
   clip, size = encoder.clip, encoder.clip.frame_size
   localizer = SoundLocalizer(encoder)
   if min(localizer.own_map_size) < _LEAST_POSITIONS:
@@ -140,13 +145,14 @@ def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> list[str]:
       clip.frame_rate_hz,
     )
     samples = SampleWindows(sound.blocks())
-    with progress.MediaBar("maps", pictures.promised_duration_sec) as bar:
+    with progress.MediaBar("maps", pictures.estimated_duration_sec) as bar:
       for batch in _batches(_windows(encoder, grid, samples, maps, sound), job.windows_per_batch):
         with output_files.errors_named(f"A temporary file beside {job.output}"):
           for values, audible in _maps_of(localizer, squares, batch, job.windows_per_batch):
             maps.append(values, audible)
         bar.reach(maps.count * maps.step_sec)
-    return _notes(localizer, squares, sound, pictures)
+    sound_end_sec = sound.start_sec + sound.num_samples / encoder.sample_rate_hz
+    return _notes(localizer, squares, sound, pictures), sound_end_sec
 
 
 def _windows(
@@ -158,7 +164,8 @@ def _windows(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Frames, uint8 `[T, squares, size, size, 3]`, and sound, float32 `[samples]`, of all windows.
 
-  The middle of the sound is that of the frames. The last window shows the last picture.
+  The middle of the sound is that of the frames. Windows reach to the end of both; the last picture
+  stays while there is sound.
   """
   clip, rate_hz = encoder.clip, encoder.sample_rate_hz
   count, ended = clip.num_samples(rate_hz), False
@@ -166,9 +173,9 @@ def _windows(
     if ended:
       return
     frames = grid.take(number * _hop(encoder), clip.num_frames)
-    ended = grid.ended
     middle_sec = maps.first_sec + number * maps.step_sec - sound.start_sec
     yield frames, samples.take(round((middle_sec - clip.audio_sec / 2) * rate_hz), count)
+    ended = grid.ended and samples.ended
 
 
 def _batches(items: Iterator, count: int) -> Iterator[list]:
@@ -226,7 +233,9 @@ def _notes(
   return notes
 
 
-def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
+def _write(
+  job: Job, maps: MapFile, sound_end_sec: float, temporary: str
+) -> tuple[str, float]:
   """Writes the output; returns a line for the user, and its duration in seconds."""
   end_sec = 0.0
   with picture_stream.open_pictures(
@@ -236,7 +245,7 @@ def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
   ) as media, sound_stream.open_mono(
     job.input, media_writing.SOUND_RATE_HZ, job.audio_track
   ) as decoded, progress.MediaBar(
-    os.path.basename(job.output), pictures.promised_duration_sec
+    os.path.basename(job.output), pictures.estimated_duration_sec
   ) as bar:
     height = max(2, min(pictures.height, job.output_height) // 2 * 2)
     width = max(2, round(height * pictures.width / pictures.height / 2) * 2)
@@ -245,25 +254,50 @@ def _write(job: Job, maps: MapFile, temporary: str) -> tuple[str, float]:
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
       nonlocal end_sec
-      for time_sec, frame in pictures.frames():
+      for time_sec, frame in _often(pictures.frames(), maps.step_sec, sound_end_sec):
         heat = cv2.resize(maps.heat(time_sec), (width, height), interpolation=cv2.INTER_LINEAR)
         yield time_sec - origin_sec, overlay.draw(pictures.to_rgb(frame, height, width), heat)
         end_sec = time_sec - origin_sec + 1.0 / pictures.rate_hz
         bar.reach(end_sec)
 
     codec = media.audio.codec_context.name
-    copied = codec in media_writing.MP4_SOUNDS
+    copied = media_copying.can_copy(job.input, AUDIO, job.audio_track)
     if copied:
-      sound = media_writing.CopiedSound(media, origin_sec)
+      sound = media_copying.CopiedSound(media, origin_sec)
     else:
-      sound = media_writing.Sound(
-        decoded.stored_blocks(),
-        decoded.stored_rate_hz,
-        decoded.stored_layout,
-        decoded.start_sec - origin_sec,
-      )
+      sound = _encoded_sound(decoded, origin_sec)
     with open(temporary, "w+b") as file:
       media_writing.write_encoded_mp4(file, frames(), (height, width), pictures.rate_hz, sound)
   how = f"its sound as it was ({codec})" if copied else f"its sound in AAC (it was {codec})"
   line = f"Wrote {job.output}: where its sound comes from drawn over the frames, {width}x{height}, "
   return line + f"and {how}.", end_sec
+
+
+def _often(
+  frames: Iterator[tuple[float, av.VideoFrame]], step_sec: float, end_sec: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
+  """Pictures with their times; those that are held are repeated every `step_sec`, until `end_sec`.
+
+  What is drawn over them changes while they stay.
+  """
+  shown_sec, shown = 0.0, None
+  for time_sec, frame in itertools.chain(frames, [(end_sec, None)]):
+    if shown is not None and time_sec - shown_sec > _HELD_SEC:
+      for number in range(1, math.ceil((time_sec - shown_sec) / step_sec)):
+        yield shown_sec + number * step_sec, shown
+    if frame is not None:
+      yield time_sec, frame
+    shown_sec, shown = time_sec, frame
+
+
+def _encoded_sound(decoded: sound_stream.MonoStream, origin_sec: float) -> media_writing.Sound:
+  """All channels, stereo of them, or the one that the network hears, as AAC can hold them."""
+  start_sec = decoded.start_sec - origin_sec
+  layout = decoded.stored_layout
+  encoded = media_writing.aac_layout(layout)
+  if encoded is None:
+    blocks = (block[:, np.newaxis] for block in decoded.blocks())
+    return media_writing.Sound(blocks, media_writing.SOUND_RATE_HZ, "mono", start_sec)
+  return media_writing.Sound(
+    decoded.stored_blocks(), decoded.stored_rate_hz, layout, start_sec, encoded
+  )

@@ -6,10 +6,15 @@ import numpy as np
 
 
 class SampleWindows:
-  """Gives stretches of a signal that comes in blocks; before and after it there is silence."""
+  """Gives stretches of a signal that comes in blocks; before and after it there is silence.
+
+  Attributes:
+    ended: whether the last stretch reached beyond the end of the signal.
+  """
 
   def __init__(self, blocks: Iterator[np.ndarray]):
     """Takes the signal: float32 `[samples]`, one block after another."""
+    self.ended = False
     self._blocks = blocks
     self._held = np.zeros(0, np.float32)
     self._first = 0  # Number of the first sample that is held.
@@ -24,6 +29,7 @@ class SampleWindows:
     while self._first + len(self._held) < first + count:
       block = next(self._blocks, None)
       if block is None:
+        self.ended = True
         break
       self._held = np.concatenate([self._held, block])
     # Of samples that are dropped, none is wanted any more.

@@ -20,6 +20,7 @@ from avssl_tf.applications.energy_overlay import WINDOW_SEC, EnergyOverlay
 from avssl_tf.applications.field_file import FieldFile, fold_down
 from avssl_tf.applications.field_generation import FieldGeneration
 from avssl_tf.data import (
+  media_copying,
   media_streams,
   media_times,
   media_writing,
@@ -179,7 +180,7 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
       clip.frame_rate_hz,
     )
     generation = FieldGeneration(generator, job.chunks_per_batch)
-    end_sec = sound.promised_end_sec
+    end_sec = sound.estimated_end_sec
     with progress.MediaBar("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
         with output_files.errors_named(f"A temporary file beside {job.paths[0]}"):
@@ -235,7 +236,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
     )
     with job.open_pictures() as pictures:
       codec = pictures.codec
-      copied = pictures.can_be_copied and codec in media_writing.MP4_PICTURES
+      copied = pictures.can_be_copied and media_copying.can_copy(job.input, types.VIDEO)
       # Pictures that are encoded again show the left eye alone.
       packing = pictures.view.packing if copied else spherical_metadata.MONO
       if not copied:

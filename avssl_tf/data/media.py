@@ -139,7 +139,8 @@ def probe(
       sample_rate_hz = first.sound.sample_rate
       num_channels = len(first.sound.layout.channels)
       media_limits.check_sound(sample_rate_hz, num_channels)
-    duration_sec = min(media_extent.measured_ends_sec(path, media)) - first.start_sec
+    start_sec = first.start_sec
+    duration_sec = min(media_extent.measured_ends_sec(path, media)) - start_sec
     if duration_sec <= 0:
       raise MediaError(
         "picture and sound do not overlap in time" if len(media.streams) == 2 else "no duration"
@@ -195,9 +196,14 @@ def _read_span(
   nothing = any(consumer.end_sec is None for consumer in consumers)
   if any(consumer.late for consumer in consumers) or (after_seek and nothing):
     return None
-  frames = picker and picker.finish(media_extent.END_TOLERANCE_SEC)
-  for stream, consumer in zip(media.streams, consumers):
-    media_extent.check_reached(media, stream, consumer.done, consumer.end_sec, span.end_sec)
+  frames = None
+  if sound is not None:
+    media_extent.check_reached(media, media.audio, sound.done, sound.end_sec, span.end_sec)
+  if picker is not None:
+    sound_end_sec = sound and sound.end_sec
+    until_sec = media_extent.held_until_sec(media, picker.end_sec, sound_end_sec, span.end_sec)
+    frames = picker.finish((until_sec or 0.0) + media_extent.END_TOLERANCE_SEC)
+    media_extent.check_reached(media, media.video, picker.done, until_sec, span.end_sec)
   return frames, sound
 
 

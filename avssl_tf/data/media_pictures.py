@@ -133,19 +133,16 @@ class FramePicker:
       return
     self._show_until(time_sec - _TIME_TOLERANCE_SEC)
     self._on_screen = frame
-    duration = getattr(frame, "duration", 0) or 0
-    held_sec = float(duration * frame.time_base) or media_streams.picture_duration_sec(self._video)
-    self.end_sec = time_sec + held_sec
+    self.end_sec = time_sec + media_streams.frame_sec(frame, self._video)
 
-  def finish(self, tolerance_sec: float) -> np.ndarray:
+  def finish(self, until_sec: float) -> np.ndarray:
     """All pictures, uint8 RGB `[T, height, width, 3]`.
 
-    Once the stream has ended, its last picture stays for its duration and
-    `tolerance_sec` more. Fewer pictures than asked for come back where that is
-    not enough.
+    The stream has ended: its last picture stays until `until_sec`. Fewer pictures than asked for
+    come back where that is not enough.
     """
     if self._on_screen is not None and not self.done:
-      self._show_until(self.end_sec + tolerance_sec)
+      self._show_until(until_sec)
     return np.stack(self._pictures) if self._pictures else np.zeros((0, 0, 0, 3), np.uint8)
 
   def _show_until(self, time_sec: float) -> None:

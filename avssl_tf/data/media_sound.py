@@ -17,6 +17,12 @@ _GAP_TOLERANCE_SEC = 0.02
 # Encoders may leave out short stretches of silence; a longer hole means that data is lost.
 _LONGEST_GAP_SEC = 0.5
 
+# Samples of frames that are made here: the channels of each in turn.
+FLOAT = "flt"
+# Of frames that have a plane for each of more channels, PyAV (15.1 and 18.1) reads beyond the list
+# of planes, which ends the process.
+_MAX_PLANES = 7
+
 _DEFAULT_LAYOUTS = {
   1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
 }  # fmt: skip
@@ -28,6 +34,9 @@ def to_float(frame: av.AudioFrame) -> np.ndarray:
   Raises:
     MediaError: their format is not known.
   """
+  num_channels = len(frame.layout.channels)
+  if frame.format.is_planar and num_channels > _MAX_PLANES:
+    frame = _packed(frame)
   try:
     samples = frame.to_ndarray()
   except ValueError as error:
@@ -36,7 +45,7 @@ def to_float(frame: av.AudioFrame) -> np.ndarray:
       "32 bits first"
     ) from error
   if not frame.format.is_planar:
-    samples = samples.reshape(-1, len(frame.layout.channels)).T
+    samples = samples.reshape(-1, num_channels).T
   if samples.dtype == np.uint8:
     return (samples.astype(np.float32) - 128.0) / 128.0
   if np.issubdtype(samples.dtype, np.integer):
@@ -44,21 +53,43 @@ def to_float(frame: av.AudioFrame) -> np.ndarray:
   return samples.astype(np.float32)
 
 
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+  """The frame with the samples of all channels in turn."""
+  resampler = av.AudioResampler(format=FLOAT, layout=frame.layout, rate=frame.sample_rate)
+  packed = [*resampler.resample(frame), *resampler.resample(None)]
+  if len(packed) != 1:
+    raise media_streams.MediaError(
+      f"sound with the channel layout {frame.layout.name!r} cannot be converted"
+    )
+  return packed[0]
+
+
+def from_float(samples: np.ndarray, layout: str, rate_hz: int, position: int) -> av.AudioFrame:
+  """A frame of the format `FLOAT`.
+
+  Args:
+    samples: `[channels, samples]`.
+    layout: of the channels, as FFmpeg calls it.
+    rate_hz: their rate.
+    position: number of the first sample.
+  """
+  in_turn = np.ascontiguousarray(samples.T, np.float32).reshape(1, -1)
+  frame = av.AudioFrame.from_ndarray(in_turn, format=FLOAT, layout=layout)
+  frame.sample_rate, frame.time_base, frame.pts = rate_hz, Fraction(1, rate_hz), position
+  return frame
+
+
 def _aresample(samples: np.ndarray, layout: str, rate_hz: int, options: str) -> np.ndarray:
   """Runs libswresample over float32 `[channels, samples]`."""
   graph = av.filter.Graph()
   time_base = Fraction(1, rate_hz)
-  source = graph.add_abuffer(sample_rate=rate_hz, format="fltp", layout=layout, time_base=time_base)
+  source = graph.add_abuffer(sample_rate=rate_hz, format=FLOAT, layout=layout, time_base=time_base)
   resample = graph.add("aresample", options)
   sink = graph.add("abuffersink")
   source.link_to(resample)
   resample.link_to(sink)
   graph.configure()
-  frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
-  frame.sample_rate = rate_hz
-  frame.time_base = time_base
-  frame.pts = 0
-  source.push(frame)
+  source.push(from_float(samples, layout, rate_hz, 0))
   source.push(None)
   chunks: list[np.ndarray] = []
   while True:

@@ -9,15 +9,14 @@ the decoder carries the time at which it is to be presented.
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Optional, Protocol, Union
+from typing import Optional, Protocol
 
 import av
 
 from avssl_tf import types
-from avssl_tf.data import media_limits, media_opening, media_tracks
+from avssl_tf.data import decoding, media_limits, media_opening, media_tracks
+from avssl_tf.data.decoding import Frame
 from avssl_tf.data.media_limits import MediaError
-
-Frame = Union[av.VideoFrame, av.AudioFrame]
 
 
 class Consumer(Protocol):
@@ -109,15 +108,22 @@ def _check_limits(stream: av.stream.Stream) -> None:
 
 
 def frame_time_sec(frame: Frame) -> float:
-  """Presentation time of a decoded frame.
+  """Presentation time of a frame that a `decoding.Decoder` has given.
 
   Raises:
-    MediaError: the container gives no times (raw streams, for example).
+    MediaError: neither it nor any frame before it has a time, as in raw streams.
   """
-  timestamp = frame.dts if frame.pts is None else frame.pts
-  if timestamp is None or frame.time_base is None:
-    raise MediaError("frames without presentation times")
-  return float(timestamp * frame.time_base)
+  if frame.pts is None or frame.time_base is None:
+    raise MediaError(
+      "frames without presentation times, from the first one on. Raw streams have none: put them "
+      "into a container, for example with ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"
+    )
+  return float(frame.pts * frame.time_base)
+
+
+def frame_sec(frame: Frame, stream: av.stream.Stream) -> float:
+  """Duration of a decoded frame; of a picture the usual one, where the file does not say."""
+  return float(decoding.frame_sec(frame, stream))
 
 
 def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional[list[float]]:
@@ -132,8 +138,7 @@ def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional
 
 def picture_duration_sec(video: av.VideoStream) -> float:
   """Nominal time between two pictures."""
-  rate_hz = video.average_rate or video.guessed_rate or video.base_rate
-  return 1.0 / float(rate_hz) if rate_hz else 0.04
+  return float(decoding.picture_sec(video))
 
 
 def seek(media: MediaStreams, time_sec: float) -> bool:
@@ -198,6 +203,7 @@ def feed(
     for stream, consumer in ((media.video, video), (media.audio, audio))
     if stream is not None
   }
+  decoders = {stream.index: decoding.Decoder(stream) for stream in media.streams}
   wait_for_key = after_seek
   for packet in demux(media):
     consumer = consumers[packet.stream.index]
@@ -205,17 +211,17 @@ def feed(
       wait_for_key = not packet.is_keyframe
     if consumer.done or (consumer is video and wait_for_key):
       continue
-    for frame in _decode(packet, consumer):
-      consumer.add(frame)
+    for frame in _decode(packet, decoders[packet.stream.index], consumer):
+      # After a seek, what comes before the first time is at a time that is not known.
+      if frame.pts is not None or not after_seek:
+        consumer.add(frame)
     if any(c.late for c in consumers.values()) or all(c.done for c in consumers.values()):
       return
 
 
-def _decode(packet: av.Packet, consumer: Consumer) -> list[Frame]:
+def _decode(packet: av.Packet, decoder: decoding.Decoder, consumer: Consumer) -> list[Frame]:
   try:
-    return packet.decode()
-  except av.error.EOFError:
-    return []  # An empty packet after the decoder was drained already.
+    return decoder.frames(packet)
   except av.error.FFmpegError as error:
     if not consumer.needs(packet):
       # After a seek the first packets may lean on ones that were skipped (MP3's bit reservoir).

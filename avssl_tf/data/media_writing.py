@@ -14,7 +14,8 @@ from typing import BinaryIO, Optional, Union
 import av
 import numpy as np
 
-from avssl_tf.data import media_streams
+from avssl_tf.data import media_copying, media_sound, media_streams
+from avssl_tf.data.media_streams import MediaError
 
 # Of the sound of videos. It is what YouTube asks for, and what every player can play.
 SOUND_RATE_HZ = 48000
@@ -29,9 +30,6 @@ _AAC_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
 # AAC has by number, the one that YouTube takes ambisonics in ("quad" is turned down), and what
 # `SA3D` counts are channels as they are decoded. In the stream itself, AAC has the centre first.
 AMBISONIC_LAYOUT = "4.0"
-# Codecs, by their decoders, that players expect in MP4. It may hold others, too.
-MP4_PICTURES = frozenset({"av1", "h264", "hevc", "libdav1d", "mpeg4", "vp9"})
-MP4_SOUNDS = frozenset({"aac", "ac3", "alac", "eac3", "mp3", "mp3float"})
 _PICTURE_TIME_BASE = Fraction(1, 90000)
 _KEYFRAME_INTERVAL_SEC = 2.0
 _BT709 = 1
@@ -52,6 +50,31 @@ class _Written:
     except OSError as error:
       self.error = self.error or error
       raise
+
+
+def aac_layout(layout: str) -> Optional[str]:
+  """The layout that sound becomes AAC in.
+
+  Args:
+    layout: of its channels, as FFmpeg calls it.
+
+  Returns:
+    The same layout, stereo where AAC has no such layout, or None where it cannot be mixed to
+    stereo.
+  """
+  context = av.CodecContext.create("aac", "w")
+  context.layout, context.sample_rate, context.format = layout, SOUND_RATE_HZ, "fltp"
+  try:
+    context.open(strict=False)
+    return layout
+  except (av.error.FFmpegError, ValueError):
+    pass
+  silence = np.zeros((len(av.AudioLayout(layout).channels), SOUND_RATE_HZ // 10), np.float32)
+  try:
+    media_sound.mix(silence, layout, "stereo", SOUND_RATE_HZ)
+  except MediaError:
+    return None
+  return "stereo"
 
 
 @contextlib.contextmanager
@@ -103,7 +126,7 @@ def write_copied_mp4(
 
   Args:
     file: open for reading and writing.
-    source: the other file, at its start, of a codec of `MP4_PICTURES`.
+    source: the other file, at its start, whose pictures `media_copying.can_copy`.
     origin_sec: time of `source` that becomes time 0.
     sound: what is heard.
   """
@@ -111,7 +134,7 @@ def write_copied_mp4(
     pictures = container.add_stream_from_template(source.video)
     tones = sound.add_to(container)
 
-    _mux(container, _copied(source, pictures, origin_sec), sound.packets(tones))
+    _mux(container, media_copying.packets(source, pictures, origin_sec), sound.packets(tones))
 
 
 def write_encoded_mp4(
@@ -119,7 +142,7 @@ def write_encoded_mp4(
   frames: Iterable[tuple[float, np.ndarray]],
   size: tuple[int, int],
   rate_hz: float,
-  sound: "Union[Sound, CopiedSound]",
+  sound: "Union[Sound, media_copying.CopiedSound]",
   crf: int = 20,
 ) -> None:
   """Writes an MP4 that common players can play: H.264 in 4:2:0, and AAC.
@@ -133,12 +156,12 @@ def write_encoded_mp4(
     crf: constant rate factor of x264: lower is finer.
   """
   with _open(file, "mp4") as container:
-    pictures = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+    pictures = container.add_stream("libx264", rate=_encoder_rate(rate_hz))
     pictures.height, pictures.width = size
     pictures.pix_fmt = "yuv420p"
     context = pictures.codec_context
     context.time_base = _PICTURE_TIME_BASE
-    context.gop_size = max(1, round(_KEYFRAME_INTERVAL_SEC * rate_hz))
+    context.gop_size = max(1, round(_KEYFRAME_INTERVAL_SEC * max(rate_hz, 1.0)))
     context.options = {"preset": "veryfast", "crf": str(crf)}
     # Said, as players guess from the size otherwise.
     context.colorspace = context.color_primaries = context.color_trc = _BT709
@@ -160,6 +183,11 @@ def write_encoded_mp4(
     _mux(container, packets(), sound.packets(tones))
 
 
+def _encoder_rate(rate_hz: float) -> Fraction:
+  # A film may show one picture an hour, which is no rate to an encoder.
+  return Fraction(max(rate_hz, 1.0)).limit_denominator(1001)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sound:
   """Sound for a video, which becomes AAC at `SOUND_RATE_HZ`.
@@ -169,17 +197,20 @@ class Sound:
     sample_rate_hz: their rate.
     layout: of the channels, as FFmpeg calls it.
     start_sec: time of the first sample, 0 or more.
+    encoded_layout: what they are mixed to; None: their own. AAC has it (`aac_layout`).
   """
 
   blocks: Iterable[np.ndarray]
   sample_rate_hz: int
   layout: str
   start_sec: float = 0.0
+  encoded_layout: Optional[str] = None
 
   def add_to(self, container: av.container.OutputContainer) -> av.AudioStream:
     """Adds a stream for it to a file."""
-    stream = container.add_stream("aac", rate=SOUND_RATE_HZ, layout=self.layout)
-    num_channels = len(av.AudioLayout(self.layout).channels)
+    layout = self.encoded_layout or self.layout
+    stream = container.add_stream("aac", rate=SOUND_RATE_HZ, layout=layout)
+    num_channels = len(av.AudioLayout(layout).channels)
     stream.bit_rate = num_channels * _BITS_PER_SEC_A_CHANNEL
     stream.codec_context.options = _AAC_OPTIONS
     return stream
@@ -189,7 +220,10 @@ class Sound:
     context = stream.codec_context
     context.open(strict=False)  # The frame size is known only then.
     resampler = av.AudioResampler(
-      format="fltp", layout=self.layout, rate=SOUND_RATE_HZ, frame_size=context.frame_size
+      format="fltp",
+      layout=self.encoded_layout or self.layout,
+      rate=SOUND_RATE_HZ,
+      frame_size=context.frame_size,
     )
     # Counted here: resamplers count from their first frame.
     pts = round(self.start_sec * SOUND_RATE_HZ)
@@ -203,47 +237,8 @@ class Sound:
   def _frames(self) -> Iterator[av.AudioFrame]:
     position = 0
     for block in self.blocks:
-      samples = np.ascontiguousarray(block.T, np.float32)
-      frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=self.layout)
-      frame.sample_rate, frame.time_base = self.sample_rate_hz, Fraction(1, self.sample_rate_hz)
-      frame.pts = position
+      yield media_sound.from_float(block.T, self.layout, self.sample_rate_hz, position)
       position += len(block)
-      yield frame
-
-
-@dataclasses.dataclass(frozen=True)
-class CopiedSound:
-  """The sound of another file for a video, not encoded anew.
-
-  Attributes:
-    source: the other file, at its start, opened for its sound alone, of a codec of `MP4_SOUNDS`.
-    origin_sec: time of `source` that becomes time 0.
-  """
-
-  source: media_streams.MediaStreams
-  origin_sec: float
-
-  def add_to(self, container: av.container.OutputContainer) -> av.AudioStream:
-    """Adds a stream for it to a file."""
-    return container.add_stream_from_template(self.source.audio)
-
-  def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
-    """The sound as it is encoded."""
-    return _copied(self.source, stream, self.origin_sec)
-
-
-def _copied(
-  source: media_streams.MediaStreams, stream: av.stream.Stream, origin_sec: float
-) -> Iterator[av.Packet]:
-  """The packets of the one stream that is read of a file, for a stream of another."""
-  for packet in media_streams.demux(source):
-    if packet.dts is None:  # The last one, which is empty.
-      continue
-    shift = round(origin_sec / packet.time_base)
-    packet.dts -= shift
-    packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-    packet.stream = stream
-    yield packet
 
 
 def _mux(

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_pictures, media_streams, picture_view
+from avssl_tf.data import decoding, media_extent, media_pictures, media_streams, picture_view
 from avssl_tf.data.clips import EQUIRECTANGULAR
 from avssl_tf.data.media_streams import MediaError
 from avssl_tf.data.picture_view import CUBEMAP, PROJECTIONS, Wanted
@@ -60,7 +60,7 @@ class PictureStream:
   Attributes:
     start_sec: time of the first picture on the container's time line.
     rate_hz: mean rate of the pictures.
-    promised_duration_sec: of all pictures by what the container says; None where it does not.
+    estimated_duration_sec: of all pictures, as far as that is known beforehand; None: not at all.
     view: how they are read: whole, or the left of two eyes.
     height: rows of the upright pictures, those that equirectangular ones of this fineness have.
     width: their columns.
@@ -86,8 +86,8 @@ class PictureStream:
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
-    end_sec = media_extent.promised_end_sec(media, media.video)
-    self.promised_duration_sec = end_sec and end_sec - self.start_sec
+    end_sec = media_extent.estimated_end_sec(media, media.video)
+    self.estimated_duration_sec = end_sec and end_sec - self.start_sec
     self.view = picture_view.view_of(path, media.video, first, wanted)
     self.height, self.width = media_pictures.display_size(first, media.video, self.view)
     if projection is not None:
@@ -126,11 +126,10 @@ class PictureStream:
     return cubemap.to_equirect(faces[np.newaxis], height)[0].numpy()
 
   def _decode(self) -> Iterator[av.VideoFrame]:
+    decoder = decoding.Decoder(self._video)
     for packet in media_streams.demux(self._media):
       try:
-        frames = packet.decode()
-      except av.error.EOFError:
-        return
+        frames = decoder.frames(packet)
       except av.error.FFmpegError:
         self.num_damaged += 1
         continue

@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_limits, media_sound, media_streams
+from avssl_tf.data import decoding, media_limits, media_sound, media_streams
 from avssl_tf.data.media_streams import MediaError
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
@@ -50,16 +50,19 @@ def _decode(path: str) -> tuple[np.ndarray, str, int]:
   formats = set()
   num_bytes = 0
   with media_streams.open_streams(path, (types.AUDIO,)) as media:
-    try:
-      for frame in media.container.decode(media.audio):
+    decoder = decoding.Decoder(media.audio)
+    for packet in media_streams.demux(media):
+      try:
+        frames = decoder.frames(packet)
+      except av.error.FFmpegError as error:
+        raise MediaError(f"truncated or damaged: cannot be decoded ({error.strerror})") from error
+      for frame in frames:
         media_limits.check_sound(frame.sample_rate, len(frame.layout.channels))
         chunks.append(media_sound.to_float(frame))
         num_bytes += chunks[-1].nbytes
         # A sound that is silent may be compressed a thousandfold.
         media_limits.check_clip(num_bytes, "sound")
         formats.add((frame.layout.name, frame.sample_rate))
-    except av.error.FFmpegError as error:
-      raise MediaError(f"truncated or damaged: cannot be decoded ({error.strerror})") from error
   if not chunks:
     raise MediaError("truncated or damaged: the audio stream holds nothing to decode")
   if len(formats) > 1:

@@ -12,15 +12,18 @@ import av
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media_extent, media_limits, media_sound, media_streams, sound_field
+from avssl_tf.data import (
+  decoding,
+  media_extent,
+  media_limits,
+  media_sound,
+  media_streams,
+  sound_field,
+)
 from avssl_tf.data.media_streams import MediaError
 
 # Containers round the times of packets: up to this difference, successive frames are contiguous.
 _GAP_TOLERANCE_SEC = 0.02
-# Longer than the frames of any codec in use (Opus has frames of up to 0.12 s).
-_LONGEST_PADDING_SEC = 0.15
-# Streams that end this much before the time that their container promises are truncated.
-_TRUNCATION_SEC = 0.5
 # Layouts that ambisonics of orders 1 to 3 are found under, where nothing else says so. Loudspeakers
 # in the layout "4.0" are rare; those of others are mixed.
 _AMBISONIC_LAYOUTS = frozenset(
@@ -52,7 +55,7 @@ class MonoStream:
 
   Attributes:
     start_sec: time of the first sample on the container's time line.
-    promised_end_sec: end of the sound by what the container says; None where it does not.
+    estimated_end_sec: end of the sound, as far as that is known beforehand; None: not at all.
     made_from: what of the file it is, for the user.
     num_damaged: packets and frames, up to now, in whose place there is silence.
     num_samples: samples, up to now.
@@ -73,7 +76,7 @@ class MonoStream:
     media_limits.check_sound(first.sample_rate, len(first.layout.channels))
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
-    self.promised_end_sec = media_extent.promised_end_sec(media, media.audio)
+    self.estimated_end_sec = media_extent.estimated_end_sec(media, media.audio)
     self._channel, self._gain, self.made_from = _choose(path, media.audio, first)
 
   def blocks(self) -> Iterator[np.ndarray]:
@@ -130,18 +133,17 @@ class MonoStream:
 
   def shortfall_sec(self) -> float:
     """How much sound the container has promised and not given; 0 where there is nothing to tell."""
-    if self.promised_end_sec is None or self._media.container.format.name in ("mp3", "aac"):
+    promised_end_sec = media_extent.promised_end_sec(self._media, self._media.audio)
+    if promised_end_sec is None:
       return 0.0
-    end_sec = self.start_sec + self.num_samples / self._rate_hz
-    missing_sec = self.promised_end_sec - end_sec
-    return missing_sec if missing_sec > _TRUNCATION_SEC else 0.0
+    missing_sec = promised_end_sec - self.start_sec - self.num_samples / self._rate_hz
+    return missing_sec if missing_sec > media_extent.TRUNCATION_SEC else 0.0
 
   def _decoded(self) -> Iterator[av.AudioFrame]:
+    decoder = decoding.Decoder(self._media.audio)
     for packet in media_streams.demux(self._media):
       try:
-        yield from packet.decode()
-      except av.error.EOFError:
-        return
+        yield from decoder.frames(packet)
       except av.error.FFmpegError:
         self.num_damaged += 1
 
@@ -174,11 +176,12 @@ class MonoStream:
 
   def _without_padding(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Leaves out what an encoder added to fill its last frame, after the end that is announced."""
-    if self._media.audio.duration is None or self.promised_end_sec is None:
+    padding_start_sec = media_extent.padding_start_sec(self._media, self._media.audio)
+    if padding_start_sec is None:
       yield from blocks
       return
     rate_hz = self._first.sample_rate
-    left = round((self.promised_end_sec - self.start_sec) * rate_hz)
+    left = round((padding_start_sec - self.start_sec) * rate_hz)
     beyond = []
     for samples in blocks:
       if samples.shape[1] <= left:
@@ -189,8 +192,8 @@ class MonoStream:
         yield samples[:, :left]
         samples, left = samples[:, left:], 0
       beyond.append(samples)
-      # More than padding: the end announced is wrong.
-      if sum(block.shape[1] for block in beyond) > _LONGEST_PADDING_SEC * rate_hz:
+      # More than padding: the end that is announced is wrong.
+      if sum(block.shape[1] for block in beyond) > media_extent.LONGEST_FRAME_SEC * rate_hz:
         yield from beyond
         yield from blocks
 
@@ -219,7 +222,7 @@ class MonoStream:
     graph = av.filter.Graph()
     time_base = Fraction(1, rate_hz)
     source = graph.add_abuffer(
-      sample_rate=rate_hz, format="fltp", layout=layout, time_base=time_base
+      sample_rate=rate_hz, format=media_sound.FLOAT, layout=layout, time_base=time_base
     )
     # Full scale stays full scale, as where clips are mixed.
     options = f"{self._rate_hz}:out_chlayout=mono:osf=fltp:rematrix_maxval=1.0"
@@ -236,12 +239,8 @@ class MonoStream:
       ) from error
     position = 0
     for samples in blocks:
-      frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format="fltp", layout=layout
-      )
-      frame.sample_rate, frame.time_base, frame.pts = rate_hz, time_base, position
+      source.push(media_sound.from_float(samples, layout, rate_hz, position))
       position += samples.shape[1]
-      source.push(frame)
       yield from _pulled(sink)
     source.push(None)
     yield from _pulled(sink)

@@ -8,8 +8,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from avssl_tf.applications import localize
+from avssl_tf.data import media_sound
 from avssl_tf.data.clip_spec import ClipSpec
 from avssl_tf.evaluation.encoder import Encoder
 from tests import media_variants, spatial_files, tiny_alignment
@@ -38,6 +40,18 @@ def _encoder(embed_audio=_embed_audio, embed_positions=_redness, **fields):
   return dataclasses.replace(
     Encoder(_CLIP, _RATE_HZ, 1, _unused, embed_audio, _unused, _unused, embed_positions), **fields
   )
+
+
+def write_one_picture(path, picture, samples):
+  """Writes sound with a picture of which nothing says how long it stays."""
+  with av.open(path, "w") as output:
+    video = output.add_stream("libx264", rate=25)
+    video.height, video.width, video.pix_fmt = *picture.shape[:2], "yuv420p"
+    audio = output.add_stream("aac", rate=48000, layout="mono")
+    frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    output.mux([*video.encode(frame), *video.encode(None)])
+    output.mux(media_variants.encode_sound(audio, samples, "mono", 48000, 0))
 
 
 class LocalizeTest(media_variants.MediaTestCase):
@@ -152,10 +166,10 @@ class LocalizeTest(media_variants.MediaTestCase):
     self.assertLess(changed[:9].mean(axis=(1, 2)).max(), 2.0)
     self.assertGreater(changed[25].max(), 25)
 
-  def test_sound_and_pictures_of_other_lengths(self):
-    for samples_sec, start_sec in ((1.0, 0.0), (5.0, 0.0), (1.0, 1.5)):
+  def test_sound_that_ends_before_the_pictures(self):
+    for start_sec in (0.0, 1.5):
       source = self.video(
-        samples=media_variants.sine(samples_sec), sound_start_sec=start_sec, name="in.mkv"
+        samples=media_variants.sine(1.0), sound_start_sec=start_sec, name="in.mkv"
       )
       changed, _ = self.heat_of(source)
       self.assertEqual(len(changed), 30)
@@ -177,6 +191,61 @@ class LocalizeTest(media_variants.MediaTestCase):
         heard = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
       spectrum = np.abs(np.fft.rfft(heard[9600:57600]))
       self.assertEqual(np.argmax(spectrum), tone_hz)
+
+  def test_the_last_picture_stays_while_there_is_sound(self):
+    samples = media_variants.sine(5.0)
+    samples[0, : round(4.0 * 48000)] = 0
+    source = self.video(samples=samples, name="in.mkv")
+    self.run_job(source)
+    with av.open(self.path("out.mp4")) as container:
+      frames = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    self.assertAlmostEqual(frames[-1][0], 4.9, delta=0.3)
+    # The square of the last picture is drawn over once it sounds.
+    at_rest, heard = (
+      next(p for t, p in frames if t >= at_sec)[24:40, 128:144].astype(int) for at_sec in (3.3, 4.5)
+    )
+    self.assertGreater(np.abs(heard - at_rest).mean(), 25)
+
+  def test_one_picture(self):
+    picture = np.full((96, 160, 3), 100, np.uint8)
+    picture[16:48, 8:40] = (230, 30, 30)
+    for name in ("in.mkv", "in.mp4"):
+      source = self.path(name)
+      write_one_picture(source, picture, media_variants.sine(3.0))
+      self.run_job(source, overwrite=True)
+      with av.open(self.path("out.mp4")) as container:
+        times_sec = [frame.time for frame in container.decode(video=0)]
+      self.assertGreater(len(times_sec), 10)
+      self.assertGreater(times_sec[-1], 2.5)
+
+  @parameterized.parameters(
+    ("in.avi", "libmp3lame", 11025, "mono", "mpeg4"),
+    ("in.avi", "libmp3lame", 8000, "stereo", "mpeg4"),
+    ("in.avi", "pcm_u8", 11024, "mono", "mpeg4"),
+    ("in.mov", "pcm_s24le", 192000, "stereo", "libx264"),
+    ("in.mkv", "flac", 96000, "7.1", "libx264"),
+    ("in.mkv", "pcm_s16le", 44100, "5.1", "libx264"),
+    ("in.mpg", "mp2", 48000, "stereo", "mpeg2video"),
+    ("in.mkv", "flac", 16000, "5.1(side)", "libx264"),
+    ("in.mkv", "pcm_s16le", 48000, "9 channels", "libx264"),
+  )
+  def test_sound_that_mp4_cannot_hold(self, name, codec, rate_hz, layout, video_codec):
+    count = av.AudioLayout(layout).nb_channels
+    tones = [media_variants.sine(3.0, rate_hz, 300)[0] for _ in range(count)]
+    source = self.video(
+      name, samples=np.stack(tones), layout=layout, samples_rate_hz=rate_hz, audio_codec=codec,
+      audio_rate_hz=rate_hz, video_codec=video_codec,
+      time_base=Fraction(1, 25 if name.endswith(("avi", "mpg")) else 1000),
+    )  # fmt: skip
+    told = self.run_job(source)
+    self.assertIn("its sound in AAC", told)
+    with av.open(self.path("out.mp4")) as container:
+      self.assertEqual(container.streams.audio[0].codec_context.name, "aac")
+      frames = list(container.decode(audio=0))
+    heard = np.concatenate([media_sound.to_float(f) for f in frames], axis=1)
+    self.assertAlmostEqual(heard.shape[1] / frames[0].sample_rate, 3.0, delta=0.2)
+    spectrum = np.abs(np.fft.rfft(heard[0, 20_000:68_000]))
+    self.assertAlmostEqual(spectrum.argmax(), 300, delta=1)
 
   def test_large_pictures_are_scaled(self):
     self.run_job(self.video(size=(200, 300)), output_height=101)

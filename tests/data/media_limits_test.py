@@ -33,7 +33,7 @@ class PageTest(unittest.TestCase):
       ("channels", f"{limits.MAX_CHANNELS}"),
       (
         "frame rate that a file states",
-        f"{limits.MIN_FRAME_RATE_HZ:.4f} to {limits.MAX_FRAME_RATE_HZ} Hz",
+        f"at most {limits.MAX_FRAME_RATE_HZ} Hz",
       ),
       ("stretch without picture and sound", f"{limits.MAX_GAP_SEC:g} s"),
       ("duration", f"{limits.MAX_DURATION_SEC:g} s"),
@@ -160,12 +160,11 @@ class PicturesTest(media_variants.MediaTestCase):
     with self.assertRaisesRegex(MediaError, "clip too large: its frames would take 10.1 GiB"):
       media.read_clip(path, 0, 0.9, short_side=4096, frame_rate_hz=120)
 
-  @parameterized.parameters((1 / 400, "0.0025"), (20000, "20000"))
-  def test_frame_rate(self, rate_hz, seen):
-    with self.assertRaisesRegex(MediaError, f"frame rate out of bounds: {seen} Hz"):
+  def test_frame_rate(self):
+    with self.assertRaisesRegex(MediaError, "frame rate out of bounds: 20000 Hz"):
+      media_limits.check_frame_rate(20000)
+    for rate_hz in (None, 29.97, 1 / 3600):
       media_limits.check_frame_rate(rate_hz)
-    media_limits.check_frame_rate(None)
-    media_limits.check_frame_rate(29.97)
 
   def test_frames_are_not_stored_that_cannot_be_read(self):
     self.assertLessEqual(media_limits.MAX_STORED_PIXELS, media_limits.MAX_PIXELS)

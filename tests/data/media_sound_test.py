@@ -7,7 +7,7 @@ import av
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from avssl_tf.data import media, media_sound
+from avssl_tf.data import media, media_sound, sound_file, sound_stream
 from tests import media_variants
 
 
@@ -23,6 +23,30 @@ class SoundTest(media_variants.MediaTestCase):
     # ITU-R BS.775: centre 1, front and surround each 3 dB less than the one before, no LFE.
     weights = np.array([0.5**0.5, 0.5**0.5, 1.0, 0.0, 0.5, 0.5])
     np.testing.assert_allclose(clip.waveform, levels @ weights / weights.sum(), rtol=1e-3)
+
+  @parameterized.parameters(
+    ("a.mka", "flac", "7.1"), ("a.m4a", "aac", "7.1"), ("a.mka", "libopus", "7.1"),
+    ("a.wav", "pcm_s16le", "hexadecagonal"), ("a.wv", "wavpack", "hexadecagonal"),
+  )  # fmt: skip
+  def test_many_channels(self, name, codec, layout):
+    """With a plane for each, PyAV takes memory that is none of them for more."""
+    count = av.AudioLayout(layout).nb_channels
+    levels = np.arange(1, count + 1) / 20
+    time_sec = np.arange(48000) / 48000
+    samples = (levels[:, np.newaxis] * np.sin(2 * np.pi * 500 * time_sec)).astype(np.float32)
+    path = self.write(name, None, samples, layout=layout, audio_codec=codec)
+    clip = media.read_clip(path, 0.2, 0.8, num_channels=None, modalities=["audio"])
+    found = np.abs(clip.waveform).max(axis=0)
+    if codec not in ("aac", "libopus"):
+      np.testing.assert_allclose(found, levels, atol=0.01)
+    self.assertLen(found, count)
+    if count == 8:
+      mixed = media.read_clip(path, 0.2, 0.8, modalities=["audio"])
+      self.assertEqual(mixed.waveform.shape[1], 1)
+      self.assertGreater(np.abs(mixed.waveform).max(), 0.05)
+      with sound_stream.open_mono(path, 16000) as stream:
+        self.assertAlmostEqual(sum(map(len, stream.blocks())) / 16000, 1.0, delta=0.03)
+    self.assertEqual(sound_file.read_sound(path, 48000, count).shape[1], count)
 
   def test_stereo_to_mono_is_the_mean(self):
     path = self.write(

@@ -174,7 +174,7 @@ class ErrorsTest(media_variants.MediaTestCase):
 
   def test_shorter_than_asked(self):
     path = self.write("a.mp4", duration_sec=2.0)
-    with self.assertRaisesRegex(media.MediaError, "shorter than asked: .* ends at 2.00 s"):
+    with self.assertRaisesRegex(media.MediaError, r"shorter than asked: .* ends at 2.0\d s"):
       media.read_clip(path, 1.0, 3.0)
     with self.assertRaisesRegex(media.MediaError, "shorter than asked"):
       media.read_clip(path, 40.0, 42.0)

@@ -46,7 +46,7 @@ class PictureStreamTest(media_variants.MediaTestCase):
         pass
     with picture_stream.open_pictures(path, projection=None) as stream:
       self.assertEqual((stream.height, stream.width), (48, 80))
-      self.assertAlmostEqual(stream.promised_duration_sec, 1.0, delta=0.15)
+      self.assertAlmostEqual(stream.estimated_duration_sec, 1.0, delta=0.15)
       grid = picture_stream.PictureGrid(
         stream.frames(), lambda frame: stream.to_rgb(frame, 24, 40), 0.0, 5.0
       )

@@ -71,16 +71,19 @@ class SphericalReader:
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
     """What is known of a file; raises `MediaError`."""
     durations, num_channels, notes = [], 0, []
-    for modality in modalities:
-      source, track = self._path_of(path, modality), None
-      if modality == types.AUDIO:
+    sources = {modality: self._path_of(path, modality) for modality in modalities}
+    # Of one file, the span that both have is what is read.
+    together = len(set(sources.values())) == 1
+    for group in [modalities] if together else [(modality,) for modality in modalities]:
+      source, track = sources[group[0]], None
+      if types.AUDIO in group:
         choice = self._choose(source)
         num_channels, track = self.num_channels, choice.track
         notes += choice.first_order.notes
-      info = media.probe(source, (modality,), self._wanted, track)
+      info = media.probe(source, group, self._wanted, track)
       durations.append(info.duration_sec)
       notes += info.notes
-      if modality == types.VIDEO and self.input_projection == EQUIRECTANGULAR:
+      if types.VIDEO in group and self.input_projection == EQUIRECTANGULAR:
         _check_shape(info.height, info.width)
     return Probed(min(durations), num_channels, tuple(notes))
 

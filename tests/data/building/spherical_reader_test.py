@@ -53,12 +53,20 @@ class SphericalReaderTest(test_base.TestCase):
   def reader(self, **settings):
     return SphericalReader(frame_rate_hz=8.0, height=64, sample_rate_hz=48000, **settings)
 
+  def test_the_last_picture_stays_while_there_is_sound(self):
+    path = self.write("clip.mkv", self.field, _pictures(count=10))
+    reader = self.reader()
+    duration_sec, _ = reader.probe(path, _BOTH)
+    self.assertAllClose(duration_sec, len(self.field) / 48000, atol=0.05)
+    self.assertLen(self.read(reader, path).frames, 12)
+
   def test_pictures_and_sound_of_one_file(self):
     path = self.write("clip.mkv", self.field, _pictures())
     reader = self.reader()
     duration_sec, num_channels, notes = reader.probe(path, _BOTH)
     self.assertEqual(notes, ())
-    self.assertAllClose(duration_sec, 2.0, atol=0.1)
+    # The last picture stays while there is sound.
+    self.assertAllClose(duration_sec, len(self.field) / 48000, atol=0.05)
     self.assertEqual(num_channels, 4)
     content = self.read(reader, path)
     self.assertEqual(content.projection, "equirectangular")

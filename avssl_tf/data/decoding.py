@@ -1,0 +1,155 @@
+"""Decodes the packets of a stream one after another; every frame that comes out has a time.
+
+Demuxers and decoders do much that is lawful and no damage: packets hold nothing to decode, frames
+come out of a decoder that is drained without a time, pictures share one time. It is dealt with
+here, once for everyone who decodes.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Optional, Union
+
+import av
+
+from avssl_tf.types import VIDEO
+
+Frame = Union[av.VideoFrame, av.AudioFrame]
+
+_USUAL_PICTURE_SEC = Fraction(1, 25)
+# What MPEG counts in: a whole number for the duration of a picture at every usual rate.
+_PICTURE_TIME_BASE = Fraction(1, 90000)
+
+# By decoder: whether the first byte of a unit is that of a slice, and where in the header of the
+# stream the number of bytes is that the length of a unit takes.
+_SLICES = {
+  "h264": (lambda header: 1 <= header & 0x1F <= 5, 4),
+  "hevc": (lambda header: header >> 1 & 0x3F < 32, 21),
+}
+_SLICE = 1  # In both of them.
+
+
+class Decoder:
+  """Decodes the packets of one stream in their order, from one position in the file on."""
+
+  def __init__(self, stream: av.stream.Stream):
+    self._stream = stream
+    self._has_times = False
+    self._before = b""  # Units that belong to the next picture.
+    self._end_sec: Optional[Fraction] = None  # Of the frame before.
+
+  def frames(self, packet: av.Packet) -> list[Frame]:
+    """The frames that a packet completes.
+
+    A frame without a time follows the one before it: it stays without one where no frame before it
+    has had one.
+
+    Args:
+      packet: of the stream; an empty one without a time drains the decoder.
+
+    Raises:
+      av.error.FFmpegError: the packet cannot be decoded.
+    """
+    if not packet.size and _time(packet) is not None:
+      return []  # To FFmpeg, it would mean the end of the stream.
+    if packet.size and _holds_no_frame(packet):
+      if self._stream.type == VIDEO:
+        self._before += bytes(packet)
+      return []
+    if packet.size and self._before:
+      packet = _joined(self._before, packet)
+      self._before = b""
+    try:
+      frames = packet.decode()
+    except av.error.EOFError:
+      return []  # The decoder was drained already.
+    for frame in frames:
+      self._put_in_time(frame)
+    return frames
+
+  def _put_in_time(self, frame: Frame) -> None:
+    self._has_times |= frame.pts is not None
+    if not self._has_times:
+      # AVI knows the order of decoding alone. Beside times of presentation, that order says little.
+      frame.pts = frame.dts
+    duration_sec = frame_sec(frame, self._stream)
+    if frame.pts is None and self._end_sec is not None:
+      is_picture = self._stream.type == VIDEO
+      frame.time_base = _PICTURE_TIME_BASE if is_picture else Fraction(1, frame.sample_rate)
+      frame.pts = round(self._end_sec / frame.time_base)
+    if frame.pts is not None and frame.time_base is not None:
+      self._end_sec = frame.pts * frame.time_base + duration_sec
+
+
+def frame_sec(frame: Frame, stream: av.stream.Stream) -> Fraction:
+  """Duration of a frame; of a picture the usual one, where the file does not say."""
+  if isinstance(frame, av.AudioFrame):
+    return Fraction(frame.samples, frame.sample_rate)
+  duration = getattr(frame, "duration", None)  # Not in all versions of PyAV.
+  if duration and frame.time_base:
+    return duration * frame.time_base
+  return picture_sec(stream)
+
+
+def picture_sec(video: av.VideoStream) -> Fraction:
+  """Nominal time between two pictures."""
+  rate_hz = video.average_rate or video.guessed_rate or video.base_rate
+  return 1 / rate_hz if rate_hz else _USUAL_PICTURE_SEC
+
+
+def _time(packet: av.Packet) -> Optional[int]:
+  return packet.dts if packet.pts is None else packet.pts
+
+
+def _joined(before: bytes, packet: av.Packet) -> av.Packet:
+  joined = av.Packet(before + bytes(packet))
+  joined.stream, joined.time_base = packet.stream, packet.time_base
+  joined.pts, joined.dts, joined.duration = packet.pts, packet.dts, packet.duration
+  joined.is_keyframe = packet.is_keyframe
+  return joined
+
+
+def _holds_no_frame(packet: av.Packet) -> bool:
+  """Whether a packet has nothing to decode: FFmpeg takes it for damaged.
+
+  H.264 and HEVC may have packets of delimiters, parameter sets, messages or filling alone; raw
+  sound may end within a sample.
+  """
+  context = packet.stream.codec_context
+  if context.name in _SLICES:
+    is_slice, at = _SLICES[context.name]
+    units = _unit_headers(packet, context.extradata, at)
+    first = next(units, None)
+    return first is not None and not any(map(is_slice, itertools.chain([first], units)))
+  if context.name.startswith("pcm_"):
+    return packet.size < context.channels * context.format.bytes
+  return False
+
+
+def _unit_headers(packet: av.Packet, extradata: Optional[bytes], at: int) -> Iterator[int]:
+  """The first byte of each unit of H.264 or HEVC in a packet.
+
+  Args:
+    packet: units between start codes (ISO/IEC 14496-10 and 23008-2, annex B), or each after its
+      length (ISO/IEC 14496-15).
+    extradata: of the decoder.
+    at: where in it the number of bytes of a length is.
+
+  Yields:
+    What is no chain of units ends as a slice, for the decoder to see.
+  """
+  data = memoryview(packet)
+  if not extradata or extradata[0] != 1 or len(extradata) <= at or data[:4] == b"\0\0\0\1":
+    for start in re.finditer(rb"\x00\x00\x01(.)", data, re.DOTALL):
+      yield start.group(1)[0]
+    return
+  size = (extradata[at] & 3) + 1
+  position = 0
+  while position + size < len(data):
+    length = int.from_bytes(data[position : position + size], "big")
+    if length:
+      yield data[position + size]
+    position += size + length
+  if position != len(data):
+    yield _SLICE
