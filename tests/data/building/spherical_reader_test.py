@@ -56,7 +56,7 @@ class SphericalReaderTest(test_base.TestCase):
   def test_the_last_picture_stays_while_there_is_sound(self):
     path = self.write("clip.mkv", self.field, _pictures(count=10))
     reader = self.reader()
-    duration_sec, _ = reader.probe(path, _BOTH)
+    duration_sec, _, _ = reader.probe(path, _BOTH)
     self.assertAllClose(duration_sec, len(self.field) / 48000, atol=0.05)
     self.assertLen(self.read(reader, path).frames, 12)
 
