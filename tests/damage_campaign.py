@@ -9,10 +9,15 @@ time limit, without a traceback, and report what it could not use. The table sho
 results.json in the folder has each case, with the command that repeats it.
 """
 
+import os
+
+# Before TensorFlow is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# ruff: noqa: E402
 import collections
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +44,11 @@ flags.DEFINE_string("output_dir", None, "New folder for all that is made.", requ
 OK, REPORTED, TRACEBACK, CRASH, HANG = "ends well", "error", "traceback", "crash", "hang"
 # What of a damaged file is neither refused nor reported.
 SHORTENED, SILENT = "shortened silently", "accepted silently"
+# Files that state no length are recordings that may end anywhere.
+SHORTER = "shorter, of a container that states no length"
+_WITHOUT_LENGTH = ("ts", "mpg")
+# More than what counts as truncated.
+_TOLERANCE_SEC = 0.6
 
 
 @dataclasses.dataclass
@@ -124,7 +134,7 @@ class Campaign:
   def media(self, count: int) -> None:
     """Builds records of damaged media and embeds them."""
     folder, whole = self.path("media"), self.path("whole")
-    self._write_damaged(folder, whole, count, "mono")
+    self._write_damaged(folder, whole, count)
     options = ["--source=folder", "--num_workers=2", "--short_side=32", "--max_failure_rate=1"]
     built = self.path("built")
     self.must(
@@ -136,27 +146,24 @@ class Campaign:
     self.try_command("media", "build", build, limit_sec)
     inspect = ["tools/inspect_records.py", f"--data_dir={built}"]
     self.try_command("media", "inspect", inspect, limit_sec)
-    with open(os.path.join(built, "failures.jsonl"), encoding="utf-8") as f:
-      failed = {os.path.basename(json.loads(line)["path"]) for line in f}
+    failed = _failed(os.path.join(built, "failures.jsonl"))
     self._count_media("records", build, failed, _lengths(built), _lengths(self.path("built_whole")))
     output = self.path("embeddings.npz")
     embed = ["-m", "avssl_tf.apply", "embed", f"--model_dir={self.model_dir}", "--stride_sec=0.25"]
     self.must([*embed, f"--input={whole}", f"--output={self.path('whole.npz')}"])
     command = [*embed, f"--input={folder}", f"--output={output}"]
-    printed = self.try_command("media", "embed", command, limit_sec).text
-    reported = {name for name in os.listdir(folder) if name in printed}
-    with open(self.path("embed.txt"), "w", encoding="utf-8") as f:
-      f.write(printed)
+    self.try_command("media", "embed", command, limit_sec)
+    reported = _failed(self.path("embeddings.failures.jsonl"))
     self._count_media(
       "embeddings", command, reported, _windows(output), _windows(self.path("whole.npz"))
     )
 
-  def _write_damaged(self, folder: str, whole: str, count: int, layout: str) -> None:
+  def _write_damaged(self, folder: str, whole: str, count: int) -> None:
     os.makedirs(folder)
     os.makedirs(whole)
     kinds = [(way, name) for way in damaged_files.WAYS for name in damaged_files.CONTAINERS]
     for name in damaged_files.CONTAINERS:
-      damaged_files.write_media(os.path.join(whole, f"whole.{name}"), layout)
+      damaged_files.write_media(os.path.join(whole, f"whole.{name}"))
     for number in range(count):
       way, name = kinds[number % len(kinds)]
       path = os.path.join(folder, f"{number:04d}-{way}.{name}")
@@ -171,8 +178,8 @@ class Campaign:
       expected = whole[f"whole.{extension}"]
       if name in reported:
         outcome = REPORTED
-      elif lengths.get(name, 0) < expected - 0.3:
-        outcome = SHORTENED
+      elif lengths.get(name, 0) < expected - _TOLERANCE_SEC:
+        outcome = SHORTER if extension in _WITHOUT_LENGTH else SHORTENED
       else:
         outcome = "taken whole"
       found = f"{lengths.get(name, 0):.2f} of {expected:.2f} s"
@@ -190,7 +197,7 @@ class Campaign:
       f'--gin_param=data_dir="{data_dir}"', f"--model_dir={model_dir}",
     ])  # fmt: skip
     folder = self.path("panoramas")
-    self._write_damaged(folder, self.path("whole_panoramas"), count, "4.0")
+    self._write_damaged(folder, self.path("whole_panoramas"), count)
     for name in sorted(os.listdir(folder)):
       output = self.path("fields", f"{name}.wav")
       os.makedirs(os.path.dirname(output), exist_ok=True)
@@ -200,9 +207,13 @@ class Campaign:
       ])  # fmt: skip
       if case.outcome == OK:
         # 8 kHz, four channels of four bytes.
-        lasts_sec = os.path.getsize(output) / (8000 * 16)
-        silent = lasts_sec < damaged_files.DURATION_SEC - 0.3 and "Note" not in case.text
-        case.outcome = SHORTENED if silent else "taken whole" if lasts_sec > 3.7 else REPORTED
+        missing_sec = damaged_files.DURATION_SEC - os.path.getsize(output) / (8000 * 16)
+        if any(word in case.text for word in ("Truncated", "Damaged")):
+          case.outcome = REPORTED
+        elif missing_sec > _TOLERANCE_SEC:
+          case.outcome = SHORTER if name.endswith(_WITHOUT_LENGTH) else SHORTENED
+        else:
+          case.outcome = "taken whole"
 
   def others(self, each: int) -> None:
     """Damages records, descriptions, checkpoints and SavedModels, one at a time."""
@@ -301,6 +312,12 @@ def _name(command: list[str]) -> str:
 
 def _warns(text: str) -> bool:
   return any(word in text for word in ("Warning", "damaged", "PROBLEM"))
+
+
+def _failed(path: str) -> set[str]:
+  """Names of the files that a list of failures has."""
+  with open(path, encoding="utf-8") as f:
+    return {os.path.basename(json.loads(line)["path"]) for line in f}
 
 
 def _lengths(data_dir: str) -> dict[str, float]:

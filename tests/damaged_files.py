@@ -1,6 +1,7 @@
 """Damage at random, and small media files of seven containers to try it on."""
 
 import os
+from fractions import Fraction
 
 import numpy as np
 
@@ -20,16 +21,16 @@ WAYS = ("cut", "flip", "zero", "drop")
 DURATION_SEC = 4.0
 
 
-def write_media(path: str, layout: str = "mono") -> None:
-  """Writes 4 s of a real video, with a tone or four of them; the extension is the container."""
-  options = CONTAINERS[path.rpartition(".")[2]]
-  channels = 4 if layout == "4.0" else 1
-  sound = np.concatenate(
-    [media_variants.sine(DURATION_SEC, frequency_hz=200 * (n + 1)) for n in range(channels)]
-  )
-  times = media_variants.regular_times(25, end_sec=DURATION_SEC)
+def write_media(path: str) -> None:
+  """Writes 4 s of a real video, twice as wide as high, with a tone; the ending is the container."""
   media_variants.write_media(
-    path, media_variants.pictures_at(times, 64, 128), sound, layout=layout, **options
+    path,
+    media_variants.pictures_at(
+      media_variants.regular_times(25, end_sec=DURATION_SEC), height=64, width=128
+    ),
+    media_variants.sine(DURATION_SEC),
+    time_base=Fraction(1, 25),
+    **CONTAINERS[path.rpartition(".")[2]],
   )
 
 

@@ -157,7 +157,7 @@ class EndToEndTest(test_base.TestCase):
   def test_probe_measures_before_and_after(self):
     probes = {line["step"]: line for line in self.metrics if "probe/linear_video" in line}
     self.assertEqual(set(probes), {0, 10})
-    num_clips = sum(map(len, TEST.values())) * CLIPS_PER_FILE
+    num_clips = dataset_info.DatasetInfo.load(self.data_dir).num_clips("test")
     shown = self.train_report[self.train_report.index("The probe of frozen weights") :]
     for line in probes.values():
       for name in ("linear_video", "linear_audio", "knn_video", "knn_audio"):

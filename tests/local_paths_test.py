@@ -64,7 +64,7 @@ class ForTensorFlowTest(unittest.TestCase):
 
   def test_checkpoints_in_odd_folders(self):
     for name in _ODD:
-      with self.subTest(name):
+      with self.subTest(ascii(name)):
         folder = os.path.join(self.root, name, "checkpoints")
         self.save(folder, 1, 2, 3)
         self.assertEqual(checkpoint_files.numbers(folder), [2, 3])
@@ -93,7 +93,7 @@ class ForTensorFlowTest(unittest.TestCase):
       lambda x: x + module.variable, input_signature=[tf.TensorSpec([], tf.float32)]
     )
     for name in _ODD:
-      with self.subTest(name):
+      with self.subTest(ascii(name)):
         folder = os.path.join(self.root, name)
         os.makedirs(folder)
         tf.saved_model.save(module, local_paths.for_tensorflow(folder))

@@ -60,7 +60,12 @@ def promised_end_sec(
     return None
   if _PLACEHOLDERS & {stream.frames, stream.duration}:
     return None
-  return estimated_end_sec(media, stream)
+  end_sec = estimated_end_sec(media, stream)
+  if media.container.format.name == "avi" and stream.type == VIDEO and stream.frames:
+    # libavformat makes the duration of the packets that are there; the header counts frames.
+    counted_sec = float(((stream.start_time or 0) + stream.frames) * stream.time_base)
+    end_sec = max(end_sec or 0.0, counted_sec)
+  return end_sec
 
 
 def _has_own_duration(media: media_streams.MediaStreams, stream: av.stream.Stream) -> bool:

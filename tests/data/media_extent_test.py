@@ -194,11 +194,12 @@ class EndsTest(media_variants.MediaTestCase):
     self.assert_whole(path)
 
   def test_truncated_files_are_found_all_the_same(self):
-    for name, kind, options in (
-      ("a.mp4", "mp4", {"movflags": "faststart"}), ("a.mkv", "matroska", {}), ("a.flv", "flv", {}),
+    for name, kind, audio_codec, options in (
+      ("a.mp4", "mp4", "aac", {"movflags": "faststart"}), ("a.mkv", "matroska", "aac", {}),
+      ("a.flv", "flv", "aac", {}), ("a.avi", "avi", "pcm_s16le", {}),
     ):  # fmt: skip
       path = self.path(name)
-      _write(path, kind, "libx264", "aac", **options)
+      _write(path, kind, "libx264", audio_codec, **options)
       media_variants.truncate(path, 0.4)
       with self.assertRaisesRegex(MediaError, "truncated"):
         media.probe(path)
