@@ -255,7 +255,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
     with open(temporary, "wb") as file:
       spatial_media.mark(unmarked, file, packing)
   eyes = "" if packing == spherical_metadata.MONO else f" with both eyes ({packing})"
-  how = f"its pictures as they were ({codec})" if copied else "its pictures encoded anew as H.264"
+  how = f"its pictures as they were ({codec})" if copied else "its pictures encoded again as H.264"
   return (
     f"Wrote {path}: {how}{eyes}, ambisonics W Y Z X (ACN, SN3D) in AAC{_lowered(field.gain)}, and "
     "the marks of 360° video and spatial audio."

@@ -135,7 +135,7 @@ def _of_sa3d(fields: bytes) -> Field:
   if len(fields) < 12 + 4 * count:
     return Field(where, problem=f"it is damaged: too short for {count} channels")
   channel_map = struct.unpack_from(f">{count}I", fields, 12)
-  # The first bit of the kind stands for two channels of head-locked stereo.
+  # The first bit of the kind marks two channels of head-locked stereo.
   for what, value in (
     ("version", version), ("kind of ambisonics", kind & 127), ("channel ordering", ordering),
     ("normalisation", weights),

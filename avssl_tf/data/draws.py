@@ -48,7 +48,7 @@ def draw_record_of_video(
     uniform: float64 scalar in [0, 1), the element's own random number.
     element: int64 scalar, number of the element in the stream.
     records: as of `SourceVideos`.
-    starts: int64 `[V + 1]`, likewise.
+    starts: int64 `[V + 1]`, as of `SourceVideos`.
     group_size: elements of a group, at most V.
     seed: of the permutations.
 

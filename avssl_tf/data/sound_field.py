@@ -247,7 +247,7 @@ def _converted(field: Field, channels: list[int]) -> str:
 def _check_flag(
   channel_order: str, first_order: FirstOrder, num_channels: int, field: Field
 ) -> None:
-  """`ACN` stands for what files say, and for ACN where they say nothing."""
+  """With `ACN`, what files say counts; where they say nothing, ACN is assumed."""
   if channel_order == ACN:
     return
   try:

@@ -1,6 +1,7 @@
 """Accuracy of a classifier of clips, over single clips and over several clips of each record."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Callable, Optional
 
 import numpy as np
@@ -59,31 +60,13 @@ def accuracies(
   Raises:
     ValueError: no record of the split has a label.
   """
-  records_per_batch = -(-batch_size // num_windows)
-  dataset = pipeline.evaluation_dataset(
-    data_dir,
-    split,
-    clip,
-    records_per_batch * num_windows,
-    windows_per_clip=num_windows,
-    random_seed=random_seed,
-  )
-  joint = 1 if random_seed is not None else num_windows  # Clips that are classified together.
-  probabilities = _compiled(logits, joint, dataset.element_spec[types.VIDEO])
   ranks: dict[str, list[np.ndarray]] = {}
-  bar = tqdm.tqdm(
-    dataset,
-    desc=progress,
-    total=int(dataset.cardinality()),
-    unit="batch",
-    disable=progress is None,
-    leave=False,
-  )
-  for batch in bar:
-    labels = batch[types.LABEL].numpy()[::joint]
+  for labels, scores in _scored(
+    logits, data_dir, split, clip, num_windows, batch_size, progress, random_seed, tf.nn.softmax
+  ):
     known = labels >= 0
-    for name, scores in probabilities(batch[types.VIDEO]).items():
-      ranks.setdefault(name, []).append(label_ranks(scores.numpy()[known], labels[known]))
+    for name, values in scores.items():
+      ranks.setdefault(name, []).append(label_ranks(values[known], labels[known]))
   joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
   if not all(len(part) for part in joined.values()):
     raise ValueError(f"No record of split {split!r} of {data_dir!r} has a label to compare with.")
@@ -111,26 +94,15 @@ def multi_label_scores(
   Raises:
     ValueError: no class can be measured.
   """
-  records_per_batch = -(-batch_size // num_windows)
-  dataset = pipeline.evaluation_dataset(
-    data_dir,
-    split,
-    clip,
-    records_per_batch * num_windows,
-    windows_per_clip=num_windows,
-    random_seed=random_seed,
-    all_labels=True,
-  )
-  joint = 1 if random_seed is not None else num_windows
-  probabilities = _compiled(logits, joint, dataset.element_spec[types.VIDEO], tf.sigmoid)
   labels: list[np.ndarray] = []
   predicted: dict[str, list[np.ndarray]] = {}
-  for batch in tqdm.tqdm(dataset, progress, unit="batch", disable=progress is None, leave=False):
-    truth = batch[types.LABELS].numpy()[::joint]
+  for truth, scores in _scored(
+    logits, data_dir, split, clip, num_windows, batch_size, progress, random_seed, tf.sigmoid
+  ):
     known = truth.any(axis=1)
     labels.append(truth[known])
-    for name, scores in probabilities(batch[types.VIDEO]).items():
-      predicted.setdefault(name, []).append(scores.numpy()[known])
+    for name, values in scores.items():
+      predicted.setdefault(name, []).append(values[known])
   truth = np.concatenate(labels)
   return {
     name: multi_label.scores(np.concatenate(parts), truth) for name, parts in predicted.items()
@@ -154,15 +126,49 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return np.sum(~(scores < own), axis=1) - 1
 
 
-def _compiled(logits, num_windows: int, frames: tf.TensorSpec, share=tf.nn.softmax):
-  """Mean softmax over the windows of each record, as a graph function of an open batch size."""
+def _scored(
+  logits, data_dir, split, clip, num_windows, batch_size, progress, random_seed, share
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+  """Labels of the records of a split, all of them for `tf.sigmoid`, and scores by classifier.
+
+  `share` makes scores of logits; those of the windows of a record are averaged, unless the windows
+  are random ones, which are records of their own then.
+  """
+  records_per_batch = -(-batch_size // num_windows)
+  several = share is tf.sigmoid
+  dataset = pipeline.evaluation_dataset(
+    data_dir,
+    split,
+    clip,
+    records_per_batch * num_windows,
+    windows_per_clip=num_windows,
+    random_seed=random_seed,
+    all_labels=several,
+  )
+  joint = 1 if random_seed is not None else num_windows  # Clips that are classified together.
+  scores = _compiled(logits, joint, dataset.element_spec[types.VIDEO], share)
+  bar = tqdm.tqdm(
+    dataset,
+    desc=progress,
+    total=int(dataset.cardinality()),
+    unit="batch",
+    disable=progress is None,
+    leave=False,
+  )
+  for batch in bar:
+    labels = batch[types.LABELS if several else types.LABEL].numpy()[::joint]
+    yield labels, {name: s.numpy() for name, s in scores(batch[types.VIDEO]).items()}
+
+
+def _compiled(logits, num_windows: int, frames: tf.TensorSpec, share):
+  """Mean score over the windows of each record, as a graph function of an open batch size."""
 
   @tf.function(input_signature=[tf.TensorSpec([None, *frames.shape[1:]], frames.dtype)])
-  def probabilities(frames):
+  def scores(frames):
     result = {}
     for name, values in logits(frames).items():
       shares = tf.reshape(share(values), [-1, num_windows, values.shape[-1]])
       result[name] = tf.reduce_mean(shares, axis=1)
     return result
 
-  return probabilities
+  return scores

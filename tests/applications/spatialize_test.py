@@ -125,7 +125,7 @@ class SpatializeTest(media_variants.MediaTestCase):
     # The right eye is on the left: no mark of MP4 that all players know says so.
     spatial_files.change_matroska(source, stereo_mode=11, projection=spatial_files.projection(1))
     told = self.run_job(source, "out.mp4")
-    self.assertIn("encoded anew as H.264, ambisonics", told)
+    self.assertIn("encoded again as H.264, ambisonics", told)
     said = spatial_files.said_of(self.path("out.mp4"))
     self.assertEqual((said.packing, said.projection), ("mono", "equirectangular"))
     with av.open(self.path("out.mp4")) as container:
@@ -214,7 +214,7 @@ class SpatializeTest(media_variants.MediaTestCase):
       if name == "turned.mp4":
         media_variants.set_rotation(source, 180)
       told = self.run_job(source, "out.mp4", projection=projection, overwrite=True)
-      self.assertIn("encoded anew as H.264", told)
+      self.assertIn("encoded again as H.264", told)
       with av.open(self.path("out.mp4")) as container:
         video = container.streams.video[0]
         self.assertEqual((video.codec_context.name, video.height, video.width), ("h264", 64, 128))

@@ -64,7 +64,7 @@ class MediaFiles:
   def stems_from(self, start: str) -> Sequence[str]:
     """Names of the files, without folder and extension, that begin with `start`; sorted."""
     first = bisect.bisect_left(self._stems, start)
-    # No file name goes on with the last character that there is.
+    # No file name continues with the last character that there is.
     return self._stems[first : bisect.bisect_left(self._stems, f"{start}\U0010ffff")]
 
   @functools.cached_property
