@@ -261,7 +261,8 @@ def write_tracks(
     video.height, video.width, video.pix_fmt = 64, 128, "yuv420p"
     tracks = [output.add_stream("flac", rate=48000, layout=layout) for _, layout in sounds]
     for number, track in enumerate(tracks):
-      track.disposition = av.stream.Disposition.default if number == default else 0
+      disposition = av.stream.Disposition.default.value if number == default else 0
+      track.disposition = disposition
     packets = []
     for i in range(50):
       frame = av.VideoFrame.from_ndarray(np.full((64, 128, 3), 90, np.uint8), format="rgb24")

@@ -28,6 +28,8 @@ _SLICES = {
   "hevc": (lambda header: header >> 1 & 0x3F < 32, 21),
 }
 _SLICE = 1  # In both of them.
+# Decoders of raw sound whose samples of all channels take turns, and the bits of one.
+_RAW_SOUND = re.compile(r"pcm_[suf](\d+)(?:le|be)?")
 
 
 class Decoder:
@@ -58,8 +60,11 @@ class Decoder:
         self._before += bytes(packet)
       return []
     if packet.size and self._before:
-      packet = _joined(self._before, packet)
+      packet = _replaced(packet, self._before + bytes(packet))
       self._before = b""
+    rest = _bytes_after_samples(packet)
+    if rest:
+      packet = _replaced(packet, bytes(packet)[:-rest])
     try:
       frames = packet.decode()
     except av.error.EOFError:
@@ -102,12 +107,24 @@ def _time(packet: av.Packet) -> Optional[int]:
   return packet.dts if packet.pts is None else packet.pts
 
 
-def _joined(before: bytes, packet: av.Packet) -> av.Packet:
-  joined = av.Packet(before + bytes(packet))
-  joined.stream, joined.time_base = packet.stream, packet.time_base
-  joined.pts, joined.dts, joined.duration = packet.pts, packet.dts, packet.duration
-  joined.is_keyframe = packet.is_keyframe
-  return joined
+def _replaced(packet: av.Packet, content: bytes) -> av.Packet:
+  """A packet with other contents."""
+  replaced = av.Packet(content)
+  replaced.stream, replaced.time_base = packet.stream, packet.time_base
+  replaced.pts, replaced.dts, replaced.duration = packet.pts, packet.dts, packet.duration
+  replaced.is_keyframe = packet.is_keyframe
+  return replaced
+
+
+def _bytes_after_samples(packet: av.Packet) -> int:
+  """Number of bytes of a last sample that is not whole, in a packet of raw sound."""
+  if not packet.size:
+    return 0
+  context = packet.stream.codec_context
+  found = _RAW_SOUND.fullmatch(context.name)
+  if not found:
+    return 0
+  return packet.size % (context.channels * int(found[1]) // 8)
 
 
 def _holds_no_frame(packet: av.Packet) -> bool:

@@ -37,14 +37,22 @@ FORMATS = (*_VIDEO_FORMATS, *_SOUND_FORMATS, *_PICTURE_FORMATS)
 _SCRIPTS = (
   b"ffconcat", b"#EXTM3U", b"[playlist]", b"<?xml", b"<MPD", b"<smil", b"<ASX", b"v=0", b"RTSP",
 )  # fmt: skip
-_OPTIONS = {
+_CONTAINER_OPTIONS = {
   "protocol_whitelist": "file",
   "format_whitelist": ",".join(FORMATS),
   "enable_drefs": "0",  # MP4: tracks whose samples are in other files.
   "pattern_type": "none",  # Pictures: names with % or * stand for themselves.
-  # For what FFmpeg decodes to know a stream.
-  "max_pixels": str(media_limits.MAX_PIXELS),
 }
+# For what FFmpeg decodes to know a stream.
+_OPTIONS = {**_CONTAINER_OPTIONS, "max_pixels": str(media_limits.MAX_PIXELS)}
+# PyAV 15 makes options for each stream of the header, and frees them for each stream that is there
+# once the file was looked into: where those are more, as in MPEG program streams, the memory of the
+# process is corrupted. Formats whose header has all streams:
+_STREAMS_MAY_APPEAR = int(av.__version__.split(".")[0]) < 18
+_WHOLE_HEADERS = frozenset(
+  "aiff apng asf avi caf flac gif ico image2 ivf matroska,webm mjpeg mov,mp4,m4a,3gp,3g2,mj2 mp3 "
+  "mxf wav".split()
+) | frozenset(name for name in _PICTURE_FORMATS if name.endswith("_pipe"))
 
 
 def open_container(path: str) -> av.container.InputContainer:
@@ -71,13 +79,27 @@ def open_container(path: str) -> av.container.InputContainer:
     # Reading a pipe or a device may never end.
     raise MediaError(f"not a regular file: a {_kind(mode)}")
   try:
-    # Titles and comments in unknown encodings must not make a file unreadable.
-    container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+    container = _open(f"file:{path}")
   except av.error.FFmpegError as error:
     raise MediaError(_why_not_opened(path, error)) from error
   for track in container.streams.audio:
     sound_layouts.make_safe(track)
   return container
+
+
+def _open(url: str) -> av.container.InputContainer:
+  # Titles and comments in unknown encodings must not make a file unreadable.
+  errors = {"metadata_errors": "replace"}
+  if _STREAMS_MAY_APPEAR:
+    # Nothing is decoded, so that sizes are those of headers.
+    parsed = {**_CONTAINER_OPTIONS, "codec_whitelist": "none"}
+    with av.open(url, container_options=parsed, **errors) as container:
+      if container.format.name not in _WHOLE_HEADERS:
+        for stream in container.streams.video:
+          if stream.codec_context is not None:
+            media_limits.check_picture(stream.codec_context.height, stream.codec_context.width)
+        return av.open(url, container_options=_CONTAINER_OPTIONS, **errors)
+  return av.open(url, options=_OPTIONS, **errors)
 
 
 def limit_pixels(stream: av.VideoStream) -> None:

@@ -128,7 +128,9 @@ class KindsTest(media_variants.MediaTestCase):
   def test_formats_are_known_to_ffmpeg(self):
     known = {name for names in av.formats_available for name in names.split(",")}
     # Older ones lack some.
-    newer = {"apv", "hxvs", "iamf", "lc3", "osq", "qoa", "rka", "vvc", "evc", "wavarc", "sdns"}
+    newer = {
+      "apv", "evc", "g728", "hxvs", "iamf", "lc3", "osq", "qoa", "rka", "sdns", "vvc", "wavarc",
+    }  # fmt: skip
     self.assertEqual(set(media_opening.FORMATS) - known - newer, set())
     self.assertEqual(len(set(media_opening.FORMATS)), len(media_opening.FORMATS))
     foreign = {"concat", "hls", "dash", "sdp", "rtsp", "lavfi", "tty", "vobsub", "imf", "svg_pipe"}
@@ -138,8 +140,7 @@ class KindsTest(media_variants.MediaTestCase):
     for path in source_tree.python_files("avssl_tf", "tools"):
       with open(source_tree.ROOT / path, encoding="utf-8") as f:
         lines = [line for line in f if "av.open(" in line and '"w"' not in line]
-      expected = 1 if path == "avssl_tf/data/media_opening.py" else 0
-      self.assertEqual(len(lines), expected, path)
+      self.assertEqual(bool(lines), path == "avssl_tf/data/media_opening.py", path)
 
 
 if __name__ == "__main__":
