@@ -33,7 +33,8 @@ class MediaSourcesTest(unittest.TestCase):
 
   def test_scales_exist(self):
     for source in SOURCES.values():
-      self.assertTrue((source_tree.ROOT / "gin" / "scale" / f"{source.scale}.gin").exists())
+      folder = source_tree.ROOT / ("gin/evaluate/scale" if source.task else "gin/scale")
+      self.assertTrue((folder / f"{source.scale}.gin").exists())
 
   def test_all_look_where_they_are_told(self):
     for name, source in SOURCES.items():
