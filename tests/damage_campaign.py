@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 import collections
 import dataclasses
+import glob
 import json
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import arrays
+from avssl_tf import arrays, checkpoint_files
 from avssl_tf.data import schema
 from avssl_tf.data.dataset_info import DatasetInfo
 from tests import damaged_files, source_tree, tiny_generator, tiny_run
@@ -222,9 +223,11 @@ class Campaign:
     self.must([*export, f"--output_dir={exported}"])
     shards = [name for name in os.listdir(self.records) if name.endswith(".tfrecord")]
     description = ["dataset_info.json"]
-    checkpoint_folder = os.path.join("checkpoints")
-    checkpoints = sorted(os.listdir(os.path.join(self.model_dir, checkpoint_folder)))
-    checkpoints = [os.path.join(checkpoint_folder, n) for n in checkpoints if n.startswith("ckpt-")]
+    # Older ones are not read.
+    latest = checkpoint_files.latest(os.path.join(self.model_dir, "checkpoints"))
+    newest = [
+      os.path.relpath(path, self.model_dir) for path in glob.glob(f"{glob.escape(latest)}.*")
+    ]
     model_files = [
       os.path.relpath(os.path.join(root, name), exported)
       for root, _, names in os.walk(exported) for name in names
@@ -232,7 +235,7 @@ class Campaign:
     commands = {
       "records": (self.records, shards, self._read_records),
       "dataset_info.json": (self.records, description, self._read_records),
-      "checkpoint": (self.model_dir, checkpoints, self._read_run),
+      "checkpoint": (self.model_dir, newest, self._read_run),
       "SavedModel": (exported, model_files, self._read_saved_model),
     }
     for kind, (folder, names, read) in commands.items():

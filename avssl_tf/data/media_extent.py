@@ -61,8 +61,10 @@ def promised_end_sec(
   if _PLACEHOLDERS & {stream.frames, stream.duration}:
     return None
   end_sec = estimated_end_sec(media, stream)
-  if media.container.format.name == "avi" and stream.type == VIDEO and stream.frames:
-    # libavformat makes the duration of the packets that are there; the header counts frames.
+  counts = stream.type == VIDEO or stream.codec_context.name.startswith("pcm_")
+  if media.container.format.name == "avi" and counts and stream.frames:
+    # libavformat makes the duration of the packets that are there. The header counts pictures and
+    # samples; of encoded sound, what it counts differs between writers.
     counted_sec = float(((stream.start_time or 0) + stream.frames) * stream.time_base)
     end_sec = max(end_sec or 0.0, counted_sec)
   return end_sec

@@ -203,6 +203,9 @@ class EndsTest(media_variants.MediaTestCase):
       media_variants.truncate(path, 0.4)
       with self.assertRaisesRegex(MediaError, "truncated"):
         media.probe(path)
+      with sound_stream.open_mono(path, 24000) as stream:
+        present_sec = sum(map(len, stream.blocks())) / 24000
+        self.assertAlmostEqual(stream.shortfall_sec(), _SEC - present_sec, delta=0.1)
 
 
 class HeldPicturesTest(media_variants.MediaTestCase):
