@@ -28,8 +28,8 @@ _SLICES = {
   "hevc": (lambda header: header >> 1 & 0x3F < 32, 21),
 }
 _SLICE = 1  # In both of them.
-# Decoders of raw sound whose samples of all channels take turns, and the bits of one.
-_RAW_SOUND = re.compile(r"pcm_[suf](\d+)(?:le|be)?")
+# Decoders of raw sound whose channels take turns, and the bits of a sample; 8 where no number is.
+_RAW_SOUND = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|alaw|mulaw|vidc)")
 
 
 class Decoder:
@@ -124,14 +124,14 @@ def _bytes_after_samples(packet: av.Packet) -> int:
   found = _RAW_SOUND.fullmatch(context.name)
   if not found:
     return 0
-  return packet.size % (context.channels * int(found[1]) // 8)
+  return packet.size % (context.channels * int(found[1] or 8) // 8)
 
 
 def _holds_no_frame(packet: av.Packet) -> bool:
   """Whether a packet has nothing to decode: FFmpeg takes it for damaged.
 
   H.264 and HEVC may have packets of delimiters, parameter sets, messages or filling alone; raw
-  sound may end within a sample.
+  sound may end within its first sample.
   """
   context = packet.stream.codec_context
   if context.name in _SLICES:
@@ -139,9 +139,7 @@ def _holds_no_frame(packet: av.Packet) -> bool:
     units = _unit_headers(packet, context.extradata, at)
     first = next(units, None)
     return first is not None and not any(map(is_slice, itertools.chain([first], units)))
-  if context.name.startswith("pcm_"):
-    return packet.size < context.channels * context.format.bytes
-  return False
+  return packet.size == _bytes_after_samples(packet)
 
 
 def _unit_headers(packet: av.Packet, extradata: Optional[bytes], at: int) -> Iterator[int]:

@@ -203,8 +203,6 @@ def _sources(file: _GinFile) -> list[Settings]:
   return found
 
 
-
-
 def _explained(function: Callable, argument, blamed: str):
   """`function(argument)`, whose errors come with what is to blame and a suggestion."""
   try:
