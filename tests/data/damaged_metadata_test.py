@@ -62,7 +62,8 @@ class DamagedMetadataTest(media_variants.MediaTestCase):
     caf = spatial_files.write_caf(os.path.join(self.folder, "a.caf"), samples, [layout])
     for path, kind in ((wave, "wav"), (caf, "caf")):
       for copy in self.damaged(path, 0, 300):
-        ambisonic_metadata._of_chunks(copy, kind, 0, 0)
+        field = ambisonic_metadata._of_chunks(copy, kind, 0, 0)
+        self.assertIsInstance(field, (ambisonic_metadata.Field, type(None)))
 
   def test_elements_without_end_and_without_number(self):
     head = b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff"
