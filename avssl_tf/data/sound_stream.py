@@ -77,6 +77,8 @@ class MonoStream:
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.estimated_end_sec = media_extent.estimated_end_sec(media, media.audio)
+    # Kept as a number: a stream of a file that was closed is memory that was freed.
+    self._promised_end_sec = media_extent.promised_end_sec(media, media.audio)
     self._channel, self._gain, self.made_from = _choose(path, media.audio, first)
 
   def blocks(self) -> Iterator[np.ndarray]:
@@ -133,10 +135,9 @@ class MonoStream:
 
   def shortfall_sec(self) -> float:
     """How much sound the container has promised and not given; 0 where there is nothing to tell."""
-    promised_end_sec = media_extent.promised_end_sec(self._media, self._media.audio)
-    if promised_end_sec is None:
+    if self._promised_end_sec is None:
       return 0.0
-    missing_sec = promised_end_sec - self.start_sec - self.num_samples / self._rate_hz
+    missing_sec = self._promised_end_sec - self.start_sec - self.num_samples / self._rate_hz
     return missing_sec if missing_sec > media_extent.TRUNCATION_SEC else 0.0
 
   def _decoded(self) -> Iterator[av.AudioFrame]:
