@@ -27,7 +27,7 @@ from absl import app, flags
 
 from avssl_tf import local_paths, stops, types
 from avssl_tf.applications import embed, localize, search, spatialize
-from avssl_tf.data import picture_stream, picture_view
+from avssl_tf.data.media import picture_stream, picture_view
 from avssl_tf.training import encoders, generators, terminal
 
 FLAGS = flags.FLAGS

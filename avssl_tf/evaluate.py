@@ -18,7 +18,7 @@ import gin
 from absl import app, flags
 
 from avssl_tf import local_paths
-from avssl_tf.data import dataset_info
+from avssl_tf.data.records import dataset_info
 
 # Registering happens at import: every protocol that a gin file may name is imported here.
 from avssl_tf.evaluation import (  # noqa: F401

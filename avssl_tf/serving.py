@@ -11,7 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from avssl_tf import local_paths, origin, saved_model_folder, types
 from avssl_tf.checked_signature import checked
-from avssl_tf.data import pipeline, viewpoints
+from avssl_tf.data.pipeline import datasets, viewpoints
 from avssl_tf.files import read_json
 from avssl_tf.models import alignment_model, av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -51,7 +51,7 @@ class InputSpec:
   flow: bool = False
 
   @classmethod
-  def create(cls, clip: pipeline.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
+  def create(cls, clip: datasets.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
     """The input that a model was trained on."""
     return cls(
       num_frames=clip.num_frames,
@@ -95,9 +95,9 @@ class InputSpec:
       raise ValueError(f"viewpoints is {self.viewpoints!r}")
     return self
 
-  def clip(self) -> pipeline.ClipSpec:
+  def clip(self) -> datasets.ClipSpec:
     """What to take of a record to get such input."""
-    return pipeline.ClipSpec(
+    return datasets.ClipSpec(
       num_frames=self.num_frames,
       frame_rate_hz=self.frame_rate_hz,
       frame_size=self.frame_size,

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.encoder import Encoder
 
 SAMPLE_RATE_HZ = 8000

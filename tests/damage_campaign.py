@@ -29,8 +29,8 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import arrays, checkpoint_files
-from avssl_tf.data import schema
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records import schema
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from tests import damaged_files, source_tree, tiny_generator, tiny_run
 
 FLAGS = flags.FLAGS

@@ -15,8 +15,10 @@ import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf import serving
-from avssl_tf.data import dataset_info, media, pipeline
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.media import clip_reading
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records import dataset_info
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.spatial import ambisonics, directions
 from tests import command, media_variants, source_tree, test_base
 
@@ -65,7 +67,7 @@ AudioUNet.widths = (4, 4, 8, 8, 8)
 
 def _write_segments(folder: str) -> np.ndarray:
   """Writes videos and sounds; returns the recording, float32 `[samples, 4]`."""
-  film = media.read_clip(
+  film = clip_reading.read_clip(
     media_variants.SOURCE, 0.0, 2.0, frame_rate_hz=10, short_side=64, modalities=("video",)
   )
   frames = [cv2.resize(frame, (128, 64)) for frame in film.frames]
@@ -151,7 +153,7 @@ class EndToEnd360Test(test_base.TestCase):
     saved_model = os.path.join(self.model_dir, "saved_model")
     spec = serving.InputSpec.load(saved_model)
     module = tf.saved_model.load(saved_model)
-    (batch,) = pipeline.evaluation_dataset(self.data_dir, "test", spec.clip(), 1)
+    (batch,) = datasets.evaluation_dataset(self.data_dir, "test", spec.clip(), 1)
     features = {
       modality: module.signatures[f"embed_{modality}"](**{modality: batch[modality][0]})[
         f"{modality}_features"

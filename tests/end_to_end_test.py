@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import dataset_info, pipeline
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records import dataset_info
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import run
@@ -139,8 +140,8 @@ class EndToEndTest(test_base.TestCase):
     self.assertEqual(failed, ["no_sound.mp4", "text.mp4", "truncated.mp4"])
     labels = {"train": [0] * 2 + [1] * 5, "test": [0] + [1] * 3}
     for split, expected in labels.items():
-      clip = pipeline.ClipSpec(num_frames=1, frame_size=16, audio_sec=0.1)
-      dataset = pipeline.evaluation_dataset(self.data_dir, split, clip, batch_size=100)
+      clip = datasets.ClipSpec(num_frames=1, frame_size=16, audio_sec=0.1)
+      dataset = datasets.evaluation_dataset(self.data_dir, split, clip, batch_size=100)
       batch = next(iter(dataset))
       # Records are in a random order.
       self.assertAllEqual(np.sort(batch[types.LABEL]), np.repeat(expected, CLIPS_PER_FILE))
@@ -172,7 +173,7 @@ class EndToEndTest(test_base.TestCase):
 
   def test_spectrograms_are_normalised_by_those_of_the_records(self):
     loaded = run.load(self.model_dir)
-    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "train", loaded.clip, 100)))
+    batch = next(iter(datasets.evaluation_dataset(self.data_dir, "train", loaded.clip, 100)))
     normalised = loaded.model.audio_front_end(batch[types.AUDIO])
     self.assertEqual(loaded.sample_rate_hz, 24000)
     self.assertAllClose(tf.reduce_mean(normalised, [0, 1, 3]), tf.zeros(129), atol=1e-3)
@@ -184,7 +185,7 @@ class EndToEndTest(test_base.TestCase):
       "-m", "avssl_tf.export", f"--model_dir={self.model_dir}", f"--output_dir={exported}"
     )
     loaded = run.load(self.model_dir)
-    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "test", loaded.clip, 5)))
+    batch = next(iter(datasets.evaluation_dataset(self.data_dir, "test", loaded.clip, 5)))
     expected = {
       f"{modality}_{name}": value
       for modality, outputs in loaded.model(batch).items()

@@ -7,7 +7,7 @@ from unittest import mock
 from absl.testing import absltest, flagsaver
 
 from avssl_tf import export, serving
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.training import configuration, run
 
 
@@ -22,7 +22,7 @@ class ExportTest(absltest.TestCase):
     self.export = self.enter_context(mock.patch.object(serving, "export"))
 
   def test_exports_what_the_run_holds(self):
-    clip = pipeline.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
+    clip = datasets.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
     self.load.return_value = run.LoadedRun(
       mock.sentinel.model,
       clip,

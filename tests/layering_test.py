@@ -34,7 +34,7 @@ GROUP_AND_RANK = {
 
 
 def _part(path: str) -> str:
-  """`avssl_tf/data/media.py` -> "data", `avssl_tf/types.py` -> "types"."""
+  """`avssl_tf/data/media/clip_reading.py` -> "data", `avssl_tf/types.py` -> "types"."""
   return path.split("/")[1].removesuffix(".py")
 
 

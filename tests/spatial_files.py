@@ -9,8 +9,9 @@ from typing import Optional
 import av
 import numpy as np
 
-from avssl_tf.data import ambisonic_metadata, isobmff, media_streams, spherical_metadata
-from avssl_tf.data.isobmff import Box
+from avssl_tf.data.media import media_streams
+from avssl_tf.data.metadata import ambisonic_metadata, isobmff, spherical_metadata
+from avssl_tf.data.metadata.isobmff import Box
 from tests import media_variants
 
 _SEGMENT, _TRACKS = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b"

@@ -5,9 +5,9 @@ import functools
 import tensorflow as tf
 
 from avssl_tf.data.building import demo
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.synthetic.spherical import SphericalWorld
-from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.models import alignment_model, front_end, projection, r2plus1d, translation
 from avssl_tf.models import audio_net as audio_net_lib
 from avssl_tf.tasks import spatial_alignment

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import spectrograms
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
 
 SAMPLE_RATE_HZ = 4000

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from avssl_tf import types
 from avssl_tf.data.building import demo
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.losses import avid
 from avssl_tf.models import front_end

@@ -30,10 +30,13 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import local_paths
-from avssl_tf.data import clip_loader, clips, media, pipeline, records
-from avssl_tf.data.dataset_info import DatasetInfo, Shard
-from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data import clip_content
+from avssl_tf.data.media import clip_reading
+from avssl_tf.data.pipeline import clip_loader, datasets
+from avssl_tf.data.records import encoding
+from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
+from avssl_tf.data.records.jpeg import JpegSettings
+from avssl_tf.data.records.record_reader import RecordReader
 
 FLAGS = flags.FLAGS
 local_paths.define_flag("data_dir", None, "Data set to measure; none: one is built.")
@@ -81,8 +84,8 @@ def texture_frames(rng: np.random.Generator) -> np.ndarray:
 def film_frames(path: str) -> np.ndarray:
   """Frames of a film, forwards and backwards until they last: uint8 `[T, H, W, 3]`."""
   height, width = _STORED_SIZE
-  duration_sec = min(media.probe(path).duration_sec, _STORED_SEC)
-  frames = media.read_clip(path, 0, duration_sec, _STORED_RATE_HZ, short_side=height).frames
+  duration_sec = min(clip_reading.probe(path).duration_sec, _STORED_SEC)
+  frames = clip_reading.read_clip(path, 0, duration_sec, _STORED_RATE_HZ, short_side=height).frames
   left = (frames.shape[2] - width) // 2
   frames = frames[:, :height, left : left + width]
   there_and_back = np.concatenate([frames, frames[-2:0:-1]])
@@ -97,19 +100,19 @@ def build(data_dir: str) -> None:
   with tf.io.TFRecordWriter(path) as writer:
     for index in range(_NUM_CLIPS):
       frames = texture_frames(rng) if film is None else np.roll(film, 20 * index, axis=0)
-      content = clips.Content(
+      content = clip_content.Content(
         frames=frames,
         timestamps_us=np.arange(len(frames)) * 1_000_000 // _STORED_RATE_HZ,
         waveform=rng.uniform(-0.5, 0.5, (_STORED_SEC * _SAMPLE_RATE_HZ, 1)).astype(np.float32),
       )
-      planned = clips.PlannedClip(
+      planned = clip_content.PlannedClip(
         index, "train", "", f"clip{index}", (), start_us=0, end_us=_STORED_SEC * 1_000_000
       )
-      encoded = records.encode_example(
+      encoded = encoding.encode_example(
         planned, content, "benchmark", _STORED_RATE_HZ, _SAMPLE_RATE_HZ, [], JpegSettings()
       )
-      writer.write(records.with_index(encoded, index))
-  offsets = records.scan_offsets(path)
+      writer.write(encoding.with_index(encoded, index))
+  offsets = encoding.scan_offsets(path)
   ids = [f"clip{index}" for index in range(_NUM_CLIPS)]
   DatasetInfo(
     name="benchmark",
@@ -128,13 +131,13 @@ def megabytes_of_10_sec(data_dir: str, split: str) -> float:
   table = info.records(split)
   places = list(zip(table.file_numbers, table.offsets.tolist()))[:100]
   sizes = [
-    len(records.read_record(os.path.join(data_dir, table.files[file]), offset))
+    len(encoding.read_record(os.path.join(data_dir, table.files[file]), offset))
     for file, offset in places
   ]
   return np.mean(sizes) / 1e6 * 10 / info.clip_duration_sec
 
 
-def stages(data_dir: str, split: str, clip: pipeline.ClipSpec, batch_size: int) -> dict:
+def stages(data_dir: str, split: str, clip: datasets.ClipSpec, batch_size: int) -> dict:
   """Data sets that each do one thing more than the one before, the last all of it."""
   reader = RecordReader(data_dir, split)
 
@@ -158,14 +161,14 @@ def stages(data_dir: str, split: str, clip: pipeline.ClipSpec, batch_size: int) 
     ),
     "+ parse": parse,
     "+ decode and resize, centre": load(None),
-    "with random crop, flip, colour": load(pipeline.Augmentation()),
+    "with random crop, flip, colour": load(datasets.Augmentation()),
   }
-  datasets = {}
+  found = {}
   for name, step in steps.items():
     elements = tf.data.Dataset.range(tf.int64.max)
     dataset = elements.map(tf.autograph.experimental.do_not_convert(step), tf.data.AUTOTUNE)
-    datasets[name] = dataset.batch(batch_size).prefetch(1)
-  return datasets
+    found[name] = dataset.batch(batch_size).prefetch(1)
+  return found
 
 
 def rates(dataset: tf.data.Dataset, batch_size: int, num_threads: int) -> tuple[float, float]:
@@ -193,14 +196,14 @@ def measure(arguments: list, data_dir: str, num_cores: int) -> float:
   os.sched_setaffinity(0, cores)
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(num_cores)
-  clip = pipeline.ClipSpec(
+  clip = datasets.ClipSpec(
     num_frames=FLAGS.num_frames,
     frame_rate_hz=FLAGS.frame_rate_hz,
     frame_size=FLAGS.frame_size,
     audio_sec=FLAGS.audio_sec,
   )
-  dataset = pipeline.training_dataset(
-    data_dir, FLAGS.split, clip, pipeline.Augmentation(), FLAGS.batch_size, seed=0
+  dataset = datasets.training_dataset(
+    data_dir, FLAGS.split, clip, datasets.Augmentation(), FLAGS.batch_size, seed=0
   )
   wall, processor = rates(dataset, FLAGS.batch_size, num_cores)
   print(

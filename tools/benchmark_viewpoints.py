@@ -24,8 +24,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf.data import viewpoints
-from avssl_tf.data.viewpoints import Viewpoints, ViewpointSpec
+from avssl_tf.data.pipeline import viewpoints
+from avssl_tf.data.pipeline.viewpoints import Viewpoints, ViewpointSpec
 
 FLAGS = flags.FLAGS
 

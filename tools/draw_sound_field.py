@@ -22,8 +22,8 @@ import numpy as np
 from absl import app, flags
 
 from avssl_tf import local_paths, types
-from avssl_tf.data import media, sound_field
 from avssl_tf.data.building.spherical_reader import SphericalReader
+from avssl_tf.data.media import clip_reading, sound_field
 from avssl_tf.report import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.training import terminal
@@ -42,8 +42,8 @@ def read(
     MediaError: no sound, or no first-order ambisonics in that order.
   """
   choice = sound_field.choose(path, channel_order, audio_track)
-  duration_sec = media.probe(path, (types.AUDIO,), audio_track=choice.track).duration_sec
-  found = media.read_clip(
+  duration_sec = clip_reading.probe(path, (types.AUDIO,), audio_track=choice.track).duration_sec
+  found = clip_reading.read_clip(
     path,
     0.0,
     duration_sec,
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
       raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
     try:
       field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
-    except media.MediaError as error:
+    except clip_reading.MediaError as error:
       raise ValueError(f"--input={FLAGS.input}: {error}.") from error
     angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
     field = ambisonics.rotate(field, directions.rotation(*angles)).numpy()

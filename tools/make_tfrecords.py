@@ -48,11 +48,11 @@ from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
 from avssl_tf.data.building.subsets import describe_missing
-from avssl_tf.data.clips import EQUIRECTANGULAR
-from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.picture_view import AUTO, STEREO_MODES
-from avssl_tf.data.sound_field import CHANNEL_ORDERS
+from avssl_tf.data.clip_content import EQUIRECTANGULAR
+from avssl_tf.data.media.picture_view import AUTO, STEREO_MODES
+from avssl_tf.data.media.sound_field import CHANNEL_ORDERS
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT
 from avssl_tf.data.synthetic.planar import PlanarWorld

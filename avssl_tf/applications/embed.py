@@ -18,7 +18,7 @@ from avssl_tf.applications.file_embedding import FileEmbedding, Source
 from avssl_tf.applications.media_windows import WindowReader
 from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.building.build import describe_failures
-from avssl_tf.data.clips import Failure
+from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import whole_file

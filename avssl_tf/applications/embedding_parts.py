@@ -19,7 +19,7 @@ import numpy as np
 
 from avssl_tf import arrays, own_files
 from avssl_tf.applications import output_files
-from avssl_tf.data.clips import Failure
+from avssl_tf.data.clip_content import Failure
 from avssl_tf.files import leftovers, locked, parse_json, read_json, whole_file
 
 _SETTINGS = "settings.json"

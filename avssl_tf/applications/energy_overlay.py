@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.applications.heat_overlay import HeatOverlay
-from avssl_tf.data import spatial_media
+from avssl_tf.data.metadata import spatial_media
 from avssl_tf.spatial import ambisonics
 
 # Of the map, which is smooth in the first order.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avssl_tf.data import spatial_media
+from avssl_tf.data.metadata import spatial_media
 
 # Peaks of AAC lie somewhat above those of what was encoded: 1 dB is left for them.
 _CEILING = 10.0 ** (-1.0 / 20.0)

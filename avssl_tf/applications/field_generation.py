@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from avssl_tf import types
 from avssl_tf.applications import overlap_add
-from avssl_tf.data import optical_flow, picture_stream
+from avssl_tf.data.media import picture_stream
 from avssl_tf.evaluation.generator import Generator
+from avssl_tf.spatial import optical_flow
 
 
 class FieldGeneration:

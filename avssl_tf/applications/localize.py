@@ -22,7 +22,7 @@ from avssl_tf.applications.heat_overlay import HeatOverlay
 from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
 from avssl_tf.applications.sample_windows import SampleWindows
-from avssl_tf.data import (
+from avssl_tf.data.media import (
   media_copying,
   media_streams,
   media_times,
@@ -30,7 +30,7 @@ from avssl_tf.data import (
   picture_stream,
   sound_stream,
 )
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
 from avssl_tf.types import AUDIO

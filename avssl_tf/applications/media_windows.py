@@ -14,10 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clip_loader, frame_ops, jpeg, media, media_limits, media_streams
 from avssl_tf.data.building.readers import MediaReader
-from avssl_tf.data.clips import Failure, reason_of
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.clip_content import Failure, reason_of
+from avssl_tf.data.media import clip_reading, media_limits, media_streams
+from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.data.pipeline import clip_loader, frame_ops
+from avssl_tf.data.records import jpeg
 from avssl_tf.evaluation import audio_windows
 from avssl_tf.evaluation.encoder import Encoder
 
@@ -166,7 +168,7 @@ class WindowReader:
     wanted = [modality for modality in modalities_of(path) if modality in modalities]
     if not wanted:
       raise MediaError(f"no {' and no '.join(modalities)} stream")
-    info = media.probe(path, wanted, audio_track=self._audio_track)
+    info = clip_reading.probe(path, wanted, audio_track=self._audio_track)
     failures = []
     # One or two channels can be mixed of any; others, such as ambisonics, have to be there.
     fitting = (1, 2, info.num_channels)
@@ -179,7 +181,7 @@ class WindowReader:
       if not wanted:
         raise MediaError(reason)
       failures.append(Failure(path, None, None, reason))
-      info = media.probe(path, wanted, audio_track=self._audio_track)
+      info = clip_reading.probe(path, wanted, audio_track=self._audio_track)
     # Down, not to the nearest: a window must not end after its file.
     duration_sec = math.floor(info.duration_sec / _MICRO) * _MICRO
     span = Span(start_sec, duration_sec if end_sec is None else end_sec)
@@ -228,7 +230,7 @@ class WindowReader:
     origin_sec = spans[0].start_sec
     times = np.round([self._picture_times(span) - origin_sec for span in spans], 6)
     distinct, places = np.unique(times, return_inverse=True)
-    clip = media.read_clip(
+    clip = clip_reading.read_clip(
       plan.path,
       origin_sec,
       spans[-1].end_sec,
@@ -247,7 +249,7 @@ class WindowReader:
         inputs[types.VIDEO] = self._pictures(clip.frames[chosen])
       if clip.waveform is not None:
         heard = self._sound(clip.waveform, span, origin_sec)
-        if np.abs(heard).max() > media.SILENCE_PEAK:
+        if np.abs(heard).max() > clip_reading.SILENCE_PEAK:
           inputs[types.AUDIO] = heard
       if inputs:
         windows.append(Window(span, inputs))

@@ -15,8 +15,8 @@ from avssl_tf.applications import output_files, progress
 from avssl_tf.applications.embedding_file import EmbeddingFile
 from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
 from avssl_tf.applications.window_features import WindowFeatures
-from avssl_tf.data.clips import Failure
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.clip_content import Failure
+from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable, spreadsheet_cell

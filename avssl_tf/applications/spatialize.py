@@ -19,7 +19,8 @@ from avssl_tf.applications import output_files, progress
 from avssl_tf.applications.energy_overlay import WINDOW_SEC, EnergyOverlay
 from avssl_tf.applications.field_file import FieldFile, fold_down
 from avssl_tf.applications.field_generation import FieldGeneration
-from avssl_tf.data import (
+from avssl_tf.data.clip_content import EQUIRECTANGULAR
+from avssl_tf.data.media import (
   media_copying,
   media_streams,
   media_times,
@@ -27,11 +28,9 @@ from avssl_tf.data import (
   picture_stream,
   picture_view,
   sound_stream,
-  spatial_media,
-  spherical_metadata,
 )
-from avssl_tf.data.clips import EQUIRECTANGULAR
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.data.metadata import spatial_media, spherical_metadata
 from avssl_tf.evaluation.generator import Generator
 
 # Finer than for a picture to look at once: this one may be encoded again by whoever shows it.

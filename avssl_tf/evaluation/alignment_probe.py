@@ -10,8 +10,8 @@ import numpy as np
 from absl import logging
 
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import linear_probe, view_features, viewpoint_retrieval
 from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
 from avssl_tf.evaluation.encoder import Encoder

@@ -20,8 +20,8 @@ from absl import logging
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from avssl_tf.data import dataset_info
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.data.records import dataset_info
 from avssl_tf.evaluation import audio_windows, sound_sets, stage_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results

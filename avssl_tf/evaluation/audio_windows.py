@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avssl_tf.data import media_sound
+from avssl_tf.data.media import media_sound
 
 # Context on both sides of what is resampled, so that the filter has no edge within the window.
 _MARGIN_SEC = 0.05

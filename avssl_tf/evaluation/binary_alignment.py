@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, frozen_features, view_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.pair_classifier import PairClassifier

@@ -9,9 +9,9 @@ from typing import Callable, ClassVar, Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import Augmentation, ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, clip_scores, multi_label, video_classifier
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifier_training import Phase
@@ -156,7 +156,7 @@ class ClassifierProtocol:
   def _batches(
     self, data_dir: str, fold: folds_lib.Fold, clip: ClipSpec, first_step: int
   ) -> tf.data.Dataset:
-    return pipeline.training_dataset(
+    return datasets.training_dataset(
       data_dir,
       fold.train,
       clip,

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import multi_label
 from avssl_tf.types import Tensor
 
@@ -136,7 +136,7 @@ def _scored(
   """
   records_per_batch = -(-batch_size // num_windows)
   several = share is tf.sigmoid
-  dataset = pipeline.evaluation_dataset(
+  dataset = datasets.evaluation_dataset(
     data_dir,
     split,
     clip,

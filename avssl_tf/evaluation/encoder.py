@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Callable, Optional
 
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.models import av_model
 from avssl_tf.types import Tensor
 

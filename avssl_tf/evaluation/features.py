@@ -87,7 +87,7 @@ def extract(
     encoder: an encoder, or a model with its variables built.
     dataset: batches with `INDEX`, `VIDEO` and `AUDIO` or one of them, and
       optionally `LABEL` and `KEY`, as from
-      `avssl_tf.data.pipeline.evaluation_dataset`.
+      `avssl_tf.data.pipeline.datasets.evaluation_dataset`.
     num_windows: consecutive rows of the data set that are windows of one clip.
       Batches need not end where a clip ends. Views are never averaged: those of another window
       look elsewhere.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import gin
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.classifier_protocol import ClassifierProtocol
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder

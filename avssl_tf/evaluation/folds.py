@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 from absl import logging
 
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import ClassVar, Optional
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.dataset_info import DatasetInfo, parse_split
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation import multi_label
@@ -60,9 +60,9 @@ class SplitFeatures:
 
     Args:
       split: a split, subset or slice.
-      max_records: as of `pipeline.evaluation_dataset`.
+      max_records: as of `datasets.evaluation_dataset`.
     """
-    dataset = pipeline.evaluation_dataset(
+    dataset = datasets.evaluation_dataset(
       self.data_dir,
       split,
       self.encoder.clip_of(self.info),

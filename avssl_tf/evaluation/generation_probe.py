@@ -9,10 +9,10 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import generator, sound_field_scores
 from avssl_tf.models.spatial_unet import SpatialUNet
 
@@ -50,7 +50,7 @@ class GenerationProbe:
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
     generator.check_records(DatasetInfo.load(data_dir), data_dir)
     generate = tf.function(model.generate)
-    dataset = pipeline.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
+    dataset = datasets.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
     rows = []
     for batch in tqdm.tqdm(dataset, desc=f"fields of {self.test_split}", disable=not progress):
       rows += [

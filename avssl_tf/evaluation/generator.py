@@ -4,8 +4,8 @@ import dataclasses
 from typing import Callable
 
 from avssl_tf import types
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.types import Tensor
 
 

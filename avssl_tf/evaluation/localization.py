@@ -17,9 +17,9 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import (
   box_annotations,
   frozen_features,
@@ -236,7 +236,7 @@ class Localization:
         f"The records in {data_dir!r} {lacks}; sound sources are localised in ordinary clips with "
         "pictures and sound: name such with --data_dir."
       )
-    return pipeline.evaluation_dataset(
+    return datasets.evaluation_dataset(
       data_dir, self.split, self._clip(encoder), self.batch_size, max_records=max_records
     )
 

@@ -11,7 +11,7 @@ from absl import logging
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 
 # Sources whose clips have several labels.
 _SOURCES = ("audioset",)

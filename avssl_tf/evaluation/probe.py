@@ -9,9 +9,9 @@ import gin
 import numpy as np
 from absl import logging
 
-from avssl_tf.data import pipeline
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.knn import KNN
@@ -57,7 +57,7 @@ class Probe:
     self,
     model: av_model.AudioVisualModel,
     data_dir: str,
-    clip: pipeline.ClipSpec,
+    clip: datasets.ClipSpec,
     progress: bool = False,
   ) -> dict[str, float]:
     """Extracts features of both splits and measures them.
@@ -80,7 +80,7 @@ class Probe:
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
 
     def extract(split: str) -> features_lib.Features:
-      dataset = pipeline.evaluation_dataset(
+      dataset = datasets.evaluation_dataset(
         data_dir, split, clip, self.batch_size, windows_per_clip=self.windows_per_clip
       )
       title = f"features of {split}" if progress else None

@@ -15,8 +15,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
 from avssl_tf import spectrograms, types
-from avssl_tf.data import pipeline
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import knn, linear_probe
 
 _PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
@@ -25,7 +25,7 @@ _PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
 @gin.register
 def raw_input(
   data_dir: str,
-  clip: pipeline.ClipSpec,
+  clip: datasets.ClipSpec,
   spectrogram: spectrograms.Spectrogram,
   train_split: str = "train",
   test_split: str = "test",
@@ -56,7 +56,7 @@ def raw_input(
     return {}
   arrays = []
   for split in (train_split, test_split):
-    dataset = pipeline.evaluation_dataset(data_dir, split, clip, batch_size)
+    dataset = datasets.evaluation_dataset(data_dir, split, clip, batch_size)
     arrays.append(flatten(dataset, spectrogram, frame_size, spectrogram_size))
   train, test = arrays
   if len(np.unique(train[types.LABEL])) < 2 or not len(test[types.LABEL]):

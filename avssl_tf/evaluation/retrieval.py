@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from avssl_tf import types
-from avssl_tf.data.dataset_info import DatasetInfo, sample_positions
+from avssl_tf.data.records.dataset_info import DatasetInfo, sample_positions
 from avssl_tf.evaluation import frozen_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.features import Features

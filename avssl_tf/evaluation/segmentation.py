@@ -17,10 +17,10 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import Augmentation, ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.data.viewpoints import ViewpointSpec
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, frozen_features, view_features
 from avssl_tf.evaluation.classifier_training import Phase
 from avssl_tf.evaluation.encoder import Encoder
@@ -216,7 +216,7 @@ class Segmentation:
 
   def _check_masks(self, data_dir: str, clip: ClipSpec) -> None:
     """Looks at one clip: are there masks, and of classes that there can be?"""
-    dataset = pipeline.evaluation_dataset(data_dir, self.train_split, clip, 1).take(1)
+    dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, 1).take(1)
     try:
       (batch,) = dataset
     except tf.errors.InvalidArgumentError as error:
@@ -231,7 +231,7 @@ class Segmentation:
       )
 
   def _batches(self, data_dir: str, clip: ClipSpec, first_step: int) -> tf.data.Dataset:
-    return pipeline.training_dataset(
+    return datasets.training_dataset(
       data_dir,
       self.train_split,
       clip,
@@ -244,7 +244,7 @@ class Segmentation:
 
   def _test(self, model, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
     """The confusion matrix over all test views."""
-    dataset = pipeline.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
+    dataset = datasets.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
 
     @tf.function
     def predict(batch):

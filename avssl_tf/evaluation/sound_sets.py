@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from avssl_tf.data import dataset_info, media_sound, sound_file
-from avssl_tf.data.clips import reason_of
-from avssl_tf.data.media_streams import MediaError
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.clip_content import reason_of
+from avssl_tf.data.media import media_sound, sound_file
+from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.data.records import dataset_info
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.dcase import clips_of_dcase
 from avssl_tf.data.sources.esc50 import clips_of_esc50

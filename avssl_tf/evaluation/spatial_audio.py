@@ -10,9 +10,9 @@ import numpy as np
 import tqdm
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import frozen_features, generator, output_folder, sound_field_scores
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.generator import Generator
@@ -105,7 +105,7 @@ class SpatialAudioEvaluation:
     prior = np.zeros(3)
     if any(isinstance(baseline, SpatialPrior) for baseline in self.baselines):
       prior = self._prior(data_dir, clip, progress)
-    dataset = pipeline.evaluation_dataset(
+    dataset = datasets.evaluation_dataset(
       data_dir, self.split, clip, self.batch_size, self.windows_per_clip
     )
     done = journal.num_blocks * self.batch_size
@@ -147,7 +147,7 @@ class SpatialAudioEvaluation:
 
   def _prior(self, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
     """The mean weights of Y, Z and X in the training set."""
-    dataset = pipeline.evaluation_dataset(data_dir, self.train_split, clip, self.batch_size)
+    dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, self.batch_size)
     total = np.zeros(4)
     for batch in tqdm.tqdm(dataset, desc=f"mean field of {self.train_split}", disable=not progress):
       total += np.sum([moments(field) for field in batch[types.AUDIO].numpy()], axis=0)

@@ -18,7 +18,7 @@ import tqdm
 from absl import logging
 
 from avssl_tf import arrays, own_files
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import read_json, whole_file

@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 import tensorflow as tf
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.models import av_model, convolution
 from avssl_tf.types import Tensor

@@ -6,8 +6,8 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.types import AUDIO, MODALITIES, VIDEO
@@ -70,7 +70,7 @@ def extract(
   """
 
   def rows(turn: bool, title: str) -> features_lib.Features:
-    dataset = pipeline.evaluation_dataset(
+    dataset = datasets.evaluation_dataset(
       data_dir,
       split,
       encoder.clip,

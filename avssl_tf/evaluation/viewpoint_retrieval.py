@@ -5,7 +5,7 @@ import dataclasses
 import gin
 import numpy as np
 
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import frozen_features, view_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results

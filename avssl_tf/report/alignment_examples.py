@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import frame_ops, pipeline
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.pipeline import datasets, frame_ops
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.report.alignment_picture import AlignedClip
 from avssl_tf.spatial import ambisonics
@@ -22,7 +22,7 @@ def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[Align
     split: split, or slice of one.
     count: number of clips; all, where there are fewer.
   """
-  dataset = pipeline.evaluation_dataset(data_dir, split, encoder.clip, 1, max_records=count)
+  dataset = datasets.evaluation_dataset(data_dir, split, encoder.clip, 1, max_records=count)
   reader = RecordReader(data_dir, split)
   found = []
   for batch in dataset:

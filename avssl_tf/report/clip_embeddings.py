@@ -9,8 +9,8 @@ import tensorflow as tf
 from matplotlib import colormaps
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import features, frozen_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.report import sound_levels
@@ -85,7 +85,7 @@ def collect(
   modalities = frozen_features.check_modalities(None, encoder, info, data_dir)
   clip = encoder.clip_of(info)
   num_views = clip.viewpoints.num_viewpoints if clip.viewpoints else 1
-  dataset = pipeline.evaluation_dataset(
+  dataset = datasets.evaluation_dataset(
     data_dir, split, clip, batch_size, max_records=max(1, count // num_views)
   )
   found = features.extract(

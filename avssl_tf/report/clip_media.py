@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 
-from avssl_tf.data import jpeg
-from avssl_tf.data.checks import Record
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.records import jpeg
+from avssl_tf.data.records.record_reader import RecordReader
+from avssl_tf.data.records.survey import Record
 from avssl_tf.report import inline_media, sound_levels
 
 _MAX_SEC = 3.0  # of a clip, from its middle

@@ -9,8 +9,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from avssl_tf.data import jpeg
-from avssl_tf.data.checks import Record
+from avssl_tf.data.records import jpeg
+from avssl_tf.data.records.survey import Record
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import sound_levels
 

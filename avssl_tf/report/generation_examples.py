@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import generator as generator_lib
 from avssl_tf.evaluation import sound_field_metrics
 from avssl_tf.evaluation.generator import Generator
@@ -54,7 +54,7 @@ def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[
   generator_lib.check_records(DatasetInfo.load(data_dir), data_dir)
   clip = dataclasses.replace(generator.clip, sample_rate_hz=generator.sample_rate_hz)
   found = []
-  for batch in pipeline.evaluation_dataset(data_dir, split, clip, 1, max_records=count):
+  for batch in datasets.evaluation_dataset(data_dir, split, clip, 1, max_records=count):
     target, field = batch[types.AUDIO][0].numpy(), generator.generate(batch)[0].numpy()
     found.append(
       FieldExample(

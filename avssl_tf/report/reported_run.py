@@ -11,8 +11,8 @@ import gin
 import numpy as np
 
 from avssl_tf import checkpoint_files, text_files
-from avssl_tf.data.dataset_info import DatasetInfo
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.evaluation import results
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.generator import Generator

@@ -14,8 +14,8 @@ from absl import flags
 # Registering happens at import: every module with a component that a gin file
 # may name is imported here.
 from avssl_tf import local_paths, text_files
-from avssl_tf.data import pipeline  # noqa: F401
 from avssl_tf.data.building import demo  # noqa: F401
+from avssl_tf.data.pipeline import datasets  # noqa: F401
 from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
 from avssl_tf.evaluation import (  # noqa: F401
   alignment_probe,

@@ -6,8 +6,10 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import dataset_info, draws, optical_flow, pipeline, source_videos
-from avssl_tf.data.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.pipeline import datasets, draws
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.records import dataset_info, source_videos
+from avssl_tf.spatial import optical_flow
 
 
 class TrainingData:
@@ -45,7 +47,7 @@ class TrainingData:
       batch_size: clips per step, over all replicas of all machines.
       clips_per_video: clips in an epoch for each record; for each source video, if they are drawn.
       strategy: the replicas.
-      sampling: how an epoch counts its clips; see `pipeline.training_dataset`.
+      sampling: how an epoch counts its clips; see `datasets.training_dataset`.
 
     Raises:
       FileNotFoundError: there is none in `data_dir`.
@@ -87,7 +89,7 @@ class TrainingData:
     self.steps_per_epoch = num_drawn * clips_per_video // batch_size
 
   def batches(self, first_step: int, sampling: str, seed: int):
-    """The stream from step `first_step` on; see `pipeline.training_dataset`.
+    """The stream from step `first_step` on; see `datasets.training_dataset`.
 
     Returns:
       A data set, distributed over the replicas; without a strategy, one of `tf.data`.
@@ -96,7 +98,7 @@ class TrainingData:
 
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
       per_worker = self.batch_size // context.num_input_pipelines
-      dataset = pipeline.training_dataset(
+      dataset = datasets.training_dataset(
         self.data_dir,
         self.split,
         self.clip,
@@ -128,7 +130,7 @@ class TrainingData:
     """
     # A batch of these has the same places in the stream as the larger one that it is a part of.
     count = max(n for n in range(1, max_clips + 1) if self.batch_size % n == 0)
-    dataset = pipeline.training_dataset(
+    dataset = datasets.training_dataset(
       self.data_dir,
       self.split,
       self.clip,

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Callable, Optional
 
-from avssl_tf.data.clip_spec import ClipSpec
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.models import av_model

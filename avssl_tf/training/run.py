@@ -9,7 +9,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import checkpoint_files
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import checkpoints, configuration, inputs

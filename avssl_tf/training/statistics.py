@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline, spectrogram_statistics
+from avssl_tf.data.building import spectrogram_statistics
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.training.inputs import TrainingData
@@ -54,7 +55,7 @@ def apply(layer: front_end.AudioFrontEnd, data: TrainingData) -> None:
 def _measure(spectrogram: Spectrogram, data: TrainingData) -> dict[str, list[float]]:
   num_clips = min(_MAX_CLIPS, data.num_videos)
   print(f"Measuring the spectrograms of {num_clips} clips: the records have no statistics of them.")
-  dataset = pipeline.evaluation_dataset(
+  dataset = datasets.evaluation_dataset(
     data.data_dir, data.split, data.clip, batch_size=1, max_records=num_clips
   )
   parts = [

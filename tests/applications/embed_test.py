@@ -15,7 +15,7 @@ from avssl_tf.applications import (
   file_embedding,
   window_features,
 )
-from avssl_tf.data import media
+from avssl_tf.data.media import clip_reading
 from tests import colour_encoder, hostile_media, media_variants, spatial_files
 
 _WEIGHTS = "ckpt-7 0123456789ab"
@@ -132,7 +132,7 @@ class EmbedTest(media_variants.MediaTestCase):
     self.film("a.mkv", "blue", 2.0, tone="red")
     self.film("b.mkv", "red", 2.0, tone="red")
     self.film("c.mkv", "red", 2.0, tone="red")
-    probe, read_clip = media.probe, media.read_clip
+    probe, read_clip = clip_reading.probe, clip_reading.read_clip
 
     def bad_probe(path, *args, **options):
       if path.endswith("b.mkv"):
@@ -144,8 +144,8 @@ class EmbedTest(media_variants.MediaTestCase):
         raise MemoryError("no memory")
       return read_clip(path, *args, **options)
 
-    with mock.patch.object(media, "probe", bad_probe), mock.patch.object(
-      media, "read_clip", bad_read
+    with mock.patch.object(clip_reading, "probe", bad_probe), mock.patch.object(
+      clip_reading, "read_clip", bad_read
     ):
       self.assertIn("2 windows of 1 file(s)", self.embed())
     self.assertEqual(
@@ -157,7 +157,7 @@ class EmbedTest(media_variants.MediaTestCase):
     )
     self.film("d.mkv", "red", 2.0)
     for stop in (KeyboardInterrupt, SystemExit):
-      with mock.patch.object(media, "probe", side_effect=stop), self.assertRaises(stop):
+      with mock.patch.object(clip_reading, "probe", side_effect=stop), self.assertRaises(stop):
         self.embed(overwrite=True)
 
   def test_a_folder(self):

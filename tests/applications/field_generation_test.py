@@ -9,9 +9,10 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from avssl_tf.applications import field_generation
-from avssl_tf.data import optical_flow, picture_stream
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.media import picture_stream
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
+from avssl_tf.spatial import optical_flow
 
 _RATE_HZ = 1000
 _CLIP = ClipSpec(num_frames=3, frame_rate_hz=10.0, frame_size=2, audio_sec=0.4, panorama=True)

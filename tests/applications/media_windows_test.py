@@ -11,12 +11,12 @@ from scipy.io import wavfile
 from avssl_tf import types
 from avssl_tf.applications import media_windows
 from avssl_tf.applications.media_windows import Span
-from avssl_tf.data import pipeline
 from avssl_tf.data.building import build, plan, readers, recipe
-from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.media_streams import MediaError
+from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.folder import clips_of_folder
-from avssl_tf.data.viewpoints import ViewpointSpec
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation.encoder import Encoder
 from tests import colour_encoder, media_variants, tiny_av_model
@@ -65,7 +65,7 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
     data_dir = os.path.join(self.folder, "records")
     build.build(made, data_dir, num_workers=0)
     clip = dataclasses.replace(self.encoder.clip, sample_rate_hz=self.encoder.sample_rate_hz)
-    return pipeline.evaluation_dataset(data_dir, "train", clip, batch_size=32)
+    return datasets.evaluation_dataset(data_dir, "train", clip, batch_size=32)
 
   def test_windows_are_those_of_records_as_long(self):
     reader = readers.MediaReader(frame_rate_hz=8.0, sample_rate_hz=4000)

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.io import wavfile
 
 from avssl_tf.applications import spatialize
-from avssl_tf.data import media_writing, spatial_media
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.media import media_writing
+from avssl_tf.data.metadata import spatial_media
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, spatial_files

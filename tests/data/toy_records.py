@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records, schema
+from avssl_tf.data import clip_content
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records import dataset_info, encoding, jpeg, schema
 from tests import test_base
 
 FRAME_RATE_HZ = 10.0
@@ -17,10 +19,10 @@ NUM_STORED_FRAMES = 20
 DURATION_SEC = NUM_STORED_FRAMES / FRAME_RATE_HZ
 SIZE = 24
 LABELS = ("bell", "drum", "horn")
-CLIP = pipeline.ClipSpec(
+CLIP = datasets.ClipSpec(
   num_frames=4, frame_rate_hz=FRAME_RATE_HZ, frame_size=16, audio_sec=0.8, max_offset_sec=0.25
 )
-ONLY_CROP = pipeline.Augmentation(
+ONLY_CROP = datasets.Augmentation(
   flip_probability=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, volume=(1.0, 1.0)
 )
 
@@ -39,7 +41,7 @@ def record(
   num_samples = round(num_frames / FRAME_RATE_HZ * SAMPLE_RATE_HZ)
   ramp = np.arange(num_samples, dtype=np.float32) / (DURATION_SEC * SAMPLE_RATE_HZ)
   seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
-  content = clips.Content(
+  content = clip_content.Content(
     frames=frames.astype(np.uint8) if seen else None,
     timestamps_us=np.arange(num_frames) * 100_000 if seen else None,
     waveform=np.stack([ramp, -ramp], axis=1)[:, :num_channels] if heard else None,
@@ -49,7 +51,7 @@ def record(
 
 
 def encode(index, content, media_id=None, start_sec=0, labels=()):
-  planned = clips.PlannedClip(
+  planned = clip_content.PlannedClip(
     request=index,
     split="train",
     path=f"{index}.mp4",
@@ -58,10 +60,10 @@ def encode(index, content, media_id=None, start_sec=0, labels=()):
     start_us=start_sec * 1_000_000,
     end_us=(start_sec + 2) * 1_000_000,
   )
-  encoded = records.encode_example(
+  encoded = encoding.encode_example(
     planned, content, "test", FRAME_RATE_HZ, SAMPLE_RATE_HZ, LABELS, jpeg.JpegSettings()
   )
-  return records.with_index(encoded, index)
+  return encoding.with_index(encoded, index)
 
 
 def write(folder, shards, modalities=types.MODALITIES):
@@ -76,7 +78,7 @@ def write(folder, shards, modalities=types.MODALITIES):
     table.append(
       dataset_info.Shard(
         name,
-        records.scan_offsets(os.path.join(folder, name)),
+        encoding.scan_offsets(os.path.join(folder, name)),
         [c[schema.EXAMPLE_ID].bytes_list.value[0].decode() for c in contexts],
         [[*c[schema.LABEL_INDEX].int64_list.value, -1][0] for c in contexts],
       )
@@ -123,13 +125,13 @@ class ToyRecordsCase(test_base.TestCase):
     write(cls.data_dir, [stored[:5], stored[5:6], stored[6:]])
 
   def training(self, batch_size=4, seed=0, split="train", clip=CLIP, **more):
-    more.setdefault("augmentation", pipeline.Augmentation())
-    return pipeline.training_dataset(
+    more.setdefault("augmentation", datasets.Augmentation())
+    return datasets.training_dataset(
       self.data_dir, split, clip, batch_size=batch_size, seed=seed, **more
     )
 
   def evaluation(self, batch_size=5, split="train", clip=CLIP, **more):
-    return pipeline.evaluation_dataset(self.data_dir, split, clip, batch_size, **more)
+    return datasets.evaluation_dataset(self.data_dir, split, clip, batch_size, **more)
 
   def assert_same(self, a, b):
     self.assertEqual(set(a), set(b))

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation import features, view_features, viewpoint_retrieval
 from avssl_tf.evaluation.alignment_probe import AlignmentProbe
 from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
@@ -80,7 +80,7 @@ class AlignmentProbeTest(test_base.TestCase):
     results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}.json"), {})
     LinearProbe(c_grid=(0.1,), windows_per_clip=2)(encoder, self.data_dir, results, "")
     self.assertRegex(results.table(), r"(?m)^linear_video +[0-9.]+$")
-    dataset = pipeline.evaluation_dataset(self.data_dir, "test", tiny_alignment.CLIP, 3)
+    dataset = datasets.evaluation_dataset(self.data_dir, "test", tiny_alignment.CLIP, 3)
     rows = features.extract(encoder, dataset)
     self.assert_shape(rows.video_features, [24, 8])
     self.assertAllEqual(rows.indices, np.repeat(np.arange(8), 3))

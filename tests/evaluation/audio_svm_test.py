@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from sklearn.svm import LinearSVC
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import audio_svm, protocol, stage_features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results

@@ -6,7 +6,7 @@ from unittest import mock
 
 from absl.testing import parameterized
 
-from avssl_tf.data.dataset_info import DatasetInfo, Subset
+from avssl_tf.data.records.dataset_info import DatasetInfo, Subset
 from avssl_tf.evaluation import classifier_training
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.finetune import Finetune

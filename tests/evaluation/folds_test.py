@@ -4,7 +4,7 @@ import unittest
 
 from absl.testing import parameterized
 
-from avssl_tf.data.dataset_info import DatasetInfo, Shard, Subset
+from avssl_tf.data.records.dataset_info import DatasetInfo, Shard, Subset
 from avssl_tf.evaluation import folds
 
 

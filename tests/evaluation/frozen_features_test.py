@@ -9,8 +9,9 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import dataset_info, pipeline
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records import dataset_info
 from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import frozen_features
 from avssl_tf.evaluation.encoder import Encoder
@@ -100,7 +101,7 @@ class SplitFeaturesTest(ProtocolCase):
     for windows in (1, 2):
       features = self.make(data_dir, windows_per_clip=windows)
       for name in ("test", "train[3:9]", "train2", "train2[2:5]", "test1"):
-        dataset = pipeline.evaluation_dataset(data_dir, name, _CLIP, 4, windows_per_clip=windows)
+        dataset = datasets.evaluation_dataset(data_dir, name, _CLIP, 4, windows_per_clip=windows)
         expected = features_lib.extract(self.encoder, dataset, windows)
         for found in (features(name), features.extract(name)):
           self.assertEqual(found.keys.tolist(), expected.keys.tolist(), name)
@@ -132,7 +133,7 @@ class ClassificationTest(ProtocolCase):
       self.assertEqual(set(found), names)
       dataset = {
         split: features_lib.extract(
-          self.encoder, pipeline.evaluation_dataset(self.data_dir, split, _CLIP, 64)
+          self.encoder, datasets.evaluation_dataset(self.data_dir, split, _CLIP, 64)
         )
         for split in ("train", "test")
       }
@@ -163,7 +164,7 @@ class ClassificationTest(ProtocolCase):
 
   def test_clips_without_a_label_are_left_out(self):
     protocol = KNN(num_neighbors=1)
-    dataset = pipeline.evaluation_dataset(self.data_dir, "train", _CLIP, 64)
+    dataset = datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 64)
     train = features_lib.extract(self.encoder, dataset)
     labels = np.where(np.arange(24) < 12, train.labels, -1)
     partly = dataclasses.replace(train, labels=labels)
@@ -220,7 +221,7 @@ class RetrievalTest(ProtocolCase):
       {f"retrieval_{d}r{k}" for d in ("", "audio_to_video_", "video_to_audio_") for k in (1, 20)},
     )
     self.assertEqual(found["retrieval_r20"], 1.0)
-    dataset = pipeline.evaluation_dataset(self.data_dir, "train[:20]", _CLIP, 64)
+    dataset = datasets.evaluation_dataset(self.data_dir, "train[:20]", _CLIP, 64)
     features = features_lib.extract(self.encoder, dataset)
     expected = [
       np.mean(np.argmax(one @ other.T, axis=1) == np.arange(20))

@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation import localization
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.localization import Localization
@@ -87,7 +87,7 @@ class LocalizationTest(test_base.TestCase):
     self.evaluate("rows")
     rows = self.rows("rows")
     self.assertEqual([row["method"] for row in rows], 16 * list(_PARTS))
-    (batch,) = pipeline.evaluation_dataset(self.data_dir, "test", tiny_run.CLIP, 8)
+    (batch,) = datasets.evaluation_dataset(self.data_dir, "test", tiny_run.CLIP, 8)
     expected = [key.decode() for key in batch["key"].numpy() for _ in range(12)]
     self.assertEqual([row["id"] for row in rows], expected)
     self.assertEqual({row["visible"] for row in rows[::12]}, {"1"})
@@ -123,7 +123,7 @@ class LocalizationTest(test_base.TestCase):
 
   def test_annotations_in_place_of_the_boxes_of_records(self):
     clip = dataclasses.replace(tiny_run.CLIP, whole_picture=True, boxes=True)
-    (batch,) = pipeline.evaluation_dataset(self.data_dir, "test", clip, 8)
+    (batch,) = datasets.evaluation_dataset(self.data_dir, "test", clip, 8)
     names = [key.decode().rpartition("@")[0].rpartition("/")[2] for key in batch["key"].numpy()]
     middle = batch[types.BOXES].numpy()[:, 1]
     entries = [

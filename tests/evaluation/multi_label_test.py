@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import clips, pipeline
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data import clip_content
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, multi_label
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.finetune import Finetune
@@ -92,7 +93,7 @@ class ProtocolsTest(test_base.TestCase):
     shard = []
     for i, classes in enumerate(cls.labels):
       frames = np.where(classes, 220, 40) + rng.integers(-20, 20, (20, 24, 24, 3))
-      content = clips.Content(
+      content = clip_content.Content(
         frames=frames.astype(np.uint8), timestamps_us=np.arange(20) * 100_000, waveform=None
       )
       names = tuple(name for name, has in zip(toy_records.LABELS, classes) if has)
@@ -114,10 +115,10 @@ class ProtocolsTest(test_base.TestCase):
 
   def test_all_labels_of_records(self):
     for dataset in (
-      pipeline.evaluation_dataset(
+      datasets.evaluation_dataset(
         self.folder, "train", toy_records.CLIP, 16, all_labels=True
       ),
-      pipeline.training_dataset(
+      datasets.training_dataset(
         self.folder, "train", toy_records.CLIP, None, 16, 0, all_labels=True
       ).take(3),
     ):

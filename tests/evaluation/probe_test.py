@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation import probe
 from tests import test_base
 
@@ -55,7 +55,7 @@ class ProbeTest(test_base.TestCase):
     self.labelled = True
     self.splits = []
     self.folders = set()
-    self.enter_context(mock.patch.object(pipeline, "evaluation_dataset", self._dataset))
+    self.enter_context(mock.patch.object(datasets, "evaluation_dataset", self._dataset))
     info = mock.Mock(is_shuffled=True)
     self.enter_context(mock.patch.object(probe.DatasetInfo, "load", return_value=info))
 
@@ -80,7 +80,7 @@ class ProbeTest(test_base.TestCase):
     return tf.data.Dataset.from_tensor_slices(content).batch(batch_size)
 
   def _run(self, model, **kwargs):
-    clip = pipeline.ClipSpec(num_frames=2, frame_size=4)
+    clip = datasets.ClipSpec(num_frames=2, frame_size=4)
     return probe.Probe(batch_size=16, **kwargs)(model, "data", clip)
 
   def test_finds_what_the_features_hold(self):

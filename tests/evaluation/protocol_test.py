@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf.data.clip_spec import Augmentation
+from avssl_tf.data.pipeline.clip_spec import Augmentation
 from avssl_tf.evaluation import protocol
 from avssl_tf.training.settings import Settings
 

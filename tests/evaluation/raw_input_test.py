@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import spectrograms
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation import raw_input
 from tests import test_base
 
@@ -43,9 +43,9 @@ class RawInputTest(test_base.TestCase):
 
   def test_finds_what_the_input_shows(self):
     with mock.patch.object(
-      pipeline, "evaluation_dataset", lambda data_dir, split, clip, batch_size: self._dataset()
+      datasets, "evaluation_dataset", lambda data_dir, split, clip, batch_size: self._dataset()
     ):
-      result = raw_input.raw_input("data", pipeline.ClipSpec(), _SPECTROGRAM)
+      result = raw_input.raw_input("data", datasets.ClipSpec(), _SPECTROGRAM)
     self.assertCountEqual(
       result,
       ["probe/linear_video", "probe/linear_audio", "probe/knn_video", "probe/knn_audio"],
@@ -55,8 +55,8 @@ class RawInputTest(test_base.TestCase):
 
   def test_without_labels_there_is_no_result(self):
     unlabelled = self._dataset(labels=np.full(40, -1))
-    with mock.patch.object(pipeline, "evaluation_dataset", lambda *args: unlabelled):
-      self.assertEqual(raw_input.raw_input("data", pipeline.ClipSpec(), _SPECTROGRAM), {})
+    with mock.patch.object(datasets, "evaluation_dataset", lambda *args: unlabelled):
+      self.assertEqual(raw_input.raw_input("data", datasets.ClipSpec(), _SPECTROGRAM), {})
 
   def test_flatten_keeps_small_input_as_it_is(self):
     labels = np.array([0, -1, 1, 1])
@@ -105,8 +105,8 @@ class RawInputTest(test_base.TestCase):
     def dataset(*unused):
       return self._dataset().map(lambda batch: {k: v for k, v in batch.items() if k != "video"})
 
-    with mock.patch.object(pipeline, "evaluation_dataset", dataset):
-      result = raw_input.raw_input("data", pipeline.ClipSpec(), _SPECTROGRAM)
+    with mock.patch.object(datasets, "evaluation_dataset", dataset):
+      result = raw_input.raw_input("data", datasets.ClipSpec(), _SPECTROGRAM)
     self.assertCountEqual(result, ["probe/linear_audio", "probe/knn_audio"])
 
   def test_noise_scores_at_chance(self):

@@ -9,8 +9,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import clips, dataset_info, jpeg, pipeline, records
-from avssl_tf.data.viewpoints import ViewpointSpec
+from avssl_tf.data import clip_content
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
+from avssl_tf.data.records import dataset_info, encoding, jpeg
 from avssl_tf.evaluation import segmentation
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
@@ -33,22 +35,22 @@ def _write_patches(folder):
         patches = (rng.uniform(size=(4, 8)) < 0.3).astype(np.uint8)
         mask = np.kron(patches, np.ones((16, 16), np.uint8))
         frames = np.where(mask[..., np.newaxis], np.uint8(220), np.uint8(40))
-        content = clips.Content(
+        content = clip_content.Content(
           frames=np.broadcast_to(frames, (8, 64, 128, 3)),
           timestamps_us=np.arange(8) * 125_000,
           waveform=rng.uniform(-0.5, 0.5, (8000, 4)).astype(np.float32),
-          projection=clips.EQUIRECTANGULAR,
+          projection=clip_content.EQUIRECTANGULAR,
           masks=np.broadcast_to(mask, (8, 64, 128)),
         )
-        planned = clips.PlannedClip(number, split, "", f"{split}{number}", (), 0, 1_000_000)
-        record = records.encode_example(
+        planned = clip_content.PlannedClip(number, split, "", f"{split}{number}", (), 0, 1_000_000)
+        record = encoding.encode_example(
           planned, content, "patches", 8.0, 8000, (), jpeg.JpegSettings()
         )
-        writer.write(records.with_index(record, number))
-    offsets = records.scan_offsets(os.path.join(folder, name))
+        writer.write(encoding.with_index(record, number))
+    offsets = encoding.scan_offsets(os.path.join(folder, name))
     splits[split] = [dataset_info.Shard(name, offsets, ids, [-1] * count)]
   dataset_info.DatasetInfo(
-    "patches", splits, 8.0, [64, 128], 8000, 4, 1.0, projection=clips.EQUIRECTANGULAR
+    "patches", splits, 8.0, [64, 128], 8000, 4, 1.0, projection=clip_content.EQUIRECTANGULAR
   ).save(folder)
   return folder
 
@@ -138,13 +140,13 @@ class ProtocolTest(test_base.TestCase):
     seen = {"train": [], "test": []}
 
     def spied(name):
-      dataset = getattr(pipeline, f"{name}_dataset")
+      dataset = getattr(datasets, f"{name}_dataset")
 
       def noted(data_dir, split, clip, *arguments, **more):
         seen[split].append(clip.viewpoints)
         return dataset(data_dir, split, clip, *arguments, **more)
 
-      return mock.patch.object(pipeline, f"{name}_dataset", noted)
+      return mock.patch.object(datasets, f"{name}_dataset", noted)
 
     views = {
       name: ViewpointSpec(count, horizontal_fov_deg=(width, width), aspect=(1.0, 1.0))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.sound_localizer import SoundLocalizer
 from tests import test_base, tiny_alignment, tiny_av_model

@@ -6,10 +6,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import sound_file
-from avssl_tf.data.dataset_info import DatasetInfo, Subset
-from avssl_tf.data.media_limits import MediaError
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.media import sound_file
+from avssl_tf.data.media.media_limits import MediaError
+from avssl_tf.data.records.dataset_info import DatasetInfo, Subset
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import Listing
 from avssl_tf.evaluation import sound_sets

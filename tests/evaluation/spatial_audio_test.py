@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import sound_field_baselines as baselines
 from avssl_tf.evaluation import sound_field_scores
 from avssl_tf.evaluation.clip_journal import ClipJournal
@@ -54,7 +54,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
       rows = list(csv.DictReader(f))
     methods = ["trained", "perfect", "silence", "spatial prior", "oracle, directions"]
     self.assertEqual([row["method"] for row in rows], 8 * methods)
-    (batch,) = pipeline.evaluation_dataset(self.data_dir, "test", _CLIP, 8)
+    (batch,) = datasets.evaluation_dataset(self.data_dir, "test", _CLIP, 8)
     self.assertEqual([row["id"] for row in rows[::5]], [k.decode() for k in batch["key"].numpy()])
     for number in range(8):
       field, tracks = batch[types.AUDIO][number].numpy(), batch[types.SOURCES][number].numpy()

@@ -5,8 +5,8 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import features
 from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.report import clip_embeddings
@@ -53,7 +53,7 @@ class CollectTest(test_base.TestCase):
   def test_all_clips_in_order(self):
     encoder = _encoder(tiny_run.CLIP, 1)
     found = clip_embeddings.collect(encoder, self.data_dir, "test", batch_size=3)
-    dataset = pipeline.evaluation_dataset(self.data_dir, "test", tiny_run.CLIP, 8)
+    dataset = datasets.evaluation_dataset(self.data_dir, "test", tiny_run.CLIP, 8)
     (batch,) = dataset.as_numpy_iterator()
     expected = features.extract(encoder, dataset)
     self.assertLen(found, 8)
@@ -104,7 +104,7 @@ class OtherDataTest(test_base.TestCase):
     # 11 views make 3 clips of 3, and of the third is no part left out.
     found = clip_embeddings.collect(encoder, data_dir, "test", 11, batch_size=2)
     self.assertLen(found, 9)
-    dataset = pipeline.evaluation_dataset(
+    dataset = datasets.evaluation_dataset(
       data_dir, "test", tiny_alignment.CLIP, 8, max_records=3
     )
     (batch,) = dataset.as_numpy_iterator()

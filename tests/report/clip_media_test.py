@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from avssl_tf.data.record_reader import RecordReader
+from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.report import clip_media
 from tests import tiny_alignment, tiny_run
 

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
-from avssl_tf.data import sound_file
+from avssl_tf.data.media import sound_file
 from avssl_tf.spatial import ambisonics, directions
 from tests import test_base
 

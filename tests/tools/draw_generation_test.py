@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.generator import Generator
 from avssl_tf.report import generation_examples
 from tests import command, tiny_alignment, tiny_generator, tiny_run

@@ -9,8 +9,8 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.data.checks import survey
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.survey import survey
 from tests import source_tree
 from tests.tools import published_miniatures as miniatures
 

@@ -8,8 +8,8 @@ import tempfile
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.data.checks import survey
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.survey import survey
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
 from tests import command, media_variants

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.models import front_end
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import batch_picture, inputs

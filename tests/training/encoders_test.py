@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import serving
-from avssl_tf.data import dataset_info
+from avssl_tf.data.records import dataset_info
 from avssl_tf.evaluation.encoder import STAGES
 from avssl_tf.training import (
   checkpoints,

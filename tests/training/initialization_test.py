@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from avssl_tf.data import dataset_info
+from avssl_tf.data.records import dataset_info
 from avssl_tf.losses import avid, cma
 from avssl_tf.tasks import instance_discrimination
 from avssl_tf.training import callbacks, checkpoints, initialization, run_folder

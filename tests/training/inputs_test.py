@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data.clip_spec import ClipSpec
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.training.inputs import TrainingData, zero_batch
 from tests import test_base
 from tests.data import toy_records

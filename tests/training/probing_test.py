@@ -6,7 +6,7 @@ import io
 import os
 import unittest
 
-from avssl_tf.data import dataset_info
+from avssl_tf.data.records import dataset_info
 from avssl_tf.evaluation.probe import Probe
 from avssl_tf.report.reported_run import ReportedRun
 from tests import tiny_run

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import serving
-from avssl_tf.data import pipeline
+from avssl_tf.data.pipeline import datasets
 from avssl_tf.models import r2plus1d
 from avssl_tf.training import (
   checkpoints,
@@ -44,7 +44,7 @@ class SpatialAudioRunTest(tiny_run.TestCase):
 
     loaded = run.load(self.path("whole"))
     self.assertEqual((loaded.sample_rate_hz, loaded.num_channels), (8000, 1))
-    batch = next(iter(pipeline.evaluation_dataset(self.data_dir, "test", loaded.clip, 3)))
+    batch = next(iter(datasets.evaluation_dataset(self.data_dir, "test", loaded.clip, 3)))
     mono = {**batch, "audio": batch["audio"][..., :1]}
     expected = whole.network.generate(mono).numpy()
     np.testing.assert_allclose(loaded.model.generate(batch), expected, atol=1e-6)

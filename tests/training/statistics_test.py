@@ -7,7 +7,8 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import clips, dataset_info
+from avssl_tf.data import clip_content
+from avssl_tf.data.records import dataset_info
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.training import inputs, statistics
@@ -25,7 +26,7 @@ def _record(index: int, peak: float):
   waveform = peak * rng.uniform(-1, 1, (2000, 2))
   frames = np.zeros((toy_records.NUM_STORED_FRAMES, 24, 24, 3), np.uint8)
   times = np.arange(toy_records.NUM_STORED_FRAMES) * 100_000
-  return toy_records.encode(index, clips.Content(frames, times, waveform.astype(np.float32)))
+  return toy_records.encode(index, clip_content.Content(frames, times, waveform.astype(np.float32)))
 
 
 class StatisticsTest(test_base.TestCase):

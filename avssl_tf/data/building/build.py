@@ -33,8 +33,8 @@ from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
-from avssl_tf.data.clips import Failure
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.clip_content import Failure
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.files import whole_file
 
 TRAINING_SPLIT = "train"

@@ -7,13 +7,13 @@ from typing import Optional
 
 import gin
 
-from avssl_tf.data import dataset_info
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import WorldReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.work_folder import BuildError
-from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.records import dataset_info
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.world import clips_of_world
 from avssl_tf.data.synthetic.world import World
 from avssl_tf.spectrograms import Spectrogram

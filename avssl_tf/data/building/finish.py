@@ -11,13 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import spectrogram_statistics
-from avssl_tf.data.building import shards
+from avssl_tf.data.building import shards, spectrogram_statistics
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import WorkFolder
-from avssl_tf.data.dataset_info import DatasetInfo, Shard, Subset
+from avssl_tf.data.records.dataset_info import DatasetInfo, Shard, Subset
 
 
 def write_final_shards(

@@ -8,10 +8,10 @@ import os
 from collections.abc import Sequence
 from typing import Optional
 
-from avssl_tf.data import media_limits
 from avssl_tf.data.building.probes import Probe
-from avssl_tf.data.clips import Failure, PlannedClip
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.clip_content import Failure, PlannedClip
+from avssl_tf.data.media import media_limits
+from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.clip_request import ClipRequest
 
 

@@ -15,7 +15,7 @@ from typing import Callable, Optional
 from absl import logging
 
 from avssl_tf.data.building import workers
-from avssl_tf.data.clips import Probed, Reader, reason_of
+from avssl_tf.data.clip_content import Probed, Reader, reason_of
 from avssl_tf.files import parse_json, whole_file
 
 _PROBES_PER_TASK = 16

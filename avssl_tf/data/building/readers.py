@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Optional
 
 from avssl_tf import types
-from avssl_tf.data import media, picture_view
-from avssl_tf.data.clips import Content, PlannedClip, Probed
+from avssl_tf.data.clip_content import Content, PlannedClip, Probed
+from avssl_tf.data.media import clip_reading, picture_view
 from avssl_tf.data.synthetic.world import World
 
 
@@ -36,12 +36,12 @@ class MediaReader:
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
     """What is known of a file; raises `MediaError`."""
     wanted = picture_view.Wanted(stereo_mode=self.stereo_mode)
-    info = media.probe(path, modalities, wanted, self.audio_track)
+    info = clip_reading.probe(path, modalities, wanted, self.audio_track)
     return Probed(info.duration_sec, info.num_channels, info.notes)
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
-    read = media.read_clip(
+    read = clip_reading.read_clip(
       clip.path,
       clip.start_us / 1e6,
       clip.end_us / 1e6,

@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 from avssl_tf import types
 from avssl_tf.data.building.plan import Cutting
-from avssl_tf.data.clips import Reader
-from avssl_tf.data.jpeg import JpegSettings
+from avssl_tf.data.clip_content import Reader
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.spectrograms import Spectrogram
 

@@ -11,8 +11,9 @@ import re
 import cv2
 import numpy as np
 
-from avssl_tf.data import jpeg, media_limits
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.media import media_limits
+from avssl_tf.data.media.clip_reading import MediaError
+from avssl_tf.data.records import jpeg
 
 UNKNOWN_CLASS = 255
 RATE_HZ = 4.0

@@ -18,12 +18,14 @@ from typing import Any, Optional
 import tensorflow as tf
 
 from avssl_tf import local_paths
-from avssl_tf.data import optical_flow, records, schema, spectrogram_statistics
+from avssl_tf.data.building import spectrogram_statistics
+from avssl_tf.data.building.spectrogram_statistics import Sums
 from avssl_tf.data.building.workers import Monitor
-from avssl_tf.data.clips import Failure, PlannedClip, Reader, reason_of
-from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.spectrogram_statistics import Sums
+from avssl_tf.data.clip_content import Failure, PlannedClip, Reader, reason_of
+from avssl_tf.data.records import encoding, schema
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.files import read_json, whole_file
+from avssl_tf.spatial import optical_flow
 from avssl_tf.spectrograms import Spectrogram
 
 ClipKey = tuple[int, int, int]
@@ -181,22 +183,22 @@ def finish_shard(source: str, path: str, first_index: int, num_records: int) -> 
   Raises:
     ValueError: `source` holds another number of records.
   """
-  if len(records.scan_offsets(source)) != num_records:
+  if len(encoding.scan_offsets(source)) != num_records:
     raise ValueError(
-      f"{source} holds {len(records.scan_offsets(source))} records, not the {num_records} that "
+      f"{source} holds {len(encoding.scan_offsets(source))} records, not the {num_records} that "
       "were written: it was changed since. Delete it and start the build again."
     )
   if source != path or not _is_numbered(path, first_index):
     with whole_file(path) as temporary:
       with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
-        for number, record in enumerate(records.read_file(source)):
-          writer.write(records.with_index(record, first_index + number))
-  return records.scan_offsets(path)
+        for number, record in enumerate(encoding.read_file(source)):
+          writer.write(encoding.with_index(record, first_index + number))
+  return encoding.scan_offsets(path)
 
 
 def _is_numbered(path: str, first_index: int) -> bool:
-  first = next(iter(records.read_file(path)), None)
-  return first is None or records.read_index(first) == first_index
+  first = next(iter(encoding.read_file(path)), None)
+  return first is None or encoding.read_index(first) == first_index
 
 
 def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
@@ -210,12 +212,12 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
     raise _ClipError(monitor.skip[item])
   monitor.begin(item)
   if clip.key in task.donors:
-    return records.read_record(*task.donors[clip.key])
+    return encoding.read_record(*task.donors[clip.key])
   try:
     content = task.reader.read(clip, task.encoding.modalities)
     if task.encoding.flow:
       content = dataclasses.replace(content, flow=optical_flow.flow_pictures(content.frames))
-    return records.encode_example(
+    return encoding.encode_example(
       clip,
       content,
       task.encoding.dataset_name,
@@ -247,4 +249,4 @@ def _count(
   state.sound_replaced.append(bool(replaced[0]) if replaced else None)
   if spectrogram is not None:
     # From the record rather than from the reader: copied clips count the same.
-    state.sums += spectrogram_statistics.measure(spectrogram, records.read_waveform(record))
+    state.sums += spectrogram_statistics.measure(spectrogram, encoding.read_waveform(record))

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from avssl_tf import types
-from avssl_tf.data import media, picture_view, sound_field
 from avssl_tf.data.building import segmentation_maps
-from avssl_tf.data.clips import EQUIRECTANGULAR, Content, PlannedClip, Probed
-from avssl_tf.data.media import MediaError
-from avssl_tf.data.sound_field import CHANNEL_ORDERS, FirstOrder
+from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content, PlannedClip, Probed
+from avssl_tf.data.media import clip_reading, picture_view, sound_field
+from avssl_tf.data.media.clip_reading import MediaError
+from avssl_tf.data.media.sound_field import CHANNEL_ORDERS, FirstOrder
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from avssl_tf.spatial import cubemap, equirect
 
@@ -80,7 +80,7 @@ class SphericalReader:
         choice = self._choose(source)
         num_channels, track = self.num_channels, choice.track
         notes += choice.first_order.notes
-      info = media.probe(source, group, self._wanted, track)
+      info = clip_reading.probe(source, group, self._wanted, track)
       durations.append(info.duration_sec)
       notes += info.notes
       if types.VIDEO in group and self.input_projection == EQUIRECTANGULAR:
@@ -98,7 +98,7 @@ class SphericalReader:
         break
       hears = together or modality == types.AUDIO
       choice = self._choose(path) if hears and types.AUDIO in modalities else None
-      read = media.read_clip(
+      read = clip_reading.read_clip(
         path,
         clip.start_us / 1e6,
         clip.end_us / 1e6,

@@ -19,8 +19,8 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from avssl_tf import own_files
-from avssl_tf.data import dataset_info, records
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
+from avssl_tf.data.records import dataset_info, encoding
 from avssl_tf.files import FolderInUseError, leftovers, locked, read_json, whole_file
 
 FAILURES_FILE = "failures.jsonl"
@@ -277,7 +277,7 @@ class WorkFolder:
       path = self.data_path(generation, name)
       if path is not None:
         donors.update(
-          (key, (path, offset)) for key, offset in zip(state.kept, records.scan_offsets(path))
+          (key, (path, offset)) for key, offset in zip(state.kept, encoding.scan_offsets(path))
         )
     return donors
 

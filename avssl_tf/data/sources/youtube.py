@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import av
 
-from avssl_tf.data import media_opening
-from avssl_tf.data.media_limits import MediaError
+from avssl_tf.data.media import media_opening
+from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.sources import clip_names
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import ListError, Listing

@@ -20,7 +20,7 @@ from typing import ClassVar, Optional
 import gin
 import numpy as np
 
-from avssl_tf.data.clips import Content
+from avssl_tf.data.clip_content import Content
 from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
 from avssl_tf.data.synthetic.world import frame_times_us
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import gin
 import numpy as np
 
-from avssl_tf.data.clips import EQUIRECTANGULAR, Content, ObjectTracks
+from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content, ObjectTracks
 from avssl_tf.data.synthetic import (
   planar_scene,
   spherical_frames,

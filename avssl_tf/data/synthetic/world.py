@@ -4,7 +4,7 @@ from typing import Optional, Protocol
 
 import numpy as np
 
-from avssl_tf.data.clips import Content
+from avssl_tf.data.clip_content import Content
 
 
 class World(Protocol):

@@ -3,7 +3,7 @@
 import platform
 from importlib import metadata
 
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 

@@ -5,15 +5,15 @@ import os
 import unittest
 from unittest import mock
 
-from avssl_tf.data import records
 from avssl_tf.data.building.build import BuildError, build
 from avssl_tf.data.building.media_sources import WHOLE_FILES
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
-from avssl_tf.data.clips import reason_of
-from avssl_tf.data.jpeg import JpegSettings
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.clip_content import reason_of
+from avssl_tf.data.media.clip_reading import MediaError
+from avssl_tf.data.records import encoding
+from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.clip_request import ClipRequest
 from tests import hostile_media
 from tests.data.building import fake_source
@@ -64,7 +64,7 @@ class UnexpectedTest(BuildCase):
     )
 
   def test_any_exception_in_encoding(self):
-    with mock.patch.object(records, "encode_example", side_effect=ValueError("peak is 3")):
+    with mock.patch.object(encoding, "encode_example", side_effect=ValueError("peak is 3")):
       with self.assertRaisesRegex(BuildError, "unexpected ValueError, as"):
         build(fake_source.recipe(self.inputs), self.output, 0, max_failure_rate=0.9)
 

@@ -5,7 +5,7 @@ import tempfile
 from unittest import mock
 
 from avssl_tf.data.building.build import build
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from tests import test_base
 from tests.data.building import fake_source
 

@@ -13,9 +13,9 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import records, schema
 from avssl_tf.data.building.build import build
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records import encoding, schema
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from tests.data.building import build_case, fake_source
 from tests.data.building.build_case import GOOD, all_bytes
 
@@ -65,10 +65,10 @@ class BuildTest(build_case.BuildCase):
       found = []
       for shard in info.shards(split):
         path = os.path.join(self.output, shard.file)
-        in_order = list(records.read_file(path))
-        self.assertEqual(in_order, [records.read_record(path, o) for o in shard.offsets])
+        in_order = list(encoding.read_file(path))
+        self.assertEqual(in_order, [encoding.read_record(path, o) for o in shard.offsets])
         found.extend(in_order)
-      self.assertEqual([records.read_index(r) for r in found], list(range(len(starts))))
+      self.assertEqual([encoding.read_index(r) for r in found], list(range(len(starts))))
       contexts = [tf.train.SequenceExample.FromString(r).context.feature for r in found]
       ids = [c[schema.EXAMPLE_ID].bytes_list.value[0].decode() for c in contexts]
       self.assertEqual(ids, [f"{start}.000" for start in starts])
@@ -83,9 +83,9 @@ class BuildTest(build_case.BuildCase):
   def test_statistics_are_those_of_the_training_split(self):
     info = build(fake_source.recipe(self.inputs), self.output, 0).info
     values = [
-      fake_source.SPECTROGRAM(records.read_waveform(record)[np.newaxis])[0, :, :, 0]
+      fake_source.SPECTROGRAM(encoding.read_waveform(record)[np.newaxis])[0, :, :, 0]
       for shard in info.shards("train")
-      for record in records.read_file(os.path.join(self.output, shard.file))
+      for record in encoding.read_file(os.path.join(self.output, shard.file))
     ]
     values = np.concatenate(values).astype(np.float64)
     statistics = info.spectrogram_statistics[fake_source.SPECTROGRAM.id]

@@ -7,9 +7,9 @@ import os
 import tempfile
 import unittest
 
-from avssl_tf.data import dataset_info
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.records import dataset_info
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.spectrograms import Spectrogram

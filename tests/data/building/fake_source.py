@@ -15,8 +15,8 @@ import numpy as np
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.recipe import Recipe
-from avssl_tf.data.clips import Content, PlannedClip
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.clip_content import Content, PlannedClip
+from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.spectrograms import Spectrogram
 

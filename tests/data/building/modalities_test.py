@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import types
-from avssl_tf.data import pipeline
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
-from avssl_tf.data.checks import survey
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.survey import survey
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
@@ -65,8 +65,8 @@ class MediaFilesTest(media_variants.MediaTestCase):
     self.assertEqual((info.frame_rate_hz, info.frame_size), (16.0, [32, 57]))
     self.assertEqual(info.spectrogram_statistics, {})
     self.assertEqual([failure.reason for failure in result.failures], ["no video stream"])
-    clip = pipeline.ClipSpec(num_frames=8, frame_size=28)
-    (batch,) = pipeline.evaluation_dataset(output, "train", clip, 8, windows_per_clip=3)
+    clip = datasets.ClipSpec(num_frames=8, frame_size=28)
+    (batch,) = datasets.evaluation_dataset(output, "train", clip, 8, windows_per_clip=3)
     self.assertNotIn(types.AUDIO, batch)
     self.assertEqual(batch[types.VIDEO].shape, (6, 8, 28, 28, 3))
     differences = np.abs(np.diff(batch[types.VIDEO].numpy().astype(int), axis=0)).mean((1, 2, 3, 4))
@@ -90,8 +90,8 @@ class MediaFilesTest(media_variants.MediaTestCase):
     self.assertEqual((info.frame_rate_hz, info.frame_size), (0.0, [0, 0]))
     self.assertLen(info.spectrogram_statistics, 1)
     self.assertAlmostEqual(result.duration_sec["train"], 8.0, delta=0.1)
-    clip = pipeline.ClipSpec(audio_sec=0.5)
-    stream = pipeline.training_dataset(output, "train", clip, pipeline.Augmentation(), 4, seed=0)
+    clip = datasets.ClipSpec(audio_sec=0.5)
+    stream = datasets.training_dataset(output, "train", clip, datasets.Augmentation(), 4, seed=0)
     batch = next(iter(stream))
     self.assertNotIn(types.VIDEO, batch)
     self.assertEqual(batch[types.AUDIO].shape, (4, 4000, 1))

@@ -9,11 +9,11 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.data import records
 from avssl_tf.data.building import build as build_lib
 from avssl_tf.data.building import demo, finish
 from avssl_tf.data.building.build import build
-from avssl_tf.data.dataset_info import DatasetInfo
+from avssl_tf.data.records import encoding
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from tests.data.building import build_case, fake_source
@@ -67,9 +67,9 @@ class OrderTest(build_case.BuildCase):
       self.assertGreaterEqual(counts.min(), 6, split)
       self.assertLessEqual(counts.max(), 24, split)
     found = [
-      records.read_index(record)
+      encoding.read_index(record)
       for shard in info.shards("train")
-      for record in records.read_file(os.path.join(self.output, shard.file))
+      for record in encoding.read_file(os.path.join(self.output, shard.file))
     ]
     self.assertEqual(found, list(range(total)))
     self.assertTrue(info.is_shuffled)

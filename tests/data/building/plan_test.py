@@ -8,7 +8,7 @@ from absl.testing import absltest, parameterized
 
 from avssl_tf.data.building import plan
 from avssl_tf.data.building.probes import Probe, ProbeJournal
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.clip_request import ClipRequest
 from tests.data.building import fake_source
 

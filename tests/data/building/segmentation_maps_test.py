@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.building import segmentation_maps
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.media.clip_reading import MediaError
 from tests import test_base
 
 _PERSON, _CAR, _SKY, _UNKNOWN = 0, 1, 16, segmentation_maps.UNKNOWN_CLASS

@@ -14,7 +14,7 @@ from avssl_tf.data.building.build import build
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.spherical_reader import SphericalReader
-from avssl_tf.data.checks import survey
+from avssl_tf.data.records.survey import survey
 from avssl_tf.data.sources.clip_request import ClipRequest
 from tests import media_variants, spatial_files, test_base
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
-from avssl_tf.data.clips import PlannedClip
-from avssl_tf.data.media import MediaError
+from avssl_tf.data.clip_content import PlannedClip
+from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, source_tree, test_base
 from tests.data.building import segmentation_maps_test

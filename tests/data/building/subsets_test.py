@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from avssl_tf.data import pipeline
 from avssl_tf.data.building import subsets
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.work_folder import BuildError
+from avssl_tf.data.pipeline import datasets
 from tests.data.building import build_case, fake_source
 from tests.data.building.build_case import GOOD
 
@@ -32,14 +32,14 @@ class SubsetsTest(build_case.BuildCase):
 
   def test_batches_of_a_subset_hold_its_clips_alone(self):
     info = self.build(FOLDS).info
-    clip = pipeline.ClipSpec(num_frames=2, frame_rate_hz=4, frame_size=16, audio_sec=0.5)
+    clip = datasets.ClipSpec(num_frames=2, frame_rate_hz=4, frame_size=16, audio_sec=0.5)
     for name in ("test1", "tested", "test1[1:3]"):
-      (batch,) = pipeline.evaluation_dataset(self.output, name, clip, 10)
+      (batch,) = datasets.evaluation_dataset(self.output, name, clip, 10)
       ids = [key.decode() for key in batch["key"].numpy()]
       self.assertEqual(ids, info.records(name).ids)
       self.assertAllEqual(batch["label"], info.records(name).labels)
       self.assertAllEqual(batch["index"], range(len(ids)))
-    stream = pipeline.training_dataset(self.output, "test1", clip, None, batch_size=4, seed=1)
+    stream = datasets.training_dataset(self.output, "test1", clip, None, batch_size=4, seed=1)
     drawn = {key for batch in stream.take(8) for key in batch["key"].numpy()}
     self.assertEqual(drawn, {i.encode() for i in info.records("test1").ids})
 

@@ -1,0 +1,1 @@
+"""Media files: opening, decoding and writing them, of any length."""

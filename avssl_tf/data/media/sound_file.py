@@ -1,0 +1,70 @@
+"""Reads the sound of a whole file with PyAV, whether it has pictures or not.
+
+`media.read_clip` gives a span in step with pictures; here every sample counts, silent ones too.
+"""
+
+import av
+import numpy as np
+
+from avssl_tf import types
+from avssl_tf.data.media import decoding, media_limits, media_sound, media_streams
+from avssl_tf.data.media.media_streams import MediaError
+
+_LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+def read_sound(path: str, sample_rate_hz: int, num_channels: int) -> np.ndarray:
+  """The first sound stream of a file, from its first sample to its last.
+
+  Samples count as contiguous, whatever times the container gives them.
+
+  Args:
+    path: file to read.
+    sample_rate_hz: rate of the result.
+    num_channels: 1 or 2 mixes down or up; any other number must be that of the file, whose
+      channels are kept as they are.
+
+  Returns:
+    float32 `[samples, num_channels]` in -1..1, one sample at least.
+
+  Raises:
+    MediaError: the file cannot be read or has no such channels; the message says why.
+  """
+  samples, layout, rate_hz = _decode(path)
+  if not np.isfinite(samples).all():
+    raise MediaError("damaged: samples of the sound are not finite numbers")
+  if len(samples) != num_channels:
+    if num_channels not in _LAYOUTS:
+      raise MediaError(f"the sound has {len(samples)} channels, not the {num_channels} asked for")
+    samples = media_sound.mix(samples, layout, _LAYOUTS[num_channels], rate_hz)
+  samples = media_sound.resample(samples, rate_hz, sample_rate_hz)
+  if not samples.shape[1]:
+    raise MediaError("the sound is shorter than a sample")
+  # Decoded lossy sound may overshoot full scale.
+  return np.ascontiguousarray(np.clip(samples, -1.0, 1.0).T)
+
+
+def _decode(path: str) -> tuple[np.ndarray, str, int]:
+  """All samples, float32 `[channels, samples]`, with the name of their layout and their rate."""
+  chunks: list[np.ndarray] = []
+  formats = set()
+  num_bytes = 0
+  with media_streams.open_streams(path, (types.AUDIO,)) as media:
+    decoder = decoding.Decoder(media.audio)
+    for packet in media_streams.demux(media):
+      try:
+        frames = decoder.frames(packet)
+      except av.error.FFmpegError as error:
+        raise MediaError(f"truncated or damaged: cannot be decoded ({error.strerror})") from error
+      for frame in frames:
+        media_limits.check_sound(frame.sample_rate, len(frame.layout.channels))
+        chunks.append(media_sound.to_float(frame))
+        num_bytes += chunks[-1].nbytes
+        # A sound that is silent may be compressed a thousandfold.
+        media_limits.check_clip(num_bytes, "sound")
+        formats.add((frame.layout.name, frame.sample_rate))
+  if not chunks:
+    raise MediaError("truncated or damaged: the audio stream holds nothing to decode")
+  if len(formats) > 1:
+    raise MediaError(f"the sound changes its layout or rate: {sorted(formats)}")
+  return (np.concatenate(chunks, axis=1), *formats.pop())

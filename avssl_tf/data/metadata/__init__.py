@@ -1,0 +1,1 @@
+"""What media files state about their frames and channels: views, projections, ambisonics."""

@@ -1,0 +1,1 @@
+"""From records to batches: which clips, which spans of them, and how they are augmented."""

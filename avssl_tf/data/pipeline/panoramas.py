@@ -1,0 +1,169 @@
+"""360° clips as a whole: equirectangular pictures and the sound field, turned together.
+
+Of the sound field, it is told which channels there are: many recordings have no Z, and some none
+but W.
+"""
+
+import math
+from typing import Optional, Union
+
+import tensorflow as tf
+
+from avssl_tf.data.pipeline import draws, frame_ops
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.record_reader import StoredClip
+from avssl_tf.spatial import ambisonics, directions
+from avssl_tf.types import Tensor
+
+# Power against that of W, -60 dB, up to which a channel counts as missing. Sound codecs and the
+# rounding of samples leave something in an empty channel. A real one is far above: a single source
+# would have to keep within 0.06° of the plane in which the channel hears nothing, all the time and
+# without an echo.
+_SILENT_POWER = 1e-6
+
+
+def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tensor, Tensor]:
+  """First and last stored frame that frames may start at with the sound around them.
+
+  Where no sound fits, both are those that are nearest to fitting.
+
+  Args:
+    stored: the clip.
+    clip: what to take of it.
+    last_video: int64 scalar, the last stored frame that the frames' window may start at.
+
+  Returns:
+    int64 scalars.
+  """
+  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
+  num_samples = tf.shape(stored.waveform, tf.int64)[0]
+  duration_sec = tf.cast(num_samples, tf.float64) / stored.sample_rate_hz
+  middle = _middle_offset(stored, clip)
+  half_sec = clip.audio_sec / 2
+  # The margin keeps a start that lies on the limit but for rounding.
+  low = tf.math.ceil(half_sec * rate_hz - middle - 1e-6)
+  high = tf.floor((duration_sec - half_sec) * rate_hz - middle + 1e-6)
+  limits = tf.cast(tf.stack([tf.minimum(low, high), high]), tf.int64)
+  limits = tf.clip_by_value(limits, tf.zeros_like(last_video), last_video)
+  return limits[0], limits[1]
+
+
+def sound_start(
+  stored: StoredClip, clip: ClipSpec, video_start: Tensor, last_audio: Tensor
+) -> Tensor:
+  """The sample at which sound starts whose middle is that of the frames, inside the clip.
+
+  Exactly so, as far as samples go: a source that moves has to be heard from where it is seen.
+
+  Args:
+    stored: the clip.
+    clip: what to take of it.
+    video_start: int64 scalar, the stored frame that the frames start at.
+    last_audio: int64 scalar, the last sample that the sound's window may start at.
+
+  Returns:
+    int64 scalar.
+  """
+  rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
+  middle_sec = (tf.cast(video_start, tf.float64) + _middle_offset(stored, clip)) / rate_hz
+  start = tf.floor((middle_sec - clip.audio_sec / 2) * stored.sample_rate_hz + 0.5)
+  return tf.clip_by_value(tf.cast(start, tf.int64), tf.zeros_like(last_audio), last_audio)
+
+
+def frames(
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  columns: Optional[Tensor],
+  key: Union[Tensor, str] = "",
+) -> Tensor:
+  """The frames, in their size, turned to the left.
+
+  Args:
+    encoded: JPEG bytes of the frames to show, string scalars.
+    clip: what to take of the clip.
+    columns: int64 scalar, by how many columns of pixels they are turned; None: not at all.
+    key: id of the clip, for messages.
+
+  Returns:
+    uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
+  """
+  decoded = tf.stack([frame_ops.decode_jpeg(frame, key) for frame in encoded])
+  return _fitted(decoded, clip, columns)
+
+
+def flow(
+  encoded: list[Tensor],
+  clip: ClipSpec,
+  columns: Optional[Tensor],
+  key: Union[Tensor, str] = "",
+) -> Tensor:
+  """The pictures of the optical flow, in the size of the frames and turned like them.
+
+  They hold angles, which stay the same in another size.
+
+  Args:
+    encoded: JPEG bytes of the pictures of the frames to show, string scalars.
+    clip: as of `frames`.
+    columns: as of `frames`.
+    key: as of `frames`.
+
+  Returns:
+    uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
+  """
+  # The faster, default method is off by half a step more.
+  pictures = [frame_ops.decode_jpeg(one, key, "INTEGER_ACCURATE") for one in encoded]
+  return _fitted(tf.stack(pictures), clip, columns)
+
+
+def known_channels(waveform: Tensor) -> Tensor:
+  """Which channels a sound field has: those that are not silent throughout.
+
+  Channels that turns about the vertical axis mix, such as Y and X, are both missing where one of
+  them is: what a turned field has does not depend on the turn.
+
+  Args:
+    waveform: float32 `[samples, channels]`, ambisonics (ACN), the whole of what is stored.
+
+  Returns:
+    bool `[channels]`. All are missing in silence.
+  """
+  power = tf.reduce_mean(tf.square(waveform), axis=0)
+  known = power > _SILENT_POWER * power[0]
+  channels = waveform.shape[1]
+  degrees = [math.isqrt(number) for number in range(channels)]
+  # In ACN, channel l (l + 1) + m is mixed with l (l + 1) - m.
+  partners = [2 * degree * (degree + 1) - number for number, degree in enumerate(degrees)]
+  return known & tf.gather(known, partners)
+
+
+def turn_field(waveform: Tensor, columns: Tensor, clip: ClipSpec) -> Tensor:
+  """A sound field turned to the left by the angle of so many columns of pixels.
+
+  Args:
+    waveform: float32 `[samples, channels]`, ambisonics.
+    columns: int64 scalar.
+    clip: what to take of the clip.
+
+  Returns:
+    As `waveform`.
+  """
+  yaw_rad = tf.cast(2.0 * math.pi * (columns / (2 * clip.frame_size)), tf.float32)
+  return ambisonics.rotate(waveform, directions.rotation(yaw_rad))
+
+
+def _middle_offset(stored: StoredClip, clip: ClipSpec) -> Tensor:
+  """The mean time of the frames of a window, in stored frames from its first one."""
+  offsets = draws.frame_offsets(clip.num_frames, clip.frame_rate_hz, stored.frame_rate_hz)
+  return tf.reduce_mean(tf.cast(offsets, tf.float64))
+
+
+def _fitted(pictures: Tensor, clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
+  size = [clip.frame_size, 2 * clip.frame_size]
+  pictures = tf.cond(
+    tf.reduce_all(tf.shape(pictures)[1:3] == size),
+    lambda: pictures,
+    # The mean over the pixels that one pixel covers: plain sampling would skip some.
+    lambda: frame_ops.to_uint8(tf.image.resize(pictures, size, "area")),
+  )
+  pictures = tf.ensure_shape(pictures, [clip.num_frames, *size, 3])
+  return pictures if columns is None else tf.roll(pictures, -columns, axis=2)

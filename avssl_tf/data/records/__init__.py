@@ -1,0 +1,1 @@
+"""Records of clips: their format, writing, reading and checking them."""

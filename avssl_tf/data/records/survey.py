@@ -1,0 +1,300 @@
+"""Checks of a finished data set: does it hold what its description says, and is that sound?"""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+
+from avssl_tf import types
+from avssl_tf.data.records import encoding, jpeg, schema
+from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
+
+# Peak up to which sound counts as silence: -80 dB of full scale.
+_SILENCE_PEAK = 1e-4
+_FRAMES_DECODED = 3  # of each clip: the first, the last, and one between
+
+
+@dataclasses.dataclass
+class Survey:
+  """What a data set holds and what is wrong with it.
+
+  Attributes:
+    problems: what is wrong, one sentence each, naming the file and the record.
+    num_clips: of each split.
+    duration_sec: of each split.
+    num_bytes: of the records of each split.
+    labels: number of clips by class name and split.
+    frame_sizes: number of clips by `(height, width)`.
+    samples: clips evenly spaced over the data set, of those without problems.
+  """
+
+  problems: list[str] = dataclasses.field(default_factory=list)
+  num_clips: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
+  duration_sec: dict[str, float] = dataclasses.field(default_factory=collections.Counter)
+  num_bytes: dict[str, int] = dataclasses.field(default_factory=collections.Counter)
+  labels: dict[tuple[str, str], int] = dataclasses.field(default_factory=collections.Counter)
+  frame_sizes: dict[tuple[int, int], int] = dataclasses.field(default_factory=collections.Counter)
+  samples: list["Record"] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """A record as it is read.
+
+  Attributes:
+    frames: JPEGs; none where the data set has no pictures.
+    timestamps_us: int64, one a frame.
+    height: of the frames; like the next two 0 without pictures.
+    width: of the frames.
+    frame_rate_hz: of the frames.
+    waveform: float32 `[samples, channels]`; `None` where the data set has no sound.
+    sample_rate_hz: of the waveform; like the next 0 without sound.
+    num_samples: number of samples that the record claims.
+    labels: class names.
+    label_indexes: their numbers.
+    example_id: name of the clip.
+    index: `clip/index`.
+    boxes: float32 `[T, 4]` or `None`.
+    flow: JPEGs of pictures of the optical flow; none where the data set has none.
+  """
+
+  frames: list[bytes]
+  timestamps_us: np.ndarray
+  height: int
+  width: int
+  frame_rate_hz: float
+  waveform: Optional[np.ndarray]
+  sample_rate_hz: float
+  num_samples: int
+  labels: list[str]
+  label_indexes: list[int]
+  example_id: str
+  index: int
+  boxes: Optional[np.ndarray]
+  flow: list[bytes] = dataclasses.field(default_factory=list)
+
+  @property
+  def duration_sec(self) -> float:
+    """Duration of the sound, or else of the frames."""
+    if self.waveform is not None:
+      return len(self.waveform) / self.sample_rate_hz
+    return len(self.frames) / self.frame_rate_hz
+
+  @classmethod
+  def parse(cls, serialized: bytes, modalities: Sequence[str] = types.MODALITIES) -> "Record":
+    """Reads a record.
+
+    Args:
+      serialized: the record.
+      modalities: what it is to hold: "video", "audio", or both.
+
+    Raises:
+      ValueError: it is not a record of this kind.
+    """
+    example = tf.train.SequenceExample.FromString(serialized)
+    context, lists = example.context.feature, example.feature_lists.feature_list
+    try:
+      boxes = [
+        [step.float_list.value[0] for step in lists[key].feature]
+        for key in schema.BBOX_KEYS
+        if key in lists
+      ]
+      seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
+      return cls(
+        frames=[step.bytes_list.value[0] for step in lists[schema.IMAGE_ENCODED].feature],
+        timestamps_us=np.array(
+          [step.int64_list.value[0] for step in lists[schema.IMAGE_TIMESTAMP].feature], np.int64
+        ),
+        height=context[schema.IMAGE_HEIGHT].int64_list.value[0] if seen else 0,
+        width=context[schema.IMAGE_WIDTH].int64_list.value[0] if seen else 0,
+        frame_rate_hz=context[schema.IMAGE_FRAME_RATE].float_list.value[0] if seen else 0.0,
+        waveform=_waveform(context, lists) if heard else None,
+        sample_rate_hz=context[schema.SAMPLE_RATE].float_list.value[0] if heard else 0.0,
+        num_samples=context[schema.NUM_SAMPLES].int64_list.value[0] if heard else 0,
+        labels=[os.fsdecode(text) for text in context[schema.LABEL_TEXT].bytes_list.value],
+        label_indexes=list(context[schema.LABEL_INDEX].int64_list.value),
+        example_id=os.fsdecode(context[schema.EXAMPLE_ID].bytes_list.value[0]),
+        index=context[schema.CLIP_INDEX].int64_list.value[0],
+        boxes=np.array(boxes, np.float32).T if boxes else None,
+        flow=[step.bytes_list.value[0] for step in lists[schema.FLOW_ENCODED].feature],
+      )
+    except (IndexError, ValueError) as error:
+      raise ValueError(f"a feature of the schema is missing or empty ({error})") from error
+
+
+def _waveform(context, lists) -> np.ndarray:
+  samples = np.array(lists[schema.WAVEFORM].feature[0].float_list.value, np.float32)
+  return samples.reshape(-1, context[schema.NUM_CHANNELS].int64_list.value[0])
+
+
+def survey(
+  data_dir: str,
+  info: DatasetInfo,
+  num_samples: int = 0,
+  on_progress: Callable[[int], None] = lambda count: None,
+) -> Survey:
+  """Reads and checks a whole data set.
+
+  Args:
+    data_dir: its folder.
+    info: its description.
+    num_samples: number of clips kept to be looked at.
+    on_progress: called with the number of records seen so far.
+  """
+  result = Survey()
+  seen_ids: set[tuple[str, str]] = set()
+  total = sum(info.num_clips(split) for split in info.splits)
+  sampled = {round(position) for position in np.linspace(0, total - 1, num_samples)}
+  count = 0
+  for split, shards in info.splits.items():
+    number = 0
+    for shard in shards:
+      for position, record in enumerate(_records(data_dir, shard, result.problems)):
+        problems = _take_in(result, split, record, number, info, seen_ids)
+        if not problems:
+          problems = _check_listing(Record.parse(record, info.modalities), shard, position)
+        if count in sampled and not problems:
+          result.samples.append(Record.parse(record, info.modalities))
+        result.problems.extend(f"{shard.file}, record {position}: {p}" for p in problems)
+        number += 1
+        count += 1
+        on_progress(count)
+    if number != info.num_clips(split):
+      result.problems.append(
+        f"Split {split!r} holds {number} records that can be read, not {info.num_clips(split)}."
+      )
+  return result
+
+
+def check_clip(clip: Record, info: DatasetInfo) -> list[str]:
+  """What is wrong with one clip."""
+  problems = list(_check_label(clip, info))
+  if types.AUDIO in info.modalities:
+    problems.extend(_check_sound(clip, info))
+  if types.VIDEO in info.modalities:
+    problems.extend(_check_pictures(clip, info))
+  return problems
+
+
+def _check_listing(clip: Record, shard: Shard, position: int) -> list[str]:
+  """What `dataset_info.json` says of a record against what it holds."""
+  if position >= len(shard.ids):
+    return []  # The number of records is checked for the whole split.
+  found = (clip.example_id, [*clip.label_indexes, -1][0])
+  listed = (shard.ids[position], shard.labels[position])
+  if found == listed:
+    return []
+  return [f"its id and label are {found}, but {listed} in dataset_info.json"]
+
+
+def _take_in(
+  result: Survey, split: str, record: bytes, number: int, info: DatasetInfo, seen_ids: set
+) -> list[str]:
+  """Counts a record and returns what is wrong with it."""
+  try:
+    clip = Record.parse(record, info.modalities)
+  except ValueError as error:
+    return [str(error)]
+  problems = check_clip(clip, info)
+  if clip.index != number:
+    problems.append(f"clip/index is {clip.index}, expected {number}: a missing or double index")
+  if (split, clip.example_id) in seen_ids:
+    problems.append(f"the id {clip.example_id!r} is there twice")
+  seen_ids.add((split, clip.example_id))
+  result.num_clips[split] += 1
+  result.num_bytes[split] += len(record)
+  result.duration_sec[split] += clip.duration_sec
+  if clip.frames:
+    result.frame_sizes[clip.height, clip.width] += 1
+  for label in clip.labels:
+    result.labels[label, split] += 1
+  return problems
+
+
+def _records(data_dir: str, shard: Shard, problems: list[str]) -> Iterator[bytes]:
+  """The records of a shard that can be read; notes down what is wrong with the file."""
+  path = os.path.join(data_dir, shard.file)
+  if not os.path.exists(path):
+    problems.append(f"{shard.file} is missing.")
+    return
+  try:
+    if encoding.scan_offsets(path) != shard.offsets:
+      problems.append(f"{shard.file}: the offsets of dataset_info.json are not those of the file.")
+  except ValueError as error:
+    problems.append(str(error))
+  try:
+    yield from encoding.read_file(path)
+  except ValueError as error:
+    problems.append(f"The rest of {shard.file} cannot be read: {error}")
+
+
+def _check_sound(clip: Record, info: DatasetInfo) -> Iterator[str]:
+  waveform = clip.waveform
+  if waveform.shape != (clip.num_samples, info.num_channels):
+    yield f"sound of shape {waveform.shape}, expected {(clip.num_samples, info.num_channels)}"
+  if clip.sample_rate_hz != info.sample_rate_hz:
+    yield f"sound at {clip.sample_rate_hz:g} Hz, expected {info.sample_rate_hz} Hz"
+  if not waveform.size:
+    yield "no sound"
+    return
+  if not np.all(np.isfinite(waveform)):
+    yield "the sound has values that are not finite"
+    return
+  peak = np.max(np.abs(waveform))
+  if peak <= _SILENCE_PEAK:
+    yield f"the sound is silent: its peak is {peak:.2g}"
+  if peak > 1:
+    yield f"the sound's peak is {peak:.4g}, more than 1"
+
+
+def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
+  count = len(clip.frames)
+  if not count:
+    yield "no frames"
+    return
+  frame_sec = 1 / info.frame_rate_hz
+  if len(clip.timestamps_us) != count:
+    yield f"{count} frames, but {len(clip.timestamps_us)} timestamps"
+  else:
+    # Readers count frames instead of reading the times: these must say the same.
+    off_sec = clip.timestamps_us / 1e6 - np.arange(count) * frame_sec
+    worst = np.argmax(np.abs(off_sec))
+    if abs(off_sec[worst]) > frame_sec:
+      yield f"the timestamps drift: that of frame {worst} is {off_sec[worst]:+.3f} s off"
+  if np.any(np.diff(clip.timestamps_us) <= 0):
+    yield "the timestamps of the frames do not increase"
+  if abs(clip.frame_rate_hz - info.frame_rate_hz) > 1e-3:
+    yield f"frames at {clip.frame_rate_hz:g} Hz, expected {info.frame_rate_hz:g} Hz"
+  if clip.waveform is not None:
+    drift_sec = count * frame_sec - len(clip.waveform) / info.sample_rate_hz
+    # A frame more or less is a matter of rounding.
+    if abs(drift_sec) > frame_sec * 1.001:
+      yield f"the pictures are {drift_sec:+.3f} s longer than the sound"
+  if clip.boxes is not None and clip.boxes.shape != (count, 4):
+    yield f"boxes of shape {clip.boxes.shape}, expected {(count, 4)}"
+  yield from _check_decoding(clip, clip.frames, "frame")
+  if len(clip.flow) != (count if info.flow else 0):
+    yield f"{len(clip.flow)} pictures of optical flow, expected {count if info.flow else 0}"
+  elif info.flow:
+    yield from _check_decoding(clip, clip.flow, "the flow of frame")
+
+
+def _check_decoding(clip: Record, pictures: Sequence[bytes], name: str) -> Iterator[str]:
+  for position in sorted({round(p) for p in np.linspace(0, len(pictures) - 1, _FRAMES_DECODED)}):
+    try:
+      picture = jpeg.decode(pictures[position])
+    except ValueError as error:
+      yield f"{name} {position} is not a JPEG that can be decoded: {error}"
+      continue
+    if picture.shape[:2] != (clip.height, clip.width):
+      yield f"{name} {position} is {picture.shape[:2]}, expected {(clip.height, clip.width)}"
+
+
+def _check_label(clip: Record, info: DatasetInfo) -> Iterator[str]:
+  for index, label in zip(clip.label_indexes, clip.labels):
+    if not 0 <= index < len(info.label_names) or info.label_names[index] != label:
+      yield f"label {index} is called {label!r}, which is not what dataset_info.json says"
