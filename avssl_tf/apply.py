@@ -25,7 +25,7 @@ from typing import Callable
 
 from absl import app, flags
 
-from avssl_tf import local_paths, stops, types
+from avssl_tf import keys, local_paths, stops
 from avssl_tf.applications import embed, localize, search, spatialize
 from avssl_tf.data.media import picture_stream, picture_view
 from avssl_tf.training import encoders, generators, terminal
@@ -168,11 +168,11 @@ def _define_search_flags() -> None:
   flags.DEFINE_enum(
     "query_modality",
     search.AUTO,
-    [search.AUTO, *types.MODALITIES],
+    [search.AUTO, *keys.MODALITIES],
     "What of --query counts: its pictures or its sound; auto: pictures where there are any.",
   )
   flags.DEFINE_enum(
-    "find", None, types.MODALITIES, "What is searched; by default, what the query is not."
+    "find", None, keys.MODALITIES, "What is searched; by default, what the query is not."
   )
   flags.DEFINE_float("start_sec", 0.0, "Start of the part of --query that counts.")
   flags.DEFINE_float("end_sec", None, "Its end; by default, that of the file.")

@@ -15,8 +15,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 from absl import app, flags
 
-from avssl_tf import local_paths, saved_model_folder, serving
+from avssl_tf import local_paths
 from avssl_tf.foreign_text import printable
+from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.training import run, terminal
 
 _MODEL_DIR = local_paths.define_flag(

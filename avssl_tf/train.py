@@ -17,9 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import local_paths, saved_model_folder, serving
+from avssl_tf import local_paths
 from avssl_tf.evaluation import probe
 from avssl_tf.foreign_text import printable
+from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer

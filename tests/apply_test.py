@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.io import wavfile
 
-from avssl_tf import serving
+from avssl_tf.inference import serving
 from avssl_tf.training import configuration, run, strategies, trainer
 from tests import (
   command,

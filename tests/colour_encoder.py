@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference.encoder import Encoder
 
 SAMPLE_RATE_HZ = 8000
 CLIP = ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=1.0)

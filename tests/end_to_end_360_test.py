@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 from scipy.io import wavfile
 
-from avssl_tf import serving
 from avssl_tf.data.media import clip_reading
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info
 from avssl_tf.data.records.record_reader import RecordReader
+from avssl_tf.inference import serving
 from avssl_tf.spatial import ambisonics, directions
 from tests import command, media_variants, source_tree, test_base
 

@@ -14,7 +14,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info
 from avssl_tf.report import run_report
@@ -144,8 +144,8 @@ class EndToEndTest(test_base.TestCase):
       dataset = datasets.evaluation_dataset(self.data_dir, split, clip, batch_size=100)
       batch = next(iter(dataset))
       # Records are in a random order.
-      self.assertAllEqual(np.sort(batch[types.LABEL]), np.repeat(expected, CLIPS_PER_FILE))
-      self.assertAllEqual(batch[types.INDEX], np.arange(len(expected) * CLIPS_PER_FILE))
+      self.assertAllEqual(np.sort(batch[keys.LABEL]), np.repeat(expected, CLIPS_PER_FILE))
+      self.assertAllEqual(batch[keys.INDEX], np.arange(len(expected) * CLIPS_PER_FILE))
 
   def test_losses_are_logged_and_finite(self):
     losses = {line["step"]: line["loss"] for line in self.metrics if "loss" in line}
@@ -174,7 +174,7 @@ class EndToEndTest(test_base.TestCase):
   def test_spectrograms_are_normalised_by_those_of_the_records(self):
     loaded = run.load(self.model_dir)
     batch = next(iter(datasets.evaluation_dataset(self.data_dir, "train", loaded.clip, 100)))
-    normalised = loaded.model.audio_front_end(batch[types.AUDIO])
+    normalised = loaded.model.audio_front_end(batch[keys.AUDIO])
     self.assertEqual(loaded.sample_rate_hz, 24000)
     self.assertAllClose(tf.reduce_mean(normalised, [0, 1, 3]), tf.zeros(129), atol=1e-3)
     self.assertAllClose(tf.math.reduce_std(normalised, [0, 1, 3]), tf.ones(129), rtol=1e-3)
@@ -194,7 +194,7 @@ class EndToEndTest(test_base.TestCase):
     # That of the training command, and that of the export command.
     for folder in (os.path.join(self.model_dir, "saved_model"), exported):
       signatures = tf.saved_model.load(folder).signatures
-      video, audio = batch[types.VIDEO], batch[types.AUDIO]
+      video, audio = batch[keys.VIDEO], batch[keys.AUDIO]
       answers = {
         **signatures["embed_video"](video=video), **signatures["embed_audio"](audio=audio)
       }

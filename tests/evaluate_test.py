@@ -11,8 +11,8 @@ import unittest
 import gin
 import numpy as np
 
-from avssl_tf import serving
 from avssl_tf.data.records import dataset_info
+from avssl_tf.inference import serving
 from avssl_tf.training import configuration, conversion, run, strategies, trainer
 from tests import published_checkpoint, source_tree, tiny_run
 

@@ -6,8 +6,9 @@ from unittest import mock
 
 from absl.testing import absltest, flagsaver
 
-from avssl_tf import export, serving
+from avssl_tf import export
 from avssl_tf.data.pipeline import datasets
+from avssl_tf.inference import serving
 from avssl_tf.training import configuration, run
 
 

@@ -12,14 +12,15 @@ from tests import source_tree
 LAYERS = (
   {
     "base": {
-      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "local_paths",
-      "origin", "own_files", "spectrograms", "stops", "text_files", "types",
+      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "keys",
+      "local_paths", "own_files", "replicas", "spectrograms", "stops", "text_files",
     },
   },
   {"spatial": {"spatial"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
-  {"evaluation": {"evaluation"}, "serving": {"checked_signature", "saved_model_folder", "serving"}},
+  {"inference": {"inference"}},
+  {"evaluation": {"evaluation"}},
   {"training": {"training"}},  # Training measures as it goes.
   {"report": {"report"}},  # A report loads what was trained.
   {"applications": {"applications"}},
@@ -34,7 +35,7 @@ GROUP_AND_RANK = {
 
 
 def _part(path: str) -> str:
-  """`avssl_tf/data/media/clip_reading.py` -> "data", `avssl_tf/types.py` -> "types"."""
+  """`avssl_tf/data/media/clip_reading.py` -> "data", `avssl_tf/keys.py` -> "types"."""
   return path.split("/")[1].removesuffix(".py")
 
 

@@ -10,7 +10,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import demo
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -67,8 +67,8 @@ class TinyNetwork(tf.keras.Model):
 
   def call(self, batch, training=False):
     return {
-      types.VIDEO: self.embed_video(batch[types.VIDEO], training),
-      types.AUDIO: self.embed_audio(batch[types.AUDIO], training),
+      keys.VIDEO: self.embed_video(batch[keys.VIDEO], training),
+      keys.AUDIO: self.embed_audio(batch[keys.AUDIO], training),
     }
 
   def _outputs(self, x, training):

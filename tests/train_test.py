@@ -14,7 +14,7 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.training import checkpoints, metrics, run
 from tests import source_tree, tiny_run
 
@@ -308,10 +308,10 @@ class CommandTest(tiny_run.TestCase):
     generator = np.random.default_rng(0)
     video = tf.constant(generator.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
     audio = tf.constant(generator.normal(0, 0.1, (2, 2400, 1)), tf.float32)
-    expected = loaded.model({types.VIDEO: video, types.AUDIO: audio})
+    expected = loaded.model({keys.VIDEO: video, keys.AUDIO: audio})
     exported = tf.saved_model.load(self.path(f"{model_dir}/saved_model"))
     found = exported.signatures["serving_default"](video=video, audio=audio)
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       np.testing.assert_allclose(
         found[f"{modality}_features"], expected[modality]["features"], rtol=1e-5, atol=1e-5
       )

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import spectrograms, types
+from avssl_tf import keys, spectrograms
 from avssl_tf.losses import avid
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
 from avssl_tf.tasks import instance_discrimination
@@ -121,9 +121,9 @@ def _bank_step(num_rows: int) -> Callable[[], tf.Tensor]:
     num_videos=num_rows,
   )
   batch = {
-    types.VIDEO: tf.zeros([_BATCH_SIZE.value, 8, 112, 112, 3], tf.uint8),
-    types.AUDIO: tf.random.normal([_BATCH_SIZE.value, 48000, 1]),
-    types.INDEX: tf.random.uniform([_BATCH_SIZE.value], maxval=num_rows, dtype=tf.int64),
+    keys.VIDEO: tf.zeros([_BATCH_SIZE.value, 8, 112, 112, 3], tf.uint8),
+    keys.AUDIO: tf.random.normal([_BATCH_SIZE.value, 48000, 1]),
+    keys.INDEX: tf.random.uniform([_BATCH_SIZE.value], maxval=num_rows, dtype=tf.int64),
   }
   task(batch)
   task.compile(optimizer=tf.keras.optimizers.Adam(1e-4))

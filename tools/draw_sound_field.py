@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np
 from absl import app, flags
 
-from avssl_tf import local_paths, types
+from avssl_tf import keys, local_paths
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.media import clip_reading, sound_field
 from avssl_tf.report import picture_files, sound_field_picture
@@ -42,14 +42,14 @@ def read(
     MediaError: no sound, or no first-order ambisonics in that order.
   """
   choice = sound_field.choose(path, channel_order, audio_track)
-  duration_sec = clip_reading.probe(path, (types.AUDIO,), audio_track=choice.track).duration_sec
+  duration_sec = clip_reading.probe(path, (keys.AUDIO,), audio_track=choice.track).duration_sec
   found = clip_reading.read_clip(
     path,
     0.0,
     duration_sec,
     sample_rate_hz=_SAMPLE_RATE_HZ,
     num_channels=None,
-    modalities=(types.AUDIO,),
+    modalities=(keys.AUDIO,),
     audio_track=choice.track,
   )
   reader = SphericalReader(sample_rate_hz=_SAMPLE_RATE_HZ, channel_order=channel_order)

@@ -20,8 +20,8 @@ from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.building.build import describe_failures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import whole_file
+from avssl_tf.inference.encoder import Encoder
 
 
 @dataclasses.dataclass(frozen=True)

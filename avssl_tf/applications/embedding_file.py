@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from avssl_tf import arrays, types
+from avssl_tf import arrays, keys
 from avssl_tf.applications import window_features
 from avssl_tf.files import parse_json
 
@@ -45,7 +45,7 @@ def rows_of(
     "end_sec": starts_and_ends[:, 1],
     **{
       f"has_{modality}": ~np.isnan(features[f"{modality}_embeddings"]).any(axis=1)
-      for modality in types.MODALITIES
+      for modality in keys.MODALITIES
     },
     **features,
   }

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.applications import overlap_add
 from avssl_tf.data.media import picture_stream
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.generator import Generator
 from avssl_tf.spatial import optical_flow
 
 
@@ -76,7 +76,7 @@ class FieldGeneration:
     sound = np.stack([chunk.samples for chunk in chunks])[..., np.newaxis]
     seen = [self._seen(chunk.start, pictures) for chunk in chunks]
     batch = {key: np.stack([one[key] for one in seen]) for key in seen[0]}
-    batch[types.AUDIO] = sound
+    batch[keys.AUDIO] = sound
     # Always as many chunks: for another number, the network would be traced anew.
     missing = self._chunks_per_batch - len(chunks)
     batch = {
@@ -98,7 +98,7 @@ class FieldGeneration:
     # To the nearest one, where the parts of a chunk are not those of all of the sound.
     first, count = max(0, math.floor(first + 0.5)), self._clip.num_frames
     if not self._clip.flow:
-      return {types.VIDEO: pictures.take(first, count)}
+      return {keys.VIDEO: pictures.take(first, count)}
     # With the frame after them, which the flow of the last one leads to.
     frames = pictures.take(first, count + 1)
-    return {types.VIDEO: frames[:-1], types.FLOW: optical_flow.flow_pictures(frames)[:-1]}
+    return {keys.VIDEO: frames[:-1], keys.FLOW: optical_flow.flow_pictures(frames)[:-1]}

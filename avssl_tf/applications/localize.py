@@ -31,9 +31,9 @@ from avssl_tf.data.media import (
   sound_stream,
 )
 from avssl_tf.data.media.media_streams import MediaError
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
-from avssl_tf.types import AUDIO
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
+from avssl_tf.keys import AUDIO
 
 # Maps of fewer positions are too coarse to see much in them: the network looks through windows.
 _LEAST_POSITIONS = 4

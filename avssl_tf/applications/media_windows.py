@@ -13,15 +13,15 @@ from typing import NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.clip_content import Failure, reason_of
 from avssl_tf.data.media import clip_reading, media_limits, media_streams
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.pipeline import clip_loader, frame_ops
 from avssl_tf.data.records import jpeg
-from avssl_tf.evaluation import audio_windows
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference import audio_windows
+from avssl_tf.inference.encoder import Encoder
 
 # What records of media files hold, by default, which is what networks have learnt from.
 _RECORDS = MediaReader()
@@ -110,7 +110,7 @@ def modalities_of(path: str) -> list[str]:
     MediaError: no such file, not a media file, or neither is in it.
   """
   with media_streams.open_streams(path, ()) as streams:
-    found = [m for m in types.MODALITIES if m in [stream.type for stream in streams.ignored]]
+    found = [m for m in keys.MODALITIES if m in [stream.type for stream in streams.ignored]]
   if not found:
     raise MediaError("neither pictures nor sound in it")
   return found
@@ -149,7 +149,7 @@ class WindowReader:
     self,
     path: str,
     stride_sec: float,
-    modalities: Sequence[str] = types.MODALITIES,
+    modalities: Sequence[str] = keys.MODALITIES,
     start_sec: float = 0.0,
     end_sec: Optional[float] = None,
   ) -> Plan:
@@ -172,12 +172,12 @@ class WindowReader:
     failures = []
     # One or two channels can be mixed of any; others, such as ambisonics, have to be there.
     fitting = (1, 2, info.num_channels)
-    if types.AUDIO in wanted and self._num_channels not in fitting:
+    if keys.AUDIO in wanted and self._num_channels not in fitting:
       reason = (
         f"sound left out: it has {info.num_channels} channels, and the network takes "
         f"{self._num_channels}"
       )
-      wanted.remove(types.AUDIO)
+      wanted.remove(keys.AUDIO)
       if not wanted:
         raise MediaError(reason)
       failures.append(Failure(path, None, None, reason))
@@ -246,11 +246,11 @@ class WindowReader:
     for span, chosen in zip(spans, places.reshape(times.shape)):
       inputs = {}
       if clip.frames is not None:
-        inputs[types.VIDEO] = self._pictures(clip.frames[chosen])
+        inputs[keys.VIDEO] = self._pictures(clip.frames[chosen])
       if clip.waveform is not None:
         heard = self._sound(clip.waveform, span, origin_sec)
         if np.abs(heard).max() > clip_reading.SILENCE_PEAK:
-          inputs[types.AUDIO] = heard
+          inputs[keys.AUDIO] = heard
       if inputs:
         windows.append(Window(span, inputs))
     return windows

@@ -10,21 +10,21 @@ from typing import Optional
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.applications import output_files, progress
 from avssl_tf.applications.embedding_file import EmbeddingFile
 from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
 from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.media.media_streams import MediaError
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable, spreadsheet_cell
+from avssl_tf.inference.encoder import Encoder
 
 # The modality of the query that is chosen by what the file holds.
 AUTO = "auto"
-_OTHER = {types.VIDEO: types.AUDIO, types.AUDIO: types.VIDEO}
-_CALLED = {types.VIDEO: "pictures", types.AUDIO: "sound"}
+_OTHER = {keys.VIDEO: keys.AUDIO, keys.AUDIO: keys.VIDEO}
+_CALLED = {keys.VIDEO: "pictures", keys.AUDIO: "sound"}
 
 
 @dataclasses.dataclass(frozen=True)

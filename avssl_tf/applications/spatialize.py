@@ -14,7 +14,7 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.applications import output_files, progress
 from avssl_tf.applications.energy_overlay import WINDOW_SEC, EnergyOverlay
 from avssl_tf.applications.field_file import FieldFile, fold_down
@@ -31,7 +31,7 @@ from avssl_tf.data.media import (
 )
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.metadata import spatial_media, spherical_metadata
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.generator import Generator
 
 # Finer than for a picture to look at once: this one may be encoded again by whoever shows it.
 _OUTPUT_CRF = 17
@@ -235,7 +235,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
     )
     with job.open_pictures() as pictures:
       codec = pictures.codec
-      copied = pictures.can_be_copied and media_copying.can_copy(job.input, types.VIDEO)
+      copied = pictures.can_be_copied and media_copying.can_copy(job.input, keys.VIDEO)
       # Pictures that are encoded again show the left eye alone.
       packing = pictures.view.packing if copied else spherical_metadata.MONO
       if not copied:
@@ -249,7 +249,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
           _OUTPUT_CRF,
         )
     if copied:
-      with media_streams.open_streams(job.input, (types.VIDEO,)) as media:
+      with media_streams.open_streams(job.input, (keys.VIDEO,)) as media:
         media_writing.write_copied_mp4(unmarked, media, video.origin_sec, sound)
     with open(temporary, "wb") as file:
       spatial_media.mark(unmarked, file, packing)

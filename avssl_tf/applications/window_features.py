@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.applications.media_windows import Window
-from avssl_tf.evaluation import features as features_lib
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
 
 # Of each modality.
 KINDS = ("features", "embeddings")
 # The names of all that is made of windows.
-NAMES = tuple(f"{modality}_{kind}" for modality in types.MODALITIES for kind in KINDS)
+NAMES = tuple(f"{modality}_{kind}" for modality in keys.MODALITIES for kind in KINDS)
 
 
 class WindowFeatures:
@@ -27,8 +27,8 @@ class WindowFeatures:
     samples = clip.num_samples(encoder.sample_rate_hz)
     waveform = np.zeros([1, samples, encoder.num_channels], np.float32)
     nothing = {
-      **self._extract(types.VIDEO, frames),
-      **self._extract(types.AUDIO, waveform),
+      **self._extract(keys.VIDEO, frames),
+      **self._extract(keys.AUDIO, waveform),
     }
     self._sizes = {name: array.shape[1] for name, array in nothing.items()}
 
@@ -45,7 +45,7 @@ class WindowFeatures:
     rows = {
       name: np.full([len(windows), size], np.nan, np.float32) for name, size in self._sizes.items()
     }
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       there = [i for i, window in enumerate(windows) if modality in window.inputs]
       if there:
         found = self._extract(modality, np.stack([windows[i].inputs[modality] for i in there]))
@@ -54,6 +54,6 @@ class WindowFeatures:
     return rows
 
   def _extract(self, modality: str, batch: np.ndarray) -> dict[str, np.ndarray]:
-    dataset = tf.data.Dataset.from_tensors({modality: batch, types.INDEX: np.arange(len(batch))})
+    dataset = tf.data.Dataset.from_tensors({modality: batch, keys.INDEX: np.arange(len(batch))})
     found = features_lib.extract(self._encoder, dataset, modalities=[modality])
     return {f"{modality}_{kind}": getattr(found, f"{modality}_{kind}") for kind in KINDS}

@@ -14,8 +14,8 @@ from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import linear_probe, view_features, viewpoint_retrieval
 from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.view_features import ViewFeatures
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import alignment_model
 
 

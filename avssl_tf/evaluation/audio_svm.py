@@ -22,9 +22,10 @@ from sklearn.svm import LinearSVC
 
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation import audio_windows, sound_sets, stage_features
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation import sound_sets, stage_features
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference import audio_windows
+from avssl_tf.inference.encoder import Encoder
 
 _STD_FLOOR = 0.01
 _COLUMNS_AT_A_TIME = 512

@@ -17,12 +17,12 @@ from absl import logging
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, frozen_features, view_features
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.pair_classifier import PairClassifier
 from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
-from avssl_tf.types import AUDIO
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO
 
 # Views of a step of the classifier.
 _CLASSIFIER_BATCH = 256

@@ -8,20 +8,20 @@ from typing import Callable, ClassVar, Optional
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, clip_scores, multi_label, video_classifier
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifier_training import Phase
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
 
 
-def _all_labels_of_frames(batch: types.Batch) -> tuple[types.Tensor, types.Tensor]:
-  return batch[types.VIDEO], batch[types.LABELS]
+def _all_labels_of_frames(batch: keys.Batch) -> tuple[keys.Tensor, keys.Tensor]:
+  return batch[keys.VIDEO], batch[keys.LABELS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ClassifierProtocol:
     self.check(encoder)
     clip = video_classifier.frames_of(encoder.clip, self.num_frames, self.frame_size)
     info = DatasetInfo.load(data_dir)
-    if types.VIDEO not in info.modalities:
+    if keys.VIDEO not in info.modalities:
       raise ValueError(f"The records in {data_dir!r} hold sound, but no video to classify.")
     several = multi_label.has_several_labels(info)
     folds = folds_lib.find(info, self.folds)

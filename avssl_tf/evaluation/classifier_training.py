@@ -19,10 +19,10 @@ import tensorflow as tf
 import tqdm
 from absl import logging
 
-from avssl_tf import checkpoint_files, own_files, types
+from avssl_tf import checkpoint_files, keys, own_files
 from avssl_tf.files import whole_file
+from avssl_tf.keys import Tensor
 from avssl_tf.models import graph_rewriting
-from avssl_tf.types import Tensor
 
 _SETTINGS_FILE = "settings.json"
 # What the folder of a training holds.
@@ -67,7 +67,7 @@ def train(
   settings: Mapping[str, Any],
   title: str,
   progress: bool = False,
-  examples: Optional[Callable[[types.Batch], tuple[Any, Tensor]]] = None,
+  examples: Optional[Callable[[keys.Batch], tuple[Any, Tensor]]] = None,
 ) -> None:
   """Trains a model that returns the logits of one or several classifiers, all at once.
 
@@ -176,19 +176,19 @@ def _frozen(layers: Sequence[tf.keras.layers.Layer]) -> Iterator[None]:
       layer.trainable = True
 
 
-def _of_frames(batch: types.Batch) -> tuple[Tensor, Tensor]:
-  return batch[types.VIDEO], batch[types.LABEL]
+def _of_frames(batch: keys.Batch) -> tuple[Tensor, Tensor]:
+  return batch[keys.VIDEO], batch[keys.LABEL]
 
 
 def _examples(
   batches: tf.data.Dataset,
   names: Sequence[str],
-  examples: Callable[[types.Batch], tuple[Any, Tensor]],
+  examples: Callable[[keys.Batch], tuple[Any, Tensor]],
 ) -> tf.data.Dataset:
   """Pairs of input and, for each classifier, labels."""
 
   @tf.autograph.experimental.do_not_convert
-  def pair(batch: types.Batch):
+  def pair(batch: keys.Batch):
     inputs, labels = examples(batch)
     # In one row: what has more axes, Keras would reduce in its own way.
     rows = labels if labels.dtype == tf.bool else tf.reshape(labels, [-1])

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import multi_label
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _scored(
     all_labels=several,
   )
   joint = 1 if random_seed is not None else num_windows  # Clips that are classified together.
-  scores = _compiled(logits, joint, dataset.element_spec[types.VIDEO], share)
+  scores = _compiled(logits, joint, dataset.element_spec[keys.VIDEO], share)
   bar = tqdm.tqdm(
     dataset,
     desc=progress,
@@ -156,8 +156,8 @@ def _scored(
     leave=False,
   )
   for batch in bar:
-    labels = batch[types.LABELS if several else types.LABEL].numpy()[::joint]
-    yield labels, {name: s.numpy() for name, s in scores(batch[types.VIDEO]).items()}
+    labels = batch[keys.LABELS if several else keys.LABEL].numpy()[::joint]
+    yield labels, {name: s.numpy() for name, s in scores(batch[keys.VIDEO]).items()}
 
 
 def _compiled(logits, num_windows: int, frames: tf.TensorSpec, share):

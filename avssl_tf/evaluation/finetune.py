@@ -12,9 +12,9 @@ import gin
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.classifier_protocol import ClassifierProtocol
 from avssl_tf.evaluation.classifier_training import Phase
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.video_classifier import NetworkClassifier
+from avssl_tf.inference.encoder import Encoder
 
 
 @gin.register

@@ -6,15 +6,15 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
-from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation import multi_label
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.features import Features
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.features import Features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,21 +93,21 @@ def check_modalities(
       has another number of channels than the network takes.
   """
   wanted = info.modalities if wanted is None else wanted
-  if not wanted or not set(wanted) <= set(types.MODALITIES):
-    raise ValueError(f"modalities is {wanted!r}; expected some of {list(types.MODALITIES)}.")
+  if not wanted or not set(wanted) <= set(keys.MODALITIES):
+    raise ValueError(f"modalities is {wanted!r}; expected some of {list(keys.MODALITIES)}.")
   missing = [modality for modality in wanted if modality not in info.modalities]
   if missing:
     raise ValueError(
       f"The records in {data_dir!r} hold {' and '.join(info.modalities)}, but no {missing[0]}, "
       "which is to be measured."
     )
-  if types.AUDIO in wanted and info.num_channels != encoder.num_channels:
+  if keys.AUDIO in wanted and info.num_channels != encoder.num_channels:
     raise ValueError(
       f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
       f"{encoder.num_channels}. Build the records with --num_channels={encoder.num_channels}, or "
       'measure the video alone: modalities=("video",).'
     )
-  return [modality for modality in types.MODALITIES if modality in wanted]
+  return [modality for modality in keys.MODALITIES if modality in wanted]
 
 
 def check_counts(protocol, *names: str) -> None:
@@ -184,7 +184,7 @@ class FrozenClassification:
     """
     train, test = train.rows(train.labels >= 0), test.rows(test.labels >= 0)
     result = {}
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       if train.of(modality) is not None:
         result.update(
           self.accuracies(

@@ -8,12 +8,13 @@ import gin
 import tensorflow as tf
 import tqdm
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import generator, sound_field_scores
+from avssl_tf.evaluation import sound_field_scores
+from avssl_tf.inference import generator
 from avssl_tf.models.spatial_unet import SpatialUNet
 
 
@@ -58,10 +59,10 @@ class GenerationProbe:
           target, field, tracks, model.sample_rate_hz, channels, published=False
         )
         for target, field, tracks, channels in zip(
-          batch[types.AUDIO].numpy(),
+          batch[keys.AUDIO].numpy(),
           generate(batch).numpy(),
-          batch[types.SOURCES].numpy(),
-          batch[types.CHANNELS].numpy(),
+          batch[keys.SOURCES].numpy(),
+          batch[keys.CHANNELS].numpy(),
         )
       ]
     found = sound_field_scores.summarize(rows)

@@ -13,8 +13,8 @@ import gin
 
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.evaluation.classifier_protocol import ClassifierProtocol
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.video_classifier import StageClassifiers
+from avssl_tf.inference.encoder import Encoder
 
 
 @gin.register

@@ -14,9 +14,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.evaluation import frozen_features, multi_label
-from avssl_tf.evaluation.features import Features
+from avssl_tf.inference.features import Features
 
 _VALIDATION_SHARE = 0.2
 _MAX_ITERATIONS = 1000
@@ -45,7 +45,7 @@ class LinearProbe(frozen_features.FrozenClassification):
       return super().scores(train, test)
     train, test = (part.rows(part.all_labels.any(axis=1)) for part in (train, test))
     result = {}
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       if train.of(modality) is not None:
         found = multi_label_probe(
           train.of(modality), train.all_labels, test.of(modality), self.c_grid

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
@@ -29,9 +29,9 @@ from avssl_tf.evaluation import (
 )
 from avssl_tf.evaluation.box_annotations import BoxTruth
 from avssl_tf.evaluation.clip_journal import ClipJournal
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
-from avssl_tf.evaluation.sound_localizer import SoundLocalizer
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.sound_localizer import SoundLocalizer
 
 TRAINED, OTHER_SOUND = "trained", "other sound"
 # What is kept of a clip with a sound by each method.
@@ -172,8 +172,8 @@ class Localization:
     ) as bar:
       for batch in dataset.skip(journal.num_blocks):
         journal.add(self._measure(localizer, batch, annotated, done))
-        done += len(batch[types.KEY])
-        bar.update(len(batch[types.KEY]))
+        done += len(batch[keys.KEY])
+        bar.update(len(batch[keys.KEY]))
     folder = os.path.dirname(os.path.abspath(results.path))
     rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
     for part in parts:
@@ -212,7 +212,7 @@ class Localization:
     found: list[LocalizedClip] = []
     with tqdm.tqdm(total=count, desc="localising", unit="clip", disable=not progress) as bar:
       for batch in self._dataset(encoder, data_dir, None if known_alone else count):
-        maps = localizer.maps(batch[types.VIDEO], batch[types.AUDIO]).numpy()
+        maps = localizer.maps(batch[keys.VIDEO], batch[keys.AUDIO]).numpy()
         for number, values in enumerate(maps):
           truth = self._truth(batch, number, annotated)
           if truth is not None and not truth.map(self.map_size, self.map_size).any():
@@ -229,7 +229,7 @@ class Localization:
     self, encoder: Encoder, data_dir: str, max_records: Optional[int] = None
   ) -> tf.data.Dataset:
     info = DatasetInfo.load(data_dir)
-    missing = [modality for modality in types.MODALITIES if modality not in info.modalities]
+    missing = [modality for modality in keys.MODALITIES if modality not in info.modalities]
     if info.projection is not None or missing:
       lacks = f"have no {missing[0]}" if missing else "show all directions"
       raise ValueError(
@@ -265,11 +265,11 @@ class Localization:
     return {name: found[name] for name in names}
 
   def _truth(
-    self, batch: types.Batch, number: int, annotated: Optional[dict[str, BoxTruth]]
+    self, batch: keys.Batch, number: int, annotated: Optional[dict[str, BoxTruth]]
   ) -> Optional[BoxTruth]:
     """Where a clip of a batch sounds; None where that is not known."""
     if annotated is None:
-      boxes = batch[types.BOXES][number].numpy()
+      boxes = batch[keys.BOXES][number].numpy()
       if self.truth_frames == MIDDLE_FRAME:
         boxes = boxes[len(boxes) // 2 :][:1]
       return BoxTruth(boxes, consensus=float(len(boxes)))
@@ -279,14 +279,14 @@ class Localization:
   def _measure(
     self,
     localizer: SoundLocalizer,
-    batch: types.Batch,
+    batch: keys.Batch,
     annotated: Optional[dict[str, BoxTruth]],
     done: int,
   ) -> list[dict]:
     """Rows for the clips of a batch, as many of each; those without a truth are left empty."""
-    places = localizer.places(batch[types.VIDEO])
-    sounds = localizer.sounds(batch[types.AUDIO], batch[types.VIDEO])
-    others = other_sounds(batch[types.LABEL].numpy())
+    places = localizer.places(batch[keys.VIDEO])
+    sounds = localizer.sounds(batch[keys.AUDIO], batch[keys.VIDEO])
+    others = other_sounds(batch[keys.LABEL].numpy())
     own = localizer.similarity(places, sounds).numpy()
     foreign = localizer.similarity(places, tf.gather(sounds, np.maximum(others, 0))).numpy()
     rows = []
@@ -332,9 +332,9 @@ class Localization:
     }
 
   def _example(
-    self, batch: types.Batch, number: int, values: np.ndarray, truth: Optional[BoxTruth]
+    self, batch: keys.Batch, number: int, values: np.ndarray, truth: Optional[BoxTruth]
   ) -> LocalizedClip:
-    frames = batch[types.VIDEO][number].numpy()
+    frames = batch[keys.VIDEO][number].numpy()
     enlarged = localization_metrics.enlarge(values, self.map_size, self.map_size)
     positive = localization_metrics.positives(enlarged, self.positive_share, self.positive_level)
     boxes = np.zeros([0, 4], np.float32) if truth is None else truth.boxes
@@ -384,5 +384,5 @@ def other_sounds(labels: Sequence[int]) -> np.ndarray:
   return found
 
 
-def _key(batch: types.Batch, number: int) -> str:
-  return os.fsdecode(batch[types.KEY][number].numpy())
+def _key(batch: keys.Batch, number: int) -> str:
+  return os.fsdecode(batch[keys.KEY][number].numpy())

@@ -12,12 +12,12 @@ from absl import logging
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.knn import KNN
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.retrieval import Retrieval
 from avssl_tf.foreign_text import printable
+from avssl_tf.inference import features as features_lib
 from avssl_tf.models import av_model
 
 

@@ -7,9 +7,9 @@ from typing import Any, Callable, Union
 
 import gin
 
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.generator import Generator
 
 _ADDED = "added"
 

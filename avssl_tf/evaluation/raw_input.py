@@ -14,7 +14,7 @@ from absl import logging
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
-from avssl_tf import spectrograms, types
+from avssl_tf import keys, spectrograms
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import knn, linear_probe
@@ -59,13 +59,13 @@ def raw_input(
     dataset = datasets.evaluation_dataset(data_dir, split, clip, batch_size)
     arrays.append(flatten(dataset, spectrogram, frame_size, spectrogram_size))
   train, test = arrays
-  if len(np.unique(train[types.LABEL])) < 2 or not len(test[types.LABEL]):
+  if len(np.unique(train[keys.LABEL])) < 2 or not len(test[keys.LABEL]):
     logging.info("Baselines of the raw input are left out: %s has no labels.", data_dir)
     return {}
   result = {}
-  for modality in types.MODALITIES:
+  for modality in keys.MODALITIES:
     if modality in train:
-      rows = (train[modality], train[types.LABEL], test[modality], test[types.LABEL])
+      rows = (train[modality], train[keys.LABEL], test[modality], test[keys.LABEL])
       result[f"probe/linear_{modality}"] = ridge_accuracy(*rows)
       result[f"probe/knn_{modality}"] = knn.accuracy(*rows)
   return result
@@ -104,15 +104,15 @@ def flatten(
     bins = _shrink(bins, bins.shape[1:3], [spectrogram_size] * 2)
     return tf.reshape(bins, [tf.shape(waveform)[0], -1])
 
-  functions = {types.VIDEO: small_video, types.AUDIO: small_audio}
+  functions = {keys.VIDEO: small_video, keys.AUDIO: small_audio}
   functions = {key: f for key, f in functions.items() if key in dataset.element_spec}
-  rows = {key: [] for key in (*functions, types.LABEL)}
+  rows = {key: [] for key in (*functions, keys.LABEL)}
   for batch in dataset:
-    label = batch[types.LABEL].numpy()
+    label = batch[keys.LABEL].numpy()
     known = label >= 0
     for key, function in functions.items():
       rows[key].append(function(batch[key]).numpy()[known])
-    rows[types.LABEL].append(label[known])
+    rows[keys.LABEL].append(label[known])
   return {key: np.concatenate(parts) for key, parts in rows.items()}
 
 

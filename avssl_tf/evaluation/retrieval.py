@@ -7,12 +7,12 @@ import gin
 import numpy as np
 from absl import logging
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.records.dataset_info import DatasetInfo, sample_positions
 from avssl_tf.evaluation import frozen_features
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.features import Features
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.features import Features
 
 _BLOCK_SIZE = 1024
 # Products of the same two unit vectors differ by about 1e-7 with their place in a matrix product
@@ -67,7 +67,7 @@ class Retrieval:
     """
     del work_dir
     info = DatasetInfo.load(data_dir)
-    modalities = frozen_features.check_modalities(types.MODALITIES, encoder, info, data_dir)
+    modalities = frozen_features.check_modalities(keys.MODALITIES, encoder, info, data_dir)
     count = info.num_clips(self.split)
     if not count:
       raise ValueError(f"Split {self.split!r} of {data_dir!r} is empty: there is nothing to find.")

@@ -16,18 +16,18 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, frozen_features, view_features
 from avssl_tf.evaluation.classifier_training import Phase
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.protocol import added_field
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO, MODALITIES, VIDEO, Tensor
 from avssl_tf.models.fpn import STAGES, FeaturePyramid
-from avssl_tf.types import AUDIO, MODALITIES, VIDEO, Tensor
 
 INPUTS = ("visual", "audio", "context")
 # What is reached without looking: all pixels taken for the most frequent class, as a rule that of
@@ -60,7 +60,7 @@ class SegmentationModel(tf.keras.Model):
     self._inputs = inputs
     self._size = size
 
-  def call(self, batch: types.Batch, training: bool = False) -> dict[str, Tensor]:
+  def call(self, batch: keys.Batch, training: bool = False) -> dict[str, Tensor]:
     """Logits of the pixels of all views: float32 `[B * K, size, size, num_classes]`."""
     del training
     (encoder,) = self._frozen
@@ -203,7 +203,7 @@ class Segmentation:
         {**results.settings, "inputs": inputs},
         inputs,
         progress,
-        examples=lambda batch: (self._inputs_of(batch), batch[types.MASK]),
+        examples=lambda batch: (self._inputs_of(batch), batch[keys.MASK]),
       )
       confusion = self._test(model, data_dir, test_clip, progress)
       results.put(inputs, scores(confusion))
@@ -211,7 +211,7 @@ class Segmentation:
       classifier_training.delete(folder)
 
   @staticmethod
-  def _inputs_of(batch: types.Batch) -> types.Batch:
+  def _inputs_of(batch: keys.Batch) -> keys.Batch:
     return {modality: batch[modality] for modality in MODALITIES}
 
   def _check_masks(self, data_dir: str, clip: ClipSpec) -> None:
@@ -223,7 +223,7 @@ class Segmentation:
       raise ValueError(
         f"The records in {data_dir!r} cannot be read with segmentation masks: {error.message}"
       ) from error
-    highest = int(tf.reduce_max(batch[types.MASK]))
+    highest = int(tf.reduce_max(batch[keys.MASK]))
     if highest >= self.num_classes:
       raise ValueError(
         f"A mask in {data_dir!r} has the class {highest}; Segmentation.num_classes is "
@@ -249,7 +249,7 @@ class Segmentation:
     @tf.function
     def predict(batch):
       logits = model(self._inputs_of(batch))[_CLASSIFIER]
-      return tf.argmax(logits, axis=-1), tf.reshape(batch[types.MASK], tf.shape(logits)[:-1])
+      return tf.argmax(logits, axis=-1), tf.reshape(batch[keys.MASK], tf.shape(logits)[:-1])
 
     confusion = np.zeros([self.num_classes, self.num_classes], np.int64)
     shows = progress and sys.stderr.isatty()

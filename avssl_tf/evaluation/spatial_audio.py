@@ -9,15 +9,16 @@ import gin
 import numpy as np
 import tqdm
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import frozen_features, generator, output_folder, sound_field_scores
+from avssl_tf.evaluation import frozen_features, output_folder, sound_field_scores
 from avssl_tf.evaluation.clip_journal import ClipJournal
-from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.sound_field_baselines import Clip, SpatialPrior, mean_weights, moments
+from avssl_tf.inference import generator
+from avssl_tf.inference.generator import Generator
 
 TRAINED = "trained"
 
@@ -119,10 +120,10 @@ class SpatialAudioEvaluation:
       for batch in dataset.skip(journal.num_blocks):
         fields = {name: one.generate(batch).numpy() for name, one in generators.items()}
         block = []
-        for number, target in enumerate(batch[types.AUDIO].numpy()):
-          tracks, channels = (batch[k][number].numpy() for k in (types.SOURCES, types.CHANNELS))
+        for number, target in enumerate(batch[keys.AUDIO].numpy()):
+          tracks, channels = (batch[k][number].numpy() for k in (keys.SOURCES, keys.CHANNELS))
           facts = {
-            "id": os.fsdecode(batch[types.KEY][number].numpy()),
+            "id": os.fsdecode(batch[keys.KEY][number].numpy()),
             "window": (done + number) % self.windows_per_clip,
           }
           found = {name: field[number] for name, field in fields.items()}
@@ -135,7 +136,7 @@ class SpatialAudioEvaluation:
             block.append({**facts, "method": method, **values})
           bar.update()
         journal.add(block)
-        done += len(batch[types.AUDIO])
+        done += len(batch[keys.AUDIO])
     folder = os.path.dirname(os.path.abspath(results.path))
     rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
     for part in parts:
@@ -150,7 +151,7 @@ class SpatialAudioEvaluation:
     dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, self.batch_size)
     total = np.zeros(4)
     for batch in tqdm.tqdm(dataset, desc=f"mean field of {self.train_split}", disable=not progress):
-      total += np.sum([moments(field) for field in batch[types.AUDIO].numpy()], axis=0)
+      total += np.sum([moments(field) for field in batch[keys.AUDIO].numpy()], axis=0)
     return mean_weights(total)
 
 

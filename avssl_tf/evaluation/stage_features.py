@@ -20,8 +20,8 @@ from absl import logging
 from avssl_tf import arrays, own_files
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.files import read_json, whole_file
+from avssl_tf.inference.encoder import Encoder
 
 # Of one chunk; 48,000 samples each take 123 MB.
 _WINDOWS_PER_CHUNK = 640

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
+from avssl_tf.keys import Tensor
 from avssl_tf.models import av_model, convolution
-from avssl_tf.types import Tensor
 
 # Name of the features after the last stage, and of the classifier on them.
 POOLED = "pooled"

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import features as features_lib
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.types import AUDIO, MODALITIES, VIDEO
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
 
 # Clips that are translated at a time.
 _BLOCK_SIZE = 1024

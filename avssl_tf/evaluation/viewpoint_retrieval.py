@@ -7,10 +7,10 @@ import numpy as np
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import frozen_features, view_features
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
-from avssl_tf.types import AUDIO, VIDEO
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO, VIDEO
 
 # What is closer than this is a tie; the order of a sum alone makes such differences.
 _TIE_TOLERANCE = 1e-6

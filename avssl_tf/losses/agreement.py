@@ -12,7 +12,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 AGREEMENTS = ("consensus", "union", "video", "audio")
 

@@ -9,8 +9,9 @@ from typing import Callable
 import gin
 import tensorflow as tf
 
-from avssl_tf.losses import bank_objective, nce, replicas
-from avssl_tf.types import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf.losses import bank_objective, nce
 
 gin.external_configurable(nce.nce_loss, module="losses")
 gin.external_configurable(nce.info_nce_loss, module="losses")

@@ -6,8 +6,8 @@ Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Al
 
 import tensorflow as tf
 
-from avssl_tf.losses import replicas
-from avssl_tf.types import Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import Tensor
 
 # What the prediction of a viewpoint is told from, beside its own target: whether the other
 # viewpoints of its clip are among the choices, and which viewpoints of the other clips.

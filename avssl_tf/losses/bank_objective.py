@@ -5,8 +5,9 @@ from typing import Any, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.losses import memory_bank, replicas
-from avssl_tf.types import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf.losses import memory_bank
 
 
 class BankObjective(tf.keras.layers.Layer):

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from avssl_tf import replicas
+from avssl_tf.keys import INDEX, Tensor
 from avssl_tf.losses import agreement as agreement_lib
-from avssl_tf.losses import avid, memory_bank, nce, replicas
-from avssl_tf.types import INDEX, Tensor
+from avssl_tf.losses import avid, memory_bank, nce
 
 
 @gin.register

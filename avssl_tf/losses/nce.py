@@ -8,7 +8,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def bank_scores(query: Tensor, rows: Tensor, temperature: float) -> Tensor:

@@ -13,8 +13,9 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.losses import bank_objective, nce, replicas
-from avssl_tf.types import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
+from avssl_tf.losses import bank_objective, nce
 
 # Ways to make soft targets.
 SOFT_TARGETS = ("bootstrapping", "swapped", "neighbor", "cycle")

@@ -5,10 +5,10 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
+from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
 from avssl_tf.models import av_model
 from avssl_tf.models.translation import FeatureTranslation
-from avssl_tf.types import AUDIO, MODALITIES, VIDEO
 
 
 @gin.register
@@ -44,7 +44,7 @@ class AlignmentModel(av_model.AudioVisualModel):
     self.translation = translation
 
   def view_features(
-    self, batch: types.Batch, training: bool = False
+    self, batch: keys.Batch, training: bool = False
   ) -> dict[str, tf.Tensor]:
     """Pooled features of each view.
 
@@ -71,7 +71,7 @@ class AlignmentModel(av_model.AudioVisualModel):
 
   def call(
     self,
-    batch: types.Batch,
+    batch: keys.Batch,
     training: bool = False,
     pool: bool = False,
     seed: Optional[tf.Tensor] = None,

@@ -11,8 +11,8 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.models import convolution, time_steps
-from avssl_tf.types import Tensor
 
 
 class _ConvNorm(tf.keras.layers.Layer):

@@ -4,7 +4,7 @@
 import gin
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 
 # The stage whose map networks pool.
 LAST_STAGE = "conv5x"
@@ -105,15 +105,15 @@ class AudioVisualModel(tf.keras.Model):
     """
     return _as_float32(self.audio_net(self.audio_front_end(waveform), training=training))
 
-  def call(self, batch: types.Batch, training: bool = False) -> dict[str, dict[str, tf.Tensor]]:
-    """Embeds a batch that has `types.VIDEO` and `types.AUDIO`.
+  def call(self, batch: keys.Batch, training: bool = False) -> dict[str, dict[str, tf.Tensor]]:
+    """Embeds a batch that has `keys.VIDEO` and `keys.AUDIO`.
 
     Returns:
       `{"video": embed_video(...), "audio": embed_audio(...)}`.
     """
     return {
-      types.VIDEO: self.embed_video(batch[types.VIDEO], training=training),
-      types.AUDIO: self.embed_audio(batch[types.AUDIO], training=training),
+      keys.VIDEO: self.embed_video(batch[keys.VIDEO], training=training),
+      keys.AUDIO: self.embed_audio(batch[keys.AUDIO], training=training),
     }
 
 

@@ -11,11 +11,11 @@ from typing import Callable, Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
+from avssl_tf.keys import Tensor
 from avssl_tf.models import localizers
 from avssl_tf.models.audio_unet import AudioUNet
 from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
-from avssl_tf.types import Tensor
 
 _CHANNELS = 3
 
@@ -79,9 +79,9 @@ class DirectUNet(SpatialUNet):
       name=name,
     )
 
-  def call(self, batch: types.Batch, training: bool = False) -> Tensor:
+  def call(self, batch: keys.Batch, training: bool = False) -> Tensor:
     """As of `SpatialUNet`; weights are complex."""
-    mixture = self.spectra(batch[types.AUDIO][..., :1])[:, 0]
+    mixture = self.spectra(batch[keys.AUDIO][..., :1])[:, 0]
     maps = self.maps(batch, training=training)
     seen = None if maps is None else self.localizer(maps)
     parts = self.audio_net(sound_level(mixture), seen, training=training)["masks"]

@@ -11,7 +11,7 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.keys import AUDIO, VIDEO, Tensor
 from avssl_tf.spatial import ambisonics, directions
-from avssl_tf.types import AUDIO, VIDEO, Tensor
 
 
 @gin.register

@@ -3,7 +3,7 @@
 import gin
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 _MAPS = ("conv2x", "conv3x", "conv4x", "conv5x")
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.models import convolution
-from avssl_tf.types import Tensor
 
 
 class PanoramaConv(tf.keras.layers.Layer):

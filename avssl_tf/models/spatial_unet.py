@@ -10,11 +10,11 @@ from typing import Callable, Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
+from avssl_tf.keys import Tensor
 from avssl_tf.models import time_steps
 from avssl_tf.models.audio_unet import AudioUNet
 from avssl_tf.spatial import short_time
-from avssl_tf.types import Tensor
 
 # Magnitudes, absolute and against the mean of a clip, that are as good as none.
 _SILENT = 1e-5
@@ -90,7 +90,7 @@ class SpatialUNet(tf.keras.Model):
     self.audio_net = audio_net(num_tracks=num_tracks)
     self.localizer = localizer(num_tracks=num_tracks if masks else 1)
 
-  def call(self, batch: types.Batch, training: bool = False) -> Tensor:
+  def call(self, batch: keys.Batch, training: bool = False) -> Tensor:
     """What the spectra of W have to be multiplied by to give those of the other channels.
 
     Args:
@@ -102,7 +102,7 @@ class SpatialUNet(tf.keras.Model):
     Returns:
       complex64 `[B, 3, frames, bins]`: of Y, Z and X; real but for networks that say otherwise.
     """
-    mixture = self.spectra(batch[types.AUDIO][..., :1])[:, 0]
+    mixture = self.spectra(batch[keys.AUDIO][..., :1])[:, 0]
     maps = self.maps(batch, training=training)
     # What is seen, wherever it is, helps to take apart what is heard.
     seen = None if maps is None else tf.reduce_max(maps, axis=[2, 3])
@@ -118,9 +118,9 @@ class SpatialUNet(tf.keras.Model):
     # A cast would do, but for the warnings of its gradient.
     return tf.complex(weights, tf.zeros_like(weights))
 
-  def maps(self, batch: types.Batch, training: bool = False) -> Optional[Tensor]:
+  def maps(self, batch: keys.Batch, training: bool = False) -> Optional[Tensor]:
     """Maps of what is seen: float32 `[B, T, h, 2h, C]`; None where nothing is looked at."""
-    pictures = ((types.VIDEO, self.frame_net), (types.FLOW, self.flow_net))
+    pictures = ((keys.VIDEO, self.frame_net), (keys.FLOW, self.flow_net))
     found = [
       net(self.frame_front_end(batch[key]), training=training)
       for key, net in pictures
@@ -136,19 +136,19 @@ class SpatialUNet(tf.keras.Model):
   def _cues(self, sound: Tensor, maps: Optional[Tensor]) -> dict[str, Tensor]:
     """What sources are found by, in the same steps of time."""
     if maps is None:
-      return {types.AUDIO: sound}
+      return {keys.AUDIO: sound}
     sound = time_steps.resample(sound, maps.shape[1])
     if not self._localize_by_sound:
       sound = tf.ones_like(sound[..., :1])
-    return {types.AUDIO: sound, types.VIDEO: maps}
+    return {keys.AUDIO: sound, keys.VIDEO: maps}
 
-  def placed(self, batch: types.Batch, training: bool = False) -> Tensor:
+  def placed(self, batch: keys.Batch, training: bool = False) -> Tensor:
     """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; arguments as of `call`."""
-    return self(batch, training=training) * self.spectra(batch[types.AUDIO][..., :1])
+    return self(batch, training=training) * self.spectra(batch[keys.AUDIO][..., :1])
 
-  def generate(self, batch: types.Batch) -> Tensor:
+  def generate(self, batch: keys.Batch) -> Tensor:
     """The sound field: float32 `[B, samples, 4]`, W Y Z X; arguments as of `call`."""
-    pressure = batch[types.AUDIO][..., :1]
+    pressure = batch[keys.AUDIO][..., :1]
     velocity = short_time.inverse_stft(
       self.placed(batch), tf.shape(pressure)[1], self.frame_length, self.hop_length
     )

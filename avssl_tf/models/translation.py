@@ -10,7 +10,7 @@ from typing import Callable, Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf.types import AUDIO, VIDEO, Tensor
+from avssl_tf.keys import AUDIO, VIDEO, Tensor
 
 fold_in = tf.random.experimental.stateless_fold_in
 

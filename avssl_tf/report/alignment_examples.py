@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, frame_ops
 from avssl_tf.data.records.record_reader import RecordReader
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report.alignment_picture import AlignedClip
 from avssl_tf.spatial import ambisonics
 
@@ -26,26 +26,26 @@ def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[Align
   reader = RecordReader(data_dir, split)
   found = []
   for batch in dataset:
-    stored = reader.read(batch[types.INDEX][0])
+    stored = reader.read(batch[keys.INDEX][0])
     middle = len(stored.frames) // 2
     features = {
-      types.VIDEO: encoder.embed_video(batch[types.VIDEO][0])["features"][tf.newaxis],
-      types.AUDIO: encoder.embed_audio(batch[types.AUDIO][0])["features"][tf.newaxis],
+      keys.VIDEO: encoder.embed_video(batch[keys.VIDEO][0])["features"][tf.newaxis],
+      keys.AUDIO: encoder.embed_audio(batch[keys.AUDIO][0])["features"][tf.newaxis],
     }
     outputs = encoder.translate(features)
-    predicted, targets = (outputs[kind][types.AUDIO][0] for kind in ("prediction", "target"))
+    predicted, targets = (outputs[kind][keys.AUDIO][0] for kind in ("prediction", "target"))
     truth = stored.truth
     known = truth is not None and len(truth.azimuth_rad) > middle
     places = [truth.azimuth_rad[middle], truth.elevation_rad[middle]] if known else None
     energy = ambisonics.energy_map(stored.waveform, _ENERGY_HEIGHT, 2 * _ENERGY_HEIGHT)
     found.append(
       AlignedClip(
-        title=batch[types.KEY].numpy()[0].decode("utf-8", "replace"),
+        title=batch[keys.KEY].numpy()[0].decode("utf-8", "replace"),
         frame=frame_ops.decode_jpeg(stored.frames[middle]).numpy(),
         energy=energy.numpy(),
-        views=batch[types.VIDEO][0, :, encoder.clip.num_frames // 2].numpy(),
-        direction_rad=batch[types.DIRECTION][0].numpy(),
-        field_of_view_rad=batch[types.FIELD_OF_VIEW][0].numpy(),
+        views=batch[keys.VIDEO][0, :, encoder.clip.num_frames // 2].numpy(),
+        direction_rad=batch[keys.DIRECTION][0].numpy(),
+        field_of_view_rad=batch[keys.FIELD_OF_VIEW][0].numpy(),
         similarity=tf.matmul(predicted, targets, transpose_b=True).numpy(),
         objects_rad=np.stack(places, axis=-1) if known else None,
         is_sounding=truth.is_sounding.numpy() if known else None,

@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 from matplotlib import colormaps
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import features, frozen_features
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.evaluation import frozen_features
+from avssl_tf.inference import features
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report import sound_levels
 
 THUMBNAIL_SIZE = 64
@@ -94,14 +95,14 @@ def collect(
   thumbnails: dict[str, list[np.ndarray]] = {modality: [] for modality in modalities}
   # Read again rather than kept: the frames of so many clips may not fit into memory.
   for batch in dataset:
-    if types.VIDEO in thumbnails:
-      thumbnails[types.VIDEO].append(video_thumbnails(batch[types.VIDEO].numpy()))
-    if types.AUDIO in thumbnails:
-      waveforms = batch[types.AUDIO]
+    if keys.VIDEO in thumbnails:
+      thumbnails[keys.VIDEO].append(video_thumbnails(batch[keys.VIDEO].numpy()))
+    if keys.AUDIO in thumbnails:
+      waveforms = batch[keys.AUDIO]
       if features.has_views(dataset):
         # All views hear the same W: what comes from where they look.
         waveforms = (waveforms[..., :1] + waveforms[..., _FRONT_CHANNEL:][..., :1]) / 2
-      thumbnails[types.AUDIO].append(
+      thumbnails[keys.AUDIO].append(
         audio_thumbnails(
           tf.reshape(waveforms, [-1, *waveforms.shape[-2:]]),
           clip.output_rate_hz(info.sample_rate_hz),

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Optional
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.report import page
 from avssl_tf.report.clip_media import ClipMedia
 
@@ -55,7 +55,7 @@ def card(
     mark: its colour.
     modality: `"video"` or `"audio"`, which the picture shows; None: of what there is, the first.
   """
-  heard = modality == types.AUDIO or media.animation is None
+  heard = modality == keys.AUDIO or media.animation is None
   return Card(
     title=", ".join(media.labels) or media.key,
     lines=[*lines, media.key] if media.labels else lines,

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import generator as generator_lib
 from avssl_tf.evaluation import sound_field_metrics
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference import generator as generator_lib
+from avssl_tf.inference.generator import Generator
 from avssl_tf.report.generation_picture import GeneratedClip
 from avssl_tf.spatial import ambisonics, directions
 
@@ -55,16 +55,16 @@ def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[
   clip = dataclasses.replace(generator.clip, sample_rate_hz=generator.sample_rate_hz)
   found = []
   for batch in datasets.evaluation_dataset(data_dir, split, clip, 1, max_records=count):
-    target, field = batch[types.AUDIO][0].numpy(), generator.generate(batch)[0].numpy()
+    target, field = batch[keys.AUDIO][0].numpy(), generator.generate(batch)[0].numpy()
     found.append(
       FieldExample(
-        key=batch[types.KEY].numpy()[0].decode("utf-8", "replace"),
-        frames=batch[types.VIDEO][0].numpy(),
+        key=batch[keys.KEY].numpy()[0].decode("utf-8", "replace"),
+        frames=batch[keys.VIDEO][0].numpy(),
         frame_rate_hz=clip.frame_rate_hz,
         target=target,
         field=field,
         sample_rate_hz=generator.sample_rate_hz,
-        tracks=batch[types.SOURCES][0].numpy(),
+        tracks=batch[keys.SOURCES][0].numpy(),
         error_db=sound_field_metrics.relative_error_db(
           target[:, 1:], field[:, 1:], generator.sample_rate_hz
         ),

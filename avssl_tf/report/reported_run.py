@@ -14,8 +14,8 @@ from avssl_tf import checkpoint_files, text_files
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.evaluation import results
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.generator import Generator
 from avssl_tf.report import clip_embeddings
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.training import (

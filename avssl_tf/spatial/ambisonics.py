@@ -10,8 +10,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions
-from avssl_tf.types import Tensor
 
 MAX_ORDER = 3
 # Channels of FuMa (W X Y Z R S T U V K L M N O P Q) in ACN order, and what makes SN3D of them.

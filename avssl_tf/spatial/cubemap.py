@@ -5,9 +5,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
 from avssl_tf.spatial.ambisonics import pixel_directions
-from avssl_tf.types import Tensor
 
 # Three columns and two rows of faces: left, front, right; then, lying on their sides, bottom,
 # back, top. Of each the directions (x, y, z) of its centre, its right edge and its lower edge.

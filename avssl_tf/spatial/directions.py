@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def unit_vectors(azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import math
 
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
-from avssl_tf.types import Tensor
 
 
 def check_shape(height: int, width: int, name: str = "the picture") -> None:

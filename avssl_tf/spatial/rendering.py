@@ -6,8 +6,8 @@ import numpy as np
 import scipy.special
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics, directions
-from avssl_tf.types import Tensor
 
 _SPEED_OF_SOUND_M_PER_SEC = 343.0
 _HEAD_RADIUS_M = 0.0875

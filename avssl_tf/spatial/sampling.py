@@ -4,7 +4,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def bilinear(

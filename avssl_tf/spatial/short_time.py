@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:

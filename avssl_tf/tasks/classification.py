@@ -4,8 +4,8 @@
 import gin
 import tensorflow as tf
 
-from avssl_tf.losses import replicas
-from avssl_tf.types import LABEL, MODALITIES, Batch, Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import LABEL, MODALITIES, Batch, Tensor
 
 
 @gin.register

@@ -6,8 +6,9 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.losses import bank_objective, replicas
-from avssl_tf.types import AUDIO, INDEX, VIDEO, Batch, Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import AUDIO, INDEX, VIDEO, Batch, Tensor
+from avssl_tf.losses import bank_objective
 
 
 @gin.register

@@ -4,9 +4,10 @@
 import gin
 import tensorflow as tf
 
-from avssl_tf.losses import avsa, replicas
+from avssl_tf import replicas
+from avssl_tf.keys import MODALITIES, Batch, Tensor
+from avssl_tf.losses import avsa
 from avssl_tf.models.alignment_model import AlignmentModel
-from avssl_tf.types import MODALITIES, Batch, Tensor
 
 
 @gin.register

@@ -3,9 +3,10 @@
 import gin
 import tensorflow as tf
 
-from avssl_tf.losses import replicas, spatial_audio
+from avssl_tf import replicas
+from avssl_tf.keys import AUDIO, CHANNELS, Batch, Tensor
+from avssl_tf.losses import stft
 from avssl_tf.models.spatial_unet import SpatialUNet
-from avssl_tf.types import AUDIO, CHANNELS, Batch, Tensor
 
 _DB = 10.0 / 2.302585092994046
 
@@ -37,7 +38,7 @@ class SpatialAudio(tf.keras.Model):
       num_videos: not used: nothing is remembered of single videos.
       num_classes: not used: no labels are.
       seed: not used: nothing is drawn in a step.
-      loss: kind of the loss; see `spatial_audio.stft_loss`.
+      loss: kind of the loss; see `stft.stft_loss`.
       **kwargs: of the Keras model.
 
     Raises:
@@ -52,9 +53,9 @@ class SpatialAudio(tf.keras.Model):
         f"SpatialAudio trains a SpatialUNet, got {type(network).__name__}: set "
         "train.network = @SpatialUNet."
       )
-    if loss not in spatial_audio.KINDS:
+    if loss not in stft.KINDS:
       raise ValueError(
-        f"SpatialAudio.loss is {loss!r}; expected one of {', '.join(spatial_audio.KINDS)}."
+        f"SpatialAudio.loss is {loss!r}; expected one of {', '.join(stft.KINDS)}."
       )
     self.network = network
     self._loss = loss
@@ -74,7 +75,7 @@ class SpatialAudio(tf.keras.Model):
     """
     target = self.network.spectra(batch[AUDIO][..., 1:4])
     with tf.GradientTape() as tape:
-      loss, relative = spatial_audio.stft_loss(
+      loss, relative = stft.stft_loss(
         self(batch, training=True), target, self._loss, batch[CHANNELS][:, 1:4]
       )
       # Gradients are summed over the replicas, losses are means over a batch.

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.foreign_text import printable
 from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
@@ -42,7 +42,7 @@ _DIRECTION_NAMES = ("y", "z", "x")
 
 
 def draw(
-  batch: types.Batch, network: Any, clip: ClipSpec, label_names: Sequence[str]
+  batch: keys.Batch, network: Any, clip: ClipSpec, label_names: Sequence[str]
 ) -> np.ndarray:
   """Draws clips.
 
@@ -61,18 +61,18 @@ def draw(
   Returns:
     uint8 `[H, W, 3]`, RGB.
   """
-  has_views = types.VIEW_LABEL in batch
+  has_views = keys.VIEW_LABEL in batch
   # Views are drawn one by one.
-  num_columns = batch[types.VIDEO].shape[1] if has_views else 2
+  num_columns = batch[keys.VIDEO].shape[1] if has_views else 2
   width, aspect = (
     (_VIEW_WIDTH, _VIEW_STRIP_ASPECT) if has_views else (_PANEL_WIDTH, _STRIP_ASPECT)
   )
-  pictures = [batch[key].numpy() for key in (types.VIDEO, types.FLOW) if key in batch]
+  pictures = [batch[key].numpy() for key in (keys.VIDEO, keys.FLOW) if key in batch]
   strips = [
     [_filmstrip(frames, aspect) for frames in picture.reshape(-1, *picture.shape[-4:])]
     for picture in pictures
   ]
-  waveforms = batch[types.AUDIO]
+  waveforms = batch[keys.AUDIO]
   sounds, names = _sounds(tf.reshape(waveforms, [-1, *waveforms.shape[-2:]]), network)
   titles = _titles(batch, label_names)
 
@@ -175,18 +175,18 @@ def _draw_sound(axes, picture: np.ndarray, names: Sequence[str], duration_sec: f
   axes.set_xlabel("s", fontsize=6, labelpad=1)
 
 
-def _titles(batch: types.Batch, label_names: Sequence[str]) -> list[str]:
+def _titles(batch: keys.Batch, label_names: Sequence[str]) -> list[str]:
   """A title for each clip, or for each view."""
 
   def name(label: int) -> str:
     return label_names[label] if 0 <= label < len(label_names) else "no label"
 
-  keys = [key.decode("utf-8", "replace")[-48:] for key in batch[types.KEY].numpy()]
-  if types.VIEW_LABEL not in batch:
-    return [f"{name(label)}   {key}" for label, key in zip(batch[types.LABEL].numpy(), keys)]
+  ids = [key.decode("utf-8", "replace")[-48:] for key in batch[keys.KEY].numpy()]
+  if keys.VIEW_LABEL not in batch:
+    return [f"{name(label)}   {key}" for label, key in zip(batch[keys.LABEL].numpy(), ids)]
   titles = []
   for key, labels, directions in zip(
-    keys, batch[types.VIEW_LABEL].numpy(), np.rad2deg(batch[types.DIRECTION].numpy())
+    ids, batch[keys.VIEW_LABEL].numpy(), np.rad2deg(batch[keys.DIRECTION].numpy())
   ):
     for label, (azimuth_deg, elevation_deg) in zip(labels, directions):
       titles.append(f"{key}\n{name(label)}   {azimuth_deg:.0f}°, {elevation_deg:.0f}° up")

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from avssl_tf import stops
 from avssl_tf.files import whole_file
+from avssl_tf.keys import AUDIO, VIDEO
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
 from avssl_tf.training import checkpoints, configuration, inputs, run, run_folder
-from avssl_tf.types import AUDIO, VIDEO
 
 _NETWORKS = "model"
 _OBJECTIVE = "train_criterion"

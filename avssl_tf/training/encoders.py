@@ -10,8 +10,8 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
-from avssl_tf import origin, serving
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference import origin, serving
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import checkpoints, inputs, run, run_folder

@@ -5,8 +5,9 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import origin, serving, types
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf import keys
+from avssl_tf.inference import origin, serving
+from avssl_tf.inference.generator import Generator
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import encoders, run
 from avssl_tf.training.settings import ConfigurationError
@@ -58,8 +59,8 @@ def _load_saved_model(path: str) -> LoadedGenerator:
     raise _not_a_generator(path)
   inputs = list(signature.structured_input_signature[1])
 
-  def generate(batch: types.Batch) -> tf.Tensor:
-    given = {**batch, types.AUDIO: batch[types.AUDIO][..., :1]}
+  def generate(batch: keys.Batch) -> tf.Tensor:
+    given = {**batch, keys.AUDIO: batch[keys.AUDIO][..., :1]}
     # The signature is a part of the module, which has to live as long as it does.
     return module.signatures[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY](
       **{name: given[name] for name in inputs}

@@ -5,7 +5,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
@@ -58,7 +58,7 @@ class TrainingData:
     self.clip = clip
     self.batch_size = batch_size
     self.info = dataset_info.DatasetInfo.load(self.data_dir)
-    missing = [name for name in types.MODALITIES if name not in self.info.modalities]
+    missing = [name for name in keys.MODALITIES if name not in self.info.modalities]
     if missing:
       raise ValueError(
         f"The records in {self.data_dir!r} have no {missing[0]}, and training needs clips of "
@@ -117,7 +117,7 @@ class TrainingData:
 
     return self._strategy.distribute_datasets_from_function(of_worker)
 
-  def first_clips(self, step: int, sampling: str, seed: int, max_clips: int) -> types.Batch:
+  def first_clips(self, step: int, sampling: str, seed: int, max_clips: int) -> keys.Batch:
     """The first clips of the batch that training sees at a step, over all replicas.
 
     They are read once more, and nothing is taken from the stream that training goes through.
@@ -143,20 +143,20 @@ class TrainingData:
     )
     return next(iter(dataset.take(1)))
 
-  def zero_batch(self) -> types.Batch:
+  def zero_batch(self) -> keys.Batch:
     """Two black and silent clips, which give a network its variables."""
     return zero_batch(self.clip, self.sample_rate_hz, self.info.num_channels)
 
 
-def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> types.Batch:
+def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> keys.Batch:
   """Two black and silent clips, which give a network its variables."""
   size = [clip.frame_size, clip.frame_size * (2 if clip.panorama else 1)]
   clips = [2] if clip.viewpoints is None else [2, clip.viewpoints.num_viewpoints]
   frames = [*clips, clip.num_frames, *size, 3]
   batch = {
-    types.VIDEO: tf.zeros(frames, tf.uint8),
-    types.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
+    keys.VIDEO: tf.zeros(frames, tf.uint8),
+    keys.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
   }
   if clip.flow:
-    batch[types.FLOW] = tf.fill(frames, tf.constant(optical_flow.STILL, tf.uint8))
+    batch[keys.FLOW] = tf.fill(frames, tf.constant(optical_flow.STILL, tf.uint8))
   return batch

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import gin
 
-from avssl_tf import checkpoint_files, own_files, saved_model_folder, text_files
+from avssl_tf import checkpoint_files, own_files, text_files
 from avssl_tf.evaluation import output_folder
 from avssl_tf.files import locked, whole_file
+from avssl_tf.inference import saved_model_folder
 from avssl_tf.training.settings import ConfigurationError, Settings
 
 # The first file that a run writes: a folder with it holds a run.

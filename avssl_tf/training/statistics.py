@@ -5,10 +5,10 @@ import tensorflow as tf
 
 from avssl_tf.data.building import spectrogram_statistics
 from avssl_tf.data.pipeline import datasets
+from avssl_tf.keys import AUDIO
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.training.inputs import TrainingData
-from avssl_tf.types import AUDIO
 
 # Enough for a mean and a spread per bin; more would only take longer.
 _MAX_CLIPS = 1000

@@ -7,7 +7,7 @@ from typing import Callable
 
 import tensorflow as tf
 
-from avssl_tf.losses import replicas
+from avssl_tf import replicas
 from avssl_tf.training.settings import ConfigurationError
 
 

@@ -11,7 +11,7 @@ from absl.testing import absltest, parameterized
 from avssl_tf.applications import field_generation
 from avssl_tf.data.media import picture_stream
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.generator import Generator
 from avssl_tf.spatial import optical_flow
 
 _RATE_HZ = 1000

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from avssl_tf.applications import localize
 from avssl_tf.data.media import media_sound
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference.encoder import Encoder
 from tests import media_variants, spatial_files, tiny_alignment
 
 _RATE_HZ = 16000

@@ -8,7 +8,7 @@ import numpy as np
 from absl.testing import absltest
 from scipy.io import wavfile
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.applications import media_windows
 from avssl_tf.applications.media_windows import Span
 from avssl_tf.data.building import build, plan, readers, recipe
@@ -17,8 +17,8 @@ from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.folder import clips_of_folder
-from avssl_tf.evaluation import features as features_lib
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
 from tests import colour_encoder, media_variants, tiny_av_model
 
 
@@ -92,9 +92,9 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
       np.testing.assert_array_equal(window.inputs["video"], batch["video"][i], err_msg=str(i))
       # Where a clip of a record ends, its resampling filter has less to go by.
       np.testing.assert_allclose(window.inputs["audio"], batch["audio"][i], atol=2e-4)
-    stacked = {m: np.stack([window.inputs[m] for window in windows]) for m in types.MODALITIES}
+    stacked = {m: np.stack([window.inputs[m] for window in windows]) for m in keys.MODALITIES}
     expected = features_lib.extract(self.encoder, dataset)
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       found = getattr(self.encoder, f"embed_{modality}")(stacked[modality])
       np.testing.assert_allclose(found["features"], expected.of(modality), rtol=1e-2, atol=1e-4)
 

@@ -13,7 +13,7 @@ from avssl_tf.applications import spatialize
 from avssl_tf.data.media import media_writing
 from avssl_tf.data.metadata import spatial_media
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.generator import Generator
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, spatial_files
 

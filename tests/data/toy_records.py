@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info, encoding, jpeg, schema
@@ -32,7 +32,7 @@ def record(
   num_frames=NUM_STORED_FRAMES,
   num_channels=2,
   label=None,
-  modalities=types.MODALITIES,
+  modalities=keys.MODALITIES,
   **names,
 ):
   """A clip that tells its parts: frames by their grey level, sound as a ramp over time."""
@@ -40,7 +40,7 @@ def record(
   frames = np.broadcast_to(levels[:, None, None, None], (num_frames, SIZE, SIZE, 3))
   num_samples = round(num_frames / FRAME_RATE_HZ * SAMPLE_RATE_HZ)
   ramp = np.arange(num_samples, dtype=np.float32) / (DURATION_SEC * SAMPLE_RATE_HZ)
-  seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
+  seen, heard = keys.VIDEO in modalities, keys.AUDIO in modalities
   content = clip_content.Content(
     frames=frames.astype(np.uint8) if seen else None,
     timestamps_us=np.arange(num_frames) * 100_000 if seen else None,
@@ -66,7 +66,7 @@ def encode(index, content, media_id=None, start_sec=0, labels=()):
   return encoding.with_index(encoded, index)
 
 
-def write(folder, shards, modalities=types.MODALITIES):
+def write(folder, shards, modalities=keys.MODALITIES):
   """Writes a data set of one split "train" whose shards hold the given records."""
   table = []
   for number, shard in enumerate(shards):

@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.pipeline import datasets
-from avssl_tf.evaluation import features, view_features, viewpoint_retrieval
+from avssl_tf.evaluation import view_features, viewpoint_retrieval
 from avssl_tf.evaluation.alignment_probe import AlignmentProbe
 from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
+from avssl_tf.inference import features
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.training import probing
 from tests import test_base, tiny_alignment, tiny_run
 

@@ -15,8 +15,8 @@ from sklearn.svm import LinearSVC
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import audio_svm, protocol, stage_features
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import audio_net, front_end
 from tests import source_tree, tiny_run
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from avssl_tf.evaluation import view_features
 from avssl_tf.evaluation.binary_alignment import AVCBin, AVSABin
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.view_features import ViewFeatures
+from avssl_tf.inference.encoder import Encoder
 from tests import test_base, tiny_alignment
 
 _FAST = {"num_epochs": 8, "hidden_units": 64, "learning_rate": 3e-3, "without_translation": False}

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.evaluation import classifier_training
 from avssl_tf.evaluation.classifier_training import Phase
 from tests import test_base
@@ -51,7 +51,7 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
     """Three steps an epoch, the same in each."""
     self.first_steps.append(first_step)
     dataset = tf.data.Dataset.from_tensor_slices(
-      {types.VIDEO: self.frames.astype(np.uint8), types.LABEL: self.labels}
+      {keys.VIDEO: self.frames.astype(np.uint8), keys.LABEL: self.labels}
     )
     return dataset.batch(4).repeat().skip(first_step % 3)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.evaluation import clip_scores
 from tests import test_base
 from tests.data import toy_records
@@ -36,12 +36,12 @@ class AccuraciesTest(toy_records.ToyRecordsCase):
     right = []
     windows = self.evaluation(batch_size=num_windows, windows_per_clip=num_windows)
     for batch in windows.as_numpy_iterator():
-      level = batch[types.VIDEO].astype(np.float64).mean(axis=(1, 2, 3, 4)) / 100
+      level = batch[keys.VIDEO].astype(np.float64).mean(axis=(1, 2, 3, 4)) / 100
       late = [1.3 - level, 1.5 * level - 0.6, np.full_like(level, 1.15)]
       scores = np.exp(5 * np.stack(late, axis=1))
       scores /= scores.sum(axis=1, keepdims=True)
-      if batch[types.LABEL][0] >= 0:
-        right.append(scores.mean(axis=0).argmax() == batch[types.LABEL][0])
+      if batch[keys.LABEL][0] >= 0:
+        right.append(scores.mean(axis=0).argmax() == batch[keys.LABEL][0])
     return np.mean(right)
 
   def test_against_numpy(self):
@@ -61,10 +61,10 @@ class AccuraciesTest(toy_records.ToyRecordsCase):
     right = []
     windows = self.evaluation(batch_size=7, windows_per_clip=7, random_seed=3)
     for batch in windows.as_numpy_iterator():
-      level = batch[types.VIDEO].astype(np.float64).mean(axis=(1, 2, 3, 4)) / 100
+      level = batch[keys.VIDEO].astype(np.float64).mean(axis=(1, 2, 3, 4)) / 100
       scores = np.stack([1.3 - level, 1.5 * level - 0.6, np.full_like(level, 1.15)], axis=1)
-      if batch[types.LABEL][0] >= 0:
-        right.extend(scores.argmax(axis=1) == batch[types.LABEL])
+      if batch[keys.LABEL][0] >= 0:
+        right.extend(scores.argmax(axis=1) == batch[keys.LABEL])
     found = [
       clip_scores.accuracies(
         _logits, self.data_dir, "train", toy_records.CLIP, 7, batch_size=4, random_seed=seed

@@ -8,9 +8,9 @@ from absl.testing import parameterized
 
 from avssl_tf.data.records.dataset_info import DatasetInfo, Subset
 from avssl_tf.evaluation import classifier_training
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.finetune import Finetune
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
 from tests import tiny_av_model, tiny_run
 
 # As short as there is.

@@ -12,13 +12,13 @@ import tensorflow as tf
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation import features as features_lib
 from avssl_tf.evaluation import frozen_features
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.knn import KNN
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.retrieval import Retrieval
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
 from tests import tiny_run
 
 _CLIP = dataclasses.replace(tiny_run.CLIP, sample_rate_hz=8000)

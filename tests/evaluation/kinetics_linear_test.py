@@ -4,9 +4,9 @@ import unittest
 
 import numpy as np
 
-from avssl_tf.evaluation.encoder import STAGES, Encoder
 from avssl_tf.evaluation.kinetics_linear import KineticsLinear
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import STAGES, Encoder
 from tests import tiny_av_model, tiny_run
 
 SETTINGS = dict(batch_size=8, num_epochs=1, milestone_epochs=(), windows_per_video=2)

@@ -7,12 +7,12 @@ import os
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation import localization
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.localization import Localization
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
 from tests import test_base, tiny_alignment, tiny_run
 
 _PARTS = ("trained", "other sound", "all ones", "centre", "random", "oracle")
@@ -125,7 +125,7 @@ class LocalizationTest(test_base.TestCase):
     clip = dataclasses.replace(tiny_run.CLIP, whole_picture=True, boxes=True)
     (batch,) = datasets.evaluation_dataset(self.data_dir, "test", clip, 8)
     names = [key.decode().rpartition("@")[0].rpartition("/")[2] for key in batch["key"].numpy()]
-    middle = batch[types.BOXES].numpy()[:, 1]
+    middle = batch[keys.BOXES].numpy()[:, 1]
     entries = [
       {"file": name, "class": "x", "bbox": [[float(box[k]) for k in (1, 0, 3, 2)]]}
       for name, box in zip(names, middle)

@@ -9,16 +9,16 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import classifier_training, multi_label
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.finetune import Finetune
 from avssl_tf.evaluation.kinetics_linear import KineticsLinear
 from avssl_tf.evaluation.linear_probe import LinearProbe
 from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
 from tests import test_base, tiny_av_model
 from tests.data import toy_records
 
@@ -98,7 +98,7 @@ class ProtocolsTest(test_base.TestCase):
       )
       names = tuple(name for name, has in zip(toy_records.LABELS, classes) if has)
       shard.append(toy_records.encode(i, content, labels=names))
-    toy_records.write(cls.folder, [shard], (types.VIDEO,))
+    toy_records.write(cls.folder, [shard], (keys.VIDEO,))
     info = DatasetInfo.load(cls.folder)
     info.label_names, info.build = list(toy_records.LABELS), {"source": "audioset"}
     info.save(cls.folder)
@@ -123,7 +123,7 @@ class ProtocolsTest(test_base.TestCase):
       ).take(3),
     ):
       for batch in dataset:
-        self.assertAllEqual(batch[types.LABELS], self.labels[batch[types.INDEX].numpy()])
+        self.assertAllEqual(batch[keys.LABELS], self.labels[batch[keys.INDEX].numpy()])
 
   def test_linear_probe(self):
     results = self.measure(LinearProbe(folds=(("train[:40]", "train[40:]"),)))

@@ -3,7 +3,8 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from avssl_tf.evaluation import features, retrieval
+from avssl_tf.evaluation import retrieval
+from avssl_tf.inference import features
 
 
 def _unit(x):

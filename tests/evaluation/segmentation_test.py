@@ -14,9 +14,9 @@ from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records import dataset_info, encoding, jpeg
 from avssl_tf.evaluation import segmentation
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.segmentation import Segmentation
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import fpn
 from avssl_tf.training import optimizers
 from tests import test_base, tiny_alignment, tiny_av_model, tiny_run

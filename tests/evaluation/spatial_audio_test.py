@@ -8,16 +8,16 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.evaluation import sound_field_baselines as baselines
 from avssl_tf.evaluation import sound_field_scores
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.generation_probe import GenerationProbe
-from avssl_tf.evaluation.generator import Generator
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.spatial_audio import SpatialAudioEvaluation
+from avssl_tf.inference.generator import Generator
 from tests import test_base, tiny_alignment, tiny_run
 
 _CLIP = ClipSpec(num_frames=2, frame_rate_hz=8.0, frame_size=16, audio_sec=0.3, panorama=True)
@@ -26,7 +26,7 @@ _BASELINES = (baselines.Silence(), baselines.SpatialPrior(), baselines.OracleDir
 
 def _cheat(batch):
   """Half of the true field, which the batch holds."""
-  return batch[types.AUDIO] * [1.0, 0.5, 0.5, 0.5]
+  return batch[keys.AUDIO] * [1.0, 0.5, 0.5, 0.5]
 
 
 class SpatialAudioEvaluationTest(test_base.TestCase):
@@ -48,7 +48,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     return results, os.path.join(folder, "clips.csv")
 
   def test_every_clip_by_every_method(self):
-    other = Generator(_CLIP, 8000, lambda batch: batch[types.AUDIO])
+    other = Generator(_CLIP, 8000, lambda batch: batch[keys.AUDIO])
     results, path = self.evaluate("all", others={"perfect": other})
     with open(path, encoding="utf-8") as f:
       rows = list(csv.DictReader(f))
@@ -57,7 +57,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     (batch,) = datasets.evaluation_dataset(self.data_dir, "test", _CLIP, 8)
     self.assertEqual([row["id"] for row in rows[::5]], [k.decode() for k in batch["key"].numpy()])
     for number in range(8):
-      field, tracks = batch[types.AUDIO][number].numpy(), batch[types.SOURCES][number].numpy()
+      field, tracks = batch[keys.AUDIO][number].numpy(), batch[keys.SOURCES][number].numpy()
       expected = sound_field_scores.measure(field, field * [1, 0.5, 0.5, 0.5], tracks, 8000)
       found = {name: float(rows[5 * number][name]) for name in expected}
       self.assertAllClose(found, expected, rtol=1e-4, atol=1e-4)
@@ -74,7 +74,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     calls = []
 
     def broken(batch):
-      calls.append(len(batch[types.AUDIO]))
+      calls.append(len(batch[keys.AUDIO]))
       if len(calls) == 3:
         raise KeyboardInterrupt
       return _cheat(batch)
@@ -100,7 +100,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     calls = []
 
     def generate(batch):
-      calls.append(len(batch[types.AUDIO]))
+      calls.append(len(batch[keys.AUDIO]))
       return _cheat(batch)
 
     with mock.patch.object(Results, "put", side_effect=KeyboardInterrupt):

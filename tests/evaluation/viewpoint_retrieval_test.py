@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.evaluation import view_features, viewpoint_retrieval
-from avssl_tf.evaluation.encoder import Encoder
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.viewpoint_retrieval import ViewpointRetrieval, retrieve
+from avssl_tf.inference.encoder import Encoder
 from tests import test_base, tiny_alignment, tiny_av_model, tiny_run
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.types import AUDIO, MODALITIES, VIDEO
+from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
 from tests import test_base, tiny_alignment
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import spectrograms, types
+from avssl_tf import keys, spectrograms
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
 from tests import test_base
 
@@ -23,8 +23,8 @@ class AudioVisualModelTest(test_base.TestCase):
 
   def batch(self):
     return {
-      types.VIDEO: tf.constant(self.rng.integers(0, 256, (2, 4, 32, 32, 3)), tf.uint8),
-      types.AUDIO: tf.constant(self.rng.normal(0, 0.1, (2, 640, 1)), tf.float32),
+      keys.VIDEO: tf.constant(self.rng.integers(0, 256, (2, 4, 32, 32, 3)), tf.uint8),
+      keys.AUDIO: tf.constant(self.rng.normal(0, 0.1, (2, 640, 1)), tf.float32),
     }
 
   def test_outputs(self):
@@ -45,7 +45,7 @@ class AudioVisualModelTest(test_base.TestCase):
     for policy in ("float32", "mixed_bfloat16"):
       tf.keras.mixed_precision.set_global_policy(policy)
       model, batch = self.make(), self.batch()
-      video, audio = model.video_maps(batch[types.VIDEO]), model.audio_maps(batch[types.AUDIO])
+      video, audio = model.video_maps(batch[keys.VIDEO]), model.audio_maps(batch[keys.AUDIO])
       for maps, rank in ((video, 5), (audio, 4)):
         self.assertEqual(
           set(maps), {"conv1", "conv2x", "conv3x", "conv4x", "conv5x", "pooled"}
@@ -65,7 +65,7 @@ class AudioVisualModelTest(test_base.TestCase):
     self.addCleanup(tf.keras.mixed_precision.set_global_policy, "float32")
     for policy in ("float32", "mixed_bfloat16"):
       tf.keras.mixed_precision.set_global_policy(policy)
-      model, frames = self.make(), self.batch()[types.VIDEO]
+      model, frames = self.make(), self.batch()[keys.VIDEO]
       model.embed_video(frames)
       found = model.embed_video_positions(frames)
       features = model.video_maps(frames)["conv5x"].numpy()
@@ -101,7 +101,7 @@ class AudioVisualModelTest(test_base.TestCase):
     original = front.call
     front.call = lambda waveform: (seen.append(waveform), original(waveform))[1]
     model(batch)
-    self.assertAllEqual(seen[-1], batch[types.AUDIO])
+    self.assertAllEqual(seen[-1], batch[keys.AUDIO])
 
   def test_heads_must_agree(self):
     with self.assertRaisesRegex(ValueError, "4 dimensions, the audio head 6"):

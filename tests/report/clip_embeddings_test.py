@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation import features
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference import features
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report import clip_embeddings
 from tests import test_base, tiny_alignment, tiny_run
 from tests.data import toy_records

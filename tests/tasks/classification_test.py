@@ -5,7 +5,7 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.tasks import classification
 from tests import test_base, tiny_run
 
@@ -19,9 +19,9 @@ class ClassificationTest(test_base.TestCase):
     network.video_head.build((None, 4))
     self.task = classification.Classification(network, num_videos=9, num_classes=3)
     self.batch = {
-      types.VIDEO: tf.constant(self.rng.integers(0, 256, (4, 2, 16, 16, 3)), tf.uint8),
-      types.AUDIO: tf.constant(self.rng.normal(0, 0.1, (4, 2400, 1)), tf.float32),
-      types.LABEL: tf.constant([2, 0, 1, -1], tf.int64),
+      keys.VIDEO: tf.constant(self.rng.integers(0, 256, (4, 2, 16, 16, 3)), tf.uint8),
+      keys.AUDIO: tf.constant(self.rng.normal(0, 0.1, (4, 2400, 1)), tf.float32),
+      keys.LABEL: tf.constant([2, 0, 1, -1], tf.int64),
     }
     self.task(self.batch)
     self.task.compile(optimizer=tf.keras.optimizers.Adam(0.05))
@@ -49,7 +49,7 @@ class ClassificationTest(test_base.TestCase):
 
   def test_unknown_labels_move_nothing(self):
     before = [v.numpy() for v in self.task.trainable_variables]
-    unknown = {**self.batch, types.LABEL: tf.fill([4], tf.constant(-1, tf.int64))}
+    unknown = {**self.batch, keys.LABEL: tf.fill([4], tf.constant(-1, tf.int64))}
     results = self.task.train_step(unknown)
     self.assertEqual(float(results["loss"]), 0.0)
     for value, variable in zip(before, self.task.trainable_variables):

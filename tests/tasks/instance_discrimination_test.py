@@ -13,7 +13,7 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from tests import source_tree, tiny_run
 
 _SCRIPT = """
@@ -143,9 +143,9 @@ class TrainStepTest(tiny_run.TestCase):
     self.task = tiny_run.task(network=tiny_run.TinyNetwork(), num_videos=6, seed=0)
     generator = np.random.default_rng(0)
     self.batch = {
-      types.VIDEO: tf.constant(generator.integers(0, 256, (4, 2, 16, 16, 3)), tf.uint8),
-      types.AUDIO: tf.constant(generator.normal(0, 0.1, (4, 2400, 1)), tf.float32),
-      types.INDEX: tf.constant([5, 0, 2, 0], tf.int64),
+      keys.VIDEO: tf.constant(generator.integers(0, 256, (4, 2, 16, 16, 3)), tf.uint8),
+      keys.AUDIO: tf.constant(generator.normal(0, 0.1, (4, 2400, 1)), tf.float32),
+      keys.INDEX: tf.constant([5, 0, 2, 0], tf.int64),
     }
     self.task(self.batch)
     self.task.compile(optimizer=tf.keras.optimizers.SGD(0.1))
@@ -193,7 +193,7 @@ class TrainStepTest(tiny_run.TestCase):
     self.assertEqual(float(self.task.objective.normalizer), 0)
     self.assertEqual(int(self.task.optimizer.iterations), 0)
     rows = self.task.objective.video_bank.rows.numpy()
-    embedding = self.task(self.batch)[types.VIDEO]["embedding"].numpy()
+    embedding = self.task(self.batch)[keys.VIDEO]["embedding"].numpy()
     np.testing.assert_allclose(rows[5], embedding[0], rtol=1e-5)
 
 

@@ -10,11 +10,11 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.keys import MODALITIES
 from avssl_tf.losses import avsa
 from avssl_tf.models import av_model
 from avssl_tf.tasks import spatial_alignment
 from avssl_tf.training import metrics
-from avssl_tf.types import MODALITIES
 from tests import source_tree, test_base, tiny_alignment, tiny_av_model, tiny_run
 
 # The CPU can be cut in two only before TensorFlow starts.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.losses import avid, cma, memory_bank, robust_xid
 from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
 from avssl_tf.tasks.classification import Classification
@@ -90,9 +90,9 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
 
   def clips(self, count=8):
     return {
-      types.VIDEO: tf.constant(self.rng.integers(0, 256, (count, 2, 16, 16, 3)), tf.uint8),
-      types.AUDIO: tf.constant(self.rng.normal(0, 0.1, (count, 2400, 1)), tf.float32),
-      types.INDEX: tf.constant(self.rng.permutation(_NUM_VIDEOS)[:count], tf.int64),
+      keys.VIDEO: tf.constant(self.rng.integers(0, 256, (count, 2, 16, 16, 3)), tf.uint8),
+      keys.AUDIO: tf.constant(self.rng.normal(0, 0.1, (count, 2400, 1)), tf.float32),
+      keys.INDEX: tf.constant(self.rng.permutation(_NUM_VIDEOS)[:count], tf.int64),
     }
 
   @parameterized.parameters(*_OBJECTIVES)
@@ -118,7 +118,7 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
     [[-1, 1, -1, -1, -1, -1, -1, -1]],
   )
   def test_classification(self, labels):
-    batch = {**self.clips(), types.LABEL: tf.constant(labels, tf.int64)}
+    batch = {**self.clips(), keys.LABEL: tf.constant(labels, tf.int64)}
     self.check(lambda: Classification(tiny_run.TinyNetwork(), 9, num_classes=3), batch)
 
   @parameterized.parameters(
@@ -129,11 +129,11 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
   def test_spatial_audio(self, kind, heard):
     gain = np.float32(heard) * np.float32([1, 2, 3, 1, 1, 1, 5, 1])
     batch = {
-      types.VIDEO: tf.constant(self.rng.integers(0, 256, (8, 1, 16, 32, 3)), tf.uint8),
-      types.AUDIO: tf.constant(
+      keys.VIDEO: tf.constant(self.rng.integers(0, 256, (8, 1, 16, 32, 3)), tf.uint8),
+      keys.AUDIO: tf.constant(
         self.rng.normal(0, 0.1, [8, 256, 4]) * gain[:, None, None], tf.float32
       ),
-      types.CHANNELS: tf.constant([[True, True, True, i != 2] for i in range(8)]),
+      keys.CHANNELS: tf.constant([[True, True, True, i != 2] for i in range(8)]),
     }
     self.check(
       lambda: SpatialAudio(_sound_field_network(), 9, loss=kind), batch, learning_rate=10.0
@@ -141,9 +141,9 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
 
   def test_spatial_audio_without_any_sound(self):
     batch = {
-      types.VIDEO: tf.zeros([4, 1, 16, 32, 3], tf.uint8),
-      types.AUDIO: tf.zeros([4, 256, 4]),
-      types.CHANNELS: tf.ones([4, 4], tf.bool),
+      keys.VIDEO: tf.zeros([4, 1, 16, 32, 3], tf.uint8),
+      keys.AUDIO: tf.zeros([4, 256, 4]),
+      keys.CHANNELS: tf.ones([4, 4], tf.bool),
     }
     with two_replicas.strategy().scope():
       task = self.compiled(lambda: SpatialAudio(_sound_field_network(), 9), batch)

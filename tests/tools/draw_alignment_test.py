@@ -7,7 +7,7 @@ import unittest
 import cv2
 import numpy as np
 
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report import alignment_examples
 from avssl_tf.training import configuration, strategies, trainer
 from tests import command, source_tree, tiny_alignment, tiny_run

@@ -7,9 +7,9 @@ import unittest
 import cv2
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.generator import Generator
+from avssl_tf.inference.generator import Generator
 from avssl_tf.report import generation_examples
 from tests import command, tiny_alignment, tiny_generator, tiny_run
 
@@ -27,7 +27,7 @@ class DrawGenerationTest(tiny_run.TestCase):
 
   def test_clips_with_both_fields_and_the_truth(self):
     # Left and right are exchanged.
-    generator = Generator(_CLIP, 8000, lambda batch: batch[types.AUDIO] * [1.0, -1.0, 1.0, 1.0])
+    generator = Generator(_CLIP, 8000, lambda batch: batch[keys.AUDIO] * [1.0, -1.0, 1.0, 1.0])
     examples = generation_examples.fields(generator, self.data_dir, "test", 3)
     clips = [generation_examples.moments(example, 2) for example in examples]
     self.assertEqual(len(clips), 3)

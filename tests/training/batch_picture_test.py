@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.models import front_end
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -33,10 +33,10 @@ def _tone(frequency_hz, num_channels=1, seconds=0.3):
 def _batch(video, audio, **more):
   count = len(video)
   batch = {
-    types.VIDEO: video,
-    types.AUDIO: audio,
-    types.LABEL: np.zeros(count, np.int64),
-    types.KEY: np.array([b"cost$_{in$.mp4"] * count),
+    keys.VIDEO: video,
+    keys.AUDIO: audio,
+    keys.LABEL: np.zeros(count, np.int64),
+    keys.KEY: np.array([b"cost$_{in$.mp4"] * count),
     **more,
   }
   return {key: tf.constant(value) for key, value in batch.items()}
@@ -104,7 +104,7 @@ class DrawTest(test_base.TestCase):
     clip = ClipSpec(num_frames=2, frame_size=16, audio_sec=0.3, panorama=True, flow=True)
     flow = (90, 160, 130)
     batch = _batch(
-      _frames(_RED, _RED, width=32), _tone(500), **{types.FLOW: _frames(flow, flow, width=32)}
+      _frames(_RED, _RED, width=32), _tone(500), **{keys.FLOW: _frames(flow, flow, width=32)}
     )
     picture = self.draw(batch, clip=clip)
     self.assertLess(_rows(picture, _RED).max(), _rows(picture, flow).min())
@@ -118,8 +118,8 @@ class DrawTest(test_base.TestCase):
       video,
       audio,
       **{
-        types.VIEW_LABEL: np.array([[0, -1, 0]]),
-        types.DIRECTION: np.zeros([1, 3, 2], np.float32),
+        keys.VIEW_LABEL: np.array([[0, -1, 0]]),
+        keys.DIRECTION: np.zeros([1, 3, 2], np.float32),
       },
     )
     layer = front_end.AmbisonicFrontEnd(tiny_run.SPECTROGRAM)
@@ -163,7 +163,7 @@ class FirstClipsTest(tiny_run.TestCase):
         with self.subTest(f"{sampling} {step}"):
           seen = next(iter(data.batches(step, sampling, seed=3)))
           shown = data.first_clips(step, sampling, 3, max_clips=5)
-          self.assertEqual(len(shown[types.INDEX]), 4)
+          self.assertEqual(len(shown[keys.INDEX]), 4)
           self.assertEqual(set(shown), set(seen))
           for key, value in shown.items():
             np.testing.assert_array_equal(value, seen[key][:4], key)
@@ -171,15 +171,15 @@ class FirstClipsTest(tiny_run.TestCase):
   def test_of_all_replicas(self):
     data = self.data(batch_size=6, strategy=two_replicas.strategy())
     (seen, others) = two_replicas.strategy().experimental_local_results(
-      next(iter(data.batches(2, "independent", seed=3)))[types.INDEX]
+      next(iter(data.batches(2, "independent", seed=3)))[keys.INDEX]
     )
     shown = data.first_clips(2, "independent", 3, max_clips=6)
     np.testing.assert_array_equal(
-      shown[types.INDEX], np.concatenate([seen.numpy(), others.numpy()])
+      shown[keys.INDEX], np.concatenate([seen.numpy(), others.numpy()])
     )
 
   def test_batch_of_a_size_that_nothing_divides(self):
-    self.assertEqual(len(self.data(7).first_clips(1, "shuffle", 0, max_clips=6)[types.INDEX]), 1)
+    self.assertEqual(len(self.data(7).first_clips(1, "shuffle", 0, max_clips=6)[keys.INDEX]), 1)
 
 
 class RunTest(tiny_run.TestCase):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.losses import avid
 from avssl_tf.models import reference_weights
 from avssl_tf.training import conversion, run
@@ -76,9 +76,9 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
     self.assertIn("WARNING: no --spectrogram_statistics", "\n".join(report))
     model = run.load(self.output_dir).model
     outputs = model(
-      {types.VIDEO: tf.zeros([1, 8, 32, 32, 3], tf.uint8), types.AUDIO: tf.zeros([1, 4800, 1])}
+      {keys.VIDEO: tf.zeros([1, 8, 32, 32, 3], tf.uint8), keys.AUDIO: tf.zeros([1, 4800, 1])}
     )
-    self.assert_shape(outputs[types.VIDEO]["embedding"], (1, _DIM), tf.float32)
+    self.assert_shape(outputs[keys.VIDEO]["embedding"], (1, _DIM), tf.float32)
 
   def test_report_repeats_with_the_weights(self):
     conversion.convert(self.checkpoint(), self.output_dir, "x.pth.tar")

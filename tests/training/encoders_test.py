@@ -8,9 +8,9 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import serving
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation.encoder import STAGES
+from avssl_tf.inference import serving
+from avssl_tf.inference.encoder import STAGES
 from avssl_tf.training import (
   checkpoints,
   configuration,

@@ -8,7 +8,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.training import checkpoints, configuration, run, run_folder, strategies, trainer
 from tests import source_tree, tiny_run
 
@@ -33,8 +33,8 @@ class LoadTest(tiny_run.TestCase):
     )  # fmt: skip
     cls.trained = trainer.train(model_dir=cls.model_dir, strategy=strategies.create()).task.network
     cls.batch = {
-      types.VIDEO: tf.cast(tf.random.stateless_uniform([2, 3, 16, 16, 3], (0, 0)) * 255, tf.uint8),
-      types.AUDIO: tf.random.stateless_normal([2, 2400, 1], (0, 1), 0, 0.1),
+      keys.VIDEO: tf.cast(tf.random.stateless_uniform([2, 3, 16, 16, 3], (0, 0)) * 255, tf.uint8),
+      keys.AUDIO: tf.random.stateless_normal([2, 2400, 1], (0, 1), 0, 0.1),
     }
     cls.expected = cls.trained(cls.batch)
     gin.clear_config()
@@ -66,8 +66,8 @@ class LoadTest(tiny_run.TestCase):
 
   def test_other_precision(self):
     loaded = run.load(self.copy, ["train.precision = 'float32'"])
-    features = loaded.model(self.batch)[types.VIDEO]["features"].numpy()
-    expected = self.expected[types.VIDEO]["features"].numpy()
+    features = loaded.model(self.batch)[keys.VIDEO]["features"].numpy()
+    expected = self.expected[keys.VIDEO]["features"].numpy()
     self.assertFalse(np.array_equal(features, expected))
     np.testing.assert_allclose(features, expected, rtol=0.1, atol=0.1)
 

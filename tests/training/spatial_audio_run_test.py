@@ -6,8 +6,8 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import serving
 from avssl_tf.data.pipeline import datasets
+from avssl_tf.inference import serving
 from avssl_tf.models import r2plus1d
 from avssl_tf.training import (
   checkpoints,

@@ -25,7 +25,7 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import finish, plan, shards, subsets, workers
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
@@ -163,7 +163,7 @@ class _Build:
       self._journal.forget(failed)
     probes = self._probe(generations)
     num_channels = recipe.reader.num_channels
-    if types.AUDIO not in recipe.modalities:
+    if keys.AUDIO not in recipe.modalities:
       num_channels = 0
     elif num_channels is None:
       num_channels = plan.common_num_channels(probes or {})
@@ -257,7 +257,7 @@ class _Build:
 
   def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:
     recipe = self._recipe
-    measured = shard.split == TRAINING_SPLIT and types.AUDIO in recipe.modalities
+    measured = shard.split == TRAINING_SPLIT and keys.AUDIO in recipe.modalities
     return shards.ShardTask(
       clips=shard.clips,
       reader=recipe.reader,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import shards, spectrogram_statistics
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.recipe import Recipe
@@ -89,9 +89,9 @@ def dataset_info(
   return DatasetInfo(
     name=recipe.name,
     splits=splits,
-    frame_rate_hz=float(recipe.reader.frame_rate_hz) if types.VIDEO in modalities else 0.0,
+    frame_rate_hz=float(recipe.reader.frame_rate_hz) if keys.VIDEO in modalities else 0.0,
     frame_size=size,
-    sample_rate_hz=int(recipe.reader.sample_rate_hz) if types.AUDIO in modalities else 0,
+    sample_rate_hz=int(recipe.reader.sample_rate_hz) if keys.AUDIO in modalities else 0,
     num_channels=num_channels,
     clip_duration_sec=float(recipe.cutting.clip_duration_sec),
     subsets=subsets,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Callable, Optional, Union
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.sources.audioset import clips_of_audioset
 from avssl_tf.data.sources.dcase import clips_of_dcase
@@ -29,8 +29,8 @@ _OF_NO_SPLITS = frozenset({"test_fraction"})
 _OF_360 = frozenset({"projection", "channel_order", "flow"})
 _OF_CUTTING = frozenset({"clip_duration_sec", "min_duration_sec"})
 _OF_MODALITY = {
-  types.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality", "stereo_mode"}),
-  types.AUDIO: frozenset({"sample_rate_hz", "num_channels", "audio_track"}),
+  keys.VIDEO: frozenset({"frame_rate_hz", "short_side", "jpeg_quality", "stereo_mode"}),
+  keys.AUDIO: frozenset({"sample_rate_hz", "num_channels", "audio_track"}),
 }
 
 
@@ -68,7 +68,7 @@ class MediaSource:
 
   list_clips: Callable[[Inputs], Listing]
   own_settings: frozenset[str] = frozenset()
-  modalities: Sequence[str] = types.MODALITIES
+  modalities: Sequence[str] = keys.MODALITIES
   cutting: Optional[Cutting] = None
   task: Optional[str] = None
   scale: str = "small"
@@ -123,18 +123,18 @@ SOURCES = {
   # Half of the videos of UCF-101 and HMDB-51 have no sound.
   "ucf101": MediaSource(
     lambda inputs: clips_of_ucf101(inputs.input_dir),
-    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="ucf101",
+    modalities=(keys.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="ucf101",
   ),
   "hmdb51": MediaSource(
     lambda inputs: clips_of_hmdb51(inputs.input_dir),
-    modalities=(types.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="hmdb51",
+    modalities=(keys.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="hmdb51",
   ),
   "esc50": MediaSource(
     lambda inputs: clips_of_esc50(inputs.input_dir),
-    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="esc50",
+    modalities=(keys.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="esc50",
   ),
   "dcase": MediaSource(
     lambda inputs: clips_of_dcase(inputs.input_dir),
-    modalities=(types.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="dcase",
+    modalities=(keys.AUDIO,), cutting=WHOLE_FILES, task="audio_svm", scale="dcase",
   ),
 }  # fmt: skip

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import ClassVar, Optional
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.clip_content import Content, PlannedClip, Probed
 from avssl_tf.data.media import clip_reading, picture_view
 from avssl_tf.data.synthetic.world import World
@@ -90,10 +90,10 @@ class WorldReader:
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Renders a clip, with the truth of what is asked for."""
     content = self.world.content(clip.split, int(os.path.basename(clip.path)))
-    if types.VIDEO not in modalities:
+    if keys.VIDEO not in modalities:
       content = dataclasses.replace(
         content, frames=None, timestamps_us=None, boxes=None, tracks=None, masks=None
       )
-    if types.AUDIO not in modalities:
+    if keys.AUDIO not in modalities:
       content = dataclasses.replace(content, waveform=None, sound_replaced=None)
     return content

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.clip_content import Reader
 from avssl_tf.data.records.jpeg import JpegSettings
@@ -45,19 +45,19 @@ class Recipe:
   jpeg: JpegSettings = JpegSettings()
   num_shards: int = 16
   spectrogram: Optional[Spectrogram] = None
-  modalities: Sequence[str] = types.MODALITIES
+  modalities: Sequence[str] = keys.MODALITIES
   subsets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
   flow: bool = False
   shuffle: bool = False
 
   def __post_init__(self):
-    if not self.modalities or not set(self.modalities) <= set(types.MODALITIES):
+    if not self.modalities or not set(self.modalities) <= set(keys.MODALITIES):
       raise ValueError(
         f"Recipe.modalities is {list(self.modalities)}; expected one or both of "
-        f"{list(types.MODALITIES)}."
+        f"{list(keys.MODALITIES)}."
       )
-    if self.flow and (self.reader.projection is None or types.VIDEO not in self.modalities):
+    if self.flow and (self.reader.projection is None or keys.VIDEO not in self.modalities):
       raise ValueError(
         "Recipe.flow asks for optical flow, which is made of the pictures of 360° clips alone: "
         "leave it out."
@@ -77,7 +77,7 @@ class Recipe:
       "jpeg": dataclasses.asdict(self.jpeg),
       "num_shards": self.num_shards,
       "spectrogram": self.spectrogram and self.spectrogram.id,
-      "modalities": [name for name in types.MODALITIES if name in self.modalities],
+      "modalities": [name for name in keys.MODALITIES if name in self.modalities],
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }

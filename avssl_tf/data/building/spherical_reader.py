@@ -9,7 +9,7 @@ from typing import ClassVar, Optional
 import cv2
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content, PlannedClip, Probed
 from avssl_tf.data.media import clip_reading, picture_view, sound_field
@@ -76,14 +76,14 @@ class SphericalReader:
     together = len(set(sources.values())) == 1
     for group in [modalities] if together else [(modality,) for modality in modalities]:
       source, track = sources[group[0]], None
-      if types.AUDIO in group:
+      if keys.AUDIO in group:
         choice = self._choose(source)
         num_channels, track = self.num_channels, choice.track
         notes += choice.first_order.notes
       info = clip_reading.probe(source, group, self._wanted, track)
       durations.append(info.duration_sec)
       notes += info.notes
-      if types.VIDEO in group and self.input_projection == EQUIRECTANGULAR:
+      if keys.VIDEO in group and self.input_projection == EQUIRECTANGULAR:
         _check_shape(info.height, info.width)
     return Probed(min(durations), num_channels, tuple(notes))
 
@@ -96,8 +96,8 @@ class SphericalReader:
     for modality, path in zip(modalities, paths):
       if together and modality != modalities[0]:
         break
-      hears = together or modality == types.AUDIO
-      choice = self._choose(path) if hears and types.AUDIO in modalities else None
+      hears = together or modality == keys.AUDIO
+      choice = self._choose(path) if hears and keys.AUDIO in modalities else None
       read = clip_reading.read_clip(
         path,
         clip.start_us / 1e6,
@@ -164,7 +164,7 @@ class SphericalReader:
   def _path_of(self, path: str, modality: str) -> str:
     sounds = _folder_beside(path, "audio")
     stem = os.path.splitext(os.path.basename(path))[0]
-    if modality == types.VIDEO:
+    if modality == keys.VIDEO:
       return path
     if sounds is None:
       ambix = re.sub("-video$", "-ambix", stem)

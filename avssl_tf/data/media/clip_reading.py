@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional
 import av
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import (
   media_extent,
   media_limits,
@@ -112,7 +112,7 @@ def _first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
 
 def probe(
   path: str,
-  modalities: Sequence[str] = types.MODALITIES,
+  modalities: Sequence[str] = keys.MODALITIES,
   wanted: picture_view.Wanted = picture_view.ORDINARY,
   audio_track: Optional[int] = None,
 ) -> MediaInfo:
@@ -235,7 +235,7 @@ def read_clip(
   short_side: int = 256,
   sample_rate_hz: int = 24000,
   num_channels: Optional[int] = 1,
-  modalities: Sequence[str] = types.MODALITIES,
+  modalities: Sequence[str] = keys.MODALITIES,
   times_sec: Optional[np.ndarray] = None,
   accept_silence: bool = False,
   wanted: picture_view.Wanted = picture_view.ORDINARY,

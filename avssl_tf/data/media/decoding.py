@@ -13,7 +13,7 @@ from typing import Optional, Union
 
 import av
 
-from avssl_tf.types import VIDEO
+from avssl_tf.keys import VIDEO
 
 Frame = Union[av.VideoFrame, av.AudioFrame]
 

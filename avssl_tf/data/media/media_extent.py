@@ -11,7 +11,7 @@ import av
 
 from avssl_tf.data.media import media_limits, media_streams
 from avssl_tf.data.media.media_streams import MediaError
-from avssl_tf.types import VIDEO
+from avssl_tf.keys import VIDEO
 
 # Containers round times, and pictures may end this much before the sound.
 END_TOLERANCE_SEC = 0.05

@@ -13,7 +13,7 @@ from typing import Optional, Protocol
 
 import av
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import decoding, media_limits, media_opening, media_tracks
 from avssl_tf.data.media.decoding import Frame
 from avssl_tf.data.media.media_limits import MediaError
@@ -62,7 +62,7 @@ class MediaStreams:
 
 @contextlib.contextmanager
 def open_streams(
-  path: str, modalities: Sequence[str] = types.MODALITIES, audio_track: Optional[int] = None
+  path: str, modalities: Sequence[str] = keys.MODALITIES, audio_track: Optional[int] = None
 ) -> Iterator[MediaStreams]:
   """Opens a file with its default picture and its default sound stream.
 
@@ -77,7 +77,7 @@ def open_streams(
   """
   with media_opening.open_container(path) as container:
     found, ignored = {}, []
-    for modality, number in ((types.VIDEO, None), (types.AUDIO, audio_track)):
+    for modality, number in ((keys.VIDEO, None), (keys.AUDIO, audio_track)):
       of_kind = media_tracks.of_kind(container, modality)
       if modality in modalities:
         if not of_kind:
@@ -86,7 +86,7 @@ def open_streams(
       elif of_kind:
         ignored.append(media_tracks.choose(of_kind))
     streams = MediaStreams(
-      container, found.get(types.VIDEO), found.get(types.AUDIO), ignored, audio_track
+      container, found.get(keys.VIDEO), found.get(keys.AUDIO), ignored, audio_track
     )
     for stream in streams.streams:
       if stream.codec_context is None:
@@ -99,7 +99,7 @@ def open_streams(
 def _check_limits(stream: av.stream.Stream) -> None:
   """Checks what the container says of a stream that is asked for; 0 where it does not say."""
   context = stream.codec_context
-  if stream.type == types.VIDEO:
+  if stream.type == keys.VIDEO:
     media_limits.check_picture(context.height, context.width)
     media_limits.check_frame_rate(stream.average_rate and float(stream.average_rate))
     media_opening.limit_pixels(stream)
@@ -231,5 +231,5 @@ def _decode(packet: av.Packet, decoder: decoding.Decoder, consumer: Consumer) ->
     limit = f"; frames of more than {media_limits.MAX_PIXELS} pixels are refused"
     raise MediaError(
       f"truncated or damaged: the {packet.stream.type} stream cannot be decoded {where} "
-      f"({error.strerror}{limit if packet.stream.type == types.VIDEO else ''})"
+      f"({error.strerror}{limit if packet.stream.type == keys.VIDEO else ''})"
     ) from error

@@ -7,7 +7,7 @@ never gets to the end.
 import os
 from collections.abc import Sequence
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import media_limits, media_streams
 from avssl_tf.data.media.media_limits import MediaError
 
@@ -26,7 +26,7 @@ def are_doubtful(path: str, duration_sec: float) -> bool:
   return duration_sec > _LONG_SEC or os.path.getsize(path) < _FEW_BYTES_PER_SEC * duration_sec
 
 
-def check(path: str, modalities: Sequence[str] = types.MODALITIES) -> None:
+def check(path: str, modalities: Sequence[str] = keys.MODALITIES) -> None:
   """Walks through the packets of a file, without decoding them.
 
   A gap is a stretch in which neither pictures nor sound begin, asked for or not: a picture may be

@@ -5,7 +5,7 @@ from typing import Optional
 
 import av
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media.media_limits import MediaError
 
 # How tracks are chosen for a user who wants another one.
@@ -59,7 +59,7 @@ def channels(track: av.stream.Stream) -> int:
 
 def of_kind(container: av.container.InputContainer, modality: str) -> list[av.stream.Stream]:
   """The tracks of pictures or of sound; cover art is no picture."""
-  if modality == types.AUDIO:
+  if modality == keys.AUDIO:
     return list(container.streams.audio)
   return [
     stream

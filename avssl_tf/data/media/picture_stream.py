@@ -14,7 +14,7 @@ from typing import Callable, Optional
 import av
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.clip_content import EQUIRECTANGULAR
 from avssl_tf.data.media import decoding, media_extent, media_pictures, media_streams, picture_view
 from avssl_tf.data.media.media_streams import MediaError
@@ -47,7 +47,7 @@ def open_pictures(
     MediaError: no such file, not a media file, no pictures that can be decoded, pictures of
       another shape than those of the projection, or what the file says of them is something else.
   """
-  with media_streams.open_streams(path, (types.VIDEO,)) as media:
+  with media_streams.open_streams(path, (keys.VIDEO,)) as media:
     # One file at a time is read here, and decoding is much of the work.
     media.video.thread_type = "AUTO"
     media.video.codec_context.thread_count = 0

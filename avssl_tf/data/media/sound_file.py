@@ -6,7 +6,7 @@
 import av
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import decoding, media_limits, media_sound, media_streams
 from avssl_tf.data.media.media_streams import MediaError
 
@@ -49,7 +49,7 @@ def _decode(path: str) -> tuple[np.ndarray, str, int]:
   chunks: list[np.ndarray] = []
   formats = set()
   num_bytes = 0
-  with media_streams.open_streams(path, (types.AUDIO,)) as media:
+  with media_streams.open_streams(path, (keys.AUDIO,)) as media:
     decoder = decoding.Decoder(media.audio)
     for packet in media_streams.demux(media):
       try:

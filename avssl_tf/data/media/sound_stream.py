@@ -11,7 +11,7 @@ from typing import Optional
 import av
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import (
   decoding,
   media_extent,
@@ -46,7 +46,7 @@ def open_mono(
   Raises:
     MediaError: no such file, not a media file, or no sound that can be decoded.
   """
-  with media_streams.open_streams(path, (types.AUDIO,), audio_track) as media:
+  with media_streams.open_streams(path, (keys.AUDIO,), audio_track) as media:
     yield MonoStream(path, media, sample_rate_hz)
 
 

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 import tensorflow_io as tfio
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def cut(waveform: Tensor, start: Tensor, num_samples: int) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Optional, Union
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import (
   audio_ops,
   clip_views,
@@ -29,7 +29,7 @@ from avssl_tf.data.pipeline import (
 )
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records.record_reader import StoredClip
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 # Positions of a clip's random numbers in its vector of uniform draws.
 _AUDIO_START, _VIDEO_START, _FLIP, _VOLUME = range(4)
@@ -56,7 +56,7 @@ def random_example(
   augmentation: Optional[Augmentation],
   uniforms: Tensor,
   turn_sound: bool = False,
-) -> types.Batch:
+) -> keys.Batch:
   """Draws windows of a clip and augments them.
 
   Args:
@@ -102,9 +102,9 @@ def random_example(
       waveform = panoramas.turn_field(waveform, columns, clip)
     if views is not None:
       waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn else None)
-    example[types.AUDIO] = waveform
+    example[keys.AUDIO] = waveform
     if clip.panorama:
-      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
+      example[keys.CHANNELS] = panoramas.known_channels(stored.waveform)
     elif last_video is not None:
       low, high = _video_starts(stored, clip, audio_start, last_video, clip.max_offset_sec)
   if last_video is not None:
@@ -115,11 +115,11 @@ def random_example(
     if views is not None or clip.panorama:
       example.update(_all_around(stored, encoded, clip, places, views, columns))
       if augmentation is not None:
-        example[types.VIDEO] = _recolored(example[types.VIDEO], clip, augmentation, uniforms)
+        example[keys.VIDEO] = _recolored(example[keys.VIDEO], clip, augmentation, uniforms)
     elif augmentation is None:
-      example[types.VIDEO] = center_frames(encoded, clip, stored.key)
+      example[keys.VIDEO] = center_frames(encoded, clip, stored.key)
     else:
-      example[types.VIDEO] = _augmented(encoded, clip, augmentation, uniforms, stored.key)
+      example[keys.VIDEO] = _augmented(encoded, clip, augmentation, uniforms, stored.key)
   return example
 
 
@@ -130,7 +130,7 @@ def even_example(
   num_windows: int,
   uniforms: Tensor,
   turn_sound: bool = False,
-) -> types.Batch:
+) -> keys.Batch:
   """Takes one of `num_windows` windows spread evenly over a clip, and the centre crop.
 
   The viewpoints of 360° clips are drawn all the same.
@@ -165,9 +165,9 @@ def even_example(
     waveform = _cut_waveform(stored, clip, audio_start)
     if views is not None:
       waveform = clip_views.hear(waveform, views, uniforms[_YAW] if turn_sound else None)
-    example[types.AUDIO] = waveform
+    example[keys.AUDIO] = waveform
     if clip.panorama:
-      example[types.CHANNELS] = panoramas.known_channels(stored.waveform)
+      example[keys.CHANNELS] = panoramas.known_channels(stored.waveform)
   if last_video is not None:
     if last_audio is None:
       video_start = draws.even_start(window, num_windows, last_video)
@@ -175,15 +175,15 @@ def even_example(
       video_start, _ = _video_starts(stored, clip, audio_start, last_video, max_offset_sec=0.0)
     if clip.panorama:
       start_sec = tf.cast(audio_start, tf.float32) / stored.sample_rate_hz
-      example[types.SOURCES] = source_tracks.sounding(stored, start_sec, clip.audio_sec)
+      example[keys.SOURCES] = source_tracks.sounding(stored, start_sec, clip.audio_sec)
     places = video_start + _frame_offsets(stored, clip)
     encoded = _cut_frames(stored.frames, clip, places)
     if views is not None or clip.panorama:
       example.update(_all_around(stored, encoded, clip, places, views, columns=None))
     else:
-      example[types.VIDEO] = center_frames(encoded, clip, stored.key)
+      example[keys.VIDEO] = center_frames(encoded, clip, stored.key)
       if clip.boxes:
-        example[types.BOXES] = _boxes(stored, encoded, clip, places)
+        example[keys.BOXES] = _boxes(stored, encoded, clip, places)
   return example
 
 
@@ -256,14 +256,14 @@ def _all_around(
   places: Tensor,
   views: Optional[viewpoints.Viewpoints],
   columns: Optional[Tensor],
-) -> types.Batch:
+) -> keys.Batch:
   """What a 360° clip shows, from the viewpoints, or as a whole where there are none."""
   if views is not None:
     return clip_views.see(stored, encoded, places, clip, views)
-  example = {types.VIDEO: panoramas.frames(encoded, clip, columns, stored.key)}
+  example = {keys.VIDEO: panoramas.frames(encoded, clip, columns, stored.key)}
   if clip.flow:
     moving = _cut_frames(stored.flow, clip, places)
-    example[types.FLOW] = panoramas.flow(moving, clip, columns, stored.key)
+    example[keys.FLOW] = panoramas.flow(moving, clip, columns, stored.key)
   return example
 
 

@@ -5,11 +5,11 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import frame_ops, viewpoints
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.record_reader import StoredClip
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 # Of the pixels of stored masks.
 _UNKNOWN_CLASS = 255
@@ -39,7 +39,7 @@ def see(
   places: Tensor,
   clip: ClipSpec,
   views: viewpoints.Viewpoints,
-) -> types.Batch:
+) -> keys.Batch:
   """What is seen from the viewpoints, where they look, and the classes of what they show.
 
   Args:
@@ -59,16 +59,16 @@ def see(
   """
   frames = tf.stack([frame_ops.decode_jpeg(frame, stored.key) for frame in encoded])
   example = {
-    types.VIDEO: viewpoints.look(frames, views, clip.frame_size),
-    types.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
-    types.FIELD_OF_VIEW: tf.stack([views.horizontal_fov_rad, views.vertical_fov_rad], axis=-1),
+    keys.VIDEO: viewpoints.look(frames, views, clip.frame_size),
+    keys.DIRECTION: tf.stack([views.azimuth_rad, views.elevation_rad], axis=-1),
+    keys.FIELD_OF_VIEW: tf.stack([views.horizontal_fov_rad, views.vertical_fov_rad], axis=-1),
   }
   truth = stored.truth
   known = tf.shape(truth.azimuth_rad)[0] > 0
   # Where objects are in the middle of the window.
   middle = places[clip.num_frames // 2]
   last = tf.shape(truth.azimuth_rad, tf.int64)[0] - 1
-  example[types.VIEW_LABEL] = tf.cond(
+  example[keys.VIEW_LABEL] = tf.cond(
     known,
     lambda: viewpoints.labels_in_view(
       views,
@@ -79,7 +79,7 @@ def see(
     lambda: tf.fill([clip.viewpoints.num_viewpoints], tf.constant(-1, tf.int64)),
   )
   if clip.masks:
-    example[types.MASK] = _mask(stored, middle, views, clip)
+    example[keys.MASK] = _mask(stored, middle, views, clip)
   return example
 
 

@@ -21,12 +21,12 @@ from typing import Callable, Optional
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import clip_loader, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
 from avssl_tf.data.records.record_reader import RecordReader, StoredClip
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 def training_dataset(
@@ -66,7 +66,7 @@ def training_dataset(
     all_labels: whether `LABELS` are wanted.
 
   Returns:
-    Batches as described in `avssl_tf.types`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
+    Batches as described in `avssl_tf.keys`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
     `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split, subset or slice), `LABEL`
     int64 `[B]`, `KEY` string `[B]`. Where the records hold no pictures there is no `VIDEO`,
     and where they hold no sound no `AUDIO`. Those of 360° clips have more, as listed there.
@@ -81,7 +81,7 @@ def training_dataset(
   draw = _drawing(reader, split, seed, sampling, group_size or batch_size * num_workers)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
-  def load(position: Tensor) -> types.Batch:
+  def load(position: Tensor) -> keys.Batch:
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
     uniforms = tf.random.stateless_uniform(
@@ -150,7 +150,7 @@ def evaluation_dataset(
   num_shown, numbers = len(numbers), tf.constant(numbers)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
-  def load(position: Tensor) -> types.Batch:
+  def load(position: Tensor) -> keys.Batch:
     shown, window = position // windows_per_clip, position % windows_per_clip
     record = numbers[shown]
     stored = reader.read(record)
@@ -258,10 +258,10 @@ def _options(num_threads: Optional[int]) -> tf.data.Options:
 
 
 def _with_facts(
-  example: types.Batch, stored: StoredClip, record: Tensor, num_classes: Optional[int]
-) -> types.Batch:
-  facts = {types.INDEX: record, types.LABEL: stored.label, types.KEY: stored.key}
+  example: keys.Batch, stored: StoredClip, record: Tensor, num_classes: Optional[int]
+) -> keys.Batch:
+  facts = {keys.INDEX: record, keys.LABEL: stored.label, keys.KEY: stored.key}
   if num_classes is not None:
     labels = tf.one_hot(stored.labels, num_classes, on_value=True, off_value=False, dtype=tf.bool)
-    facts[types.LABELS] = tf.reduce_any(labels, axis=0)
+    facts[keys.LABELS] = tf.reduce_any(labels, axis=0)
   return {**example, **facts}

@@ -7,7 +7,7 @@ from typing import Union
 
 import tensorflow as tf
 
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 VIDEO_SAMPLING = "video"
 SAMPLINGS = ("independent", "shuffle", VIDEO_SAMPLING)

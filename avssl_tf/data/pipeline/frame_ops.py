@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from avssl_tf.addons import adjust_hsv_in_yiq
 from avssl_tf.data.media import media_limits
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 CROP_TRIES = 10
 # Numbers that `random_crop_box` takes: two for each try, two for the place.

@@ -12,8 +12,8 @@ import tensorflow as tf
 from avssl_tf.data.pipeline import draws, frame_ops
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.record_reader import StoredClip
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics, directions
-from avssl_tf.types import Tensor
 
 # Power against that of W, -60 dB, up to which a channel counts as missing. Sound codecs and the
 # rounding of samples leave something in an empty channel. A real one is far above: a single source

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from avssl_tf.data.records.record_reader import StoredClip
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions
-from avssl_tf.types import Tensor
 
 # Rows of what is returned: more sources than any clip of the demo worlds has.
 MAX_SOURCES = 8

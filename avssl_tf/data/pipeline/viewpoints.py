@@ -12,8 +12,8 @@ from typing import NamedTuple, Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics, directions, equirect
-from avssl_tf.types import Tensor
 
 PLACEMENTS = ("random", "even")
 # Candidates for each viewpoint under random placement.

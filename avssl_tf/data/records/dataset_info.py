@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from avssl_tf import local_paths, types
+from avssl_tf import keys, local_paths
 from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
@@ -180,7 +180,7 @@ class DatasetInfo:
   sample_rate_hz: int
   num_channels: int
   clip_duration_sec: float
-  modalities: list[str] = dataclasses.field(default_factory=lambda: list(types.MODALITIES))
+  modalities: list[str] = dataclasses.field(default_factory=lambda: list(keys.MODALITIES))
   subsets: dict[str, Subset] = dataclasses.field(default_factory=dict)
   label_names: list[str] = dataclasses.field(default_factory=list)
   spectrogram_statistics: dict[str, dict[str, list[float]]] = dataclasses.field(

@@ -5,10 +5,10 @@ from typing import NamedTuple, Optional, Union
 
 import tensorflow as tf
 
-from avssl_tf import local_paths, types
+from avssl_tf import keys, local_paths
 from avssl_tf.data.records import schema
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 class StoredTruth(NamedTuple):
@@ -140,9 +140,9 @@ class RecordReader:
     )
     frames, waveform = None, None
     with tf.control_dependencies([self._check(context, record)]):
-      if types.VIDEO in modalities:
+      if keys.VIDEO in modalities:
         frames = tf.identity(lists[schema.IMAGE_ENCODED])
-      if types.AUDIO in modalities:
+      if keys.AUDIO in modalities:
         waveform = tf.reshape(lists[schema.WAVEFORM].values, [-1, self.info.num_channels])
     labels = context[schema.LABEL_INDEX].values
     return StoredClip(
@@ -159,13 +159,13 @@ class RecordReader:
     )
 
   def _check(self, context: dict[str, Tensor], record: Tensor) -> tf.Operation:
-    keys, names = [schema.CLIP_INDEX], ["clip/index"]
+    stored, names = [schema.CLIP_INDEX], ["clip/index"]
     expected = [self._numbers[record]]
-    if types.AUDIO in self.info.modalities:
-      keys += [schema.NUM_CHANNELS, schema.SAMPLE_RATE]
+    if keys.AUDIO in self.info.modalities:
+      stored += [schema.NUM_CHANNELS, schema.SAMPLE_RATE]
       names += [", channels", ", sample rate"]
       expected += [self.info.num_channels, float(self.info.sample_rate_hz)]
-    found = [context[key] for key in keys]
+    found = [context[key] for key in stored]
     return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),
       ["A record of", self._path(record), "is not what dataset_info.json says. Found"]

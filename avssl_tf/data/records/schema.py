@@ -11,7 +11,7 @@ from typing import Union
 
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 
 # Feature lists.
 IMAGE_ENCODED = "image/encoded"  # JPEG bytes, one step a frame
@@ -55,7 +55,7 @@ CLIP_INDEX = "clip/index"  # int64, row in the memory banks: dense 0..N-1 over t
 
 
 def context_spec(
-  modalities: Sequence[str] = types.MODALITIES,
+  modalities: Sequence[str] = keys.MODALITIES,
   spherical: bool = False,
 ) -> dict[str, Union[tf.io.FixedLenFeature, tf.io.VarLenFeature]]:
   """The context features that the pipeline reads from a record.
@@ -65,8 +65,8 @@ def context_spec(
     spherical: whether it shows all directions.
   """
   of_modality = {
-    types.VIDEO: {IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32)},
-    types.AUDIO: {
+    keys.VIDEO: {IMAGE_FRAME_RATE: tf.io.FixedLenFeature([], tf.float32)},
+    keys.AUDIO: {
       SAMPLE_RATE: tf.io.FixedLenFeature([], tf.float32),
       NUM_CHANNELS: tf.io.FixedLenFeature([], tf.int64),
     },
@@ -84,7 +84,7 @@ def context_spec(
 
 
 def sequence_spec(
-  modalities: Sequence[str] = types.MODALITIES,
+  modalities: Sequence[str] = keys.MODALITIES,
   spherical: bool = False,
   flow: bool = False,
   boxes: bool = False,
@@ -98,8 +98,8 @@ def sequence_spec(
     boxes: whether the boxes of what sounds are wanted, one a frame; empty where there are none.
   """
   of_modality = {
-    types.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
-    types.AUDIO: {WAVEFORM: tf.io.VarLenFeature(tf.float32)},
+    keys.VIDEO: {IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string)},
+    keys.AUDIO: {WAVEFORM: tf.io.VarLenFeature(tf.float32)},
   }
   spec = {key: value for name in modalities for key, value in of_modality[name].items()}
   if spherical:

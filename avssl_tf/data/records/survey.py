@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.records import encoding, jpeg, schema
 from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
 
@@ -85,7 +85,7 @@ class Record:
     return len(self.frames) / self.frame_rate_hz
 
   @classmethod
-  def parse(cls, serialized: bytes, modalities: Sequence[str] = types.MODALITIES) -> "Record":
+  def parse(cls, serialized: bytes, modalities: Sequence[str] = keys.MODALITIES) -> "Record":
     """Reads a record.
 
     Args:
@@ -103,7 +103,7 @@ class Record:
         for key in schema.BBOX_KEYS
         if key in lists
       ]
-      seen, heard = types.VIDEO in modalities, types.AUDIO in modalities
+      seen, heard = keys.VIDEO in modalities, keys.AUDIO in modalities
       return cls(
         frames=[step.bytes_list.value[0] for step in lists[schema.IMAGE_ENCODED].feature],
         timestamps_us=np.array(
@@ -173,9 +173,9 @@ def survey(
 def check_clip(clip: Record, info: DatasetInfo) -> list[str]:
   """What is wrong with one clip."""
   problems = list(_check_label(clip, info))
-  if types.AUDIO in info.modalities:
+  if keys.AUDIO in info.modalities:
     problems.extend(_check_sound(clip, info))
-  if types.VIDEO in info.modalities:
+  if keys.VIDEO in info.modalities:
     problems.extend(_check_pictures(clip, info))
   return problems
 

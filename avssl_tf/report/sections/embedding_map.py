@@ -5,13 +5,13 @@ from typing import Optional
 import numpy as np
 from sklearn.manifold import TSNE
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.report import charts, page
 from avssl_tf.report.reported_run import ReportedRun
 
 _TITLE = "Map of embeddings"
 _MAX_CLIPS = 400
-_SYMBOLS = {types.VIDEO: "circle", types.AUDIO: "x"}
+_SYMBOLS = {keys.VIDEO: "circle", keys.AUDIO: "x"}
 _MIN_POINTS = 10
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 import gin
 from markupsafe import Markup
 
-from avssl_tf import types
+from avssl_tf import keys
 
 # Registering happens at import: what the settings name is imported here.
 from avssl_tf.evaluation import localization, protocol  # noqa: F401
@@ -26,7 +26,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
-  missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
+  missing = [modality for modality in keys.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
   with encoders.present_configuration_kept():

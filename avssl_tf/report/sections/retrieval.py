@@ -4,7 +4,7 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.report import clip_media, gallery, page
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.report.reported_run import ReportedRun
@@ -22,14 +22,14 @@ def section(run: ReportedRun) -> Optional[page.Section]:
     return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
-  missing = [modality for modality in types.MODALITIES if modality not in run.info.modalities]
+  missing = [modality for modality in keys.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
   found = run.embeddings
   count = len(found)
   queries = (np.arange(2 * _QUERIES) * count // (2 * _QUERIES)).tolist()
   rows = [
-    _row(run, found, query, types.AUDIO if i % 2 == 0 else types.VIDEO)
+    _row(run, found, query, keys.AUDIO if i % 2 == 0 else keys.VIDEO)
     for i, query in enumerate(dict.fromkeys(queries))
   ]
   explanation = (
@@ -57,7 +57,7 @@ def nearest(queries: np.ndarray, others: np.ndarray, query: int, count: int) -> 
 
 
 def _row(run: ReportedRun, found: ClipEmbeddings, query: int, modality: str) -> gallery.Row:
-  other = types.VIDEO if modality == types.AUDIO else types.AUDIO
+  other = keys.VIDEO if modality == keys.AUDIO else keys.AUDIO
   queries, others = found.embeddings[modality], found.embeddings[other]
 
   def media(clip: int) -> clip_media.ClipMedia:

@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building.media_sources import SOURCES, WHOLE_FILES, Inputs
 from tests import source_tree
 
@@ -28,7 +28,7 @@ class MediaSourcesTest(unittest.TestCase):
     for name, source in SOURCES.items():
       with self.subTest(name):
         for_training = source.task is None
-        self.assertEqual(source.modalities == types.MODALITIES, for_training)
+        self.assertEqual(source.modalities == keys.MODALITIES, for_training)
         self.assertEqual(source.cutting, None if for_training else WHOLE_FILES)
 
   def test_scales_exist(self):

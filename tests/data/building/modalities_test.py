@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.plan import Cutting
@@ -58,7 +58,7 @@ class MediaFilesTest(media_variants.MediaTestCase):
       media_variants.write_media(paths[-1], pictures, None, video_codec=codec,
                                  time_base=media_variants.Fraction(1, 25))  # fmt: skip
     paths.append(self.write("c.wav", None, audio_codec="pcm_s16le"))
-    output, result = self.build(paths, types.VIDEO, num_channels=None)
+    output, result = self.build(paths, keys.VIDEO, num_channels=None)
     info = DatasetInfo.load(output)
     self.assertEqual(info.modalities, ["video"])
     self.assertEqual((info.sample_rate_hz, info.num_channels), (0, 0))
@@ -67,9 +67,9 @@ class MediaFilesTest(media_variants.MediaTestCase):
     self.assertEqual([failure.reason for failure in result.failures], ["no video stream"])
     clip = datasets.ClipSpec(num_frames=8, frame_size=28)
     (batch,) = datasets.evaluation_dataset(output, "train", clip, 8, windows_per_clip=3)
-    self.assertNotIn(types.AUDIO, batch)
-    self.assertEqual(batch[types.VIDEO].shape, (6, 8, 28, 28, 3))
-    differences = np.abs(np.diff(batch[types.VIDEO].numpy().astype(int), axis=0)).mean((1, 2, 3, 4))
+    self.assertNotIn(keys.AUDIO, batch)
+    self.assertEqual(batch[keys.VIDEO].shape, (6, 8, 28, 28, 3))
+    differences = np.abs(np.diff(batch[keys.VIDEO].numpy().astype(int), axis=0)).mean((1, 2, 3, 4))
     self.assertTrue(np.all(differences > 1), differences)
     told = self.inspect(output)
     self.assertIn("pictures   57x32 (2), 16 Hz", told)
@@ -82,7 +82,7 @@ class MediaFilesTest(media_variants.MediaTestCase):
       self.write("c.flac", None, media_variants.sine(1.0), audio_codec="flac"),
       self.write("d.mp4", samples=media_variants.sine(2.0), duration_sec=1.0),
     ]
-    output, result = self.build(paths, types.AUDIO)
+    output, result = self.build(paths, keys.AUDIO)
     info = result.info
     self.assertEmpty(result.failures)
     self.assertEqual(info.modalities, ["audio"])
@@ -93,9 +93,9 @@ class MediaFilesTest(media_variants.MediaTestCase):
     clip = datasets.ClipSpec(audio_sec=0.5)
     stream = datasets.training_dataset(output, "train", clip, datasets.Augmentation(), 4, seed=0)
     batch = next(iter(stream))
-    self.assertNotIn(types.VIDEO, batch)
-    self.assertEqual(batch[types.AUDIO].shape, (4, 4000, 1))
-    self.assertGreater(np.abs(batch[types.AUDIO]).max(axis=1).min(), 0.4)
+    self.assertNotIn(keys.VIDEO, batch)
+    self.assertEqual(batch[keys.AUDIO].shape, (4, 4000, 1))
+    self.assertGreater(np.abs(batch[keys.AUDIO]).max(axis=1).min(), 0.4)
     told = self.inspect(output)
     self.assertIn("pictures   none", told)
     self.assertIn("sound      8000 Hz, 1 channel", told)
@@ -108,7 +108,7 @@ class MediaFilesTest(media_variants.MediaTestCase):
 
 class BuilderTest(build_case.BuildCase):
   def test_either_modality_is_built_resumed_and_checked(self):
-    for modality in types.MODALITIES:
+    for modality in keys.MODALITIES:
       output = self.new_folder()
       recipe = fake_source.recipe(self.inputs, modalities=[modality])
       info = build(recipe, output, 0).info

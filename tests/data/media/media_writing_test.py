@@ -11,7 +11,7 @@ import numpy as np
 from absl.testing import parameterized
 from scipy.io import wavfile
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.media import media_streams, media_writing
 from avssl_tf.data.metadata import spatial_media
 from tests import media_variants, spatial_files
@@ -68,7 +68,7 @@ class MediaWritingTest(media_variants.MediaTestCase):
   def copied(self, source, sound, origin_sec=0.0):
     path = self.path("copied.mp4")
     with open(path, "w+b") as file:
-      with media_streams.open_streams(source, (types.VIDEO,)) as media:
+      with media_streams.open_streams(source, (keys.VIDEO,)) as media:
         media_writing.write_copied_mp4(file, media, origin_sec, sound)
     return path
 
@@ -162,7 +162,7 @@ class MediaWritingTest(media_variants.MediaTestCase):
       media_writing.write_wav(_FullDisk(), _blocks(noise), 16000)
     sound = media_writing.Sound(_blocks(noise), 16000, media_writing.AMBISONIC_LAYOUT)
     with self.assertRaisesRegex(OSError, "No space left"):
-      with media_streams.open_streams(source, (types.VIDEO,)) as media:
+      with media_streams.open_streams(source, (keys.VIDEO,)) as media:
         media_writing.write_copied_mp4(_FullDisk(), media, 0.0, sound)
 
 

@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets, frame_ops
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
@@ -70,10 +70,10 @@ class BoxesTest(test_base.TestCase):
       data = toy_records.take(
         datasets.evaluation_dataset(self.data_dir, "train", clip, 3, windows_per_clip=2), 4
       )
-      self.assert_shape(data[types.BOXES], (12, 4, 4), np.float32)
-      boxes = data[types.BOXES].astype(np.float64)
+      self.assert_shape(data[keys.BOXES], (12, 4, 4), np.float32)
+      boxes = data[keys.BOXES].astype(np.float64)
       sides = boxes[..., 2:] - boxes[..., :2]
-      area, middle = _middles(data[types.VIDEO])
+      area, middle = _middles(data[keys.VIDEO])
       # Of a quarter of a pixel, though JPEG blurs.
       self.assertAllClose(area, sides.prod(axis=-1), atol=0.01)
       seen = sides.prod(axis=-1) > 0.02
@@ -85,7 +85,7 @@ class BoxesTest(test_base.TestCase):
     data = toy_records.take(datasets.evaluation_dataset(self.data_dir, "train", clip, 6), 1)
     stored = np.stack([_moving_box(index)[1] for index in range(6)])
     # The middle of two seconds: frames 8 to 11.
-    self.assertAllClose(data[types.BOXES], stored[:, 8:12], atol=1e-6)
+    self.assertAllClose(data[keys.BOXES], stored[:, 8:12], atol=1e-6)
 
   def test_of_a_box_outside_of_the_part_nothing_is_left(self):
     boxes = tf.constant([[0.0, 0.0, 0.1, 1.0], [0.0, 0.25, 1.0, 0.5]])
@@ -96,9 +96,9 @@ class BoxesTest(test_base.TestCase):
     with tempfile.TemporaryDirectory() as folder:
       toy_records.write(folder, [[_record(0, boxes=False)]])
       dataset = datasets.evaluation_dataset(folder, "train", toy_records.CLIP, 1)
-      self.assertNotIn(types.BOXES, next(iter(dataset)))
+      self.assertNotIn(keys.BOXES, next(iter(dataset)))
       clip = dataclasses.replace(toy_records.CLIP, boxes=True)
-      (found,) = next(iter(datasets.evaluation_dataset(folder, "train", clip, 1)))[types.BOXES]
+      (found,) = next(iter(datasets.evaluation_dataset(folder, "train", clip, 1)))[keys.BOXES]
       self.assertLen(found, toy_records.CLIP.num_frames)
       sizes = found[:, 2:] - found[:, :2]
       self.assertAllEqual(sizes[:, 0] * sizes[:, 1], [0.0] * len(found))

@@ -8,7 +8,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info
@@ -36,11 +36,11 @@ from tests.data.toy_records import (
 class WindowsTest(ToyRecordsCase):
   def test_windows_are_near_each_other_and_inside_the_clip(self):
     data = take(self.training(augmentation=None), 100)
-    first = first_samples(data[types.AUDIO])
-    ramp = data[types.AUDIO][:, :, 0] * DURATION_SEC * SAMPLE_RATE_HZ
+    first = first_samples(data[keys.AUDIO])
+    ramp = data[keys.AUDIO][:, :, 0] * DURATION_SEC * SAMPLE_RATE_HZ
     self.assertAllClose(ramp, first[:, None] + np.arange(800), atol=0.01)
-    self.assertAllEqual(data[types.AUDIO][:, :, 1], -data[types.AUDIO][:, :, 0])
-    numbers = frame_numbers(data[types.VIDEO])
+    self.assertAllEqual(data[keys.AUDIO][:, :, 1], -data[keys.AUDIO][:, :, 0])
+    numbers = frame_numbers(data[keys.VIDEO])
     self.assertAllEqual(numbers, numbers[:, :1] + np.arange(4))
     self.assertTrue(0 <= first.min() < 60 and 1140 < first.max() <= 1200)
     self.assertEqual((numbers.min(), numbers.max()), (0, NUM_STORED_FRAMES - 1))
@@ -53,15 +53,15 @@ class WindowsTest(ToyRecordsCase):
 
   def test_frames_at_another_rate(self):
     clip = dataclasses.replace(CLIP, frame_rate_hz=FRAME_RATE_HZ / 3)
-    numbers = frame_numbers(take(self.training(clip=clip, augmentation=None), 20)[types.VIDEO])
+    numbers = frame_numbers(take(self.training(clip=clip, augmentation=None), 20)[keys.VIDEO])
     self.assertAllEqual(numbers, numbers[:, :1] + 3 * np.arange(4))
     self.assertGreater(len(set(numbers[:, 0])), 5)
 
   def test_windows_as_long_as_the_clip(self):
     clip = dataclasses.replace(CLIP, num_frames=NUM_STORED_FRAMES, audio_sec=DURATION_SEC)
     data = take(self.training(clip=clip), 2)
-    self.assertAllEqual(first_samples(data[types.AUDIO]) < 1, [True] * 8)
-    self.assert_shape(data[types.VIDEO], (8, NUM_STORED_FRAMES, 16, 16, 3))
+    self.assertAllEqual(first_samples(data[keys.AUDIO]) < 1, [True] * 8)
+    self.assert_shape(data[keys.VIDEO], (8, NUM_STORED_FRAMES, 16, 16, 3))
 
 
 class PublishedWindowsTest(ToyRecordsCase):
@@ -104,8 +104,8 @@ class PublishedWindowsTest(ToyRecordsCase):
       CLIP, num_frames=5, audio_sec=published.audio_sec, max_offset_sec=published.max_offset_sec
     )
     data = take(self.training(self._BATCH, clip=clip, augmentation=None), self._STEPS)
-    start_sec = np.round(data[types.AUDIO][:, 0, 0] * 1e4) / SAMPLE_RATE_HZ
-    frame = np.round((data[types.VIDEO][:, 0].mean(axis=(1, 2, 3)) - 16) / 4)
+    start_sec = np.round(data[keys.AUDIO][:, 0, 0] * 1e4) / SAMPLE_RATE_HZ
+    frame = np.round((data[keys.VIDEO][:, 0].mean(axis=(1, 2, 3)) - 16) / 4)
     return start_sec, frame / FRAME_RATE_HZ + 0.25 - start_sec - clip.audio_sec / 2
 
   def expected(self, audio_sec, beyond_sec):
@@ -163,75 +163,75 @@ class OneModalityTest(ToyRecordsCase):
     write(self.data_dir, [stored], [modality])
 
   def test_pictures_alone(self):
-    self.write_alone(types.VIDEO)
+    self.write_alone(keys.VIDEO)
     data = take(self.training(batch_size=3, augmentation=None), 60)
-    self.assertEqual(set(data), {types.VIDEO, types.INDEX, types.LABEL, types.KEY})
-    first = frame_numbers(data[types.VIDEO])[:, 0]
+    self.assertEqual(set(data), {keys.VIDEO, keys.INDEX, keys.LABEL, keys.KEY})
+    first = frame_numbers(data[keys.VIDEO])[:, 0]
     for index, last in enumerate((16, 12, 6)):
-      starts = first[data[types.INDEX] == index]
+      starts = first[data[keys.INDEX] == index]
       self.assertEqual((starts.min(), starts.max()), (0, last))
     augmented = take(self.training(batch_size=3), 2)
-    self.assert_shape(augmented[types.VIDEO], (6, 4, 16, 16, 3))
+    self.assert_shape(augmented[keys.VIDEO], (6, 4, 16, 16, 3))
 
   def test_windows_of_pictures_are_spread_over_each_clip(self):
-    self.write_alone(types.VIDEO)
+    self.write_alone(keys.VIDEO)
     data = merge(self.evaluation(windows_per_clip=3).as_numpy_iterator())
-    self.assertNotIn(types.AUDIO, data)
-    first = frame_numbers(data[types.VIDEO])[:, 0].reshape(3, 3)
+    self.assertNotIn(keys.AUDIO, data)
+    first = frame_numbers(data[keys.VIDEO])[:, 0].reshape(3, 3)
     self.assertAllEqual(first, [[0, 8, 16], [0, 6, 12], [0, 3, 6]])
 
   def test_sound_alone(self):
-    self.write_alone(types.AUDIO)
+    self.write_alone(keys.AUDIO)
     data = take(self.training(batch_size=3), 60)
-    self.assertEqual(set(data), {types.AUDIO, types.INDEX, types.LABEL, types.KEY})
-    self.assert_shape(data[types.AUDIO], (180, 800, 2))
-    self.assertAllEqual(data[types.LABEL], data[types.INDEX])
+    self.assertEqual(set(data), {keys.AUDIO, keys.INDEX, keys.LABEL, keys.KEY})
+    self.assert_shape(data[keys.AUDIO], (180, 800, 2))
+    self.assertAllEqual(data[keys.LABEL], data[keys.INDEX])
     even = merge(self.evaluation(windows_per_clip=3).as_numpy_iterator())
-    first = first_samples(even[types.AUDIO]).reshape(3, 3)
+    first = first_samples(even[keys.AUDIO]).reshape(3, 3)
     self.assertAllEqual(first, [[0, 600, 1200], [0, 400, 800], [0, 100, 200]])
 
   def test_settings_of_what_is_not_there_do_not_matter(self):
-    self.write_alone(types.VIDEO)
+    self.write_alone(keys.VIDEO)
     take(self.training(batch_size=3, clip=dataclasses.replace(CLIP, audio_sec=60.0)), 1)
     with self.assertRaisesRegex(ValueError, "ClipSpec.video_sec is 6 s"):
       self.training(batch_size=3, clip=dataclasses.replace(CLIP, num_frames=60))
 
   def test_a_clip_that_is_too_short_is_named(self):
     for modality, changes, found in (
-      (types.VIDEO, {"num_frames": 12}, r"clip2@0.000.*many stored frames:.*\[10\].*\[12\]"),
-      (types.AUDIO, {"audio_sec": 1.2}, r"clip2@0.000.*many samples:.*\[1000\].*\[1200\]"),
+      (keys.VIDEO, {"num_frames": 12}, r"clip2@0.000.*many stored frames:.*\[10\].*\[12\]"),
+      (keys.AUDIO, {"audio_sec": 1.2}, r"clip2@0.000.*many samples:.*\[1000\].*\[1200\]"),
     ):
       self.write_alone(modality)
       with self.assertRaisesRegex(tf.errors.InvalidArgumentError, found):
         list(self.evaluation(clip=dataclasses.replace(CLIP, **changes)))
 
   def test_frames_of_short_clips_begin_anew_where_that_is_wanted(self):
-    self.write_alone(types.VIDEO)
+    self.write_alone(keys.VIDEO)
     clip = dataclasses.replace(CLIP, num_frames=18, repeat_frames=True)
-    evenly = frame_numbers(merge(self.evaluation(clip=clip).as_numpy_iterator())[types.VIDEO])
+    evenly = frame_numbers(merge(self.evaluation(clip=clip).as_numpy_iterator())[keys.VIDEO])
     self.assertAllEqual(
       evenly, [np.arange(1, 19), [*range(16), 0, 1], [*range(10), *range(8)]]
     )
     drawn = take(self.training(batch_size=3, clip=clip, augmentation=None), 20)
-    rows = np.flatnonzero(drawn[types.INDEX] == 2)
+    rows = np.flatnonzero(drawn[keys.INDEX] == 2)
     self.assertAllEqual(
-      frame_numbers(drawn[types.VIDEO][rows]), [[*range(10), *range(8)]] * len(rows)
+      frame_numbers(drawn[keys.VIDEO][rows]), [[*range(10), *range(8)]] * len(rows)
     )
 
 
 class AugmentationTest(ToyRecordsCase):
   def test_volume(self):
     augmentation = dataclasses.replace(ONLY_CROP, volume=(0.5, 0.9))
-    loud = take(self.training(augmentation=ONLY_CROP), 10)[types.AUDIO]
-    changed = take(self.training(augmentation=augmentation), 10)[types.AUDIO]
+    loud = take(self.training(augmentation=ONLY_CROP), 10)[keys.AUDIO]
+    changed = take(self.training(augmentation=augmentation), 10)[keys.AUDIO]
     factors = changed[:, -1, 0] / loud[:, -1, 0]
     self.assertAllClose(changed, loud * factors[:, None, None], rtol=1e-4, atol=1e-6)
     self.assertTrue(0.5 <= factors.min() < 0.6 and 0.8 < factors.max() <= 0.9)
 
   def test_colour_changes_alike_in_all_frames_and_otherwise_in_each_clip(self):
     augmentation = dataclasses.replace(ONLY_CROP, brightness=0.4, contrast=0.4)
-    plain = take(self.training(augmentation=ONLY_CROP), 10)[types.VIDEO].mean(axis=(2, 3, 4))
-    changed = take(self.training(augmentation=augmentation), 10)[types.VIDEO].mean(axis=(2, 3, 4))
+    plain = take(self.training(augmentation=ONLY_CROP), 10)[keys.VIDEO].mean(axis=(2, 3, 4))
+    changed = take(self.training(augmentation=augmentation), 10)[keys.VIDEO].mean(axis=(2, 3, 4))
     # Brightness and contrast make an affine map of the grey levels, one for each clip.
     slopes = np.diff(changed) / np.diff(plain)
     clipped = changed.max(axis=1) > 254
@@ -258,10 +258,10 @@ class StillClipTest(test_base.TestCase):
 
   def _training(self, augmentation, count):
     dataset = datasets.training_dataset(self.data_dir, "train", CLIP, augmentation, 1, seed=0)
-    return take(dataset, count)[types.VIDEO]
+    return take(dataset, count)[keys.VIDEO]
 
   def test_without_augmentation_it_looks_as_in_evaluation(self):
-    still = next(iter(datasets.evaluation_dataset(self.data_dir, "train", CLIP, 1)))[types.VIDEO]
+    still = next(iter(datasets.evaluation_dataset(self.data_dir, "train", CLIP, 1)))[keys.VIDEO]
     self.assertAllEqual(self._training(None, 3), np.repeat(still, 3, axis=0))
     self.assertGreater(np.ptp(still[0, 0, 0, :, 0]), 100)
 

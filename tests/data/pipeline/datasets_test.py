@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from tests.data.toy_records import (
   CLIP,
@@ -27,18 +27,18 @@ class TrainingDatasetTest(ToyRecordsCase):
   def test_batch(self):
     dataset = self.training()
     batch = next(iter(dataset))
-    self.assert_shape(batch[types.VIDEO], (4, 4, 16, 16, 3), tf.uint8)
-    self.assert_shape(batch[types.AUDIO], (4, 800, 2), tf.float32)
-    self.assert_shape(batch[types.INDEX], (4,), tf.int64)
-    self.assert_shape(batch[types.LABEL], (4,), tf.int64)
-    self.assert_shape(batch[types.KEY], (4,), tf.string)
-    self.assertEqual(dataset.element_spec[types.VIDEO].shape, (4, 4, 16, 16, 3))
-    self.assertEqual(dataset.element_spec[types.AUDIO].shape, (4, 800, 2))
+    self.assert_shape(batch[keys.VIDEO], (4, 4, 16, 16, 3), tf.uint8)
+    self.assert_shape(batch[keys.AUDIO], (4, 800, 2), tf.float32)
+    self.assert_shape(batch[keys.INDEX], (4,), tf.int64)
+    self.assert_shape(batch[keys.LABEL], (4,), tf.int64)
+    self.assert_shape(batch[keys.KEY], (4,), tf.string)
+    self.assertEqual(dataset.element_spec[keys.VIDEO].shape, (4, 4, 16, 16, 3))
+    self.assertEqual(dataset.element_spec[keys.AUDIO].shape, (4, 800, 2))
 
   def test_index_label_and_key_belong_together(self):
     data = take(self.training(), 10)
-    self.assertEqual(set(data[types.INDEX]), set(range(12)))
-    for index, label, key in zip(data[types.INDEX], data[types.LABEL], data[types.KEY]):
+    self.assertEqual(set(data[keys.INDEX]), set(range(12)))
+    for index, label, key in zip(data[keys.INDEX], data[keys.LABEL], data[keys.KEY]):
       self.assertEqual(label, -1 if index == 4 else index % 3)
       self.assertEqual(key, f"clip{index}@0.000".encode())
 
@@ -59,17 +59,17 @@ class TrainingDatasetTest(ToyRecordsCase):
 
   def test_seed_changes_everything(self):
     one, other = take(self.training(seed=1), 3), take(self.training(seed=2), 3)
-    for key in (types.INDEX, types.VIDEO, types.AUDIO):
+    for key in (keys.INDEX, keys.VIDEO, keys.AUDIO):
       self.assertNotAllEqual(one[key], other[key])
 
   def test_shuffle_shows_each_clip_once_a_pass(self):
-    index = take(self.training(sampling="shuffle"), 6)[types.INDEX].reshape(2, 12)
+    index = take(self.training(sampling="shuffle"), 6)[keys.INDEX].reshape(2, 12)
     self.assertAllEqual(np.sort(index, axis=1), np.tile(np.arange(12), (2, 1)))
 
   def test_slice_counts_from_its_start(self):
     data = take(self.training(split="train[4:9]"), 12)
-    self.assertEqual(set(data[types.INDEX]), set(range(5)))
-    for index, key in zip(data[types.INDEX], data[types.KEY]):
+    self.assertEqual(set(data[keys.INDEX]), set(range(5)))
+    for index, key in zip(data[keys.INDEX], data[keys.KEY]):
       self.assertEqual(key, f"clip{index + 4}@0.000".encode())
 
   def test_default_stream_hides_the_age_of_rows(self):
@@ -77,7 +77,7 @@ class TrainingDatasetTest(ToyRecordsCase):
     steps, batch_size = 300, 2
     with mock.patch.object(datasets.clip_loader, "random_example", self._no_example):
       dataset = self.training(batch_size)
-      stream = take(dataset, steps)[types.INDEX].reshape(steps, batch_size)
+      stream = take(dataset, steps)[keys.INDEX].reshape(steps, batch_size)
     older, drawn_at = [], np.full(12, -1)
     for step, rows in enumerate(stream):
       for row in rows:
@@ -89,26 +89,26 @@ class TrainingDatasetTest(ToyRecordsCase):
     self.assertEqual(parameters["sampling"].default, "independent")
 
   def _no_example(self, stored, clip, augmentation, uniforms):
-    return {types.VIDEO: tf.zeros([1], tf.uint8), types.AUDIO: tf.zeros([1])}
+    return {keys.VIDEO: tf.zeros([1], tf.uint8), keys.AUDIO: tf.zeros([1])}
 
 
 class EvaluationDatasetTest(ToyRecordsCase):
   def test_one_window_in_the_middle_of_each_clip_in_order(self):
     data = merge(self.evaluation().as_numpy_iterator())
-    self.assertAllEqual(data[types.INDEX], np.arange(12))
-    self.assertAllEqual(first_samples(data[types.AUDIO]), [600] * 12)
-    self.assertAllEqual(frame_numbers(data[types.VIDEO]), [[8, 9, 10, 11]] * 12)
+    self.assertAllEqual(data[keys.INDEX], np.arange(12))
+    self.assertAllEqual(first_samples(data[keys.AUDIO]), [600] * 12)
+    self.assertAllEqual(frame_numbers(data[keys.VIDEO]), [[8, 9, 10, 11]] * 12)
 
   def test_windows_of_a_clip_follow_each_other(self):
     data = merge(self.evaluation(windows_per_clip=3).as_numpy_iterator())
-    self.assertAllEqual(data[types.INDEX], np.repeat(np.arange(12), 3))
-    self.assertAllEqual(first_samples(data[types.AUDIO]).reshape(12, 3), [[0, 600, 1200]] * 12)
+    self.assertAllEqual(data[keys.INDEX], np.repeat(np.arange(12), 3))
+    self.assertAllEqual(first_samples(data[keys.AUDIO]).reshape(12, 3), [[0, 600, 1200]] * 12)
     # The centres of the windows are the same: 0.4 s, 1 s and 1.6 s.
-    first = frame_numbers(data[types.VIDEO])[:, 0].reshape(12, 3)
+    first = frame_numbers(data[keys.VIDEO])[:, 0].reshape(12, 3)
     self.assertAllEqual(first, [[2, 8, 14]] * 12)
 
   def test_last_batch_may_be_smaller(self):
-    sizes = [len(batch[types.INDEX]) for batch in self.evaluation(5)]
+    sizes = [len(batch[keys.INDEX]) for batch in self.evaluation(5)]
     self.assertEqual(sizes, [5, 5, 2])
 
   def test_is_the_same_every_time(self):
@@ -119,16 +119,16 @@ class EvaluationDatasetTest(ToyRecordsCase):
   def test_some_records_spread_over_the_split(self):
     everything = merge(self.evaluation(windows_per_clip=2).as_numpy_iterator())
     data = merge(self.evaluation(windows_per_clip=2, max_records=5).as_numpy_iterator())
-    self.assertAllEqual(data[types.INDEX], np.repeat([0, 2, 4, 7, 9], 2))
-    rows = np.isin(everything[types.INDEX], data[types.INDEX])
+    self.assertAllEqual(data[keys.INDEX], np.repeat([0, 2, 4, 7, 9], 2))
+    rows = np.isin(everything[keys.INDEX], data[keys.INDEX])
     self.assert_same(data, {key: value[rows] for key, value in everything.items()})
     more = merge(self.evaluation(windows_per_clip=2, max_records=50).as_numpy_iterator())
     self.assert_same(more, everything)
 
   def test_slice(self):
     data = merge(self.evaluation(split="train[5:8]").as_numpy_iterator())
-    self.assertAllEqual(data[types.INDEX], [0, 1, 2])
-    self.assertAllEqual(data[types.KEY], [b"clip5@0.000", b"clip6@0.000", b"clip7@0.000"])
+    self.assertAllEqual(data[keys.INDEX], [0, 1, 2])
+    self.assertAllEqual(data[keys.KEY], [b"clip5@0.000", b"clip6@0.000", b"clip7@0.000"])
 
 
 class ErrorsTest(ToyRecordsCase):

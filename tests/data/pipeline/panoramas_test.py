@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import clip_loader, panoramas
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records.record_reader import StoredClip
@@ -63,9 +63,9 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
     )
     uniforms = tf.constant(self.rng.random(clip_loader.num_uniforms(clip)))
     example = clip_loader.random_example(stored, clip, Augmentation(turn_scene=True), uniforms)
-    self.assertAllEqual(example[types.CHANNELS], [True, False, False, False])
+    self.assertAllEqual(example[keys.CHANNELS], [True, False, False, False])
     # Part of Y has become X.
-    self.assertGreater(np.abs(example[types.AUDIO][:, 3]).max(), 0.01)
+    self.assertGreater(np.abs(example[keys.AUDIO][:, 3]).max(), 0.01)
 
   def test_sound_that_begins_late_or_is_faint(self):
     late = self.field * (np.arange(2000) >= 1900)[:, np.newaxis]

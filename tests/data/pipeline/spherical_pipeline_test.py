@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import demo
 from avssl_tf.data.pipeline import datasets, viewpoints
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
@@ -54,17 +54,17 @@ class SphericalPipelineTest(test_base.TestCase):
 
   def test_training_batches(self):
     batch = next(iter(self.batches(Augmentation())))
-    self.assert_shape(batch[types.VIDEO], [4, 3, 8, 24, 24, 3], tf.uint8)
-    self.assert_shape(batch[types.AUDIO], [4, 3, 9600, 4], tf.float32)
-    self.assert_shape(batch[types.DIRECTION], [4, 3, 2], tf.float32)
-    self.assert_shape(batch[types.VIEW_LABEL], [4, 3], tf.int64)
-    self.assert_shape(batch[types.FIELD_OF_VIEW], [4, 3, 2], tf.float32)
-    self.assertAllInRange(batch[types.FIELD_OF_VIEW][..., 0], *np.deg2rad([25.4, 90.1]))
-    self.assertLess(np.abs(batch[types.DIRECTION][..., 1]).max(), np.deg2rad(30.1))
+    self.assert_shape(batch[keys.VIDEO], [4, 3, 8, 24, 24, 3], tf.uint8)
+    self.assert_shape(batch[keys.AUDIO], [4, 3, 9600, 4], tf.float32)
+    self.assert_shape(batch[keys.DIRECTION], [4, 3, 2], tf.float32)
+    self.assert_shape(batch[keys.VIEW_LABEL], [4, 3], tf.int64)
+    self.assert_shape(batch[keys.FIELD_OF_VIEW], [4, 3, 2], tf.float32)
+    self.assertAllInRange(batch[keys.FIELD_OF_VIEW][..., 0], *np.deg2rad([25.4, 90.1]))
+    self.assertLess(np.abs(batch[keys.DIRECTION][..., 1]).max(), np.deg2rad(30.1))
     # W is the same from everywhere.
-    self.assertAllClose(batch[types.AUDIO][:, 0, :, 0], batch[types.AUDIO][:, 2, :, 0])
-    self.assertNotAllClose(batch[types.AUDIO][:, 0, :, 3], batch[types.AUDIO][:, 2, :, 3])
-    self.assertAllInRange(batch[types.VIEW_LABEL], -1, 15)
+    self.assertAllClose(batch[keys.AUDIO][:, 0, :, 0], batch[keys.AUDIO][:, 2, :, 0])
+    self.assertNotAllClose(batch[keys.AUDIO][:, 0, :, 3], batch[keys.AUDIO][:, 2, :, 3])
+    self.assertAllInRange(batch[keys.VIEW_LABEL], -1, 15)
     again = list(self.batches(Augmentation(), first_step=1).take(1))[0]
     second = list(self.batches(Augmentation()).take(2))[1]
     for name in batch:
@@ -81,7 +81,7 @@ class SphericalPipelineTest(test_base.TestCase):
     def frames(**changes):
       augmentation = dataclasses.replace(Augmentation(**_AS_IT_IS), **changes)
       dataset = datasets.training_dataset(self.data_dir, "train", clip, augmentation, 4, seed=3)
-      return next(iter(dataset))[types.VIDEO].numpy().astype(np.float64)
+      return next(iter(dataset))[keys.VIDEO].numpy().astype(np.float64)
 
     plain = frames()
     ratios = {}
@@ -103,21 +103,21 @@ class SphericalPipelineTest(test_base.TestCase):
       clip = _WORLD.clip("train", index)
       # The sound's window of 1.2 s lies in the middle of the 1.5 s, the frames' as well.
       waveform = clip.waveform[1200:10800]
-      azimuth, elevation = tf.unstack(batch[types.DIRECTION][index], axis=-1)
+      azimuth, elevation = tf.unstack(batch[keys.DIRECTION][index], axis=-1)
       for view in range(3):
         middle = directions.rotation(azimuth[view], elevation[view])[:, 0]
         towards_front = (waveform[:, [3, 1, 2]] @ middle.numpy()[:, np.newaxis])[:, 0]
-        self.assertAllClose(batch[types.AUDIO][index, view, :, 3], towards_front, atol=1e-5)
+        self.assertAllClose(batch[keys.AUDIO][index, view, :, 3], towards_front, atol=1e-5)
         row = int((0.5 - elevation[view] / np.pi) * 64)
         column = int((0.5 - azimuth[view] / (2 * np.pi)) * 128) % 128
-        seen = batch[types.VIDEO][index, view, 4, centre, centre].numpy().astype(int)
+        seen = batch[keys.VIDEO][index, view, 4, centre, centre].numpy().astype(int)
         for frame in (5, 6):
           expected = clip.frames[frame, row, column].astype(int)
           found.append(np.abs(seen - expected).max())
       objects = directions.unit_vectors(clip.tracks.azimuth_rad[6], clip.tracks.elevation_rad[6])
       views = directions.unit_vectors(azimuth, elevation)
       angles = np.rad2deg(directions.angle_between(views[:, tf.newaxis], objects))
-      for view, label in enumerate(batch[types.VIEW_LABEL][index].numpy()):
+      for view, label in enumerate(batch[keys.VIEW_LABEL][index].numpy()):
         if label >= 0:
           visible += 1
           nearest = angles[view].min() + 12.0  # Frames 5 and 6 differ; the label's is one of them.
@@ -132,9 +132,9 @@ class SphericalPipelineTest(test_base.TestCase):
     whole = list(datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 6))[0]
     parts = list(datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 2))
     self.assertAllEqual(
-      tf.concat([part[types.VIDEO] for part in parts], axis=0), whole[types.VIDEO]
+      tf.concat([part[keys.VIDEO] for part in parts], axis=0), whole[keys.VIDEO]
     )
-    directions_of_clips = whole[types.DIRECTION].numpy().reshape(6, -1)
+    directions_of_clips = whole[keys.DIRECTION].numpy().reshape(6, -1)
     self.assertLen(np.unique(directions_of_clips, axis=0), 6)
 
   def test_turned_sound_is_out_of_line_and_all_else_the_same(self):
@@ -142,7 +142,7 @@ class SphericalPipelineTest(test_base.TestCase):
       list(datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 6, turn_sound=turn))[0]
       for turn in (False, True)
     )
-    for name in set(plain) - {types.AUDIO}:
+    for name in set(plain) - {keys.AUDIO}:
       self.assertAllEqual(plain[name], turned[name])
     yaws = []
     for index in range(6):
@@ -150,9 +150,9 @@ class SphericalPipelineTest(test_base.TestCase):
       # vertical axis, the same for all views.
       fields = []
       for batch in (plain, turned):
-        azimuth, elevation = tf.unstack(plain[types.DIRECTION][index], axis=-1)
+        azimuth, elevation = tf.unstack(plain[keys.DIRECTION][index], axis=-1)
         towards = directions.rotation(azimuth, elevation)
-        fields.append(ambisonics.rotate(batch[types.AUDIO][index], towards).numpy())
+        fields.append(ambisonics.rotate(batch[keys.AUDIO][index], towards).numpy())
       self.assertAllClose(fields[0][0], fields[0][2], atol=1e-5)
       self.assertAllClose(fields[1][0], fields[1][2], atol=1e-5)
       before, after = fields[0][0], fields[1][0]
@@ -167,20 +167,20 @@ class SphericalPipelineTest(test_base.TestCase):
     plain, turned = (
       next(iter(self.batches(Augmentation(turn_sound=turn)))) for turn in (False, True)
     )
-    self.assertAllEqual(plain[types.VIDEO], turned[types.VIDEO])
-    self.assertAllClose(plain[types.AUDIO][..., 0], turned[types.AUDIO][..., 0], atol=1e-5)
-    self.assertNotAllClose(plain[types.AUDIO][..., 3], turned[types.AUDIO][..., 3], atol=1e-3)
+    self.assertAllEqual(plain[keys.VIDEO], turned[keys.VIDEO])
+    self.assertAllClose(plain[keys.AUDIO][..., 0], turned[keys.AUDIO][..., 0], atol=1e-5)
+    self.assertNotAllClose(plain[keys.AUDIO][..., 3], turned[keys.AUDIO][..., 3], atol=1e-3)
 
   def test_masks_show_what_the_views_show(self):
     clip = dataclasses.replace(_CLIP, masks=True)
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", clip, 6)
-    mask = batch[types.MASK].numpy()
+    mask = batch[keys.MASK].numpy()
     self.assert_shape(mask, [6, 3, 24, 24], np.int64)
     self.assertAllInRange(mask, 0, 16)
     centre, found = 12, []
     for index in range(6):
       world = _WORLD.clip("train", index)
-      azimuth, elevation = batch[types.DIRECTION][index].numpy().T
+      azimuth, elevation = batch[keys.DIRECTION][index].numpy().T
       for view in range(3):
         row = int((0.5 - elevation[view] / np.pi) * 64)
         column = int((0.5 - azimuth[view] / (2 * np.pi)) * 128) % 128
@@ -193,7 +193,7 @@ class SphericalPipelineTest(test_base.TestCase):
         self.assertLessEqual(shown, {1 + label for label in world.tracks.labels})
         found.extend(shown)
     self.assertGreater(len(found), 5)
-    self.assertNotIn(types.MASK, next(iter(self.batches())))
+    self.assertNotIn(keys.MASK, next(iter(self.batches())))
     with self.assertRaisesRegex(ValueError, "masks are of 360° clips: set ClipSpec.viewpoints"):
       ClipSpec(masks=True)
 
@@ -223,28 +223,28 @@ class SphericalPipelineTest(test_base.TestCase):
 
   def test_panoramas_are_the_clips_as_they_are(self):
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
-    self.assert_shape(batch[types.VIDEO], [6, 4, 64, 128, 3], tf.uint8)
-    self.assert_shape(batch[types.AUDIO], [6, 4000, 4], tf.float32)
-    self.assertNotIn(types.DIRECTION, batch)
+    self.assert_shape(batch[keys.VIDEO], [6, 4, 64, 128, 3], tf.uint8)
+    self.assert_shape(batch[keys.AUDIO], [6, 4000, 4], tf.float32)
+    self.assertNotIn(keys.DIRECTION, batch)
     for index in range(6):
       clip = _WORLD.clip("train", index)
-      self.assertAllClose(batch[types.AUDIO][index], clip.waveform[3500:7500], atol=1e-6)
+      self.assertAllClose(batch[keys.AUDIO][index], clip.waveform[3500:7500], atol=1e-6)
       # Frames 4 to 7, whose times have the same middle. What differs is JPEG.
-      difference = np.abs(batch[types.VIDEO][index].numpy().astype(int) - clip.frames[4:8])
+      difference = np.abs(batch[keys.VIDEO][index].numpy().astype(int) - clip.frames[4:8])
       self.assertLess(np.mean(difference), 8)
     small = dataclasses.replace(_PANORAMA, frame_size=16)
     (found,) = datasets.evaluation_dataset(self.data_dir, "train", small, 6)
-    blocks = batch[types.VIDEO].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
-    self.assertAllClose(found[types.VIDEO], blocks, atol=1.0)
+    blocks = batch[keys.VIDEO].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
+    self.assertAllClose(found[keys.VIDEO], blocks, atol=1.0)
 
   def test_where_sources_are_while_they_sound(self):
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
-    self.assert_shape(batch[types.SOURCES], [6, 25, 8, 3], tf.float32)
+    self.assert_shape(batch[keys.SOURCES], [6, 25, 8, 3], tf.float32)
     time_sec = 3500 / 8000 + (np.arange(25) + 0.5) / 50
     for index in range(6):
       sounding = [one for one in _WORLD._scene("train", index).objects if one.is_sounding]
       expected = np.stack([one.directions(time_sec) for one in sounding], axis=1)
-      found = batch[types.SOURCES][index].numpy()
+      found = batch[keys.SOURCES][index].numpy()
       self.assertAllEqual(found[:, len(sounding):], np.zeros([25, 8 - len(sounding), 3]))
       # Straight lines between the frames of an eighth of a second cut the curves of fast motions.
       cosine = np.sum(found[:, : len(sounding)] * expected, axis=-1)
@@ -266,38 +266,38 @@ class SphericalPipelineTest(test_base.TestCase):
     )  # fmt: skip
     columns = []
     for index in range(4):
-      before, after = (batch[types.VIDEO][index].numpy() for batch in (plain, turned))
+      before, after = (batch[keys.VIDEO][index].numpy() for batch in (plain, turned))
       matches = [n for n in range(128) if np.array_equal(np.roll(before, -n, axis=2), after)]
       self.assertLen(matches, 1)
       columns += matches
       # What was in front is as many columns to the left.
       yaw_rad = tf.constant(2 * np.pi * matches[0] / 128, tf.float32)
-      expected = ambisonics.rotate(plain[types.AUDIO][index], directions.rotation(yaw_rad))
-      self.assertAllClose(turned[types.AUDIO][index], expected, atol=1e-5)
+      expected = ambisonics.rotate(plain[keys.AUDIO][index], directions.rotation(yaw_rad))
+      self.assertAllClose(turned[keys.AUDIO][index], expected, atol=1e-5)
     self.assertGreater(len(set(columns)), 1)
 
   def test_flow_is_that_of_the_frames(self):
     clip = dataclasses.replace(_PANORAMA, flow=True)
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", clip, 6)
-    self.assert_shape(batch[types.FLOW], [6, 4, 64, 128, 3], tf.uint8)
+    self.assert_shape(batch[keys.FLOW], [6, 4, 64, 128, 3], tf.uint8)
     small = dataclasses.replace(clip, frame_size=16)
     (found,) = datasets.evaluation_dataset(self.data_dir, "train", small, 6)
     slow = dataclasses.replace(clip, num_frames=2, frame_rate_hz=4.0)
     (every_second,) = datasets.evaluation_dataset(self.data_dir, "train", slow, 6)
     for index in range(6):
       expected = optical_flow.flow_pictures(_WORLD.clip("train", index).frames)
-      difference = np.abs(batch[types.FLOW][index].numpy().astype(int) - expected[4:8])
+      difference = np.abs(batch[keys.FLOW][index].numpy().astype(int) - expected[4:8])
       self.assertLess(np.mean(difference), 1.5)
       # Of every second stored frame, it is that to the next stored one all the same.
-      moving = every_second[types.FLOW][index].numpy().astype(int)
+      moving = every_second[keys.FLOW][index].numpy().astype(int)
       differences = [np.mean(np.abs(moving - expected[n : n + 3 : 2])) for n in range(10)]
       self.assertLess(min(differences), 1.5)
       self.assertIn(np.argmin(differences), (4, 5))
-    blocks = batch[types.FLOW].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
-    self.assertAllClose(found[types.FLOW], blocks, atol=1.0)
+    blocks = batch[keys.FLOW].numpy().reshape(6, 4, 16, 4, 32, 4, 3).mean(axis=(3, 5))
+    self.assertAllClose(found[keys.FLOW], blocks, atol=1.0)
     (plain,) = datasets.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
-    self.assertNotIn(types.FLOW, plain)
-    self.assertAllEqual(plain[types.VIDEO], batch[types.VIDEO])
+    self.assertNotIn(keys.FLOW, plain)
+    self.assertAllEqual(plain[keys.VIDEO], batch[keys.VIDEO])
 
   def test_flow_is_turned_with_the_scene_and_keeps_its_colors(self):
     clip = dataclasses.replace(_PANORAMA, flow=True)
@@ -307,24 +307,24 @@ class SphericalPipelineTest(test_base.TestCase):
         Augmentation(**_AS_IT_IS), Augmentation(**_AS_IT_IS, turn_scene=True), Augmentation()
       )
     )  # fmt: skip
-    self.assertNotAllEqual(plain[types.VIDEO], colored[types.VIDEO])
-    self.assertAllEqual(plain[types.FLOW], colored[types.FLOW])
+    self.assertNotAllEqual(plain[keys.VIDEO], colored[keys.VIDEO])
+    self.assertAllEqual(plain[keys.FLOW], colored[keys.FLOW])
     for index in range(4):
       columns = {}
-      for name in (types.VIDEO, types.FLOW):
+      for name in (keys.VIDEO, keys.FLOW):
         before, after = (batch[name][index].numpy() for batch in (plain, turned))
         columns[name] = [
           n for n in range(128) if np.array_equal(np.roll(before, -n, axis=2), after)
         ]
-      self.assertLen(columns[types.FLOW], 1)
-      self.assertEqual(columns[types.FLOW], columns[types.VIDEO])
+      self.assertLen(columns[keys.FLOW], 1)
+      self.assertEqual(columns[keys.FLOW], columns[keys.VIDEO])
 
   def test_flow_must_be_stored_and_is_of_panoramas(self):
     without = _build(dataclasses.replace(_WORLD, num_train=2))
     clip = dataclasses.replace(_PANORAMA, flow=True)
     with self.assertRaisesRegex(ValueError, "hold no optical flow, .* build them with --flow"):
       datasets.evaluation_dataset(without, "train", clip, 2)
-    self.assertIn(types.VIDEO, next(iter(self.evaluation(without))))
+    self.assertIn(keys.VIDEO, next(iter(self.evaluation(without))))
     with self.assertRaisesRegex(ValueError, "ClipSpec.flow is of whole 360° clips: set ClipSpec.p"):
       dataclasses.replace(_CLIP, flow=True)
 
@@ -332,13 +332,13 @@ class SphericalPipelineTest(test_base.TestCase):
     return datasets.evaluation_dataset(data_dir, "train", _PANORAMA, 2)
 
   def test_channels_that_a_clip_has(self):
-    self.assertNotIn(types.CHANNELS, next(iter(self.batches())))
+    self.assertNotIn(keys.CHANNELS, next(iter(self.batches())))
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", _PANORAMA, 6)
-    self.assertAllEqual(batch[types.CHANNELS], np.full([6, 4], True))
+    self.assertAllEqual(batch[keys.CHANNELS], np.full([6, 4], True))
     scenes = datasets.training_dataset(
       self.data_dir, "train", _PANORAMA, Augmentation(turn_scene=True), 4, seed=3
     )
-    self.assertAllEqual(next(iter(scenes))[types.CHANNELS], np.full([4, 4], True))
+    self.assertAllEqual(next(iter(scenes))[keys.CHANNELS], np.full([4, 4], True))
 
   def test_clips_are_whole_or_seen_from_viewpoints(self):
     with self.assertRaisesRegex(ValueError, "panorama and ClipSpec.viewpoints are both set"):

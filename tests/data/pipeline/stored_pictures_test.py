@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.pipeline import clip_loader, frame_ops
@@ -95,7 +95,7 @@ class OutsideOfGraphsTest(toy_records.ToyRecordsCase):
 
   def test_pages_and_checks(self):
     bomb = _with_frames(toy_records.record(0), hostile_media.jpeg(16000, 16000))
-    clip = survey.Record.parse(bomb, types.MODALITIES)
+    clip = survey.Record.parse(bomb, keys.MODALITIES)
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):
       contact_sheet.filmstrip(clip)
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):

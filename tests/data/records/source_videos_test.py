@@ -6,7 +6,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, draws
 from avssl_tf.data.records import dataset_info, source_videos
 from avssl_tf.training import inputs
@@ -146,13 +146,13 @@ class PipelineTest(test_base.TestCase):
 
   def test_batches_hold_clips_of_different_videos(self):
     data = take(self.training(), 10)
-    videos = np.array([key.partition(b"@")[0] for key in data[types.KEY]]).reshape(10, 4)
+    videos = np.array([key.partition(b"@")[0] for key in data[keys.KEY]]).reshape(10, 4)
     for batch in videos:
       self.assertLen(set(batch), 4)
     self.assertLen(set(videos.ravel()), 9)
     # Rows of memory banks are those of the records.
-    starts = [int(float(key.partition(b"@")[2])) for key in data[types.KEY]]
-    self.assertAllEqual(data[types.INDEX], starts)
+    starts = [int(float(key.partition(b"@")[2])) for key in data[keys.KEY]]
+    self.assertAllEqual(data[keys.INDEX], starts)
 
   def test_resumed_it_is_the_same_stream(self):
     whole = take(self.training(), 7)
@@ -163,9 +163,9 @@ class PipelineTest(test_base.TestCase):
 
   def test_workers_share_the_batches_of_one(self):
     whole = take(self.training(batch_size=6), 5)
-    parts = [take(self.training(3, num_workers=2, worker=n), 5)[types.KEY] for n in range(2)]
+    parts = [take(self.training(3, num_workers=2, worker=n), 5)[keys.KEY] for n in range(2)]
     joined = np.concatenate([part.reshape(5, 3) for part in parts], axis=1)
-    self.assertAllEqual(joined.ravel(), whole[types.KEY])
+    self.assertAllEqual(joined.ravel(), whole[keys.KEY])
 
   def test_replicas_share_the_batches_of_one(self):
     def batches(strategy):
@@ -176,8 +176,8 @@ class PipelineTest(test_base.TestCase):
 
     one, both = batches(tf.distribute.get_strategy()), batches(two_replicas.strategy())
     for _ in range(3):
-      expected = next(one)[types.KEY]
-      parts = two_replicas.strategy().experimental_local_results(next(both)[types.KEY])
+      expected = next(one)[keys.KEY]
+      parts = two_replicas.strategy().experimental_local_results(next(both)[keys.KEY])
       self.assertLen(parts, 2)
       self.assertAllEqual(tf.concat(parts, axis=0), expected)
       self.assertLen({key.partition(b"@")[0] for key in expected.numpy()}, 6)
@@ -191,7 +191,7 @@ class PipelineTest(test_base.TestCase):
     self.assertEqual((data.num_videos, data.steps_per_epoch), (22, 2))
     batch = merge(data.batches(3, "video", 7).take(1).as_numpy_iterator())
     first = data.first_clips(3, "video", 7, max_clips=5)
-    self.assertAllEqual(first[types.KEY], batch[types.KEY][:4])
+    self.assertAllEqual(first[keys.KEY], batch[keys.KEY][:4])
 
   def test_fewer_videos_than_a_batch_has_clips(self):
     message = "A batch has 10 clips, of different videos .* 22 clips of split 'train' are of 9"

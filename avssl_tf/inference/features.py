@@ -11,8 +11,8 @@ import tensorflow as tf
 import tqdm
 from sklearn.preprocessing import normalize
 
-from avssl_tf import types
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf import keys
+from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
 
 # Between two states of the bar in a log, which keeps them all.
@@ -98,7 +98,7 @@ def extract(
     ValueError: the data set is empty or lacks a modality that is asked for, or
       rows that should be windows of one clip have different indices.
   """
-  there = [key for key in types.MODALITIES if key in dataset.element_spec]
+  there = [key for key in keys.MODALITIES if key in dataset.element_spec]
   modalities = there if modalities is None else list(modalities)
   if not modalities or not set(modalities) <= set(there):
     raise ValueError(
@@ -112,7 +112,7 @@ def extract(
   pending = 0
   for batch in _forward(encoder, dataset, modalities, progress):
     windows.append(batch)
-    pending += len(batch[types.INDEX])
+    pending += len(batch[keys.INDEX])
     complete = pending - pending % num_windows
     if complete:
       joined = _concatenate(windows)
@@ -127,24 +127,24 @@ def extract(
   if not clips:
     raise ValueError("The data set to extract features from is empty.")
   result = _concatenate(clips)
-  labels, indices, keys = (result.pop(key) for key in (types.LABEL, types.INDEX, types.KEY))
-  return Features(labels, indices, keys, all_labels=result.pop(types.LABELS, None), **result)
+  labels, indices, ids = (result.pop(key) for key in (keys.LABEL, keys.INDEX, keys.KEY))
+  return Features(labels, indices, ids, all_labels=result.pop(keys.LABELS, None), **result)
 
 
 def has_views(dataset: tf.data.Dataset) -> bool:
   """Whether a data set shows 360° clips, from several viewpoints each."""
-  return types.VIEW_LABEL in dataset.element_spec
+  return keys.VIEW_LABEL in dataset.element_spec
 
 
 @tf.autograph.experimental.do_not_convert
-def _each_view(batch: types.Batch) -> types.Batch:
+def _each_view(batch: keys.Batch) -> keys.Batch:
   """The views of a batch of 360° clips as a batch of ordinary ones."""
-  views = {types.LABEL: tf.reshape(batch[types.VIEW_LABEL], [-1])}
-  for key in types.MODALITIES:
+  views = {keys.LABEL: tf.reshape(batch[keys.VIEW_LABEL], [-1])}
+  for key in keys.MODALITIES:
     if key in batch:
       views[key] = tf.reshape(batch[key], tf.concat([[-1], tf.shape(batch[key])[2:]], axis=0))
-  count = tf.shape(batch[types.VIEW_LABEL])[1]
-  for key in (types.INDEX, types.KEY):
+  count = tf.shape(batch[keys.VIEW_LABEL])[1]
+  for key in (keys.INDEX, keys.KEY):
     if key in batch:
       views[key] = tf.repeat(batch[key], count)
   return views
@@ -168,15 +168,15 @@ def _forward(
   )
   for batch in bar:
     rows = {k: v.numpy() for k, v in embed(*(batch[key] for key in modalities)).items()}
-    rows[types.INDEX] = batch[types.INDEX].numpy()
-    if types.LABELS in batch:
-      rows[types.LABELS] = batch[types.LABELS].numpy()
-    count = len(rows[types.INDEX])
-    rows[types.LABEL] = (
-      batch[types.LABEL].numpy() if types.LABEL in batch else np.full(count, -1, np.int64)
+    rows[keys.INDEX] = batch[keys.INDEX].numpy()
+    if keys.LABELS in batch:
+      rows[keys.LABELS] = batch[keys.LABELS].numpy()
+    count = len(rows[keys.INDEX])
+    rows[keys.LABEL] = (
+      batch[keys.LABEL].numpy() if keys.LABEL in batch else np.full(count, -1, np.int64)
     )
-    keys = batch[types.KEY].numpy() if types.KEY in batch else [b""] * count
-    rows[types.KEY] = np.array([key.decode("utf-8", "replace") for key in keys], object)
+    ids = batch[keys.KEY].numpy() if keys.KEY in batch else [b""] * count
+    rows[keys.KEY] = np.array([key.decode("utf-8", "replace") for key in ids], object)
     yield rows
 
 
@@ -216,7 +216,7 @@ def _concatenate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray]:
   """Joins the `num_windows` consecutive rows of each clip into one row."""
   grouped = {k: v.reshape(-1, num_windows, *v.shape[1:]) for k, v in rows.items()}
-  indices = grouped[types.INDEX]
+  indices = grouped[keys.INDEX]
   mixed = np.flatnonzero((indices != indices[:, :1]).any(axis=1))
   if len(mixed):
     raise ValueError(
@@ -224,7 +224,7 @@ def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray
       f"{indices[mixed[0]].tolist()} follow each other: the data set has another number of windows."
     )
   pooled = {k: v[:, 0] for k, v in grouped.items()}
-  for name in set(pooled) - {types.INDEX, types.LABEL, types.LABELS, types.KEY}:
+  for name in set(pooled) - {keys.INDEX, keys.LABEL, keys.LABELS, keys.KEY}:
     pooled[name] = grouped[name].mean(axis=1)
     if name.endswith("_embeddings"):
       pooled[name] = normalize(pooled[name])

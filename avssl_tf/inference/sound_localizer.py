@@ -15,10 +15,10 @@ from typing import Callable, Optional
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import types
-from avssl_tf.evaluation.encoder import Encoder
+from avssl_tf import keys
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics
-from avssl_tf.types import Tensor
 
 HORIZONTAL, VERTICAL = "horizontal", "vertical"
 # Axis of frames, and of a map's positions, that is turned round.
@@ -105,11 +105,11 @@ class SoundLocalizer:
     if self.encoder.translate is None:
       return outputs["embedding"]
     features = {
-      types.VIDEO: self.encoder.embed_video(frames)["features"],
-      types.AUDIO: outputs["features"],
+      keys.VIDEO: self.encoder.embed_video(frames)["features"],
+      keys.AUDIO: outputs["features"],
     }
     views = {modality: value[:, tf.newaxis] for modality, value in features.items()}
-    return self.encoder.translate(views)["prediction"][types.VIDEO][:, 0]
+    return self.encoder.translate(views)["prediction"][keys.VIDEO][:, 0]
 
   def maps(self, frames: Tensor, waveform: Tensor) -> Tensor:
     """How similar sounds are to the places in the frames that they belong to.

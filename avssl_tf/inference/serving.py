@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import local_paths, origin, saved_model_folder, types
-from avssl_tf.checked_signature import checked
+from avssl_tf import keys, local_paths
 from avssl_tf.data.pipeline import datasets, viewpoints
 from avssl_tf.files import read_json
+from avssl_tf.inference import origin, saved_model_folder
+from avssl_tf.inference.checked_signature import checked
 from avssl_tf.models import alignment_model, av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
 
@@ -119,11 +120,11 @@ class InputSpec:
     if any_size:
       video, audio = [None] * len(video), [None] * len(audio)
     specs = {
-      types.VIDEO: tf.TensorSpec([None, *video, 3], tf.uint8, types.VIDEO),
-      types.AUDIO: tf.TensorSpec([None, *audio, self.num_channels], tf.float32, types.AUDIO),
+      keys.VIDEO: tf.TensorSpec([None, *video, 3], tf.uint8, keys.VIDEO),
+      keys.AUDIO: tf.TensorSpec([None, *audio, self.num_channels], tf.float32, keys.AUDIO),
     }
     if self.flow:
-      specs[types.FLOW] = tf.TensorSpec([None, *video, 3], tf.uint8, types.FLOW)
+      specs[keys.FLOW] = tf.TensorSpec([None, *video, 3], tf.uint8, keys.FLOW)
     return specs
 
 
@@ -220,16 +221,16 @@ def signatures(
   """
 
   def generate(video, audio):
-    return {"field": model.generate({types.VIDEO: video, types.AUDIO: audio})}
+    return {"field": model.generate({keys.VIDEO: video, keys.AUDIO: audio})}
 
   def generate_with_flow(video, audio, flow):
-    batch = {types.VIDEO: video, types.AUDIO: audio, types.FLOW: flow}
+    batch = {keys.VIDEO: video, keys.AUDIO: audio, keys.FLOW: flow}
     return {"field": model.generate(batch)}
 
   if isinstance(model, SpatialUNet):
-    inputs = [specs[types.VIDEO], specs[types.AUDIO]]
-    if types.FLOW in specs:
-      function = checked(generate_with_flow, [*inputs, specs[types.FLOW]])
+    inputs = [specs[keys.VIDEO], specs[keys.AUDIO]]
+    if keys.FLOW in specs:
+      function = checked(generate_with_flow, [*inputs, specs[keys.FLOW]])
     else:
       function = checked(generate, inputs)
     return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: function}
@@ -255,14 +256,14 @@ def signatures(
     return {"video_position_embeddings": model.embed_video_positions(video, training=False)}
 
   def translate(video_features, audio_features):
-    outputs = model.translate({types.VIDEO: video_features, types.AUDIO: audio_features})
+    outputs = model.translate({keys.VIDEO: video_features, keys.AUDIO: audio_features})
     return {
       f"{modality}_{kind}": value
       for kind, found in outputs.items()
       for modality, value in found.items()
     }
 
-  video, audio = specs[types.VIDEO], specs[types.AUDIO]
+  video, audio = specs[keys.VIDEO], specs[keys.AUDIO]
   functions = {
     tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: checked(embed_both, [video, audio]),
     "embed_video": checked(embed_video, [video]),

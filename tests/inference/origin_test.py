@@ -7,7 +7,7 @@ from unittest import mock
 
 import tensorflow as tf
 
-from avssl_tf import origin
+from avssl_tf.inference import origin
 
 
 def _save(folder: str, value: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.evaluation import encoder, features
+from avssl_tf.inference import encoder, features
 from tests import test_base, tiny_av_model
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from avssl_tf.evaluation import encoder
+from avssl_tf.inference import encoder
 from tests import test_base, tiny_av_model
 
 

@@ -7,7 +7,7 @@ import unittest
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import checked_signature
+from avssl_tf.inference import checked_signature
 
 _FIXED = tf.TensorSpec([None, 4, 2], tf.float32, "audio")
 _ANY = tf.TensorSpec([None, None, 2], tf.float32, "audio")

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.losses import spatial_audio
+from avssl_tf.losses import stft
 from tests import test_base
 
 
@@ -19,36 +19,36 @@ class StftLossTest(test_base.TestCase):
       errors.append(np.mean([abs(a - b) ** 2 for a, b in zip(p.ravel(), t.ravel())]))
       energies.append(np.mean([abs(b) ** 2 for b in t.ravel()]))
     ratios = np.divide(errors, energies)
-    loss, relative = spatial_audio.stft_loss(prediction, target, "squared")
+    loss, relative = stft.stft_loss(prediction, target, "squared")
     self.assertAllClose(loss, np.mean(errors), rtol=1e-5)
     self.assertAllClose(relative, ratios, rtol=1e-5)
-    loss, relative = spatial_audio.stft_loss(prediction, target, "relative")
+    loss, relative = stft.stft_loss(prediction, target, "relative")
     self.assertAllClose(loss, np.mean(ratios), rtol=1e-5)
     self.assertAllClose(relative, ratios, rtol=1e-5)
 
   def test_silence_has_an_error_of_one_at_any_level(self):
     target = self.spectra(3, 3, 4, 5) * np.float32([1e-2, 1.0, 1e2])[:, None, None, None]
-    loss, relative = spatial_audio.stft_loss(np.zeros_like(target), target, "relative")
+    loss, relative = stft.stft_loss(np.zeros_like(target), target, "relative")
     self.assertAllClose(relative, np.ones(3), rtol=1e-5)
     self.assertAllClose(loss, 1.0, rtol=1e-5)
 
   def test_clips_without_direction_have_no_part(self):
     prediction, target = self.spectra(3, 3, 4, 5), self.spectra(3, 3, 4, 5)
     target[1] = 0.0
-    for kind in spatial_audio.KINDS:
-      loss, relative = spatial_audio.stft_loss(prediction, target, kind)
-      expected, _ = spatial_audio.stft_loss(prediction[[0, 2]], target[[0, 2]], kind)
+    for kind in stft.KINDS:
+      loss, relative = stft.stft_loss(prediction, target, kind)
+      expected, _ = stft.stft_loss(prediction[[0, 2]], target[[0, 2]], kind)
       self.assertAllClose(loss, expected, rtol=1e-5)
       self.assertAllEqual(np.isnan(relative), [False, True, False])
-    loss, _ = spatial_audio.stft_loss(prediction, np.zeros_like(target), "relative")
+    loss, _ = stft.stft_loss(prediction, np.zeros_like(target), "relative")
     self.assertAllEqual(loss, 0.0)
 
   def test_channels_that_a_clip_lacks_have_no_part(self):
     prediction, target = self.spectra(1, 3, 4, 5), self.spectra(1, 3, 4, 5)
-    _, relative = spatial_audio.stft_loss(
+    _, relative = stft.stft_loss(
       prediction, target, "relative", channels=tf.constant([[True, False, True]])
     )
-    _, expected = spatial_audio.stft_loss(prediction[:, ::2], target[:, ::2], "relative")
+    _, expected = stft.stft_loss(prediction[:, ::2], target[:, ::2], "relative")
     self.assertAllClose(relative, expected, rtol=1e-5)
 
   def test_gradients_are_finite_where_a_clip_is_silent(self):
@@ -57,12 +57,12 @@ class StftLossTest(test_base.TestCase):
     with tf.GradientTape() as tape:
       tape.watch(gain)
       noise = tf.constant(self.spectra(2, 3, 4, 5))
-      loss, _ = spatial_audio.stft_loss(tf.cast(gain, tf.complex64) * noise, target, "relative")
+      loss, _ = stft.stft_loss(tf.cast(gain, tf.complex64) * noise, target, "relative")
     self.assertTrue(np.isfinite(tape.gradient(loss, gain)))
 
   def test_unknown_kind(self):
     with self.assertRaisesRegex(ValueError, "loss is 'l2'; expected one of squared, relative"):
-      spatial_audio.stft_loss(self.spectra(1, 3, 4, 5), self.spectra(1, 3, 4, 5), "l2")
+      stft.stft_loss(self.spectra(1, 3, 4, 5), self.spectra(1, 3, 4, 5), "l2")
 
 
 if __name__ == "__main__":

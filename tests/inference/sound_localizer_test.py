@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.evaluation.encoder import Encoder
-from avssl_tf.evaluation.sound_localizer import SoundLocalizer
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.sound_localizer import SoundLocalizer
 from tests import test_base, tiny_alignment, tiny_av_model
 
 _STRIDE, _SIZE = 8, 32

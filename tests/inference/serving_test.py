@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from avssl_tf import own_files, saved_model_folder, serving
+from avssl_tf import own_files
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.models.spatial_unet import SpatialUNet
 from tests import test_base, tiny_av_model
 

@@ -8,7 +8,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-from avssl_tf import files, saved_model_folder
+from avssl_tf import files
+from avssl_tf.inference import saved_model_folder
 from tests import source_tree
 
 _FILES = (

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.evaluation import audio_windows
+from avssl_tf.inference import audio_windows
 from tests import test_base
 
 _RATE_HZ = 8000

@@ -5,8 +5,8 @@ from typing import Callable, Optional
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.keys import Tensor
 from avssl_tf.models import av_model
-from avssl_tf.types import Tensor
 
 # Stages whose maps every encoder has, from the input to the output.
 STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")

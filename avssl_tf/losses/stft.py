@@ -9,8 +9,8 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf.losses import replicas
-from avssl_tf.types import Tensor
+from avssl_tf import replicas
+from avssl_tf.keys import Tensor
 
 KINDS = ("squared", "relative")
 # Mean power of the spectra of Y, Z and X, below which there is nothing to generate.

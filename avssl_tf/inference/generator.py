@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Callable
 
-from avssl_tf import types
+from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.types import Tensor
+from avssl_tf.keys import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Generator:
 
   clip: ClipSpec
   sample_rate_hz: int
-  generate: Callable[[types.Batch], Tensor]
+  generate: Callable[[keys.Batch], Tensor]
 
 
 def check_records(info: DatasetInfo, data_dir: str) -> None:

@@ -1,0 +1,1 @@
+"""Trained networks, loaded and called: encoders, generators, features of data sets, SavedModels."""
