@@ -19,26 +19,38 @@ from absl import app, flags
 
 from avssl_tf import local_paths
 from avssl_tf.data.records import dataset_info
-
-# Registering happens at import: every protocol that a gin file may name is imported here.
 from avssl_tf.evaluation import (  # noqa: F401
-  audio_svm,
-  binary_alignment,
-  finetune,
-  kinetics_linear,
-  knn,
-  linear_probe,
-  localization,
-  memory,
   output_folder,
   protocol,
-  retrieval,
+)
+from avssl_tf.evaluation.alignment import (  # noqa: F401
+  binary_alignment,
   segmentation,
-  sound_field_baselines,
-  spatial_audio,
   viewpoint_retrieval,
 )
+
+# Registering happens at import: every protocol that a gin file may name is imported here.
+from avssl_tf.evaluation.audio_svm import (  # noqa: F401
+  audio_svm,
+)
+from avssl_tf.evaluation.classifiers import (  # noqa: F401
+  finetune,
+  kinetics_linear,
+)
+from avssl_tf.evaluation.frozen import (  # noqa: F401
+  knn,
+  linear_probe,
+  memory_probe,
+  retrieval,
+)
+from avssl_tf.evaluation.localization import (  # noqa: F401
+  localization,
+)
 from avssl_tf.evaluation.results import Results
+from avssl_tf.evaluation.sound_fields import (  # noqa: F401
+  generation,
+  sound_field_baselines,
+)
 from avssl_tf.foreign_text import printable
 from avssl_tf.training import configuration, encoders, generators, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
@@ -109,7 +121,7 @@ def _run() -> None:
 def _load_generators(others: Mapping[str, str]):
   """The network of --model_dir and others by name, and what tells the others' weights."""
   loaded = generators.load(_MODEL_DIR.value)
-  networks, weights = {spatial_audio.TRAINED: loaded.generator}, {}
+  networks, weights = {generation.TRAINED: loaded.generator}, {}
   for name, model_dir in others.items():
     other = generators.load(model_dir)
     networks[name] = other.generator

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import local_paths
-from avssl_tf.evaluation import probe
+from avssl_tf.evaluation.frozen import probe
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.report import page, projector, run_report

@@ -33,7 +33,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import local_paths
-from avssl_tf.evaluation import raw_input
+from avssl_tf.evaluation.frozen import raw_input
 from avssl_tf.files import locked, whole_file
 from avssl_tf.report import seed_comparison, seed_curves
 from avssl_tf.report.seed_comparison import Statistic

@@ -21,7 +21,8 @@ from absl import app, flags
 
 # Registering happens at import: what a gin file may name is imported here.
 from avssl_tf import local_paths
-from avssl_tf.evaluation import localization, protocol  # noqa: F401
+from avssl_tf.evaluation import protocol  # noqa: F401
+from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report import localization_picture, picture_files
 from avssl_tf.training import configuration, encoders, terminal
 

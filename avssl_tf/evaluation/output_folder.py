@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from avssl_tf import own_files
-from avssl_tf.evaluation import classifier_training, clip_journal, results, stage_features
+from avssl_tf.evaluation import clip_journal, results
+from avssl_tf.evaluation.audio_svm import stage_features
+from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.files import leftovers, locked
 
 RESULTS = "results.json"

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import frozen_features
+from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.inference import features
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report import sound_levels

@@ -8,7 +8,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.evaluation import sound_field_metrics
+from avssl_tf.evaluation.sound_fields import sound_field_metrics
 from avssl_tf.inference import generator as generator_lib
 from avssl_tf.inference.generator import Generator
 from avssl_tf.report.generation_picture import GeneratedClip

@@ -17,11 +17,15 @@ from avssl_tf import local_paths, text_files
 from avssl_tf.data.building import demo  # noqa: F401
 from avssl_tf.data.pipeline import datasets  # noqa: F401
 from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
-from avssl_tf.evaluation import (  # noqa: F401
+from avssl_tf.evaluation.alignment import (  # noqa: F401
   alignment_probe,
-  generation_probe,
-  memory,
+)
+from avssl_tf.evaluation.frozen import (  # noqa: F401
+  memory_probe,
   probe,
+)
+from avssl_tf.evaluation.sound_fields import (  # noqa: F401
+  generation_probe,
 )
 from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
 from avssl_tf.models import (  # noqa: F401

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
-from avssl_tf.evaluation.probe import Probe
+from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model
 from avssl_tf.training.metrics import PROBE, Metrics
 

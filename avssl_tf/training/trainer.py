@@ -14,8 +14,8 @@ from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.draws import SAMPLINGS
-from avssl_tf.evaluation.memory import MemoryProbe
-from avssl_tf.evaluation.probe import Probe
+from avssl_tf.evaluation.frozen.memory_probe import MemoryProbe
+from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
 from avssl_tf.training import (
   batch_picture,

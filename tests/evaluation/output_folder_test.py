@@ -5,7 +5,9 @@ import tempfile
 import unittest
 
 from avssl_tf import files, own_files
-from avssl_tf.evaluation import classifier_training, output_folder, stage_features
+from avssl_tf.evaluation import output_folder
+from avssl_tf.evaluation.audio_svm import stage_features
+from avssl_tf.evaluation.classifiers import classifier_training
 
 
 class OutputFolderTest(unittest.TestCase):

@@ -7,7 +7,7 @@ import os
 import unittest
 
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation.probe import Probe
+from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.report.reported_run import ReportedRun
 from tests import tiny_run
 

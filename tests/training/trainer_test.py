@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import addons
-from avssl_tf.evaluation.probe import Probe
+from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.losses import cma, robust_xid
 from avssl_tf.tasks import instance_discrimination
 from avssl_tf.training import callbacks, checkpoints, initialization, metrics, optimizers, settings

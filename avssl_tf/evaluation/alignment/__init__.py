@@ -1,0 +1,1 @@
+"""Protocols of 360° clips: whether views and sounds belong together, and what views show."""

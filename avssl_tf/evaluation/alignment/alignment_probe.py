@@ -1,0 +1,115 @@
+"""The probe of a run on 360° clips: alignment of picture and sound, and what views show."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import gin
+import numpy as np
+from absl import logging
+
+from avssl_tf.data.building.demo import DemoData
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.evaluation.alignment import view_features, viewpoint_retrieval
+from avssl_tf.evaluation.alignment.binary_alignment import AVCBin, AVSABin
+from avssl_tf.evaluation.alignment.view_features import ViewFeatures
+from avssl_tf.evaluation.frozen import linear_probe
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.models import alignment_model
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class AlignmentProbe:
+  """Measures a frozen model of 360° clips by the tasks of spatial alignment.
+
+  Attributes:
+    data_dir: folder of other 360° records than those of the run; None: those of the run.
+    train_split: split, or slice of one, that classifiers learn from.
+    test_split: split, or slice of one, that they are tested on.
+    windows_per_clip: windows of a clip, each with viewpoints of its own.
+    batch_size: clips that go through the model at a time.
+    c_grid: inverse penalties that the linear classifier of views chooses from.
+    label_parts: where the names of classes are made of parts ("disc_orbit"), what these are called;
+      each is classified as well.
+  """
+
+  data_dir: Optional[Union[str, DemoData]] = None
+  train_split: str = "train"
+  test_split: str = "test"
+  windows_per_clip: int = 1
+  batch_size: int = 16
+  c_grid: Sequence[float] = (1e-2, 1e-1)
+  label_parts: Sequence[str] = ()
+
+  def __call__(
+    self,
+    model: alignment_model.AlignmentModel,
+    data_dir: str,
+    clip: ClipSpec,
+    progress: bool = False,
+  ) -> dict[str, float]:
+    """Extracts features of the views of both splits and measures them.
+
+    Args:
+      model: the model, with its variables built.
+      data_dir: folder of the records, unless the probe has its own.
+      clip: the views that the model sees.
+      progress: whether to show progress bars.
+
+    Returns:
+      Shares in 0..1: `probe/viewpoint_retrieval...` (see `ViewpointRetrieval`), `probe/avsa_bin_1`,
+      `probe/avsa_bin_{K}`, `probe/avc_bin_1` and `probe/avc_bin_{K}` with translation, and where
+      views have labels, `probe/linear_video`, `probe/linear_audio` and the same of each part.
+    """
+    data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
+    info = DatasetInfo.load(data_dir)
+    encoder = Encoder.of_model(
+      model, clip, model.audio_front_end.spectrogram.sample_rate_hz, info.num_channels
+    )
+    view_features.check(encoder, info, data_dir)
+    train, test = (
+      view_features.extract(
+        encoder, data_dir, split, self.windows_per_clip, self.batch_size, True, progress
+      )
+      for split in (self.train_split, self.test_split)
+    )
+    result = viewpoint_retrieval.scores(encoder, test)
+    for task in (AVSABin, AVCBin):
+      if task is AVCBin and min(len(train), len(test)) < 2:
+        logging.info("AVC-Bin is left out: its wrong sounds are those of other clips.")
+        continue
+      protocol = task(without_translation=False)
+      result.update(protocol.scores(encoder, train, test))
+    result.update(self._linear(train, test, info.label_names))
+    return {f"probe/{name}": value for name, value in result.items()}
+
+  def _linear(
+    self, train: ViewFeatures, test: ViewFeatures, label_names: Sequence[str]
+  ) -> dict[str, float]:
+    """Accuracies of linear classifiers of the views whose class is known."""
+    parts = {"": np.arange(len(label_names))}
+    if self.label_parts:
+      split = [name.split("_") for name in label_names]
+      if any(len(found) != len(self.label_parts) for found in split):
+        raise ValueError(
+          f"AlignmentProbe.label_parts is {tuple(self.label_parts)}; expected as many as the names "
+          f"of the classes have parts, such as {label_names[0]!r}."
+        )
+      for name, values in zip(self.label_parts, zip(*split)):
+        parts[f"_{name}"] = np.unique(values, return_inverse=True)[1]
+    known = [part.labels >= 0 for part in (train, test)]
+    result = {}
+    for name, classes in parts.items():
+      for modality in ("video", "audio"):
+        features = [getattr(part, modality)[k] for part, k in zip((train, test), known)]
+        labels = [classes[part.labels[k]] for part, k in zip((train, test), known)]
+        if len(np.unique(labels[0])) < 2 or not len(labels[1]):
+          continue
+        found = linear_probe.linear_probe(
+          features[0], labels[0], features[1], labels[1], c_grid=self.c_grid
+        )
+        result[f"linear_{modality}{name}"] = found.top1
+    return result

@@ -1,0 +1,303 @@
+"""Segmentation of the views of 360° clips, by a feature pyramid on the frozen video network.
+
+Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
+2020, section 5.3: from the picture alone, with the sound of the view, and with what the other
+modality's views are translated into as context.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from typing import Callable, ClassVar, Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from avssl_tf import keys
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.evaluation.alignment import view_features
+from avssl_tf.evaluation.classifiers import classifier_training
+from avssl_tf.evaluation.classifiers.classifier_training import Phase
+from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.protocol import added_field
+from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO, MODALITIES, VIDEO, Tensor
+from avssl_tf.models.fpn import STAGES, FeaturePyramid
+
+INPUTS = ("visual", "audio", "context")
+# What is reached without looking: all pixels taken for the most frequent class, as a rule that of
+# the background.
+MOST_FREQUENT = "most frequent class"
+_CLASSIFIER = "segmentation"
+
+
+class SegmentationModel(tf.keras.Model):
+  """A feature pyramid on a frozen network of 360° clips.
+
+  Attributes:
+    classifiers: the pyramid, under the name of what it gives.
+  """
+
+  def __init__(self, encoder: Encoder, pyramid: FeaturePyramid, inputs: str, size: int):
+    """Joins the two.
+
+    Args:
+      encoder: the frozen network.
+      pyramid: gives classes of pixels.
+      inputs: what it sees: `"visual"`, the picture; `"audio"`, the sound of the view too;
+        `"context"`, also what all views and sounds of the clip are translated into.
+      size: height and width of the masks.
+    """
+    super().__init__()
+    self.classifiers = {_CLASSIFIER: pyramid}
+    # Not an attribute that Keras would track: the network is no part of what is trained.
+    self._frozen = (encoder,)
+    self._inputs = inputs
+    self._size = size
+
+  def call(self, batch: keys.Batch, training: bool = False) -> dict[str, Tensor]:
+    """Logits of the pixels of all views: float32 `[B * K, size, size, num_classes]`."""
+    del training
+    (encoder,) = self._frozen
+    count = batch[VIDEO].shape[1]
+    views = {
+      m: tf.reshape(batch[m], tf.concat([[-1], tf.shape(batch[m])[2:]], axis=0))
+      for m in MODALITIES
+    }
+    found = encoder.video_maps(views[VIDEO])
+    maps = {name: tf.stop_gradient(value) for name, value in found.items()}
+    condition = None
+    if self._inputs != "visual":
+      features = {
+        VIDEO: maps["pooled"],
+        AUDIO: tf.stop_gradient(encoder.embed_audio(views[AUDIO])["features"]),
+      }
+      parts = [features[AUDIO]]
+      if self._inputs == "context":
+        clips = {
+          m: tf.reshape(value, [-1, count, value.shape[-1]]) for m, value in features.items()
+        }
+        translated = encoder.translate(clips)["translated"]
+        parts += [
+          tf.reshape(tf.stop_gradient(translated[m]), [-1, translated[m].shape[-1]])
+          for m in MODALITIES
+        ]
+      condition = tf.concat(parts, axis=-1)
+    logits = self.classifiers[_CLASSIFIER]({s: maps[s] for s in STAGES}, condition=condition)
+    return {_CLASSIFIER: tf.image.resize(logits, [self._size, self._size])}
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class Segmentation:
+  """Trains a feature pyramid on the masks of views, and tests it.
+
+  Measured are `mean_iou`, the mean over the classes that occur of intersection over union, counted
+  over all pixels of all test views, and `pixel_accuracy`. Pixels of unknown class have no part.
+  Beside the inputs stands what it scores to take all pixels for the most frequent class.
+
+  Attributes:
+    num_classes: number of classes of the masks.
+    inputs: what is measured, each on its own: some of `INPUTS`; see `SegmentationModel`.
+    train_split: split, or slice of one, to learn from.
+    test_split: split, or slice of one, to test on.
+    pyramid: makes the pyramid; called with `num_classes`.
+    augmentation: random changes to training clips; None takes them as they are.
+    batch_size: clips of a step.
+    num_epochs: number of epochs.
+    optimizer: makes an optimiser of Keras; called with `learning_rate`.
+    learning_rate: rate of the first epochs.
+    milestone_epochs: epochs at whose beginning, counted from 0, the rate is multiplied by
+      `factor`.
+    factor: see there.
+    seed: of everything random.
+    train_viewpoints: how the views of training clips are drawn, again in each epoch; None: as in
+      pretraining.
+    test_viewpoints: the same of test clips, whose views stay the same; None: as in pretraining.
+  """
+
+  num_classes: int
+  inputs: Sequence[str] = INPUTS
+  train_split: str = "train"
+  test_split: str = "test"
+  pyramid: Callable[..., FeaturePyramid] = FeaturePyramid
+  augmentation: Optional[Augmentation] = Augmentation()
+  batch_size: int = 20
+  num_epochs: int = 10
+  optimizer: Callable[..., tf.keras.optimizers.Optimizer] = tf.keras.optimizers.Adam
+  learning_rate: float = 1e-4
+  milestone_epochs: Sequence[int] = (5, 8)
+  factor: float = 0.1
+  seed: int = 0
+  train_viewpoints: Optional[ViewpointSpec] = added_field(None)
+  test_viewpoints: Optional[ViewpointSpec] = added_field(None)
+
+  compares_parts: ClassVar[bool] = True  # What is measured from each of the inputs.
+  # Arguments that what a field names is called with.
+  gives: ClassVar = {"pyramid": ("num_classes",), "optimizer": ("learning_rate",)}
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "batch_size", "num_epochs")
+    if not self.inputs or not set(self.inputs) <= set(INPUTS):
+      raise ValueError(
+        f"Segmentation.inputs is {tuple(self.inputs)}; expected some of {', '.join(INPUTS)}."
+      )
+    milestones = list(self.milestone_epochs)
+    inside = all(0 < epoch < self.num_epochs for epoch in milestones)
+    if not inside or milestones != sorted(set(milestones)):
+      raise ValueError(
+        f"Segmentation.milestone_epochs is {tuple(milestones)}; expected rising numbers below "
+        f"num_epochs={self.num_epochs}."
+      )
+
+  def __call__(
+    self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Trains and tests with each of the inputs that `results` does not have.
+
+    Args:
+      encoder: the frozen network, of 360° clips.
+      data_dir: folder of 360° records with masks.
+      results: where the metrics go, under the names of the inputs and `MOST_FREQUENT`.
+      work_dir: folder for checkpoints; what was interrupted goes on after its last epoch.
+      progress: whether to show progress bars or, where there is no terminal, a line an epoch.
+
+    Raises:
+      FileNotFoundError: there is no data set, or files of it are missing.
+      ValueError: network, records and settings do not go together.
+      FloatingPointError: a loss or a weight became NaN or infinite.
+    """
+    info = DatasetInfo.load(data_dir)
+    view_features.check(encoder, info, data_dir)
+    clip = dataclasses.replace(
+      encoder.clip, masks=True, viewpoints=self.train_viewpoints or encoder.clip.viewpoints
+    )
+    test_clip = dataclasses.replace(
+      clip, viewpoints=self.test_viewpoints or encoder.clip.viewpoints
+    )
+    self._check_masks(data_dir, clip)
+    for inputs in self.inputs:
+      if results.get(inputs) is not None:
+        continue
+      folder = os.path.join(work_dir, inputs)
+      tf.keras.utils.set_random_seed(self.seed)
+      model = SegmentationModel(
+        encoder, self.pyramid(num_classes=self.num_classes), inputs, clip.frame_size
+      )
+      model(self._inputs_of(next(iter(self._batches(data_dir, clip, 0)))))
+      steps_per_epoch = info.num_clips(self.train_split) // self.batch_size
+      schedule = classifier_training.step_decay(
+        self.learning_rate, self.factor, self.milestone_epochs, steps_per_epoch
+      )
+      classifier_training.train(
+        model,
+        lambda first_step: self._batches(data_dir, clip, first_step),
+        steps_per_epoch,
+        [Phase(self.num_epochs, self.optimizer(learning_rate=schedule))],
+        folder,
+        {**results.settings, "inputs": inputs},
+        inputs,
+        progress,
+        examples=lambda batch: (self._inputs_of(batch), batch[keys.MASK]),
+      )
+      confusion = self._test(model, data_dir, test_clip, progress)
+      results.put(inputs, scores(confusion))
+      results.put(MOST_FREQUENT, scores(most_frequent(confusion)))
+      classifier_training.delete(folder)
+
+  @staticmethod
+  def _inputs_of(batch: keys.Batch) -> keys.Batch:
+    return {modality: batch[modality] for modality in MODALITIES}
+
+  def _check_masks(self, data_dir: str, clip: ClipSpec) -> None:
+    """Looks at one clip: are there masks, and of classes that there can be?"""
+    dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, 1).take(1)
+    try:
+      (batch,) = dataset
+    except tf.errors.InvalidArgumentError as error:
+      raise ValueError(
+        f"The records in {data_dir!r} cannot be read with segmentation masks: {error.message}"
+      ) from error
+    highest = int(tf.reduce_max(batch[keys.MASK]))
+    if highest >= self.num_classes:
+      raise ValueError(
+        f"A mask in {data_dir!r} has the class {highest}; Segmentation.num_classes is "
+        f"{self.num_classes}."
+      )
+
+  def _batches(self, data_dir: str, clip: ClipSpec, first_step: int) -> tf.data.Dataset:
+    return datasets.training_dataset(
+      data_dir,
+      self.train_split,
+      clip,
+      self.augmentation,
+      self.batch_size,
+      self.seed,
+      first_step=first_step,
+      sampling="shuffle",
+    )
+
+  def _test(self, model, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
+    """The confusion matrix over all test views."""
+    dataset = datasets.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
+
+    @tf.function
+    def predict(batch):
+      logits = model(self._inputs_of(batch))[_CLASSIFIER]
+      return tf.argmax(logits, axis=-1), tf.reshape(batch[keys.MASK], tf.shape(logits)[:-1])
+
+    confusion = np.zeros([self.num_classes, self.num_classes], np.int64)
+    shows = progress and sys.stderr.isatty()
+    for batch in tqdm.tqdm(dataset, "testing", unit="batch", disable=not shows, leave=False):
+      predicted, truth = (value.numpy() for value in predict(batch))
+      confusion += confusion_matrix(truth, predicted, self.num_classes)
+    return confusion
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+  """How many pixels of each class (rows) are taken for each class (columns).
+
+  Args:
+    truth: int, classes, negative where unknown.
+    predicted: int of the same shape, in 0..num_classes - 1.
+    num_classes: number of classes.
+
+  Returns:
+    int64 `[num_classes, num_classes]`.
+
+  Raises:
+    ValueError: a class that is not below `num_classes`.
+  """
+  known = truth >= 0
+  if known.any() and truth[known].max() >= num_classes:
+    raise ValueError(
+      f"A mask has the class {truth[known].max()}; Segmentation.num_classes is {num_classes}."
+    )
+  numbers = truth[known].astype(np.int64) * num_classes + predicted[known]
+  return np.bincount(numbers, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def most_frequent(confusion: np.ndarray) -> np.ndarray:
+  """The confusion matrix of taking all pixels for the class that most of them are of."""
+  counts = confusion.sum(axis=1)
+  found = np.zeros_like(confusion)
+  found[:, np.argmax(counts)] = counts
+  return found
+
+
+def scores(confusion: np.ndarray) -> dict[str, float]:
+  """`mean_iou` over the classes that occur, predicted or true, and `pixel_accuracy`, in 0..1."""
+  right = np.diagonal(confusion)
+  union = confusion.sum(axis=0) + confusion.sum(axis=1) - right
+  there = union > 0
+  return {
+    "mean_iou": float(np.mean(right[there] / union[there])) if there.any() else 0.0,
+    "pixel_accuracy": float(right.sum() / max(1, confusion.sum())),
+  }

@@ -1,0 +1,93 @@
+"""Viewpoint retrieval: which of the sounds of a 360° clip belongs to this view?"""
+
+import dataclasses
+
+import gin
+import numpy as np
+
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.evaluation.alignment import view_features
+from avssl_tf.evaluation.alignment.view_features import ViewFeatures
+from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO, VIDEO
+
+# What is closer than this is a tie; the order of a sum alone makes such differences.
+_TIE_TOLERANCE = 1e-6
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class ViewpointRetrieval:
+  """Finds, among the viewpoints of a clip, the sound of a view and the view of a sound.
+
+  Measured are `viewpoint_retrieval_video_to_audio` (the query is a view, translated into sound),
+  `viewpoint_retrieval_audio_to_video`, and their mean, `viewpoint_retrieval`. Chance is 1 / K.
+
+  Attributes:
+    split: split, subset or slice whose clips are looked at.
+    windows_per_clip: windows of a clip, each with viewpoints of its own.
+    batch_size: clips that go through the network at a time.
+  """
+
+  split: str = "test"
+  windows_per_clip: int = 1
+  batch_size: int = 16
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "windows_per_clip", "batch_size")
+
+  def __call__(
+    self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Measures the split, unless `results` has it.
+
+    Args:
+      encoder: the frozen network, of 360° clips.
+      data_dir: folder of 360° records.
+      results: where the metrics go, under the name of the split.
+      work_dir: not used: features stay in memory.
+      progress: whether to show a progress bar.
+
+    Raises:
+      FileNotFoundError: there is no data set, or files of it are missing.
+      ValueError: network or records are not of 360° clips, or do not go together.
+    """
+    del work_dir
+    view_features.check(encoder, DatasetInfo.load(data_dir), data_dir)
+    if results.get(self.split) is None:
+      views = view_features.extract(
+        encoder, data_dir, self.split, self.windows_per_clip, self.batch_size, progress=progress
+      )
+      results.put(self.split, scores(encoder, views))
+
+
+def scores(encoder: Encoder, views: ViewFeatures) -> dict[str, float]:
+  """Shares in 0..1 by name, as `ViewpointRetrieval` names them."""
+  outputs = view_features.translate(encoder, views.video, views.audio)
+  video_to_audio, audio_to_video = (
+    retrieve(outputs["prediction"][m], outputs["target"][m]) for m in (AUDIO, VIDEO)
+  )
+  return {
+    "viewpoint_retrieval": (video_to_audio + audio_to_video) / 2,
+    "viewpoint_retrieval_video_to_audio": video_to_audio,
+    "viewpoint_retrieval_audio_to_video": audio_to_video,
+  }
+
+
+def retrieve(predictions: np.ndarray, targets: np.ndarray) -> float:
+  """Share of predictions that are nearest to their own target among those of their clip.
+
+  Args:
+    predictions: float32 `[N, K, E]`, unit rows.
+    targets: float32 `[N, K, E]`, unit rows.
+
+  Returns:
+    A share in 0..1. Of targets that tie with the right one, each counts as found at an equal share.
+  """
+  similarity = np.einsum("nke,nje->nkj", predictions, targets)
+  own = np.diagonal(similarity, axis1=1, axis2=2)[..., np.newaxis]
+  above = np.sum(similarity > own + _TIE_TOLERANCE, axis=-1)
+  tied = np.sum(np.abs(similarity - own) <= _TIE_TOLERANCE, axis=-1)  # Itself among them.
+  return float(np.mean(np.where(above == 0, 1.0 / tied, 0.0)))

@@ -1,0 +1,1 @@
+"""Support vector machines on the maps of audio networks."""

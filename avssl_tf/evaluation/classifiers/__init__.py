@@ -1,0 +1,1 @@
+"""Classifiers of video that are trained on a network, frozen or not."""

@@ -1,0 +1,1 @@
+"""Frozen features and embeddings: nearest neighbours, linear probes, retrieval, memory banks."""

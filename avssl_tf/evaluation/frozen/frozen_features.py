@@ -1,0 +1,213 @@
+"""What the protocols that classify features of frozen networks have in common."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar, Optional
+
+import numpy as np
+
+from avssl_tf import keys
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
+from avssl_tf.evaluation import folds as folds_lib
+from avssl_tf.evaluation.frozen import multi_label
+from avssl_tf.evaluation.results import Results
+from avssl_tf.inference import features as features_lib
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.features import Features
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitFeatures:
+  """Features of selections of one data set; what folds share is extracted once.
+
+  Attributes:
+    encoder: the network.
+    data_dir: folder of the records.
+    info: their description.
+    modalities: which of the network's inputs to look at.
+    windows_per_clip: evenly spaced windows of a clip whose features are averaged.
+    batch_size: windows that go through the network at a time.
+    progress: whether to show progress bars.
+    all_labels: whether all labels of a clip are wanted.
+  """
+
+  encoder: Encoder
+  data_dir: str
+  info: DatasetInfo
+  modalities: Sequence[str]
+  windows_per_clip: int
+  batch_size: int
+  progress: bool = False
+  all_labels: bool = False
+  _whole_splits: dict[str, Features] = dataclasses.field(default_factory=dict, init=False)
+
+  def __call__(self, split: str) -> Features:
+    """Features of a split, of a subset, or of a slice of one, in the order of its records.
+
+    Of a subset's split all features are kept, for other subsets of it; not of 360° clips, whose
+    views are more than their records.
+    """
+    subset = self.info.subsets.get(parse_split(split)[0])
+    if subset is None or self.info.projection is not None:
+      return self.extract(split)
+    if subset.split not in self._whole_splits:
+      self._whole_splits[subset.split] = self.extract(subset.split)
+    return self._whole_splits[subset.split].rows(self.info.records(split).numbers)
+
+  def extract(self, split: str, max_records: Optional[int] = None) -> Features:
+    """The same without keeping anything, and of these records alone.
+
+    Args:
+      split: a split, subset or slice.
+      max_records: as of `datasets.evaluation_dataset`.
+    """
+    dataset = datasets.evaluation_dataset(
+      self.data_dir,
+      split,
+      self.encoder.clip_of(self.info),
+      self.batch_size,
+      windows_per_clip=self.windows_per_clip,
+      max_records=max_records,
+      all_labels=self.all_labels,
+    )
+    title = f"Features of {split}" if self.progress else None
+    return features_lib.extract(
+      self.encoder, dataset, self.windows_per_clip, title, self.modalities
+    )
+
+
+def check_modalities(
+  wanted: Optional[Sequence[str]], encoder: Encoder, info: DatasetInfo, data_dir: str
+) -> list[str]:
+  """Which modalities of records a protocol looks at.
+
+  Args:
+    wanted: those that are asked for; None: all that the records have.
+    encoder: the network that will look at them.
+    info: the description of the data set.
+    data_dir: its folder, for messages.
+
+  Raises:
+    ValueError: none or an unknown one is asked for, the records do not have it, or their sound
+      has another number of channels than the network takes.
+  """
+  wanted = info.modalities if wanted is None else wanted
+  if not wanted or not set(wanted) <= set(keys.MODALITIES):
+    raise ValueError(f"modalities is {wanted!r}; expected some of {list(keys.MODALITIES)}.")
+  missing = [modality for modality in wanted if modality not in info.modalities]
+  if missing:
+    raise ValueError(
+      f"The records in {data_dir!r} hold {' and '.join(info.modalities)}, but no {missing[0]}, "
+      "which is to be measured."
+    )
+  if keys.AUDIO in wanted and info.num_channels != encoder.num_channels:
+    raise ValueError(
+      f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"{encoder.num_channels}. Build the records with --num_channels={encoder.num_channels}, or "
+      'measure the video alone: modalities=("video",).'
+    )
+  return [modality for modality in keys.MODALITIES if modality in wanted]
+
+
+def check_counts(protocol, *names: str) -> None:
+  """Raises a `ValueError` unless these fields of a protocol are 1 or more."""
+  for name in names:
+    if getattr(protocol, name) < 1:
+      raise ValueError(
+        f"{type(protocol).__name__}.{name} is {getattr(protocol, name)}; expected 1 or more."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenClassification:
+  """Classifies the records of each fold by the pooled features of a frozen network.
+
+  Records without a label are left out.
+
+  Attributes:
+    folds: pairs of what to learn from and what to test on; None takes the subsets `train1` and
+      `test1`, `train2` and `test2` ... or, without such, the splits `train` and `test`.
+    modalities: `"video"`, `"audio"` or both; None: all that the records have.
+    windows_per_clip: evenly spaced windows of a clip whose features are averaged.
+    batch_size: windows that go through the network at a time.
+  """
+
+  folds: Optional[Sequence[Sequence[str]]] = None
+  modalities: Optional[Sequence[str]] = None
+  windows_per_clip: int = 1
+  batch_size: int = 64
+
+  # Whether all labels of a clip are measured, where clips have several.
+  measures_all_labels: ClassVar[bool] = False
+
+  def __post_init__(self):
+    check_counts(self, "windows_per_clip", "batch_size")
+
+  def __call__(
+    self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Measures each fold that `results` does not have.
+
+    Args:
+      encoder: the frozen network.
+      data_dir: folder of the records.
+      results: where the metrics of each fold go.
+      work_dir: not used: features stay in memory.
+      progress: whether to show progress bars.
+
+    Raises:
+      FileNotFoundError: there is no data set, or files of it are missing.
+      ValueError: the data has no labels, no such folds or modalities, or does not go together
+        with the network; the message says which.
+    """
+    del work_dir
+    info = DatasetInfo.load(data_dir)
+    modalities = check_modalities(self.modalities, encoder, info, data_dir)
+    folds = folds_lib.find(info, self.folds)
+    for fold in folds:
+      folds_lib.check_labelled(info, data_dir, fold)
+    features = SplitFeatures(
+      encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress,
+      all_labels=self.measures_all_labels and multi_label.has_several_labels(info),
+    )  # fmt: skip
+    for fold in folds:
+      if results.get(fold.name) is None:
+        results.put(fold.name, self.scores(features(fold.train), features(fold.test)))
+
+  def scores(self, train: Features, test: Features) -> dict[str, float]:
+    """Accuracies over the clips with a label, of each modality that both have, by name.
+
+    Args:
+      train: features of labelled clips of at least two classes, and of others.
+      test: features of at least one labelled clip, and of others.
+    """
+    train, test = train.rows(train.labels >= 0), test.rows(test.labels >= 0)
+    result = {}
+    for modality in keys.MODALITIES:
+      if train.of(modality) is not None:
+        result.update(
+          self.accuracies(
+            modality, train.of(modality), train.labels, test.of(modality), test.labels
+          )
+        )
+    return result
+
+  def accuracies(
+    self,
+    modality: str,
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+  ) -> dict[str, float]:
+    """Accuracies of one modality, 0..1, by name.
+
+    Args:
+      modality: `"video"` or `"audio"`, for the names.
+      train_features: float `[N, D]`.
+      train_labels: int `[N]`.
+      test_features: float `[M, D]`.
+      test_labels: int `[M]`.
+    """
+    raise NotImplementedError

@@ -1,0 +1,116 @@
+"""k-nearest-neighbour classification of frozen features.
+
+The weighted form is that of Wu et al., "Unsupervised feature learning via
+non-parametric instance discrimination", CVPR 2018, section 3.4.
+"""
+
+import dataclasses
+from typing import Optional
+
+import gin
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from avssl_tf.evaluation.frozen import frozen_features
+
+# Similarities held at a time: a few arrays of 128 MiB.
+_BLOCK_ELEMENTS = 2**25
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class KNN(frozen_features.FrozenClassification):
+  """Tests frozen features by the vote of their nearest neighbours: `knn_{video,audio}`.
+
+  Attributes:
+    num_neighbors: neighbours that vote.
+    temperature: temperature of their votes; None for plain votes.
+  """
+
+  num_neighbors: int = 20
+  temperature: Optional[float] = 0.07
+
+  def accuracies(
+    self, modality, train_features, train_labels, test_features, test_labels
+  ) -> dict[str, float]:
+    """Top-1 accuracy of `predict`."""
+    rows = (train_features, train_labels, test_features, test_labels)
+    return {f"knn_{modality}": accuracy(*rows, k=self.num_neighbors, temperature=self.temperature)}
+
+
+def predict(
+  train_features: np.ndarray,
+  train_labels: np.ndarray,
+  test_features: np.ndarray,
+  k: int = 20,
+  temperature: Optional[float] = 0.07,
+) -> np.ndarray:
+  """Predicts a class by a vote among the `k` training rows of largest cosine similarity.
+
+  Similarities are computed for a block of test rows at a time, which is smaller
+  where there are more training rows: memory does not grow with their product.
+
+  Args:
+    train_features: float [N, D].
+    train_labels: int [N], classes 0..C-1.
+    test_features: float [M, D].
+    k: number of neighbours; all N rows vote where N < k.
+    temperature: a neighbour's vote counts exp(cosine / temperature). None
+      counts every vote once; classes with equally many votes are then ordered
+      by their summed similarity.
+
+  Returns:
+    int64 [M], the classes.
+
+  Raises:
+    ValueError: no training rows, shapes that do not match, negative labels, or `k` < 1.
+  """
+  train_labels = np.asarray(train_labels)
+  if len(train_features) == 0 or len(train_features) != len(train_labels):
+    raise ValueError(
+      "kNN needs at least one training row and one label a row, "
+      f"got {len(train_features)} rows and {len(train_labels)} labels."
+    )
+  if train_labels.min() < 0:
+    raise ValueError("kNN got a negative training label: drop the rows without a label first.")
+  if k < 1:
+    raise ValueError(f"kNN needs k >= 1, got {k}.")
+  if temperature is not None and temperature <= 0:
+    raise ValueError(
+      f"kNN needs a temperature above 0, or None for plain votes, got {temperature}."
+    )
+  gallery = normalize(np.asarray(train_features, np.float32))
+  queries = normalize(np.asarray(test_features, np.float32))
+  k = min(k, len(gallery))
+  num_classes = int(train_labels.max()) + 1
+
+  predictions = np.empty(len(queries), np.int64)
+  block_size = max(1, _BLOCK_ELEMENTS // len(gallery))
+  for start in range(0, len(queries), block_size):
+    block = slice(start, start + block_size)
+    similarity = queries[block] @ gallery.T
+    nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+    similarity = np.take_along_axis(similarity, nearest, axis=1)
+    if temperature is None:
+      # Within +-1/4 over all k votes: orders ties, never changes a majority.
+      votes = 1 + similarity / (4 * k)
+    else:
+      # cosine <= 1, so the shift keeps exp from overflowing at small temperatures.
+      votes = np.exp((similarity - similarity.max(axis=1, keepdims=True)) / temperature)
+    scores = np.zeros((len(similarity), num_classes), np.float64)
+    np.add.at(scores, (np.arange(len(similarity))[:, None], train_labels[nearest]), votes)
+    predictions[block] = scores.argmax(axis=1)
+  return predictions
+
+
+def accuracy(
+  train_features: np.ndarray,
+  train_labels: np.ndarray,
+  test_features: np.ndarray,
+  test_labels: np.ndarray,
+  k: int = 20,
+  temperature: Optional[float] = 0.07,
+) -> float:
+  """Share of test rows, 0..1, whose class `predict` finds. Arguments as there."""
+  predictions = predict(train_features, train_labels, test_features, k, temperature)
+  return float(np.mean(predictions == np.asarray(test_labels)))

@@ -1,0 +1,388 @@
+"""Localising sound sources: does a network see in a picture what it hears?
+
+The similarity of the sound's embedding to that of every place in the frames is a map of where the
+sound comes from. Networks that are trained to tell which sound belongs to which video know nothing
+of places, so that the map is a by-product of what they have learnt (Senocak et al., CVPR 2018;
+Mo, Morgado, ECCV 2022).
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import ClassVar, Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from avssl_tf import keys
+from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.evaluation import output_folder
+from avssl_tf.evaluation.clip_journal import ClipJournal
+from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.localization import (
+  box_annotations,
+  localization_baselines,
+  localization_metrics,
+)
+from avssl_tf.evaluation.localization.box_annotations import BoxTruth
+from avssl_tf.evaluation.results import Results
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.inference.sound_localizer import SoundLocalizer
+
+TRAINED, OTHER_SOUND = "trained", "other sound"
+# What is kept of a clip with a sound by each method.
+MEASURED = ("visible", "ciou", "confidence")
+ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalizedClip:
+  """A clip with the map of where its sound comes from.
+
+  Attributes:
+    name: id of the clip.
+    frame: uint8 `[H, W, 3]`, the middle frame that the network saw.
+    heat: float32 `[H, W]` in 0..1, the map, scaled.
+    positive: bool `[H, W]`, where the map says that the source is.
+    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds, of the truth; none
+      where nothing is known.
+    ciou: consensus IoU of the map; None where nothing is known.
+  """
+
+  name: str
+  frame: np.ndarray
+  heat: np.ndarray
+  positive: np.ndarray
+  boxes: np.ndarray
+  ciou: Optional[float]
+
+  @property
+  def is_found(self) -> bool:
+    """Whether the source counts as found."""
+    return self.ciou is not None and self.ciou >= localization_metrics.FOUND_IOU
+
+
+@gin.register
+@dataclasses.dataclass(frozen=True)
+class Localization:
+  """Measures where a network sees what it hears, beside baselines.
+
+  Each clip is measured with its own sound, and with that of another clip, whose source is not in
+  the picture: that of the next clip in the batch that has another class, or no class. Where there
+  is no such clip, and where nothing is known of a clip, it is left out.
+
+  The parts of the results are the network, `"trained"`; its map for the other sound against what
+  sounds in truth, `"other sound"`, as near to it as the network looks for things of any sound; and
+  those of `localization_baselines`. `clips.csv` beside the results holds the same clip by clip.
+
+  Metrics, of clips with their own sound: `ap50`, the share whose consensus IoU is 0.5 or more;
+  `auc`, the area under that share over the threshold; `mean_ciou`. Of both kinds: `max_f1` and
+  `loc_ap`, how well sounds with and without a source in the picture are told apart and located.
+
+  Attributes:
+    split: split, subset or slice that is measured.
+    batch_size: clips that go through the network at a time.
+    windows: of `SoundLocalizer`.
+    mirrors: of `SoundLocalizer`.
+    map_size: height and width that maps are enlarged to before they are compared.
+    positive_share: share of a map that is positive, as of `localization_metrics.positives`.
+    positive_level: in its place, the least value of what is positive in a map scaled to 0..1.
+    annotations: file or folder with boxes, as of `box_annotations.read`; None takes the boxes that
+      the records hold.
+    annotation_format: one of `box_annotations.FORMATS`.
+    test_list: file with the names of the annotated clips to measure, as of
+      `box_annotations.read_names`; None measures all.
+    whole_picture: as `ClipSpec.whole_picture`; annotations, which are of whole pictures, need it.
+    truth_frames: of the boxes of records, `"all"` takes those of all frames that the network sees,
+      so that the truth of a pixel is the share of them in which it sounds; `"middle"` that of the
+      middle frame.
+  """
+
+  split: str = "test"
+  batch_size: int = 32
+  windows: Optional[int] = None
+  mirrors: Sequence[str] = ()
+  map_size: int = 224
+  positive_share: Optional[float] = 0.5
+  positive_level: Optional[float] = None
+  annotations: Optional[str] = None
+  annotation_format: str = box_annotations.VGGSS
+  test_list: Optional[str] = None
+  whole_picture: bool = False
+  truth_frames: str = ALL_FRAMES
+
+  compares_parts: ClassVar[bool] = True
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "batch_size", "map_size")
+    localization_metrics.check_rule(self.positive_share, self.positive_level)
+    if self.truth_frames not in (ALL_FRAMES, MIDDLE_FRAME):
+      raise ValueError(
+        f"Localization.truth_frames is {self.truth_frames!r}; expected {ALL_FRAMES!r} or "
+        f"{MIDDLE_FRAME!r}."
+      )
+    if self.annotations is not None and not self.whole_picture:
+      raise ValueError(
+        "Localization.annotations are of whole pictures, and the network would be shown their "
+        "centre: set Localization.whole_picture = True."
+      )
+    if self.test_list is not None and self.annotations is None:
+      raise ValueError(
+        "Localization.test_list names annotated clips: set Localization.annotations."
+      )
+
+  def __call__(
+    self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Measures all clips of the split, unless `results` has them.
+
+    Args:
+      encoder: the frozen network.
+      data_dir: folder of the records.
+      results: where the metrics go.
+      work_dir: folder for the clips that are measured, with which an interrupted evaluation goes
+        on.
+      progress: whether to show progress bars.
+
+    Raises:
+      FileNotFoundError: there is no data set, or files of it are missing.
+      ValueError: the records do not suit the network, or nothing is known of where they sound.
+    """
+    parts = (TRAINED, OTHER_SOUND, *localization_baselines.NAMES)
+    if all(results.get(part) is not None for part in parts):
+      return
+    info = DatasetInfo.load(data_dir)
+    annotated = self._annotations()
+    journal = ClipJournal(
+      work_dir, results.settings, 2 * len(parts) * self.batch_size, MEASURED
+    )
+    localizer = SoundLocalizer(encoder, self.windows, self.mirrors)
+    done = journal.num_blocks * self.batch_size
+    dataset = self._dataset(encoder, data_dir)
+    with tqdm.tqdm(
+      total=info.num_clips(self.split),
+      initial=done,
+      desc=f"localising in {self.split}",
+      unit="clip",
+      disable=not progress,
+    ) as bar:
+      for batch in dataset.skip(journal.num_blocks):
+        journal.add(self._measure(localizer, batch, annotated, done))
+        done += len(batch[keys.KEY])
+        bar.update(len(batch[keys.KEY]))
+    folder = os.path.dirname(os.path.abspath(results.path))
+    rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
+    for part in parts:
+      of_part = [values for method, values in rows if method == part and values]
+      visible = [values["visible"] > 0 for values in of_part]
+      if not any(visible):
+        raise ValueError(
+          f"In the split {self.split!r} of {data_dir!r} nothing is known of where clips sound: "
+          + self._why_unknown(annotated)
+        )
+      ious, confidences = ([values[name] for values in of_part] for name in MEASURED[1:])
+      results.put(part, localization_metrics.summarize(ious, confidences, visible))
+    # Last: whoever is stopped before has all that is measured.
+    journal.delete()
+
+  def examples(
+    self,
+    encoder: Encoder,
+    data_dir: str,
+    count: int,
+    known_alone: bool = True,
+    progress: bool = False,
+  ) -> list[LocalizedClip]:
+    """Clips of the split, as they are drawn.
+
+    Args:
+      encoder: the frozen network.
+      data_dir: folder of the records.
+      count: number of clips; all, where there are fewer.
+      known_alone: whether clips are left out of which nothing is known: the first others are
+        taken. If not, they are clips that represent the split, as `evaluation_dataset` chooses
+        them.
+      progress: whether to show a progress bar.
+    """
+    localizer, annotated = SoundLocalizer(encoder, self.windows, self.mirrors), self._annotations()
+    found: list[LocalizedClip] = []
+    with tqdm.tqdm(total=count, desc="localising", unit="clip", disable=not progress) as bar:
+      for batch in self._dataset(encoder, data_dir, None if known_alone else count):
+        maps = localizer.maps(batch[keys.VIDEO], batch[keys.AUDIO]).numpy()
+        for number, values in enumerate(maps):
+          truth = self._truth(batch, number, annotated)
+          if truth is not None and not truth.map(self.map_size, self.map_size).any():
+            truth = None
+          if truth is None and known_alone:
+            continue
+          if len(found) == count:
+            return found
+          found.append(self._example(batch, number, values, truth))
+          bar.update()
+    return found
+
+  def _dataset(
+    self, encoder: Encoder, data_dir: str, max_records: Optional[int] = None
+  ) -> tf.data.Dataset:
+    info = DatasetInfo.load(data_dir)
+    missing = [modality for modality in keys.MODALITIES if modality not in info.modalities]
+    if info.projection is not None or missing:
+      lacks = f"have no {missing[0]}" if missing else "show all directions"
+      raise ValueError(
+        f"The records in {data_dir!r} {lacks}; sound sources are localised in ordinary clips with "
+        "pictures and sound: name such with --data_dir."
+      )
+    return datasets.evaluation_dataset(
+      data_dir, self.split, self._clip(encoder), self.batch_size, max_records=max_records
+    )
+
+  def _clip(self, encoder: Encoder) -> ClipSpec:
+    return dataclasses.replace(
+      encoder.clip,
+      viewpoints=None,
+      whole_picture=self.whole_picture,
+      boxes=self.annotations is None,
+    )
+
+  def _annotations(self) -> Optional[dict[str, BoxTruth]]:
+    """Those to measure, by name; None where the records hold the boxes."""
+    if self.annotations is None:
+      return None
+    found = box_annotations.read(self.annotations, self.annotation_format)
+    if self.test_list is None:
+      return found
+    names = box_annotations.read_names(self.test_list)
+    unknown = [name for name in names if name not in found]
+    if unknown:
+      raise ValueError(
+        f"{len(unknown)} of the {len(names)} clips of {self.test_list} are not annotated in "
+        f"{self.annotations}, the first is {unknown[0]!r}."
+      )
+    return {name: found[name] for name in names}
+
+  def _truth(
+    self, batch: keys.Batch, number: int, annotated: Optional[dict[str, BoxTruth]]
+  ) -> Optional[BoxTruth]:
+    """Where a clip of a batch sounds; None where that is not known."""
+    if annotated is None:
+      boxes = batch[keys.BOXES][number].numpy()
+      if self.truth_frames == MIDDLE_FRAME:
+        boxes = boxes[len(boxes) // 2 :][:1]
+      return BoxTruth(boxes, consensus=float(len(boxes)))
+    truth = annotated.get(box_annotations.name_of(_key(batch, number)))
+    return truth if truth is not None and truth.is_known else None
+
+  def _measure(
+    self,
+    localizer: SoundLocalizer,
+    batch: keys.Batch,
+    annotated: Optional[dict[str, BoxTruth]],
+    done: int,
+  ) -> list[dict]:
+    """Rows for the clips of a batch, as many of each; those without a truth are left empty."""
+    places = localizer.places(batch[keys.VIDEO])
+    sounds = localizer.sounds(batch[keys.AUDIO], batch[keys.VIDEO])
+    others = other_sounds(batch[keys.LABEL].numpy())
+    own = localizer.similarity(places, sounds).numpy()
+    foreign = localizer.similarity(places, tf.gather(sounds, np.maximum(others, 0))).numpy()
+    rows = []
+    for number in range(len(own)):
+      truth = self._truth(batch, number, annotated)
+      rng = np.random.default_rng(done + number)
+      nowhere = np.zeros([self.map_size, self.map_size], np.float32)
+      target = nowhere if truth is None else truth.map(*nowhere.shape)
+      has_other = others[number] >= 0
+      for goal, values, other in (
+        (target, own[number], foreign[number] if has_other else None),
+        (nowhere, foreign[number] if has_other else None, None),
+      ):
+        for method, found in self._maps(goal, values, other, own.shape[1:], rng).items():
+          row = {"id": _key(batch, number), "window": 0, "method": method}
+          known = truth is not None and found is not None
+          rows.append({**row, **(self._score(found, goal) if known else {})})
+    return rows
+
+  def _maps(
+    self,
+    truth: np.ndarray,
+    values: Optional[np.ndarray],
+    other: Optional[np.ndarray],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+  ) -> dict[str, Optional[np.ndarray]]:
+    """The maps of all parts, as large as the truth; of what there is no sound for, None."""
+    maps = {
+      name: None if found is None else localization_metrics.enlarge(found, *truth.shape)
+      for name, found in ((TRAINED, values), (OTHER_SOUND, other))
+    }
+    baselines = localization_baselines.maps(truth, size, rng)
+    return {**maps, **(dict.fromkeys(baselines) if values is None else baselines)}
+
+  def _score(self, values: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    visible = bool(truth.any())
+    positive = localization_metrics.positives(values, self.positive_share, self.positive_level)
+    return {
+      "visible": int(visible),
+      "ciou": localization_metrics.consensus_iou(positive, truth) if visible else 0.0,
+      "confidence": localization_metrics.confidence(values),
+    }
+
+  def _example(
+    self, batch: keys.Batch, number: int, values: np.ndarray, truth: Optional[BoxTruth]
+  ) -> LocalizedClip:
+    frames = batch[keys.VIDEO][number].numpy()
+    enlarged = localization_metrics.enlarge(values, self.map_size, self.map_size)
+    positive = localization_metrics.positives(enlarged, self.positive_share, self.positive_level)
+    boxes = np.zeros([0, 4], np.float32) if truth is None else truth.boxes
+    if self.annotations is None and self.truth_frames == ALL_FRAMES:  # That of the frame shown.
+      boxes = boxes[len(boxes) // 2 :][:1]
+    return LocalizedClip(
+      name=_key(batch, number),
+      frame=frames[len(frames) // 2],
+      heat=localization_metrics.normalize(enlarged),
+      positive=positive,
+      boxes=boxes,
+      ciou=None if truth is None else localization_metrics.consensus_iou(
+        positive, truth.map(self.map_size, self.map_size)
+      ),
+    )
+
+  def _why_unknown(self, annotated: Optional[dict[str, BoxTruth]]) -> str:
+    if annotated is None:
+      return (
+        "the records hold no boxes of it, or those outside of all frames. Name annotations: "
+        "Localization.annotations, and whole_picture = True."
+      )
+    return (
+      f"none of the {len(annotated)} names in {self.annotations}, such as "
+      f"{next(iter(annotated))!r}, is the name of one of its files."
+    )
+
+
+def other_sounds(labels: Sequence[int]) -> np.ndarray:
+  """For each clip, another one whose sound does not belong to its picture.
+
+  Args:
+    labels: `[B]`, classes; -1 where unknown.
+
+  Returns:
+    int `[B]`: the next clip, going round, that has another class, or of which either class is not
+    known; -1 where there is none.
+  """
+  count = len(labels)
+  found = np.full(count, -1)
+  for number, label in enumerate(labels):
+    for step in range(1, count):
+      other = (number + step) % count
+      if min(label, labels[other]) < 0 or labels[other] != label:
+        found[number] = other
+        break
+  return found
+
+
+def _key(batch: keys.Batch, number: int) -> str:
+  return os.fsdecode(batch[keys.KEY][number].numpy())

@@ -1,0 +1,1 @@
+"""Generated sound fields compared with recorded ones."""
