@@ -26,7 +26,8 @@ from typing import Callable
 from absl import app, flags
 
 from avssl_tf import keys, local_paths, stops
-from avssl_tf.applications import embed, localize, search, spatialize
+from avssl_tf.applications import localize, spatialize
+from avssl_tf.applications.embedding import embed, search
 from avssl_tf.data.media import picture_stream, picture_view
 from avssl_tf.training import encoders, generators, terminal
 

@@ -22,7 +22,7 @@ LAYERS = (
   {"inference": {"inference"}},
   {"evaluation": {"evaluation"}},
   {"training": {"training"}},  # Training measures as it goes.
-  {"report": {"report"}},  # A report loads what was trained.
+  {"report": {"report"}, "comparison": {"comparison"}},  # They load what was trained.
   {"applications": {"applications"}},
   {"commands": {"apply", "evaluate", "export", "train"}},
 )

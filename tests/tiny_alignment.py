@@ -11,7 +11,7 @@ from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.models import alignment_model, front_end, projection, r2plus1d, translation
 from avssl_tf.models import audio_net as audio_net_lib
 from avssl_tf.tasks import spatial_alignment
-from avssl_tf.training import inputs
+from avssl_tf.training import training_data
 from tests import tiny_run
 
 NUM_VIDEOS = 16
@@ -72,7 +72,7 @@ def network(
 def built_network() -> alignment_model.AlignmentModel:
   """A network with its variables."""
   model = network()
-  model(inputs.zero_batch(CLIP, 8000, 4))
+  model(training_data.zero_batch(CLIP, 8000, 4))
   return model
 
 

@@ -33,12 +33,12 @@ import tensorflow as tf
 from absl import app, flags
 
 from avssl_tf import local_paths
+from avssl_tf.comparison import run_series, seed_comparison, seed_curves
+from avssl_tf.comparison.seed_comparison import Statistic
+from avssl_tf.comparison.seed_runs import Method, Run, plan
 from avssl_tf.evaluation.frozen import raw_input
 from avssl_tf.files import locked, whole_file
-from avssl_tf.report import seed_comparison, seed_curves
-from avssl_tf.report.seed_comparison import Statistic
-from avssl_tf.training import configuration, metrics, run_folder, run_series, terminal
-from avssl_tf.training.seed_runs import Method, Run, plan
+from avssl_tf.training import configuration, metrics, run_folder, terminal
 from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS

@@ -23,7 +23,8 @@ from absl import app, flags
 from avssl_tf import local_paths
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.alignment import view_features
-from avssl_tf.report import alignment_examples, alignment_picture, picture_files
+from avssl_tf.report import alignment_examples
+from avssl_tf.report.drawings import alignment_picture, picture_files
 from avssl_tf.training import encoders, terminal
 
 FLAGS = flags.FLAGS

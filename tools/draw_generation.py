@@ -20,7 +20,8 @@ from absl import app, flags
 
 from avssl_tf import local_paths
 from avssl_tf.foreign_text import printable
-from avssl_tf.report import generation_examples, generation_picture, picture_files
+from avssl_tf.report import generation_examples
+from avssl_tf.report.drawings import generation_picture, picture_files
 from avssl_tf.training import encoders, generators, terminal
 
 FLAGS = flags.FLAGS

@@ -23,7 +23,7 @@ from absl import app, flags
 from avssl_tf import local_paths
 from avssl_tf.evaluation import protocol  # noqa: F401
 from avssl_tf.evaluation.localization import localization  # noqa: F401
-from avssl_tf.report import localization_picture, picture_files
+from avssl_tf.report.drawings import localization_picture, picture_files
 from avssl_tf.training import configuration, encoders, terminal
 
 FLAGS = flags.FLAGS

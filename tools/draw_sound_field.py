@@ -24,7 +24,7 @@ from absl import app, flags
 from avssl_tf import keys, local_paths
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.media import clip_reading, sound_field
-from avssl_tf.report import picture_files, sound_field_picture
+from avssl_tf.report.drawings import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.training import terminal
 

@@ -22,7 +22,7 @@ from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.survey import Survey, survey
 from avssl_tf.foreign_text import printable
-from avssl_tf.report import contact_sheet, picture_files
+from avssl_tf.report.drawings import contact_sheet, picture_files
 from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS

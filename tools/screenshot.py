@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from absl import app, flags
 
 from avssl_tf import local_paths
-from avssl_tf.report import picture_files
+from avssl_tf.report.drawings import picture_files
 from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS

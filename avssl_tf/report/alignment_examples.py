@@ -7,7 +7,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, frame_ops
 from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.inference.encoder import Encoder
-from avssl_tf.report.alignment_picture import AlignedClip
+from avssl_tf.report.drawings.alignment_picture import AlignedClip
 from avssl_tf.spatial import ambisonics
 
 _ENERGY_HEIGHT = 60

@@ -14,7 +14,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.inference import features
 from avssl_tf.inference.encoder import Encoder
-from avssl_tf.report import sound_levels
+from avssl_tf.report.drawings import sound_levels
 
 THUMBNAIL_SIZE = 64
 # The channel of first-order ambisonics that is positive in front.

@@ -10,7 +10,8 @@ from matplotlib import colormaps
 from avssl_tf.data.records import jpeg
 from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.data.records.survey import Record
-from avssl_tf.report import inline_media, sound_levels
+from avssl_tf.report import inline_media
+from avssl_tf.report.drawings import sound_levels
 
 _MAX_SEC = 3.0  # of a clip, from its middle
 _MAX_FRAME_RATE_HZ = 10.0

@@ -11,7 +11,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.sound_fields import sound_field_metrics
 from avssl_tf.inference import generator as generator_lib
 from avssl_tf.inference.generator import Generator
-from avssl_tf.report.generation_picture import GeneratedClip
+from avssl_tf.report.drawings.generation_picture import GeneratedClip
 from avssl_tf.spatial import ambisonics, directions
 
 _ENERGY_HEIGHT = 45

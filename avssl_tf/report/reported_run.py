@@ -23,7 +23,7 @@ from avssl_tf.training import (
   configuration,
   encoders,
   generators,
-  initialization,
+  inherited_memory,
   metrics,
   run_folder,
 )
@@ -187,7 +187,7 @@ class ReportedRun:
 
     None where it is not known which video a row stands for.
     """
-    ids = initialization.read_video_ids(self.model_dir)
+    ids = inherited_memory.read_video_ids(self.model_dir)
     if ids is None:
       return None
     number_of = {key: i for i, key in enumerate(self.info.records(self.train_split).ids)}

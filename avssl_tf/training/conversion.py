@@ -17,7 +17,7 @@ from avssl_tf.files import whole_file
 from avssl_tf.keys import AUDIO, VIDEO
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
-from avssl_tf.training import checkpoints, configuration, inputs, run, run_folder
+from avssl_tf.training import checkpoints, configuration, run, run_folder, training_data
 
 _NETWORKS = "model"
 _OBJECTIVE = "train_criterion"
@@ -160,7 +160,7 @@ def _build(text: str, num_channels: int) -> av_model.AudioVisualModel:
   tf.keras.mixed_precision.set_global_policy(bound["precision"])
   model = bound["network"]()
   sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
-  model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  model(training_data.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   return model
 
 

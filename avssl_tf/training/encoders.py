@@ -14,7 +14,7 @@ from avssl_tf.inference import origin, serving
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
-from avssl_tf.training import checkpoints, inputs, run, run_folder
+from avssl_tf.training import checkpoints, run, run_folder, training_data
 from avssl_tf.training.settings import ConfigurationError
 
 # Of a checksum: enough to tell any two weights apart that ever meet.
@@ -105,7 +105,7 @@ def _load_run(model_dir: str) -> LoadedEncoder:
     with present_configuration_kept():
       gin.parse_config(configuration)
       model = network()
-    model(inputs.zero_batch(loaded.clip, loaded.sample_rate_hz, loaded.num_channels))
+    model(training_data.zero_batch(loaded.clip, loaded.sample_rate_hz, loaded.num_channels))
     if trained:
       checkpoints.restore_network(model, loaded.checkpoint)
     else:

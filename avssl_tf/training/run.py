@@ -12,7 +12,7 @@ from avssl_tf import checkpoint_files
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.models import av_model
 from avssl_tf.models.spatial_unet import SpatialUNet
-from avssl_tf.training import checkpoints, configuration, inputs
+from avssl_tf.training import checkpoints, configuration, training_data
 
 _AUDIO_STEM = "task/network/audio_net/conv1/kernel/"
 
@@ -71,7 +71,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
   else:
     num_channels = model.audio_front_end.num_waveform_channels(_num_maps(path))
     sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
-  model(inputs.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  model(training_data.zero_batch(bound["clip"], sample_rate_hz, num_channels))
   checkpoints.restore_network(model, path)
   return LoadedRun(
     model, bound["clip"], sample_rate_hz, num_channels, os.fspath(bound["data_dir"]), path

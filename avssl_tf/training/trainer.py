@@ -19,18 +19,18 @@ from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
 from avssl_tf.training import (
   batch_picture,
-  beginning,
   callbacks,
   checkpoints,
+  inherited_memory,
   initialization,
+  normalization,
   run_folder,
-  statistics,
   strategies,
 )
-from avssl_tf.training.inputs import TrainingData
 from avssl_tf.training.metrics import Metrics
-from avssl_tf.training.probing import RunProbe
+from avssl_tf.training.run_probe import RunProbe
 from avssl_tf.training.settings import Settings
+from avssl_tf.training.training_data import TrainingData
 from avssl_tf.training.variable_table import variable_table
 
 # What a run may take over of another one's network.
@@ -116,7 +116,7 @@ def train(
     init_parts: `"all"` takes over the whole network, `"backbones"` the video and the audio network
       alone, without heads, translation and memory banks.
     init_memory: take over the memory banks and the NCE constant from there too, where both runs
-      have them; see `initialization.memory_from`.
+      have them; see `inherited_memory.memory_from`.
     fill_memory: embed every video once into the task's memory before step 0, unless all of it is
       taken over.
     checkpoint_every_steps: steps between checkpoints, of which the last two are there.
@@ -179,7 +179,7 @@ def train(
   metrics.drop_after(-1 if step is None else step)
   try:
     if step is None:
-      beginning.begin(
+      initialization.begin(
         trained,
         strategy,
         data,
@@ -242,7 +242,7 @@ def _check_counts(**counts: int) -> None:
 def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.Model:
   """Makes the task with all its variables and those of its optimiser."""
   model = network()
-  statistics.prepare(model, data)
+  normalization.prepare(model, data)
   zeros = data.zero_batch()
   model(zeros)
   num_classes = len(data.info.label_names)
@@ -287,7 +287,7 @@ def _introduce(
   # As long as nothing was learnt, nothing is lost by another configuration.
   has_learnt = checkpoints.latest(model_dir) is not None
   changes = run_folder.check_unchanged(model_dir) if has_learnt else ""
-  initialization.save_video_ids(model_dir, ids, replace=not has_learnt)
+  inherited_memory.save_video_ids(model_dir, ids, replace=not has_learnt)
   run_folder.save_configuration(model_dir)
   configuration = Settings.parse(gin.operative_config_str()).table()
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")

@@ -15,8 +15,8 @@ import gin
 from absl import flags
 from absl.testing import absltest
 
-from avssl_tf.training import run_series
-from avssl_tf.training.seed_runs import Method, Run, plan, resolved_configuration
+from avssl_tf.comparison import run_series
+from avssl_tf.comparison.seed_runs import Method, Run, plan, resolved_configuration
 from avssl_tf.training.settings import ConfigurationError
 from tests import source_tree
 from tools import compare_seeds

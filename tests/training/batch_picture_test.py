@@ -9,7 +9,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.models import front_end
 from avssl_tf.models.spatial_unet import SpatialUNet
-from avssl_tf.training import batch_picture, inputs
+from avssl_tf.training import batch_picture, training_data
 from tests import event_files, test_base, tiny_alignment, tiny_generator, tiny_run, two_replicas
 
 _RED, _GREEN, _BLUE = (200, 30, 20), (20, 180, 40), (30, 40, 220)
@@ -151,7 +151,7 @@ class DrawTest(test_base.TestCase):
 class FirstClipsTest(tiny_run.TestCase):
 
   def data(self, batch_size, strategy=None):
-    return inputs.TrainingData(
+    return training_data.TrainingData(
       self.data_dir, "train", tiny_run.CLIP, Augmentation(), batch_size, 1,
       strategy or tf.distribute.get_strategy(),
     )  # fmt: skip

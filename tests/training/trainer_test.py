@@ -16,7 +16,14 @@ from avssl_tf import addons
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.losses import cma, robust_xid
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import callbacks, checkpoints, initialization, metrics, optimizers, settings
+from avssl_tf.training import (
+  callbacks,
+  checkpoints,
+  inherited_memory,
+  metrics,
+  optimizers,
+  settings,
+)
 from tests import tiny_run
 
 STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8
@@ -368,7 +375,7 @@ class ChangedRunTest(tiny_run.TestCase):
     ):
       tiny_run.train(self.data_dir, self.path("new"))
     tiny_run.train(self.data_dir, self.path("new"), split="train[:16]", num_epochs=1)
-    self.assertEqual(len(initialization.read_video_ids(self.path("new"))), 16)
+    self.assertEqual(len(inherited_memory.read_video_ids(self.path("new"))), 16)
 
   def test_longer(self):
     output = io.StringIO()
@@ -393,7 +400,8 @@ class ChangedRunTest(tiny_run.TestCase):
     with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
       tiny_run.train(self.data_dir, self.path("run"), network=Wider)
     other = tiny_run.make_data(self.path("other"), num_train=16)
-    with self.assertRaisesRegex(initialization.InitializationError, "24 other videos than the 16"):
+    message = "24 other videos than the 16"
+    with self.assertRaisesRegex(inherited_memory.InitializationError, message):
       tiny_run.train(other, self.path("run"))
     with self.assertRaisesRegex(checkpoints.CheckpointError, "optimiser"):
       tiny_run.train(self.data_dir, self.path("run"), optimizer=tf.keras.optimizers.SGD)

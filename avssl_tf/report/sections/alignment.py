@@ -5,7 +5,8 @@ from typing import Optional
 import numpy as np
 from markupsafe import Markup
 
-from avssl_tf.report import alignment_examples, alignment_picture, inline_media, page
+from avssl_tf.report import alignment_examples, inline_media, page
+from avssl_tf.report.drawings import alignment_picture
 from avssl_tf.report.reported_run import ReportedRun
 
 _TITLE = "Viewpoints and matches"

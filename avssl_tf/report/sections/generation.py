@@ -5,13 +5,8 @@ from typing import Optional
 import numpy as np
 from markupsafe import Markup
 
-from avssl_tf.report import (
-  generation_examples,
-  generation_picture,
-  inline_media,
-  page,
-  panorama_viewer,
-)
+from avssl_tf.report import generation_examples, inline_media, page, panorama_viewer
+from avssl_tf.report.drawings import generation_picture
 from avssl_tf.report.generation_examples import FieldExample
 from avssl_tf.report.reported_run import ReportedRun
 

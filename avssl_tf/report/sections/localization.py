@@ -11,7 +11,8 @@ from avssl_tf import keys
 # Registering happens at import: what the settings name is imported here.
 from avssl_tf.evaluation import protocol  # noqa: F401
 from avssl_tf.evaluation.localization import localization  # noqa: F401
-from avssl_tf.report import inline_media, localization_picture, page
+from avssl_tf.report import inline_media, page
+from avssl_tf.report.drawings import localization_picture
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import configuration, encoders
 

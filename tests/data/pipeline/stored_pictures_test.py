@@ -14,7 +14,8 @@ from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.pipeline import clip_loader, frame_ops
 from avssl_tf.data.records import jpeg, schema, survey
-from avssl_tf.report import clip_media, contact_sheet
+from avssl_tf.report import clip_media
+from avssl_tf.report.drawings import contact_sheet
 from tests import hostile_media
 from tests.data import toy_records
 

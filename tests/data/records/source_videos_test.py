@@ -9,7 +9,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, draws
 from avssl_tf.data.records import dataset_info, source_videos
-from avssl_tf.training import inputs
+from avssl_tf.training import training_data
 from tests import test_base, two_replicas
 from tests.data import toy_records
 from tests.data.toy_records import merge, take
@@ -169,7 +169,7 @@ class PipelineTest(test_base.TestCase):
 
   def test_replicas_share_the_batches_of_one(self):
     def batches(strategy):
-      data = inputs.TrainingData(
+      data = training_data.TrainingData(
         self.data_dir, "train", toy_records.CLIP, None, 6, 1, strategy, "video"
       )
       return iter(data.batches(2, "video", 7))
@@ -184,7 +184,7 @@ class PipelineTest(test_base.TestCase):
 
   def test_a_part_of_a_batch_is_a_part_of_it(self):
     strategy = tf.distribute.get_strategy()
-    data = inputs.TrainingData(
+    data = training_data.TrainingData(
       self.data_dir, "train", toy_records.CLIP, None, 8, 2, strategy, "video"
     )
     # Nine videos, twice.
@@ -200,7 +200,7 @@ class PipelineTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, message):
       self.training(batch_size=5, num_workers=2)
     with self.assertRaisesRegex(ValueError, message):
-      inputs.TrainingData(
+      training_data.TrainingData(
         self.data_dir, "train", toy_records.CLIP, None, 10, 1, tf.distribute.get_strategy(), "video"
       )
 

@@ -4,7 +4,7 @@ import os
 import unittest
 from unittest import mock
 
-from avssl_tf.applications import embed
+from avssl_tf.applications.embedding import embed
 from avssl_tf.data.sources import folder, media_files
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.listing import Listing

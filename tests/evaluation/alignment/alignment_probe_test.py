@@ -16,7 +16,7 @@ from avssl_tf.evaluation.frozen.linear_probe import LinearProbe
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference import features
 from avssl_tf.inference.encoder import Encoder
-from avssl_tf.training import probing
+from avssl_tf.training import run_probe
 from tests import test_base, tiny_alignment, tiny_run
 
 
@@ -51,7 +51,7 @@ class AlignmentProbeTest(test_base.TestCase):
         self.assertAlmostEqual(found[f"probe/{name}"], value, places=5)
     for name, value in viewpoint_retrieval.scores(encoder, test).items():
       self.assertAlmostEqual(found[f"probe/{name}"], value, places=6)
-    line = probing.summary(found)
+    line = run_probe.summary(found)
     for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear "):
       self.assertIn(part, line)
 

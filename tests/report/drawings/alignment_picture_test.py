@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.report import alignment_picture
-from avssl_tf.report.alignment_picture import AlignedClip
+from avssl_tf.report.drawings import alignment_picture
+from avssl_tf.report.drawings.alignment_picture import AlignedClip
 from avssl_tf.spatial import directions
 from tests import test_base
 

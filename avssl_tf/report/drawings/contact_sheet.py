@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from avssl_tf.data.records import jpeg
 from avssl_tf.data.records.survey import Record
 from avssl_tf.foreign_text import printable
-from avssl_tf.report import sound_levels
+from avssl_tf.report.drawings import sound_levels
 
 _PANEL_INCHES = (4.8, 1.85)
 _STRIP_ASPECT = 5.5  # width over height of the frames side by side

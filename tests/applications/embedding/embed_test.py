@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.applications import (
+from avssl_tf.applications.embedding import (
   embed,
   embedding_file,
   embedding_parts,

@@ -11,10 +11,11 @@ from typing import Any, Callable, Optional
 import gin
 
 from avssl_tf import own_files, stops
+from avssl_tf.comparison import seed_runs
+from avssl_tf.comparison.seed_runs import Run
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.files import read_json, whole_file
-from avssl_tf.training import configuration, run_folder, seed_runs
-from avssl_tf.training.seed_runs import Run
+from avssl_tf.training import configuration, run_folder
 from avssl_tf.training.settings import ConfigurationError
 
 _POLL_SEC = 0.1

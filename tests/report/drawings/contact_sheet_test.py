@@ -9,7 +9,7 @@ import numpy as np
 from absl.testing import absltest
 
 from avssl_tf.data.records.survey import Record
-from avssl_tf.report import contact_sheet
+from avssl_tf.report.drawings import contact_sheet
 
 
 def _clip(boxes=None, height=30, width=40, channels=1, name="a/long/name.mp4@0.000"):

@@ -9,9 +9,10 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from avssl_tf.applications import embedding_file, embedding_parts, progress
+from avssl_tf.applications import progress
+from avssl_tf.applications.embedding import embedding_file, embedding_parts
+from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, Span, Window, WindowReader
-from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.clip_content import Failure, reason_of
 
 # So long are the stretches of a file that are done or not: minutes, with windows of seconds.

@@ -3,9 +3,9 @@
 import numpy as np
 from absl.testing import absltest
 
+from avssl_tf.comparison import seed_comparison
+from avssl_tf.comparison.seed_comparison import Statistic
 from avssl_tf.evaluation import units
-from avssl_tf.report import seed_comparison
-from avssl_tf.report.seed_comparison import Statistic
 
 
 class StatisticTest(absltest.TestCase):

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avssl_tf.foreign_text import printable
-from avssl_tf.report import panorama_axes
+from avssl_tf.report.drawings import panorama_axes
 from avssl_tf.spatial import directions, equirect
 
 _COLOURS = colormaps["tab10"].colors

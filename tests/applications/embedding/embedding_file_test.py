@@ -8,7 +8,7 @@ import unittest
 
 import numpy as np
 
-from avssl_tf.applications import embedding_file
+from avssl_tf.applications.embedding import embedding_file
 
 _ABOUT = {"model_dir": "runs/a", "weights": "online"}
 

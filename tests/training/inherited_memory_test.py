@@ -13,7 +13,7 @@ import numpy as np
 from avssl_tf.data.records import dataset_info
 from avssl_tf.losses import avid, cma
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import callbacks, checkpoints, initialization, run_folder
+from avssl_tf.training import callbacks, checkpoints, inherited_memory, run_folder
 from tests import tiny_run
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
@@ -93,26 +93,26 @@ class InitializationTest(tiny_run.TestCase):
     start, printed = self.start("second")
     np.testing.assert_array_equal(start[_ROWS], tiny_run.saved(self.first)[_ROWS])
     self.assertIn("in order", printed)
-    with self.assertRaisesRegex(initialization.InitializationError, "24 rows.*16 videos"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "24 rows.*16 videos"):
       self.start("third", split="train[:16]")
     info = dataset_info.DatasetInfo.load(self.data_dir)
     info.build["shuffle"] = True
     with mock.patch.object(dataset_info.DatasetInfo, "load", return_value=info):
-      with self.assertRaisesRegex(initialization.InitializationError, "in a random order. Write"):
+      with self.assertRaisesRegex(inherited_memory.InitializationError, "in a random order. Write"):
         self.start("fourth")
 
   def test_ids_that_were_written_by_hand(self):
     path = os.path.join(self.first, run_folder.VIDEO_IDS)
-    ids = initialization.read_video_ids(self.first)
+    ids = inherited_memory.read_video_ids(self.first)
     with open(path, "w", encoding="utf-8") as f:
       f.write("\n".join(ids))
-    self.assertEqual(initialization.read_video_ids(self.first), ids)
+    self.assertEqual(inherited_memory.read_video_ids(self.first), ids)
     with open(path, "w", encoding="utf-8") as f:
       f.write("\n".join(ids[1:]))
-    with self.assertRaisesRegex(initialization.InitializationError, "23 lines.* 24 rows"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "23 lines.* 24 rows"):
       self.start("second")
     open(path, "w", encoding="utf-8").close()
-    with self.assertRaisesRegex(initialization.InitializationError, "0 lines.* 24 rows"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "0 lines.* 24 rows"):
       self.start("second")
 
   def test_says_when_a_memory_of_nothing_is_read(self):
@@ -136,30 +136,30 @@ class InitializationTest(tiny_run.TestCase):
 
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
-    with self.assertRaisesRegex(initialization.InitializationError, "know none of the 2 videos"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "know none of the 2 videos"):
       self.memory_from_first(objective, ["x", "y"])
-    with self.assertRaisesRegex(initialization.InitializationError, "4 columns.* 5"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "4 columns.* 5"):
       self.memory_from_first(avid.AVID(num_rows=24, dim=5), ["x"])
 
   def memory_from_first(self, objective, ids):
     path = checkpoints.latest_of(self.first, checkpoints.TASK)
-    return initialization.memory_from(self.first, path, objective, ids)
+    return inherited_memory.memory_from(self.first, path, objective, ids)
 
   def test_other_data_in_the_same_folder(self):
-    ids = initialization.read_video_ids(self.first)
+    ids = inherited_memory.read_video_ids(self.first)
     self.assertEqual(len(ids), 24)
     other = [*ids[:3], "another", *ids[4:]]
-    with self.assertRaisesRegex(initialization.InitializationError, "row 3 is .* 'another'"):
-      initialization.save_video_ids(self.first, other)
-    initialization.save_video_ids(self.first, ids)
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "row 3 is .* 'another'"):
+      inherited_memory.save_video_ids(self.first, other)
+    inherited_memory.save_video_ids(self.first, ids)
 
   def test_ids_of_any_characters(self):
     folder = self.path("ids")
     os.mkdir(folder)
     ids = ["a\nb", "a\\nb", "caf\udce9", "ü", "\r", " "]
-    initialization.save_video_ids(folder, ids)
-    initialization.save_video_ids(folder, ids)
-    self.assertEqual(len(set(initialization.read_video_ids(folder))), len(ids))
+    inherited_memory.save_video_ids(folder, ids)
+    inherited_memory.save_video_ids(folder, ids)
+    self.assertEqual(len(set(inherited_memory.read_video_ids(folder))), len(ids))
     shutil.rmtree(folder)
 
 

@@ -11,7 +11,7 @@ from avssl_tf.data import clip_content
 from avssl_tf.data.records import dataset_info
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
-from avssl_tf.training import inputs, statistics
+from avssl_tf.training import normalization, training_data
 from tests import test_base
 from tests.data import toy_records
 
@@ -36,19 +36,21 @@ class StatisticsTest(test_base.TestCase):
     # A class of quiet clips, and a class of loud ones after it.
     stored = [_record(index, _QUIET if index < 20 else _LOUD) for index in range(40)]
     toy_records.write(self.data_dir, [stored])
-    self.enter_context(mock.patch.object(statistics, "_MAX_CLIPS", 10))
+    self.enter_context(mock.patch.object(normalization, "_MAX_CLIPS", 10))
 
   def measured(self):
     strategy = tf.distribute.get_strategy()
-    data = inputs.TrainingData(self.data_dir, "train", toy_records.CLIP, None, 4, 1, strategy)
+    data = training_data.TrainingData(
+      self.data_dir, "train", toy_records.CLIP, None, 4, 1, strategy
+    )
     layer = front_end.AudioFrontEnd(_SPECTROGRAM)
     layer.build([None, None, 2])
-    statistics.apply(layer, data)
+    normalization.apply(layer, data)
     return layer.mean.numpy().mean(), layer.std.numpy().mean()
 
   def test_of_records_in_the_order_of_their_source(self):
     mean, std = self.measured()
-    with mock.patch.object(statistics, "_MAX_CLIPS", 40):
+    with mock.patch.object(normalization, "_MAX_CLIPS", 40):
       expected_mean, expected_std = self.measured()
     self.assertAllClose(mean, expected_mean, atol=2.0, rtol=0)
     # Half of the clips are 54 dB louder than the others.

@@ -12,9 +12,9 @@ from sklearn.preprocessing import normalize
 
 from avssl_tf import keys
 from avssl_tf.applications import output_files, progress
-from avssl_tf.applications.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
-from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.files import whole_file

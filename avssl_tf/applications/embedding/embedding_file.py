@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from avssl_tf import arrays, keys
-from avssl_tf.applications import window_features
+from avssl_tf.applications.embedding import window_features
 from avssl_tf.files import parse_json
 
 # Counts up where arrays change their names or meanings.

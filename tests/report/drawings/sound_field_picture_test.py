@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.report import sound_field_picture
+from avssl_tf.report.drawings import sound_field_picture
 from avssl_tf.spatial import ambisonics
 from tests import test_base
 

@@ -4,7 +4,7 @@ import os
 import tempfile
 import unittest
 
-from avssl_tf.report import picture_files
+from avssl_tf.report.drawings import picture_files
 
 
 class PictureFilesTest(unittest.TestCase):

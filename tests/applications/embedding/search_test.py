@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.applications import embed, embedding_file, search
+from avssl_tf.applications.embedding import embed, embedding_file, search
 from tests import colour_encoder, media_variants
 
 _WEIGHTS = "ckpt-7 0123456789ab"

@@ -10,8 +10,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.comparison import seed_comparison
 from avssl_tf.evaluation import units
-from avssl_tf.report import seed_comparison
 
 LOSS = "loss"
 _PANEL_INCHES = (4.0, 2.8)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.report import seed_curves
-from avssl_tf.report.seed_curves import Curve
+from avssl_tf.comparison import seed_curves
+from avssl_tf.comparison.seed_curves import Curve
 
 
 def _log(values, name="probe/knn_video"):

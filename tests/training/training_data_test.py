@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
-from avssl_tf.training.inputs import TrainingData, zero_batch
+from avssl_tf.training.training_data import TrainingData, zero_batch
 from tests import test_base
 from tests.data import toy_records
 

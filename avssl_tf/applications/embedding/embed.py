@@ -13,10 +13,11 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf.applications import embedding_file, embedding_parts, output_files, progress
-from avssl_tf.applications.file_embedding import FileEmbedding, Source
+from avssl_tf.applications import output_files, progress
+from avssl_tf.applications.embedding import embedding_file, embedding_parts
+from avssl_tf.applications.embedding.file_embedding import FileEmbedding, Source
+from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import WindowReader
-from avssl_tf.applications.window_features import WindowFeatures
 from avssl_tf.data.building.build import describe_failures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles

@@ -5,8 +5,8 @@ import sys
 import gin
 from absl.testing import absltest
 
-from avssl_tf.training import seed_runs
-from avssl_tf.training.seed_runs import Method
+from avssl_tf.comparison import seed_runs
+from avssl_tf.comparison.seed_runs import Method
 from avssl_tf.training.settings import ConfigurationError
 
 AVID = Method("AVID", ("gin/avid.gin",))

@@ -10,9 +10,9 @@ from unittest import mock
 import gin
 from absl.testing import absltest
 
+from avssl_tf.comparison import run_series, seed_runs
+from avssl_tf.comparison.seed_runs import Method
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.training import run_series, seed_runs
-from avssl_tf.training.seed_runs import Method
 from avssl_tf.training.settings import ConfigurationError
 
 _NOTE_THREADS = """

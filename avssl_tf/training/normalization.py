@@ -8,7 +8,7 @@ from avssl_tf.data.pipeline import datasets
 from avssl_tf.keys import AUDIO
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
-from avssl_tf.training.inputs import TrainingData
+from avssl_tf.training.training_data import TrainingData
 
 # Enough for a mean and a spread per bin; more would only take longer.
 _MAX_CLIPS = 1000

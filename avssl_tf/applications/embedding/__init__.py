@@ -1,0 +1,1 @@
+"""Embeddings of the files of a folder, and search in them."""

@@ -1,0 +1,1 @@
+"""Comparisons of methods over seeds: planning the runs, doing them, tables and curves."""

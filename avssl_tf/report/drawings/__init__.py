@@ -1,0 +1,1 @@
+"""Drawings of clips, sound fields and maps, as images."""
