@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from avssl_tf.errors import UserError
+
 # An array that is stored as it is takes no more memory than the file takes on the disk; a
 # compressed one may be a thousand times larger.
 MAX_COMPRESSED_BYTES = 1 << 28
@@ -17,7 +19,7 @@ _NOT_AN_NPZ = (
 )  # fmt: skip
 
 
-class ArraysError(ValueError):
+class ArraysError(UserError):
   """A file is not the NPZ that was expected; the message names it and says why."""
 
 
@@ -81,13 +83,13 @@ def _check_header(file, entry: zipfile.ZipInfo, size_of_file: int) -> None:
   else:
     shape, _, dtype = np.lib.format.read_array_header_2_0(file)
   if dtype.hasobject:
-    raise ValueError("it holds Python objects")
+    raise UserError("it holds Python objects")
   # Also of arrays whose elements take no bytes.
   claimed = math.prod(shape) * max(dtype.itemsize, 1)
   is_stored = entry.compress_type == zipfile.ZIP_STORED
   most = size_of_file if is_stored else MAX_COMPRESSED_BYTES
   if claimed > min(most, entry.file_size):
-    raise ValueError(f"its shape {shape} takes {claimed} bytes; at most {most} can be there")
+    raise UserError(f"its shape {shape} takes {claimed} bytes; at most {most} can be there")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from absl import logging
 from google.protobuf import text_format
 
 from avssl_tf import files, local_paths, own_files
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 
 STATE_FILE = "checkpoint"
@@ -67,7 +68,7 @@ def latest(folder: str) -> Optional[str]:
   return next(reversed(listed(folder)), None)
 
 
-class DamagedError(ValueError):
+class DamagedError(UserError):
   """All checkpoints of a folder are damaged; the message names them."""
 
 

@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterator
 from typing import Any, Optional, Union
 
+from avssl_tf.errors import UserError
+
 _LEFTOVER = re.compile(r"(.+)\.tmp-\d+")
 
 
-class JsonError(ValueError):
+class JsonError(UserError):
   """A text that is not the JSON expected; the message names the file and says why."""
 
 
-class FolderInUseError(ValueError):
+class FolderInUseError(UserError):
   """Another process holds the lock of a folder."""
 
 

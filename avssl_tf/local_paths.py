@@ -12,6 +12,8 @@ from typing import Any, Optional
 
 from absl import flags
 
+from avssl_tf.errors import UserError
+
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):(//)")
 _PATTERN = re.compile(r"[*?\[\]{}\\]")
 _ALIAS = re.compile(r"/proc/self/fd/(\d+)")
@@ -20,7 +22,7 @@ _descriptors: dict[tuple[int, int], int] = {}
 _folders: dict[int, str] = {}
 
 
-class PathError(ValueError):
+class PathError(UserError):
   """A path that cannot be used; the message says why and what to do."""
 
 
@@ -87,7 +89,7 @@ class _Parser(flags.ArgumentParser):
   def parse(self, argument: str) -> str:
     why = _why_refused(argument)
     if why:
-      raise ValueError(why)
+      raise UserError(why)
     return as_on_disk(argument)
 
 

@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
+from avssl_tf.errors import UserError
+
 Tree = Mapping[str, Optional["Tree"]]
 
 _TEMPORARY = re.compile(r"(.+)\.tmp-\d+")
 _NUM_LISTED = 5
 
 
-class ForeignFilesError(ValueError):
+class ForeignFilesError(UserError):
   """A folder holds something that this package did not write; nothing of it was deleted."""
 
 

@@ -18,6 +18,8 @@ import librosa
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
+
 KINDS = ("log_power", "log_mel")
 
 # Power below which a bin counts as silent: -100 dB.
@@ -51,15 +53,15 @@ class Spectrogram:
 
   def __post_init__(self):
     if self.kind not in KINDS:
-      raise ValueError(f"Spectrogram.kind is {self.kind!r}; expected one of {KINDS}.")
+      raise UserError(f"Spectrogram.kind is {self.kind!r}; expected one of {KINDS}.")
     for name in ("sample_rate_hz", "fft_length", "hop_length", "num_bins", "power", "top_db"):
       if getattr(self, name) <= 0:
-        raise ValueError(f"Spectrogram.{name} is {getattr(self, name)}; expected more than 0.")
+        raise UserError(f"Spectrogram.{name} is {getattr(self, name)}; expected more than 0.")
     if self.fft_length % 2:
-      raise ValueError(f"Spectrogram.fft_length is {self.fft_length}; expected an even number.")
+      raise UserError(f"Spectrogram.fft_length is {self.fft_length}; expected an even number.")
     half = self.fft_length // 2
     if self.kind == "log_power" and (self.num_bins < 2 or half % (self.num_bins - 1)):
-      raise ValueError(
+      raise UserError(
         f"Spectrogram.num_bins is {self.num_bins}; expected 1 + a divisor of fft_length / 2 = "
         f"{half}, for example {half + 1} or {half // 2 + 1}."
       )
@@ -89,7 +91,7 @@ class Spectrogram:
       float32 `[B, num_frames(samples), num_bins, channels]` in dB, before normalisation.
 
     Raises:
-      ValueError: the waveform's shape is not as above, as far as it is known statically.
+      UserError: the waveform's shape is not as above, as far as it is known statically.
     """
     stft = self._stft(self._checked(waveform))
     return tf.transpose(self._level(self._binned_power(stft), stft), [0, 2, 3, 1])
@@ -109,11 +111,11 @@ class Spectrogram:
       (y, z, x) in -1..1, which is 0 where it is silent.
 
     Raises:
-      ValueError: fewer than four channels, or as `__call__`.
+      UserError: fewer than four channels, or as `__call__`.
     """
     real, imaginary = stft = self._stft(self._checked(waveform))
     if real.shape[1] is not None and real.shape[1] < 4:
-      raise ValueError(
+      raise UserError(
         f"The waveform has {real.shape[1]} channel(s); the direction of sound needs the four of "
         "first-order ambisonics, W Y Z X."
       )
@@ -136,10 +138,10 @@ class Spectrogram:
   def _checked(self, waveform: tf.Tensor) -> tf.Tensor:
     waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
     if waveform.shape.rank != 3:
-      raise ValueError(f"The waveform's shape is {waveform.shape}; expected [B, samples, C].")
+      raise UserError(f"The waveform's shape is {waveform.shape}; expected [B, samples, C].")
     num_samples: Optional[int] = waveform.shape[1]
     if num_samples is not None and num_samples < self.hop_length:
-      raise ValueError(
+      raise UserError(
         f"The waveform has {num_samples} samples; expected at least hop_length = {self.hop_length}."
       )
     return waveform

@@ -9,6 +9,8 @@ import io
 import os
 from typing import TextIO
 
+from avssl_tf.errors import UserError
+
 # UTF-32 begins like UTF-16 and comes first.
 _MARKS = (
   (codecs.BOM_UTF8, "utf-8-sig"),
@@ -19,7 +21,7 @@ _MARKS = (
 )
 
 
-class TextError(ValueError):
+class TextError(UserError):
   """A file that is no text; the message names it and says what to do."""
 
 

@@ -12,8 +12,8 @@ from tests import source_tree
 LAYERS = (
   {
     "base": {
-      "__init__", "addons", "arrays", "checkpoint_files", "files", "foreign_text", "keys",
-      "local_paths", "own_files", "replicas", "spectrograms", "stops", "text_files",
+      "__init__", "addons", "arrays", "checkpoint_files", "errors", "files", "foreign_text",
+      "keys", "local_paths", "own_files", "replicas", "spectrograms", "stops", "text_files",
     },
   },
   {"spatial": {"spatial"}},

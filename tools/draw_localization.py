@@ -21,6 +21,7 @@ from absl import app, flags
 
 # Registering happens at import: what a gin file may name is imported here.
 from avssl_tf import local_paths
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import protocol  # noqa: F401
 from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report.drawings import localization_picture, picture_files
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> None:
     measured_by = gin.get_bindings("evaluate")["protocol"]
     clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
     if not clips:
-      raise ValueError(f"Of no clip in {data_dir!r} is it known where it sounds.")
+      raise UserError(f"Of no clip in {data_dir!r} is it known where it sounds.")
     localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
   found = sum(clip.is_found for clip in clips)
   print(f"The source was found in {found} of {len(clips)} clips. Drawn: {FLAGS.output}")

@@ -24,6 +24,7 @@ from absl import app, flags
 from avssl_tf import keys, local_paths
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.media import clip_reading, sound_field
+from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.report.drawings import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.training import terminal
@@ -64,11 +65,11 @@ def main(argv: list[str]) -> None:
   with terminal.plain_endings("draw_sound_field", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
     if not os.path.exists(FLAGS.input):
-      raise FileNotFoundError(f"--input={FLAGS.input}: there is no such file.")
+      raise MissingFileError(f"--input={FLAGS.input}: there is no such file.")
     try:
       field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
     except clip_reading.MediaError as error:
-      raise ValueError(f"--input={FLAGS.input}: {error}.") from error
+      raise UserError(f"--input={FLAGS.input}: {error}.") from error
     angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
     field = ambisonics.rotate(field, directions.rotation(*angles)).numpy()
     parts = sound_field_picture.measure(field, _SAMPLE_RATE_HZ, FLAGS.num_parts)

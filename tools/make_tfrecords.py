@@ -57,6 +57,7 @@ from avssl_tf.data.sources import holdout
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spectrograms import Spectrogram
 
@@ -153,7 +154,7 @@ _MEDIA_FLAGS = (
 _ONLY_360 = frozenset({"channel_order", "flow"})
 
 
-class UsageError(ValueError):
+class UsageError(UserError):
   """Flags that do not go together; the message says which and what to do."""
 
 

@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from absl import app, flags
 
 from avssl_tf import local_paths
+from avssl_tf.errors import UserError
 from avssl_tf.report.drawings import picture_files
 from avssl_tf.training import terminal
 
@@ -44,20 +45,20 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     height: most of the part that is shown, from its top, in pixels.
 
   Raises:
-    ValueError: there is no such page or part, or nothing to show it in.
+    UserError: there is no such page or part, or nothing to show it in.
   """
   try:
     from playwright import sync_api
   except ImportError as error:
-    raise ValueError("The package playwright is missing: pip install playwright.") from error
+    raise UserError("The package playwright is missing: pip install playwright.") from error
   executable = next(filter(None, map(shutil.which, _BROWSERS)), None)
   if executable is None:
-    raise ValueError(
+    raise UserError(
       f"No browser: none of {', '.join(_BROWSERS)} is in the PATH. On Debian and Ubuntu: apt "
       "install chromium."
     )
   if not os.path.exists(page):
-    raise ValueError(
+    raise UserError(
       f"--page={page}: no such file. Training writes report.html into the folder of a run."
     )
   with sync_api.sync_playwright() as playwright:
@@ -68,7 +69,7 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     found = window.locator(f"[id='{part}']")
     if not found.count():
       known = window.evaluate("[...document.querySelectorAll('section')].map((s) => s.id)")
-      raise ValueError(f"--part={part}: {page} has no such part; it has {', '.join(known)}.")
+      raise UserError(f"--part={part}: {page} has no such part; it has {', '.join(known)}.")
     # What stays in sight as the page scrolls would lie over it.
     window.add_style_tag(content="nav { position: static !important; }")
     box = found.bounding_box()

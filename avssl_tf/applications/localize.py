@@ -31,6 +31,7 @@ from avssl_tf.data.media import (
   sound_stream,
 )
 from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
 from avssl_tf.keys import AUDIO
@@ -68,10 +69,10 @@ class Job:
     """Makes sure, before all the work, that the files are what they have to be.
 
     Raises:
-      ValueError: one of them is not; the message names it.
+      UserError: one of them is not; the message names it.
     """
     if not os.path.exists(self.input):
-      raise ValueError(f"--input={self.input}: there is no such file.")
+      raise UserError(f"--input={self.input}: there is no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
     with self.errors_named():
       # Gaps are filled up: they must end.
@@ -89,7 +90,7 @@ class Job:
     try:
       yield
     except MediaError as error:
-      raise ValueError(f"--input={self.input}: {error}.") from error
+      raise UserError(f"--input={self.input}: {error}.") from error
 
 
 def run(encoder: Encoder, job: Job) -> list[str]:
@@ -103,7 +104,7 @@ def run(encoder: Encoder, job: Job) -> list[str]:
     What was written and what there is to know about it, lines for the user.
 
   Raises:
-    ValueError: the input cannot be read to its end, or the network does not take its sound.
+    UserError: the input cannot be read to its end, or the network does not take its sound.
     OSError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 
 
@@ -20,23 +21,23 @@ def check(
     overwrite: whether a file that is there may be replaced.
 
   Raises:
-    ValueError: it cannot.
+    UserError: it cannot.
   """
   given = f"{flag}={path}"
   if not path.lower().endswith(tuple(endings)):
-    raise ValueError(f"{given} ends in none of {', '.join(endings)}.")
+    raise UserError(f"{given} ends in none of {', '.join(endings)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise ValueError(f"{given}: there is no folder {folder!r}. Make it, or choose another.")
+    raise UserError(f"{given}: there is no folder {folder!r}. Make it, or choose another.")
   if not os.access(folder, os.W_OK):
-    raise ValueError(f"{given}: the folder {folder!r} is not writable. Choose another.")
+    raise UserError(f"{given}: the folder {folder!r} is not writable. Choose another.")
   if os.path.isdir(path):
-    raise ValueError(f"{given} is a folder; expected the name of a file.")
+    raise UserError(f"{given} is a folder; expected the name of a file.")
   if os.path.exists(path):
     if os.path.exists(input_path) and os.path.samefile(path, input_path):
-      raise ValueError(f"{given} is --input itself, which would be lost. Choose another name.")
+      raise UserError(f"{given} is --input itself, which would be lost. Choose another name.")
     if not overwrite:
-      raise ValueError(f"{given} is there already. --overwrite replaces it.")
+      raise UserError(f"{given} is there already. --overwrite replaces it.")
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from avssl_tf.data.media import (
 )
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.metadata import spatial_media, spherical_metadata
+from avssl_tf.errors import UserError
 from avssl_tf.inference.generator import Generator
 
 # Finer than for a picture to look at once: this one may be encoded again by whoever shows it.
@@ -76,12 +77,12 @@ class Job:
     """Makes sure, before all the work, that the files are what they have to be.
 
     Raises:
-      ValueError: one of them is not; the message names it.
+      UserError: one of them is not; the message names it.
     """
     if not self.paths:
-      raise ValueError("Nothing to write: name an --output (.wav or .mp4), an --overlay, or both.")
+      raise UserError("Nothing to write: name an --output (.wav or .mp4), an --overlay, or both.")
     if not os.path.exists(self.input):
-      raise ValueError(f"--input={self.input}: there is no such file.")
+      raise UserError(f"--input={self.input}: there is no such file.")
     for path in self.outputs:
       output_files.check("--output", path, (".wav", ".mp4"), self.input, self.overwrite)
     if self.overlay:
@@ -89,7 +90,7 @@ class Job:
     places = [os.path.realpath(path) for path in self.paths]
     for path, place in zip(self.paths, places):
       if places.count(place) > 1:
-        raise ValueError(f"{path} is named twice among --output and --overlay.")
+        raise UserError(f"{path} is named twice among --output and --overlay.")
     with self.errors_named():
       # Gaps are filled up: they must end.
       media_times.check(self.input)
@@ -112,7 +113,7 @@ class Job:
     try:
       yield
     except MediaError as error:
-      raise ValueError(f"--input={self.input}: {error}.") from error
+      raise UserError(f"--input={self.input}: {error}.") from error
 
 
 def run(generator: Generator, job: Job) -> list[str]:
@@ -126,7 +127,7 @@ def run(generator: Generator, job: Job) -> list[str]:
     What was written and what there is to know about it, lines for the user.
 
   Raises:
-    ValueError: the input cannot be read to its end.
+    UserError: the input cannot be read to its end.
     OSError: an output cannot be written.
   """
   stopwatch = progress.Stopwatch()

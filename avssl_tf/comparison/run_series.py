@@ -14,6 +14,7 @@ from avssl_tf import own_files, stops
 from avssl_tf.comparison import seed_runs
 from avssl_tf.comparison.seed_runs import Run
 from avssl_tf.data.building.demo import DemoData
+from avssl_tf.errors import UserError
 from avssl_tf.files import read_json, whole_file
 from avssl_tf.training import configuration, run_folder
 from avssl_tf.training.settings import ConfigurationError
@@ -183,7 +184,7 @@ def _read_record(run: Run) -> dict[str, Any]:
     own_files.check_no_link(path, _REMEDY)
     record = read_json(path)
     if set(record) != {"configuration", "finished"}:
-      raise ValueError(f"found the keys {sorted(record)}")
+      raise UserError(f"found the keys {sorted(record)}")
   except (ValueError, TypeError, OSError) as error:
     raise ConfigurationError(
       f"{path} is no record of a run that this command wrote ({error}): it is left alone. {_REMEDY}"

@@ -9,6 +9,7 @@ from typing import Callable
 
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 
@@ -33,11 +34,11 @@ def adaptive_pool(
     `[B, *sizes, C]`.
 
   Raises:
-    ValueError: other than one positive size a dimension, or the size of a dimension is not known.
+    UserError: other than one positive size a dimension, or the size of a dimension is not known.
   """
   spatial = x.shape[1:-1]
   if len(sizes) != len(spatial) or min(sizes) < 1 or None in list(spatial):
-    raise ValueError(
+    raise UserError(
       f"The map has the shape {tuple(x.shape)} and the sizes are {tuple(sizes)}; expected known "
       "sizes and one positive number for each dimension between the first and the last."
     )

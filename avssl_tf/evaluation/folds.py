@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ def find(info: DatasetInfo, folds: Optional[Sequence[Sequence[str]]] = None) -> 
     The folds, named `fold1`, `fold2` ... in their order.
 
   Raises:
-    ValueError: an entry of `folds` is no pair, or there are no folds.
+    UserError: an entry of `folds` is no pair, or there are no folds.
   """
   if folds is None:
     numbers = range(1, len(info.subsets) + 1)
@@ -46,7 +47,7 @@ def find(info: DatasetInfo, folds: Optional[Sequence[Sequence[str]]] = None) -> 
   else:
     pairs = [tuple(pair) for pair in folds]
   if not pairs or any(len(pair) != 2 for pair in pairs):
-    raise ValueError(f'folds is {folds}; expected pairs such as (("train1", "test1"),).')
+    raise UserError(f'folds is {folds}; expected pairs such as (("train1", "test1"),).')
   return [Fold(f"fold{n}", *pair) for n, pair in enumerate(pairs, start=1)]
 
 
@@ -59,11 +60,11 @@ def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
     fold: the fold.
 
   Raises:
-    ValueError: the data set has fewer than two classes, no such splits, or one of them holds no
+    UserError: the data set has fewer than two classes, no such splits, or one of them holds no
       labelled records (of two classes, to learn from).
   """
   if len(info.label_names) < 2:
-    raise ValueError(
+    raise UserError(
       f"The data set in {data_dir!r} has {len(info.label_names)} classes; expected 2 or more. "
       "Build it from class folders, or from a CSV with a label column."
     )
@@ -72,7 +73,7 @@ def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
     unknown = int(np.sum(labels < 0))
     found = len(np.unique(labels[labels >= 0]))
     if found < needed:
-      raise ValueError(
+      raise UserError(
         f"Split {split!r} of {data_dir!r} has {len(labels)} records, {unknown} of them without a "
         f"label, and {found} classes; expected records of {needed} or more."
       )

@@ -8,12 +8,13 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import units
 from avssl_tf.files import JsonError, read_json, whole_file
 from avssl_tf.foreign_text import printable
 
 
-class ResultsError(ValueError):
+class ResultsError(UserError):
   """A file of results that cannot be gone on with; the message says why and what to do."""
 
 
@@ -67,12 +68,12 @@ class Results:
       metrics: by name, which tells their unit (`units.unit_of`): shares in 0..1 if nothing else.
 
     Raises:
-      ValueError: a metric is not finite.
+      UserError: a metric is not finite.
     """
     values = {name: float(value) for name, value in metrics.items()}
     broken = {name: value for name, value in values.items() if not math.isfinite(value)}
     if broken:
-      raise ValueError(f"The results of {part!r} are not finite: {broken}.")
+      raise UserError(f"The results of {part!r} are not finite: {broken}.")
     self._parts[part] = values
     os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
     with whole_file(self.path) as temporary, open(temporary, "w", encoding="utf-8") as f:
@@ -145,7 +146,7 @@ def read(path: str) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
 def _finite(value: float) -> float:
   number = float(value)
   if not math.isfinite(number):
-    raise ValueError(f"{value!r} is not finite")
+    raise UserError(f"{value!r} is not finite")
   return number
 
 

@@ -12,6 +12,7 @@ import tqdm
 from sklearn.preprocessing import normalize
 
 from avssl_tf import keys
+from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
 
@@ -95,13 +96,13 @@ def extract(
     modalities: which of `VIDEO` and `AUDIO`; None: all that the data set has.
 
   Raises:
-    ValueError: the data set is empty or lacks a modality that is asked for, or
+    UserError: the data set is empty or lacks a modality that is asked for, or
       rows that should be windows of one clip have different indices.
   """
   there = [key for key in keys.MODALITIES if key in dataset.element_spec]
   modalities = there if modalities is None else list(modalities)
   if not modalities or not set(modalities) <= set(there):
-    raise ValueError(
+    raise UserError(
       f"Features of {' and '.join(modalities) or 'nothing'} are asked for, of a data set of "
       f"{' and '.join(there) or 'neither video nor audio'}."
     )
@@ -120,12 +121,12 @@ def extract(
       windows = [{k: v[complete:] for k, v in joined.items()}]
       pending -= complete
   if pending:
-    raise ValueError(
+    raise UserError(
       f"The data set ended {num_windows - pending} rows short of a whole clip: "
       f"it was not built with {num_windows} windows a clip."
     )
   if not clips:
-    raise ValueError("The data set to extract features from is empty.")
+    raise UserError("The data set to extract features from is empty.")
   result = _concatenate(clips)
   labels, indices, ids = (result.pop(key) for key in (keys.LABEL, keys.INDEX, keys.KEY))
   return Features(labels, indices, ids, all_labels=result.pop(keys.LABELS, None), **result)
@@ -219,7 +220,7 @@ def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray
   indices = grouped[keys.INDEX]
   mixed = np.flatnonzero((indices != indices[:, :1]).any(axis=1))
   if len(mixed):
-    raise ValueError(
+    raise UserError(
       f"{num_windows} consecutive rows should be windows of one clip, but rows of the clips "
       f"{indices[mixed[0]].tolist()} follow each other: the data set has another number of windows."
     )

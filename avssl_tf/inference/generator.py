@@ -6,6 +6,7 @@ from typing import Callable
 from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 
@@ -27,9 +28,9 @@ class Generator:
 
 
 def check_records(info: DatasetInfo, data_dir: str) -> None:
-  """Raises a `ValueError` unless records hold sound fields of the first order with 360° frames."""
+  """Raises a `UserError` unless records hold sound fields of the first order with 360° frames."""
   if info.projection is None or info.num_channels != 4:
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} have {info.num_channels} channels of sound and the projection "
       f"{info.projection}; expected 360° clips with first-order ambisonics, such as "
       "tools/make_tfrecords.py --source=demo360 builds."

@@ -21,6 +21,7 @@ import tensorflow as tf
 from absl import logging
 
 from avssl_tf import local_paths, own_files
+from avssl_tf.errors import FileThereError
 from avssl_tf.files import FolderInUseError, locked, sync
 
 EXTRA_DIR = "assets.extra"
@@ -56,35 +57,35 @@ def check(output_dir: str, overwrite: bool) -> None:
   """Makes sure that a SavedModel may be written to `output_dir`, before all the work.
 
   Raises:
-    FileExistsError: there is something, and `overwrite` is off or `export` did not write it.
+    FileThereError: there is something, and `overwrite` is off or `export` did not write it.
   """
   if os.path.islink(output_dir):
-    raise FileExistsError(
+    raise FileThereError(
       f"{output_dir!r} is a symbolic link to {os.readlink(output_dir)!r}: it is left alone. Name "
       "the folder itself, or choose another one to export to."
     )
   if not os.path.exists(output_dir) or (os.path.isdir(output_dir) and not os.listdir(output_dir)):
     return
   if not tf.saved_model.contains_saved_model(local_paths.for_tensorflow(output_dir)):
-    raise FileExistsError(
+    raise FileThereError(
       f"{output_dir!r} exists and is not a SavedModel: it is left alone. "
       "Choose another folder to export to."
     )
   if not overwrite:
-    raise FileExistsError(
+    raise FileThereError(
       f"{output_dir!r} already holds a SavedModel. Choose another folder, or pass --overwrite to "
       "replace it."
     )
   mark = os.path.join(output_dir, EXTRA_DIR, INPUT_SPEC_FILE)
   if not os.path.isfile(mark):
-    raise FileExistsError(
+    raise FileThereError(
       f"{output_dir!r} holds a SavedModel that avssl_tf did not write (there is no "
       f"{EXTRA_DIR}/{INPUT_SPEC_FILE}): it is left alone. Choose another folder to export to."
     )
   try:
     own_files.check(output_dir, TREE, _REMEDY)
   except own_files.ForeignFilesError as error:
-    raise FileExistsError(str(error)) from error
+    raise FileThereError(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -96,7 +97,7 @@ def replaced(output_dir: str, overwrite: bool) -> Iterator[str]:
     overwrite: whether a SavedModel that `export` wrote may be there; it is deleted last of all.
 
   Raises:
-    FileExistsError: as `check`.
+    FileThereError: as `check`.
     FolderInUseError: another process exports to the same folder.
   """
   os.makedirs(os.path.dirname(output_dir), exist_ok=True)

@@ -11,6 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from avssl_tf import keys, local_paths
 from avssl_tf.data.pipeline import datasets, viewpoints
+from avssl_tf.errors import UserError
 from avssl_tf.files import read_json
 from avssl_tf.inference import origin, saved_model_folder
 from avssl_tf.inference.checked_signature import checked
@@ -71,13 +72,13 @@ class InputSpec:
     """The input that the SavedModel in `export_dir` expects.
 
     Raises:
-      ValueError: the SavedModel does not say; it is not from `export`.
+      UserError: the SavedModel does not say; it is not from `export`.
     """
     path = os.path.join(export_dir, saved_model_folder.EXTRA_DIR, INPUT_SPEC_FILE)
     try:
       return cls(**read_json(path))._checked()
     except (FileNotFoundError, TypeError, ValueError) as error:
-      raise ValueError(
+      raise UserError(
         f"{path} does not say what the SavedModel takes ({error}). Expected one that "
         "avssl_tf.export or avssl_tf.train wrote."
       ) from error
@@ -89,11 +90,11 @@ class InputSpec:
       if field.type in (int, float) and not (
         isinstance(value, (int, field.type)) and 0 < value < _LARGEST
       ):
-        raise ValueError(f"{field.name} is {value!r}")
+        raise UserError(f"{field.name} is {value!r}")
       if field.type is bool and not isinstance(value, bool):
-        raise ValueError(f"{field.name} is {value!r}")
+        raise UserError(f"{field.name} is {value!r}")
     if not (self.viewpoints is None or isinstance(self.viewpoints, dict)):
-      raise ValueError(f"viewpoints is {self.viewpoints!r}")
+      raise UserError(f"viewpoints is {self.viewpoints!r}")
     return self
 
   def clip(self) -> datasets.ClipSpec:
@@ -162,13 +163,13 @@ def export(
     overwrite: whether to replace a SavedModel at `output_dir` that this function wrote.
 
   Raises:
-    FileExistsError: there is something at `output_dir`, and `overwrite` is off or
+    FileThereError: there is something at `output_dir`, and `overwrite` is off or
       this function did not write it.
     FolderInUseError: another process exports to `output_dir`.
-    ValueError: `any_size` of a network that generates sound fields.
+    UserError: `any_size` of a network that generates sound fields.
   """
   if any_size and isinstance(model, SpatialUNet):
-    raise ValueError(
+    raise UserError(
       "A network that generates sound fields takes clips of the size that it was trained on: "
       "export it without --any_size."
     )

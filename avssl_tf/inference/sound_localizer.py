@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
+from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics
@@ -51,9 +52,9 @@ class SoundLocalizer:
 
   def __post_init__(self):
     if self.windows is not None and self.windows < 1:
-      raise ValueError(f"windows is {self.windows}; expected 1 or more, or None.")
+      raise UserError(f"windows is {self.windows}; expected 1 or more, or None.")
     if not set(self.mirrors) <= set(_AXES):
-      raise ValueError(f"mirrors is {self.mirrors!r}; expected some of {list(_AXES)}.")
+      raise UserError(f"mirrors is {self.mirrors!r}; expected some of {list(_AXES)}.")
 
   @functools.cached_property
   def own_map_size(self) -> tuple[int, int]:
@@ -78,7 +79,7 @@ class SoundLocalizer:
       float32 `[B, samples, C]`.
 
     Raises:
-      ValueError: neither as many channels, nor one for ambisonics.
+      UserError: neither as many channels, nor one for ambisonics.
     """
     found, wanted = waveform.shape[-1], self.encoder.num_channels
     if found == wanted:
@@ -86,7 +87,7 @@ class SoundLocalizer:
     if found == 1 and wanted == _NUM_AMBISONIC:
       ahead = tf.zeros([1])
       return ambisonics.encode(waveform, ahead, ahead)
-    raise ValueError(
+    raise UserError(
       f"The sound has {found} channel(s); the network takes {wanted}. Localising takes as many, or "
       "one channel for a network of ambisonics."
     )

@@ -12,6 +12,7 @@ from typing import Optional
 
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 AGREEMENTS = ("consensus", "union", "video", "audio")
@@ -44,7 +45,7 @@ def agreement(video_cosine: Tensor, audio_cosine: Tensor, kind: str = "consensus
     float32, the same shape.
 
   Raises:
-    ValueError: another `kind`.
+    UserError: another `kind`.
   """
   _check_kind(kind)
   if kind == "video":
@@ -91,7 +92,7 @@ def nearest(
     int32 `[Q, k]`, best first.
 
   Raises:
-    ValueError: another agreement, a `k` outside 1..N-1, or banks of different shapes, where
+    UserError: another agreement, a `k` outside 1..N-1, or banks of different shapes, where
       shapes are static.
     tf.errors.InvalidArgumentError: `k` >= N, where N is known only when the graph runs.
   """
@@ -186,7 +187,7 @@ def _group_size(num_rows: Optional[int], k: int, gallery_block: int) -> int:
 
 def _check_kind(kind: str) -> None:
   if kind not in AGREEMENTS:
-    raise ValueError(f"agreement must be one of {', '.join(AGREEMENTS)}, got {kind!r}.")
+    raise UserError(f"agreement must be one of {', '.join(AGREEMENTS)}, got {kind!r}.")
 
 
 def _check(
@@ -194,17 +195,17 @@ def _check(
 ) -> None:
   _check_kind(kind)
   if not video_shape.is_compatible_with(audio_shape) or video_shape.rank != 2:
-    raise ValueError(
+    raise UserError(
       "Both banks hold one row a video: expected the same shape [N, D], got "
       f"{video_shape} for video and {audio_shape} for audio."
     )
   if gallery_block < 1:
-    raise ValueError(f"gallery_block must be at least 1, got {gallery_block}.")
+    raise UserError(f"gallery_block must be at least 1, got {gallery_block}.")
   if k < 1:
-    raise ValueError(f"k must be at least 1, got {k}.")
+    raise UserError(f"k must be at least 1, got {k}.")
   num_rows = video_shape[0]
   if num_rows is not None and k >= num_rows:
-    raise ValueError(
+    raise UserError(
       f"A video has {num_rows - 1} others in a bank of {num_rows} rows, too few for k={k}: "
       f"set k to at most {num_rows - 1}."
     )

@@ -10,6 +10,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import bank_objective, nce
 
@@ -58,12 +59,12 @@ class AVID(bank_objective.BankObjective):
       **kwargs: of the Keras layer.
 
     Raises:
-      ValueError: a coefficient is negative or both are zero, or the
+      UserError: a coefficient is negative or both are zero, or the
         temperature or the number of negatives is not positive.
     """
     super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     if min(cross_coefficient, self_coefficient) < 0 or cross_coefficient + self_coefficient <= 0:
-      raise ValueError(
+      raise UserError(
         "cross_coefficient and self_coefficient must not be negative nor both zero, got "
         f"{cross_coefficient} and {self_coefficient}."
       )

@@ -7,6 +7,7 @@ Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Al
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 # What the prediction of a viewpoint is told from, beside its own target: whether the other
@@ -35,10 +36,10 @@ def choices(contrast: str, num_viewpoints: int) -> Tensor:
     any other clip.
 
   Raises:
-    ValueError: an unknown contrast.
+    UserError: an unknown contrast.
   """
   if contrast not in _CHOICES:
-    raise ValueError(f"The contrast is {contrast!r}; expected one of {', '.join(CONTRASTS)}.")
+    raise UserError(f"The contrast is {contrast!r}; expected one of {', '.join(CONTRASTS)}.")
   same = tf.eye(num_viewpoints, dtype=tf.bool)
   kinds = {"same": same, "all": tf.ones_like(same), "none": tf.zeros_like(same)}
   viewpoints, others = _CHOICES[contrast]

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import memory_bank
 
@@ -48,11 +49,11 @@ class BankObjective(tf.keras.layers.Layer):
       **kwargs: of the Keras layer.
 
     Raises:
-      ValueError: the temperature or the number of negatives is not positive.
+      UserError: the temperature or the number of negatives is not positive.
     """
     super().__init__(dtype="float32", **kwargs)
     if temperature <= 0 or num_negatives < 1:
-      raise ValueError(
+      raise UserError(
         f"temperature and num_negatives must be positive, got {temperature} and {num_negatives}."
       )
     self._num_negatives = num_negatives

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import INDEX, Tensor
 from avssl_tf.losses import agreement as agreement_lib
 from avssl_tf.losses import avid, memory_bank, nce
@@ -81,7 +82,7 @@ class CMA(avid.AVID):
       **kwargs: of the Keras layer.
 
     Raises:
-      ValueError: an argument is out of its range, or there are too few videos for the sets.
+      UserError: an argument is out of its range, or there are too few videos for the sets.
     """
     super().__init__(
       num_rows,
@@ -96,16 +97,16 @@ class CMA(avid.AVID):
       **kwargs,
     )
     if agreement not in agreement_lib.AGREEMENTS:
-      raise ValueError(
+      raise UserError(
         f"CMA.agreement is {agreement!r}; expected one of {', '.join(agreement_lib.AGREEMENTS)}."
       )
     if not 1 <= num_positives < num_rows - 1:
-      raise ValueError(
+      raise UserError(
         f"CMA.num_positives is {num_positives}; expected 1 or more, and fewer than the "
         f"{num_rows} videos less the video itself and a negative: lower it."
       )
     if min(positive_cross_coefficient, positive_self_coefficient) < 0:
-      raise ValueError(
+      raise UserError(
         "positive_cross_coefficient and positive_self_coefficient must not be negative, got "
         f"{positive_cross_coefficient} and {positive_self_coefficient}."
       )
@@ -117,7 +118,7 @@ class CMA(avid.AVID):
     }
     for name, (value, least) in counts.items():
       if value < least:
-        raise ValueError(f"CMA.{name} is {value}; expected {least} or more.")
+        raise UserError(f"CMA.{name} is {value}; expected {least} or more.")
     self.warmup_epochs = warmup_epochs
     self._refresh_every_epochs = refresh_every_epochs
     self._num_positives = num_positives

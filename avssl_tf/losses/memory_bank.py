@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 
@@ -87,13 +88,13 @@ class MemoryBank(tf.keras.layers.Layer):
       **kwargs: of the Keras layer.
 
     Raises:
-      ValueError: fewer than 2 rows, or a momentum outside 0..1.
+      UserError: fewer than 2 rows, or a momentum outside 0..1.
     """
     super().__init__(dtype="float32", **kwargs)
     if num_rows < 2:
-      raise ValueError(f"A memory bank needs at least 2 videos to tell apart, got {num_rows}.")
+      raise UserError(f"A memory bank needs at least 2 videos to tell apart, got {num_rows}.")
     if not 0.0 <= momentum <= 1.0:
-      raise ValueError(f"momentum must lie in 0..1, got {momentum}.")
+      raise UserError(f"momentum must lie in 0..1, got {momentum}.")
     self.momentum = momentum
     start = tf.random.stateless_normal([num_rows, dim], seed=[seed, 0])
     # Every replica computes the same update from the gathered embeddings, so

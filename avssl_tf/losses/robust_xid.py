@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import bank_objective, nce
 
@@ -86,7 +87,7 @@ def soft_targets(
     logits = nce.bank_scores(target_rows[:, 0], target_rows, temperature) + across
     # <v'_i, a'_i> / tau_t is the same for all j: the softmax does not see it.
   else:
-    raise ValueError(f"kind is {kind!r}; expected one of {', '.join(SOFT_TARGETS)}.")
+    raise UserError(f"kind is {kind!r}; expected one of {', '.join(SOFT_TARGETS)}.")
   return tf.nn.softmax(logits, axis=1)
 
 
@@ -143,12 +144,12 @@ class RobustXID(bank_objective.BankObjective):
       **kwargs: of the Keras layer.
 
     Raises:
-      ValueError: an argument is out of its range.
+      UserError: an argument is out of its range.
     """
     super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     for name, value in (("min_weight", min_weight), ("target_weight", target_weight)):
       if not 0 <= value <= 1:
-        raise ValueError(f"RobustXID.{name} is {value}; expected 0..1.")
+        raise UserError(f"RobustXID.{name} is {value}; expected 0..1.")
     positive = {
       "kappa": kappa,
       "target_temperature": target_temperature,
@@ -156,11 +157,11 @@ class RobustXID(bank_objective.BankObjective):
     }
     for name, value in positive.items():
       if value <= 0:
-        raise ValueError(f"RobustXID.{name} is {value}; expected more than 0.")
+        raise UserError(f"RobustXID.{name} is {value}; expected more than 0.")
     if warmup_epochs < 0:
-      raise ValueError(f"RobustXID.warmup_epochs is {warmup_epochs}; expected 0 or more.")
+      raise UserError(f"RobustXID.warmup_epochs is {warmup_epochs}; expected 0 or more.")
     if targets not in SOFT_TARGETS:
-      raise ValueError(
+      raise UserError(
         f"RobustXID.targets is {targets!r}; expected one of {', '.join(SOFT_TARGETS)}."
       )
     self.warmup_epochs = warmup_epochs

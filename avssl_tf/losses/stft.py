@@ -10,6 +10,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 KINDS = ("squared", "relative")
@@ -37,10 +38,10 @@ def stft_loss(
     difference of each clip over its energy: 1 for silence, NaN for clips that do not count.
 
   Raises:
-    ValueError: an unknown kind.
+    UserError: an unknown kind.
   """
   if kind not in KINDS:
-    raise ValueError(f"The loss is {kind!r}; expected one of {', '.join(KINDS)}.")
+    raise UserError(f"The loss is {kind!r}; expected one of {', '.join(KINDS)}.")
   known = tf.ones(tf.shape(target)[:2]) if channels is None else tf.cast(channels, tf.float32)
   known = known[:, :, tf.newaxis, tf.newaxis]
   error = tf.reduce_mean(known * _power(prediction - target), axis=[1, 2, 3])

@@ -7,6 +7,7 @@ from typing import Union
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.models import convolution
 
 _NUM_STAGES = 4
@@ -59,11 +60,11 @@ class AudioNet(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: not four stages.
+      UserError: not four stages.
     """
     super().__init__(name=name)
     if len(stage_widths) != _NUM_STAGES or len(stage_strides) != _NUM_STAGES:
-      raise ValueError(
+      raise UserError(
         f"AudioNet has {_NUM_STAGES} stages; got {len(stage_widths)} stage_widths and "
         f"{len(stage_strides)} stage_strides."
       )

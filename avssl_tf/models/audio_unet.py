@@ -11,6 +11,7 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.models import convolution, time_steps
 
@@ -58,16 +59,16 @@ class AudioUNet(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: no track, fewer than two levels, or strides that do not suit them.
+      UserError: no track, fewer than two levels, or strides that do not suit them.
     """
     super().__init__(name=name)
     if num_tracks < 1 or len(widths) < 2:
-      raise ValueError(
+      raise UserError(
         f"AudioUNet has {num_tracks} tracks and {len(widths)} levels; expected 1 or more, and 2 or "
         "more."
       )
     if len(time_strides) != len(widths) or time_strides[0] != 1 or not {*time_strides} <= {1, 2}:
-      raise ValueError(
+      raise UserError(
         f"AudioUNet.time_strides is {tuple(time_strides)}; expected 1 and then 1 or 2 for each of "
         f"the other {len(widths) - 1} levels."
       )

@@ -5,6 +5,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import keys
+from avssl_tf.errors import UserError
 
 # The stage whose map networks pool.
 LAST_STAGE = "conv5x"
@@ -29,7 +30,7 @@ class AudioVisualModel(tf.keras.Model):
     name: str = "audio_visual_model",
   ):
     if video_head.embedding_dim != audio_head.embedding_dim:
-      raise ValueError(
+      raise UserError(
         f"The video head gives {video_head.embedding_dim} dimensions, the audio head "
         f"{audio_head.embedding_dim}; expected the same, since the two are compared."
       )

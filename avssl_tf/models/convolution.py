@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
+
 # The published networks count momentum the other way round (0.1 is the weight of the new
 # value there, 0.9 the weight of the old one here).
 _BN_MOMENTUM = 0.9
@@ -20,10 +22,10 @@ def symmetric_padding(kernel_size: Sequence[int]) -> tuple[tuple[int, int], ...]
     `(before, after)` of the batch, spatial and channel dimensions.
 
   Raises:
-    ValueError: a size is even.
+    UserError: a size is even.
   """
   if any(k % 2 == 0 for k in kernel_size):
-    raise ValueError(f"The kernel size is {tuple(kernel_size)}; expected odd numbers.")
+    raise UserError(f"The kernel size is {tuple(kernel_size)}; expected odd numbers.")
   return ((0, 0), *(((k - 1) // 2, (k - 1) // 2) for k in kernel_size), (0, 0))
 
 

@@ -11,6 +11,7 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
@@ -59,11 +60,11 @@ class FeaturePyramid(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: channels that groups cannot share.
+      UserError: channels that groups cannot share.
     """
     super().__init__(name=name, dtype="float32")
     if num_classes < 2 or head_dim % num_groups:
-      raise ValueError(
+      raise UserError(
         f"FeaturePyramid has {num_classes} classes and {head_dim} channels in {num_groups} groups; "
         "expected two classes or more, and groups that share the channels evenly."
       )

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import spectrograms
+from avssl_tf.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -45,10 +46,10 @@ class VideoFrontEnd(tf.keras.layers.Layer):
     """Maps uint8 `[B, T, H, W, 3]` to float32 of the same shape.
 
     Raises:
-      ValueError: the frames are not uint8.
+      UserError: the frames are not uint8.
     """
     if frames.dtype != tf.uint8:
-      raise ValueError(f"The frames are {frames.dtype.name}; expected uint8 in 0..255.")
+      raise UserError(f"The frames are {frames.dtype.name}; expected uint8 in 0..255.")
     return tf.cast(frames, tf.float32) * self._scale + self._offset
 
 
@@ -76,17 +77,17 @@ class AudioFrontEnd(tf.keras.layers.Layer):
     """Sets mean and standard deviation (dB) of each bin, measured over the training data.
 
     Raises:
-      ValueError: not one finite number a bin, or a negative standard deviation.
+      UserError: not one finite number a bin, or a negative standard deviation.
     """
     mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
     expected = (self.spectrogram.num_bins,)
     if mean.shape != expected or std.shape != expected:
-      raise ValueError(
+      raise UserError(
         f"The statistics have shapes {mean.shape} and {std.shape}; expected {expected} for the "
         f"spectrogram {self.spectrogram.id!r}."
       )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
-      raise ValueError("The spectrogram statistics hold negative spreads or non-finite numbers.")
+      raise UserError("The spectrogram statistics hold negative spreads or non-finite numbers.")
     self.mean.assign(mean)
     self.std.assign(std)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, VIDEO, Tensor
 from avssl_tf.spatial import ambisonics, directions
 
@@ -55,10 +56,10 @@ class AttentionLocalizer(tf.keras.layers.Layer):
     """Where each track is taken to be: float32 `[B, T, num_tracks, h, 2h]`, shares of 1.
 
     Raises:
-      ValueError: there is no picture to look into.
+      UserError: there is no picture to look into.
     """
     if VIDEO not in features:
-      raise ValueError(
+      raise UserError(
         "AttentionLocalizer looks for sources in a picture, and there is neither "
         "SpatialUNet.frame_net nor flow_net: give it one, or bind SpatialUNet.localizer = "
         "@DenseLocalizer."

@@ -3,6 +3,7 @@
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 _MAPS = ("conv2x", "conv3x", "conv4x", "conv5x")
@@ -35,11 +36,11 @@ class PanoramaEncoder(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: no such stage, or no margin.
+      UserError: no such stage, or no margin.
     """
     super().__init__(name=name)
     if stage not in _MAPS or margin < 1:
-      raise ValueError(
+      raise UserError(
         f"PanoramaEncoder has the stage {stage!r} and a margin of {margin}; expected one of "
         f"{', '.join(_MAPS)}, and 1 or more."
       )
@@ -51,18 +52,18 @@ class PanoramaEncoder(tf.keras.layers.Layer):
     """Maps normalised frames, float `[B, T, H, 2H, C]`, to float32 `[B, t, h, 2h, D]`.
 
     Raises:
-      ValueError: the margin is wider than the frames, or no multiple of the stride.
+      UserError: the margin is wider than the frames, or no multiple of the stride.
     """
     width, margin = frames.shape[3], self._margin
     if margin > width:
-      raise ValueError(
+      raise UserError(
         f"PanoramaEncoder.margin is {margin}, and frames are {width} wide; expected no more."
       )
     wrapped = tf.concat([frames[..., -margin:, :], frames, frames[..., :margin, :]], axis=3)
     maps = self.encoder(wrapped, training=training)[self._stage]
     cut, rest = divmod(margin * maps.shape[3], wrapped.shape[3])
     if rest or width * maps.shape[3] % wrapped.shape[3]:
-      raise ValueError(
+      raise UserError(
         f"PanoramaEncoder.margin is {margin}, and frames {width} wide become maps of stride "
         f"{wrapped.shape[3] / maps.shape[3]:g}; expected a width and a margin of whole multiples."
       )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.models import convolution
 
@@ -58,11 +59,11 @@ class PanoramaNet(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: not a stride for each.
+      UserError: not a stride for each.
     """
     super().__init__(name=name)
     if not widths or len(widths) != len(strides):
-      raise ValueError(
+      raise UserError(
         f"PanoramaNet has {len(widths)} widths and {len(strides)} strides; expected as many, and "
         "one or more."
       )

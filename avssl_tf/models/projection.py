@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.models import convolution
 
 
@@ -33,11 +34,11 @@ class MLPHead(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: no layers.
+      UserError: no layers.
     """
     super().__init__(name=name, dtype="float32")
     if not widths:
-      raise ValueError("MLPHead.widths is empty; expected at least one layer.")
+      raise UserError("MLPHead.widths is empty; expected at least one layer.")
     self.embedding_dim = widths[-1]
     self.dense = [
       tf.keras.layers.Dense(

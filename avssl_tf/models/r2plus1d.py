@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.models import convolution
 
 # Depth -> (blocks in each of the four stages, pairs of convolutions in a block). Depth 6 is
@@ -116,16 +117,16 @@ class R2Plus1D(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: unknown depth or stem, or not four stages.
+      UserError: unknown depth or stem, or not four stages.
     """
     super().__init__(name=name)
     if depth not in _ARCHITECTURES:
-      raise ValueError(f"R2Plus1D.depth is {depth}; expected one of {sorted(_ARCHITECTURES)}.")
+      raise UserError(f"R2Plus1D.depth is {depth}; expected one of {sorted(_ARCHITECTURES)}.")
     if stem not in _STEMS:
-      raise ValueError(f"R2Plus1D.stem is {stem!r}; expected one of {_STEMS}.")
+      raise UserError(f"R2Plus1D.stem is {stem!r}; expected one of {_STEMS}.")
     num_blocks, num_pairs = _ARCHITECTURES[depth]
     if len(stage_widths) != len(num_blocks) or len(stage_strides) != len(num_blocks):
-      raise ValueError(
+      raise UserError(
         f"R2Plus1D has {len(num_blocks)} stages; got {len(stage_widths)} stage_widths and "
         f"{len(stage_strides)} stage_strides."
       )

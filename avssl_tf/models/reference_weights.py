@@ -16,6 +16,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.models import av_model
 
 # Architecture of the published networks by their blocks per stage.
@@ -88,12 +89,12 @@ def architecture(state: Mapping[str, np.ndarray]) -> Architecture:
     state: networks' weights, without the prefix `module.`.
 
   Raises:
-    ValueError: these are not the weights of an R(2+1)D network, a ten-layer audio network and
+    UserError: these are not the weights of an R(2+1)D network, a ten-layer audio network and
       two heads.
   """
   blocks = tuple(_count(state, rf"^video_model\.{s}\.(\d+)\.", default=1) for s in _STAGES)
   if blocks not in _DEPTHS:
-    raise ValueError(
+    raise UserError(
       f"The video network has {blocks} blocks in its stages; expected one of {sorted(_DEPTHS)}."
     )
   first = [f"video_model.{stage}." + ("" if blocks == (1, 1, 1, 1) else "0.") for stage in _STAGES]
@@ -157,13 +158,13 @@ def assign(variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]
   """Assigns a state dict to variables; arguments of `misfits`.
 
   Raises:
-    ValueError: an entry is missing, is left over, or has another shape. Nothing is assigned
+    UserError: an entry is missing, is left over, or has another shape. Nothing is assigned
       then.
   """
   found = misfits(variables, state)
   if found:
     lines = "".join(f"\n  {name}: {problem}" for name, problem in sorted(found.items()))
-    raise ValueError(f"The weights do not fit the model:{lines}")
+    raise UserError(f"The weights do not fit the model:{lines}")
   for name, variable in variables.items():
     variable.assign(to_keras_layout(state[name]))
 
@@ -175,20 +176,20 @@ def objective(state: Mapping[str, np.ndarray]) -> Objective:
     state: AVID's or AVID-CMA's criterion, without the prefix `module.`.
 
   Raises:
-    ValueError: an entry is missing or left over, or the banks differ in shape.
+    UserError: an entry is missing or left over, or the banks differ in shape.
   """
   normalizers = [name for name in state if name.split(".")[-1] == _NORMALIZER]
   known = {_VIDEO_BANK, _AUDIO_BANK, *normalizers}
   left_over = sorted(n for n in set(state) - known if ignored_reason(n) is None)
   if left_over or not normalizers:
-    raise ValueError(
+    raise UserError(
       f"The criterion has entries without a place: {left_over or 'none'}; "
       f"NCE constants: {normalizers or 'none, expected at least one'}."
     )
   video_bank = np.asarray(_array(state, _VIDEO_BANK), np.float32)
   audio_bank = np.asarray(_array(state, _AUDIO_BANK), np.float32)
   if video_bank.shape != audio_bank.shape or video_bank.ndim != 2:
-    raise ValueError(
+    raise UserError(
       f"The memory banks have shapes {video_bank.shape} and {audio_bank.shape}; expected the "
       "same [N, D]."
     )
@@ -200,7 +201,7 @@ def objective(state: Mapping[str, np.ndarray]) -> Objective:
 
 def _array(state, name):
   if name not in state:
-    raise ValueError(f"The checkpoint has no {name!r}; it has {len(state)} other entries.")
+    raise UserError(f"The checkpoint has no {name!r}; it has {len(state)} other entries.")
   return state[name]
 
 
@@ -213,7 +214,7 @@ def _head_widths(state, prefix: str) -> tuple[int, ...]:
   # Linear layers sit at the even places, activations between them.
   count = _count(state, rf"^{prefix}\.projection\.(\d+)\.weight$", default=0)
   if not count:
-    raise ValueError(f"The checkpoint has no projection head {prefix!r}.")
+    raise UserError(f"The checkpoint has no projection head {prefix!r}.")
   return tuple(
     _array(state, f"{prefix}.projection.{2 * i}.weight").shape[0] for i in range(count)
   )

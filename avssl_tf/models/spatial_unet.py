@@ -11,6 +11,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import keys
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.models import time_steps
 from avssl_tf.models.audio_unet import AudioUNet
@@ -64,16 +65,16 @@ class SpatialUNet(tf.keras.Model):
       name: name of the model.
 
     Raises:
-      ValueError: windows that do not overlap by half or more, or neither sound nor picture to find
+      UserError: windows that do not overlap by half or more, or neither sound nor picture to find
         sources by.
     """
     if frame_length % 2 or not 0 < hop_length <= frame_length // 2:
-      raise ValueError(
+      raise UserError(
         f"SpatialUNet.frame_length is {frame_length} and hop_length {hop_length}; expected an even "
         "length, and at most half of it."
       )
     if not localize_by_sound and frame_net is None and flow_net is None:
-      raise ValueError(
+      raise UserError(
         "SpatialUNet.localize_by_sound is False, and there is neither frame_net nor flow_net: "
         "nothing is left to find sources by."
       )
@@ -127,7 +128,7 @@ class SpatialUNet(tf.keras.Model):
       if net is not None
     ]
     if len(found) == 2 and found[0].shape[1:4] != found[1].shape[1:4]:
-      raise ValueError(
+      raise UserError(
         f"SpatialUNet.frame_net makes maps of {tuple(found[0].shape[1:4])} (T, h, 2h) and flow_net "
         f"of {tuple(found[1].shape[1:4])}; expected the same: give both the same strides."
       )

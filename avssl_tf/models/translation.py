@@ -10,6 +10,7 @@ from typing import Callable, Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, VIDEO, Tensor
 
 fold_in = tf.random.experimental.stateless_fold_in
@@ -41,12 +42,12 @@ class TransformerLayer(tf.keras.layers.Layer):
   ):
     super().__init__(name=name)
     if normalization not in NORMALIZATIONS:
-      raise ValueError(
+      raise UserError(
         f"TransformerLayer.normalization is {normalization!r}; expected one of "
         f"{', '.join(NORMALIZATIONS)}."
       )
     if dim % num_heads:
-      raise ValueError(f"{dim} dimensions cannot be shared by {num_heads} attention heads.")
+      raise UserError(f"{dim} dimensions cannot be shared by {num_heads} attention heads.")
     self._pre = normalization == "pre"
     last = "zeros" if self._pre else "glorot_uniform"
     self.attention = tf.keras.layers.MultiHeadAttention(
@@ -77,7 +78,7 @@ class TransformerLayer(tf.keras.layers.Layer):
       if not (training and self._dropout):
         return value
       if seed is None:
-        raise ValueError("A transformer that drops out needs a seed in training.")
+        raise UserError("A transformer that drops out needs a seed in training.")
       return tf.nn.experimental.stateless_dropout(value, self._dropout, fold_in(seed, place))
 
     def perceptron(value: Tensor) -> Tensor:
@@ -116,13 +117,13 @@ class Transformer(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: not a layer, or an unknown normalisation.
+      UserError: not a layer, or an unknown normalisation.
     """
     super().__init__(name=name)
     if depth < 1:
-      raise ValueError(f"Transformer.depth is {depth}; expected 1 or more.")
+      raise UserError(f"Transformer.depth is {depth}; expected 1 or more.")
     if normalization not in NORMALIZATIONS:
-      raise ValueError(
+      raise UserError(
         f"Transformer.normalization is {normalization!r}; expected one of "
         f"{', '.join(NORMALIZATIONS)}."
       )
@@ -175,11 +176,11 @@ class FeatureTranslation(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      ValueError: heads are to be shared with transformers in between.
+      UserError: heads are to be shared with transformers in between.
     """
     super().__init__(name=name, autocast=False)
     if shared_heads and transformer is not None:
-      raise ValueError(
+      raise UserError(
         "FeatureTranslation.shared_heads is True: a head of a modality takes its own features, and "
         "transformers give others. Set FeatureTranslation.transformer = None."
       )

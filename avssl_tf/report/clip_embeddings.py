@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.inference import features
 from avssl_tf.inference.encoder import Encoder
@@ -77,11 +78,11 @@ def collect(
     Embeddings of the modalities that the records have.
 
   Raises:
-    FileNotFoundError: there is no data set, or files of it are missing.
-    ValueError: there is no such split, `count` is less than 1, or the network takes other sound.
+    MissingFileError: there is no data set, or files of it are missing.
+    UserError: there is no such split, `count` is less than 1, or the network takes other sound.
   """
   if count < 1:
-    raise ValueError(f"count is {count}; expected 1 or more.")
+    raise UserError(f"count is {count}; expected 1 or more.")
   info = DatasetInfo.load(data_dir)
   modalities = frozen_features.check_modalities(None, encoder, info, data_dir)
   clip = encoder.clip_of(info)

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 from plotly import offline
 
+from avssl_tf.errors import FileThereError
 from avssl_tf.files import abandoned, whole_file
 
 # What each page of a report holds, those of earlier versions too.
@@ -121,7 +122,7 @@ def check(path: str) -> None:
   """Makes sure that a page may be written to `path`, before all the work.
 
   Raises:
-    FileExistsError: there is something that `save` did not write.
+    FileThereError: there is something that `save` did not write.
   """
   if not os.path.lexists(path):
     return
@@ -130,7 +131,7 @@ def check(path: str) -> None:
     with open(path, encoding="utf-8", errors="replace") as f:
       text = f.read()
   if not all(mark in text for mark in _MARKS):
-    raise FileExistsError(
+    raise FileThereError(
       f"{path} is there, and no page that avssl_tf wrote: it is left alone. Move it away."
     )
 

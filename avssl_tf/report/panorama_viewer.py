@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+from avssl_tf.errors import UserError
 from avssl_tf.report import page
 from avssl_tf.spatial import ambisonics, equirect
 
@@ -48,27 +49,27 @@ class ViewerClip:
   sample_rate_hz: int
 
   def __post_init__(self):
-    """Raises ValueError: the frames or fields are none, or none that fit each other."""
+    """Raises UserError: the frames or fields are none, or none that fit each other."""
     if self.frames.ndim != 4 or not len(self.frames) or self.frames.dtype != np.uint8:
-      raise ValueError(
+      raise UserError(
         f"{self.title}: frames are {self.frames.dtype} {self.frames.shape}; expected uint8 "
         "[T, H, 2 H, 3] with one frame or more."
       )
     equirect.check_shape(*self.frames.shape[1:3], f"{self.title}: a frame")
     for name in ("frame_rate_hz", "sample_rate_hz"):
       if not getattr(self, name) > 0:
-        raise ValueError(f"{self.title}: {name} is {getattr(self, name)}; expected more than 0.")
+        raise UserError(f"{self.title}: {name} is {getattr(self, name)}; expected more than 0.")
     if not self.fields:
-      raise ValueError(f"{self.title}: there is no sound field; expected one or more.")
+      raise UserError(f"{self.title}: there is no sound field; expected one or more.")
     num_samples = len(next(iter(self.fields.values())))
     for name, field in self.fields.items():
       if field.shape != (num_samples, 4) or not num_samples:
-        raise ValueError(
+        raise UserError(
           f"{self.title}: field {name!r} is {field.shape}; expected [samples, 4], with as many "
           "samples in all fields of a clip."
         )
       if not np.isfinite(field).all():
-        raise ValueError(f"{self.title}: field {name!r} has samples that are no finite numbers.")
+        raise UserError(f"{self.title}: field {name!r} has samples that are no finite numbers.")
 
   @property
   def duration_sec(self) -> float:
@@ -93,14 +94,14 @@ def html(clips: Sequence[ViewerClip]) -> str:
     A piece of HTML, for a page with `assets()`; both go into it as they are, without escaping.
 
   Raises:
-    ValueError: no clip, or the fields have different names.
+    UserError: no clip, or the fields have different names.
   """
   if not clips:
-    raise ValueError("There is no clip to look at; expected one or more.")
+    raise UserError("There is no clip to look at; expected one or more.")
   names = list(clips[0].fields)
   for clip in clips:
     if list(clip.fields) != names:
-      raise ValueError(
+      raise UserError(
         f"{clip.title} has the fields {list(clip.fields)}, {clips[0].title} {names}; expected the "
         "same in all clips of a viewer."
       )
@@ -204,7 +205,7 @@ def _jpeg(picture: np.ndarray) -> bytes:
   ]
   done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), parameters)
   if not done:
-    raise ValueError(f"OpenCV could not encode frames of shape {picture.shape}.")
+    raise UserError(f"OpenCV could not encode frames of shape {picture.shape}.")
   return jpeg.tobytes()
 
 

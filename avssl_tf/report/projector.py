@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
@@ -50,7 +51,7 @@ def write(tensorboard_dir: str, clips: ClipEmbeddings) -> None:
     clips: what to show.
 
   Raises:
-    ValueError: there are more clips than pictures fit into one that a browser takes.
+    UserError: there are more clips than pictures fit into one that a browser takes.
   """
   modalities = list(clips.embeddings)
   clouds = {modality: [modality] for modality in modalities}
@@ -98,12 +99,12 @@ def sprite(thumbnails: np.ndarray) -> np.ndarray:
     uint8 `[rows * S, columns * S, 3]`, columns the root of N rounded up; white where none is left.
 
   Raises:
-    ValueError: it would be larger than what a browser takes.
+    UserError: it would be larger than what a browser takes.
   """
   count, size = thumbnails.shape[:2]
   num_columns = math.ceil(math.sqrt(count))
   if num_columns * size > MAX_SPRITE_SIZE:
-    raise ValueError(
+    raise UserError(
       f"{count} pictures of {size} x {size} pixels make one of {num_columns * size} a side; "
       f"expected at most {MAX_SPRITE_SIZE}: show at most {(MAX_SPRITE_SIZE // size) ** 2}."
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import tqdm
 from markupsafe import Markup
 
+from avssl_tf.errors import UserError
 from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.report.sections import (
@@ -51,8 +52,8 @@ def write(run: ReportedRun, progress: bool = False) -> str:
     Path of the page.
 
   Raises:
-    FileNotFoundError: the run has no checkpoint yet.
-    FileExistsError: there is another `report.html`.
+    MissingFileError: the run has no checkpoint yet.
+    FileThereError: there is another `report.html`.
   """
   checkpoints.latest_of(run.model_dir)
   path = os.path.join(run.model_dir, run_folder.REPORT)
@@ -75,8 +76,8 @@ def compare(model_dirs: Sequence[str], path: str) -> None:
 
   Raises:
     configuration.ConfigurationError: one of them holds no run that this version understands.
-    ValueError: two of them are the same.
-    FileExistsError: there is something else at `path`.
+    UserError: two of them are the same.
+    FileThereError: there is something else at `path`.
   """
   page.check(path)
   runs = [ReportedRun(model_dir) for model_dir in model_dirs]
@@ -85,7 +86,7 @@ def compare(model_dirs: Sequence[str], path: str) -> None:
     for run in runs:
       run.name = run.model_dir
   if len({os.path.abspath(run.model_dir) for run in runs}) < len(runs):
-    raise ValueError(f"The same run is named twice: {', '.join(model_dirs)}.")
+    raise UserError(f"The same run is named twice: {', '.join(model_dirs)}.")
   sections = [_runs(runs, path), _probes(runs), *_results(runs), _curves(runs), _differences(runs)]
   page.save(path, "Comparison", ", ".join(run.name for run in runs), sections, _facts())
 

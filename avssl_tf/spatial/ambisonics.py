@@ -10,6 +10,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions
 
@@ -30,10 +31,10 @@ def num_channels(order: int) -> int:
   """Channels of a field of this order.
 
   Raises:
-    ValueError: the order is not 1..3.
+    UserError: the order is not 1..3.
   """
   if order not in range(1, MAX_ORDER + 1):
-    raise ValueError(f"Ambisonics of order {order!r}; expected 1..{MAX_ORDER}.")
+    raise UserError(f"Ambisonics of order {order!r}; expected 1..{MAX_ORDER}.")
   return (order + 1) ** 2
 
 
@@ -41,13 +42,13 @@ def order_of(channels: int) -> int:
   """Order of a field with so many channels.
 
   Raises:
-    ValueError: it is none of 4, 9, 16.
+    UserError: it is none of 4, 9, 16.
   """
   for order in range(1, MAX_ORDER + 1):
     if channels == num_channels(order):
       return order
   expected = ", ".join(f"{num_channels(n)} (order {n})" for n in range(1, MAX_ORDER + 1))
-  raise ValueError(f"Sound of {channels} channel(s) is no ambisonics; expected {expected}.")
+  raise UserError(f"Sound of {channels} channel(s) is no ambisonics; expected {expected}.")
 
 
 def harmonics(azimuth_rad: Tensor, elevation_rad: Tensor, order: int) -> Tensor:
@@ -125,7 +126,7 @@ def decode(field: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
     `[..., samples, num_directions]`.
 
   Raises:
-    ValueError: the field has a number of channels that no order has.
+    UserError: the field has a number of channels that no order has.
   """
   weights = harmonics(azimuth_rad, elevation_rad, order_of(field.shape[-1]))
   return tf.matmul(field, weights, transpose_b=True)
@@ -171,7 +172,7 @@ def rotate(field: Tensor, rotations: Tensor) -> Tensor:
     `[..., samples, channels]`.
 
   Raises:
-    ValueError: the field has a number of channels that no order has.
+    UserError: the field has a number of channels that no order has.
   """
   matrix = rotation_matrix(rotations, order_of(field.shape[-1]))
   return tf.matmul(field, matrix, transpose_b=True)
@@ -205,11 +206,11 @@ def convert(field: Tensor, source: str, target: str = "ACN/SN3D") -> Tensor:
     `[..., channels]`.
 
   Raises:
-    ValueError: an unknown convention, or a number of channels that no order has.
+    UserError: an unknown convention, or a number of channels that no order has.
   """
   for convention in (source, target):
     if convention not in CONVENTIONS:
-      raise ValueError(
+      raise UserError(
         f"Ambisonics convention {convention!r}; expected one of {', '.join(CONVENTIONS)}."
       )
   matrix = _to_sn3d(source, order_of(field.shape[-1]))

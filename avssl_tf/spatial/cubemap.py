@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
 from avssl_tf.spatial.ambisonics import pixel_directions
@@ -23,9 +24,9 @@ _NUM_COLUMNS = 3
 
 
 def check_shape(height: int, width: int, name: str = "the picture") -> None:
-  """Raises ValueError unless a picture has 3:2 square faces."""
+  """Raises UserError unless a picture has 3:2 square faces."""
   if 2 * width != 3 * height:
-    raise ValueError(
+    raise UserError(
       f"{name} has {width}x{height} pixels; an equi-angular cubemap has three by two square faces, "
       "so that it is 3:2."
     )
@@ -46,7 +47,7 @@ def to_equirect(frames: Tensor, height: int) -> Tensor:
     `[T, height, 2 * height, C]` of the frames' dtype.
 
   Raises:
-    ValueError: the frames are not 3:2.
+    UserError: the frames are not 3:2.
   """
   if frames.shape[1] is not None and frames.shape[2] is not None:
     check_shape(frames.shape[1], frames.shape[2], "A frame")

@@ -4,14 +4,15 @@ import math
 
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
 
 
 def check_shape(height: int, width: int, name: str = "the picture") -> None:
-  """Raises ValueError unless a picture is twice as wide as high."""
+  """Raises UserError unless a picture is twice as wide as high."""
   if width != 2 * height:
-    raise ValueError(
+    raise UserError(
       f"{name} has {width}x{height} pixels; an equirectangular picture is twice as wide as high. "
       "Scale it to 2:1, or convert it from its own projection."
     )
@@ -65,7 +66,7 @@ def sample(frames: Tensor, vectors: Tensor) -> Tensor:
     `[T, ..., C]` of the frames' dtype.
 
   Raises:
-    ValueError: the frames are not twice as wide as high.
+    UserError: the frames are not twice as wide as high.
   """
   if frames.shape[1] is not None and frames.shape[2] is not None:
     check_shape(frames.shape[1], frames.shape[2], "A frame")
@@ -94,7 +95,7 @@ def nearest(values: Tensor, vectors: Tensor) -> Tensor:
     `[...]` of the dtype of `values`.
 
   Raises:
-    ValueError: the map is not twice as wide as high.
+    UserError: the map is not twice as wide as high.
   """
   if values.shape.is_fully_defined():
     check_shape(*values.shape, "A map")
@@ -133,7 +134,7 @@ def viewports(
     `[K, T, height, width, C]` of the frames' dtype.
 
   Raises:
-    ValueError: the frames are not twice as wide as high.
+    UserError: the frames are not twice as wide as high.
   """
   vectors = viewport_directions(
     azimuth_rad, elevation_rad, horizontal_fov_rad, vertical_fov_rad, height, width

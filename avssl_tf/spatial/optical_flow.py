@@ -19,6 +19,7 @@ Small frames are looked at in all their pixels, large ones in every second one, 
 import cv2
 import numpy as np
 
+from avssl_tf.errors import UserError
 from avssl_tf.spatial import equirect
 
 # Pictures hold angles as shares of this: motion by a sixteenth of the width from frame to frame.
@@ -46,10 +47,10 @@ def flow_pictures(frames: np.ndarray) -> np.ndarray:
     a frame alone does not move.
 
   Raises:
-    ValueError: the frames are of another type or shape.
+    UserError: the frames are of another type or shape.
   """
   if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
-    raise ValueError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, 2H, 3].")
+    raise UserError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, 2H, 3].")
   height, width = frames.shape[1:3]
   equirect.check_shape(height, width, "A frame whose flow is wanted")
   pictures = np.full(frames.shape, STILL, np.uint8)

@@ -5,6 +5,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import LABEL, MODALITIES, Batch, Tensor
 
 
@@ -33,14 +34,14 @@ class Classification(tf.keras.Model):
       **kwargs: of the Keras model.
 
     Raises:
-      ValueError: the data has fewer than 2 classes.
+      UserError: the data has fewer than 2 classes.
     """
     super().__init__(**kwargs)
     del num_videos, seed
     # Results of a step are the same on all replicas already; Keras would add them up.
     self.distribute_reduction_method = "first"
     if num_classes < 2:
-      raise ValueError(
+      raise UserError(
         f"Supervised training needs records with at least 2 labels, the data has {num_classes}. "
         "Build them from class folders or from a CSV with a label column."
       )

@@ -5,6 +5,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import MODALITIES, Batch, Tensor
 from avssl_tf.losses import avsa
 from avssl_tf.models.alignment_model import AlignmentModel
@@ -51,33 +52,33 @@ class SpatialAlignment(tf.keras.Model):
       **kwargs: of the Keras model.
 
     Raises:
-      ValueError: a setting is out of its range, or the network has no translation.
+      UserError: a setting is out of its range, or the network has no translation.
     """
     super().__init__(**kwargs)
     del num_videos, num_classes
     # Results of a step are the same on all replicas already; Keras would add them up.
     self.distribute_reduction_method = "first"
     if not isinstance(network, AlignmentModel):
-      raise ValueError(
+      raise UserError(
         f"SpatialAlignment trains an AlignmentModel, got {type(network).__name__}: set "
         "train.network = @AlignmentModel, as gin/base/demo360.gin does."
       )
     for name, value in (("contrast", contrast), ("warmup_contrast", warmup_contrast)):
       if value not in avsa.CONTRASTS:
-        raise ValueError(
+        raise UserError(
           f"SpatialAlignment.{name} is {value!r}; expected one of {', '.join(avsa.CONTRASTS)}."
         )
     if warmup_epochs < 0:
-      raise ValueError(
+      raise UserError(
         f"SpatialAlignment.warmup_epochs is {warmup_epochs}; expected 0 or more."
       )
     if warmup_epochs and "avc" in (contrast, warmup_contrast):
-      raise ValueError(
+      raise UserError(
         "SpatialAlignment: the contrast 'avc' puts the viewpoints together, which cannot change "
         "within a run. For a curriculum take 'easy', or begin another run with train.init_from."
       )
     if not temperature > 0:
-      raise ValueError(f"SpatialAlignment.temperature is {temperature}; expected more than 0.")
+      raise UserError(f"SpatialAlignment.temperature is {temperature}; expected more than 0.")
     self.network = network
     self.warmup_epochs = warmup_epochs
     self._contrast = contrast

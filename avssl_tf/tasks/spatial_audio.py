@@ -4,6 +4,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, CHANNELS, Batch, Tensor
 from avssl_tf.losses import stft
 from avssl_tf.models.spatial_unet import SpatialUNet
@@ -42,19 +43,19 @@ class SpatialAudio(tf.keras.Model):
       **kwargs: of the Keras model.
 
     Raises:
-      ValueError: an unknown loss, or a network that does not generate sound fields.
+      UserError: an unknown loss, or a network that does not generate sound fields.
     """
     super().__init__(**kwargs)
     del num_videos, num_classes, seed
     # Results of a step are the same on all replicas already; Keras would add them up.
     self.distribute_reduction_method = "first"
     if not isinstance(network, SpatialUNet):
-      raise ValueError(
+      raise UserError(
         f"SpatialAudio trains a SpatialUNet, got {type(network).__name__}: set "
         "train.network = @SpatialUNet."
       )
     if loss not in stft.KINDS:
-      raise ValueError(
+      raise UserError(
         f"SpatialAudio.loss is {loss!r}; expected one of {', '.join(stft.KINDS)}."
       )
     self.network = network

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tqdm
 
 from avssl_tf import stops
+from avssl_tf.errors import NonFiniteError
 from avssl_tf.training import checkpoints
 from avssl_tf.training.metrics import Metrics
 
@@ -84,7 +85,7 @@ class LossLog(StepCounter):
     """Means of the losses since the last line.
 
     Raises:
-      checkpoints.NonFiniteError: one of them is NaN or infinite.
+      NonFiniteError: one of them is NaN or infinite.
     """
     names = self._pending[0] if self._pending else ()
     means = {
@@ -93,7 +94,7 @@ class LossLog(StepCounter):
     }
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     if bad:
-      raise checkpoints.NonFiniteError(
+      raise NonFiniteError(
         f"{', '.join(bad)} became NaN or infinite within steps "
         f"{self.step - len(self._pending) + 1}..{self.step}."
       )

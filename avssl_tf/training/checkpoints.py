@@ -13,6 +13,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import checkpoint_files
+from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
 from avssl_tf.models import av_model
 from avssl_tf.models.panorama_encoder import PanoramaEncoder
 from avssl_tf.training import run_folder
@@ -25,11 +26,7 @@ _VIDEO_NET = f"{NETWORK}video_net/"
 BACKBONES = ("video_net", "audio_net", "video_front_end", "audio_front_end")
 
 
-class NonFiniteError(FloatingPointError):
-  """Training produced NaN or infinity; the last good checkpoint is untouched."""
-
-
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
   """A checkpoint that does not fit; the message says why."""
 
 
@@ -46,12 +43,12 @@ def latest_of(model_dir: str, part: str = NETWORK) -> str:
     part: what is needed of it; see `checkpoint_files.latest_whole`.
 
   Raises:
-    FileNotFoundError: it has none.
+    MissingFileError: it has none.
     checkpoint_files.DamagedError: all of them are damaged.
   """
   path = checkpoint_files.latest_whole(os.path.join(model_dir, run_folder.CHECKPOINTS), part)
   if path is None:
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"There is no checkpoint in {model_dir!r}. Expected the folder of a run (avssl_tf.train) "
       "that has come to its first one, or of a converted checkpoint (tools/convert_checkpoint.py)."
     )
@@ -67,13 +64,13 @@ def kept(model_dir: str, epoch: int, part: str = NETWORK) -> str:
     part: what is needed of it; see `checkpoint_files.latest_whole`.
 
   Raises:
-    FileNotFoundError: it has kept none of that epoch.
+    MissingFileError: it has kept none of that epoch.
     checkpoint_files.DamagedError: it is damaged.
   """
   folder = os.path.join(model_dir, run_folder.KEPT_CHECKPOINTS)
   epochs = checkpoint_files.numbers(folder)
   if epoch not in epochs:
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"There is no checkpoint of epoch {epoch} in {folder!r}; there are those of "
       f"{', '.join(map(str, epochs)) or 'no epoch'}. A run keeps those of train.keep_epochs: train "
       f"it with train.keep_epochs = ({epoch},), or set train.init_epoch = None for its latest one."
@@ -91,7 +88,7 @@ def start_of(init_from: str, init_epoch: Optional[int], part: str = NETWORK) -> 
   """Path of the checkpoint that `train.init_from` and `train.init_epoch` name.
 
   Raises:
-    FileNotFoundError: there is none.
+    MissingFileError: there is none.
     checkpoint_files.DamagedError: it is damaged.
   """
   if init_epoch is None:

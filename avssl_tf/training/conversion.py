@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import stops
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import AUDIO, VIDEO
 from avssl_tf.losses import avid
@@ -65,7 +66,7 @@ Spectrogram.top_db = 100.0
 """
 
 
-class ConversionError(ValueError):
+class ConversionError(UserError):
   """A checkpoint that cannot be converted; the message says why."""
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.inference import origin, serving
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
@@ -50,8 +51,8 @@ def load(model_dir: str) -> LoadedEncoder:
     model_dir: folder of one of these.
 
   Raises:
-    ValueError: `model_dir` is none of these, or one that this version does not understand.
-    FileNotFoundError: the run has no checkpoint yet.
+    UserError: `model_dir` is none of these, or one that this version does not understand.
+    MissingFileError: the run has no checkpoint yet.
   """
   check_model_dir(model_dir)
   if is_saved_model(model_dir):
@@ -130,7 +131,7 @@ def _load_saved_model(path: str) -> LoadedEncoder:
   def signature(name: str, modality: str):
     def call(value):
       if name not in module.signatures:
-        raise ValueError(
+        raise UserError(
           f"The SavedModel {path!r} has no signature {name!r}; it has {sorted(module.signatures)}. "
           "Export it again with this version (avssl_tf.export)."
         )

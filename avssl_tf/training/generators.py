@@ -37,8 +37,8 @@ def load(model_dir: str) -> LoadedGenerator:
     model_dir: folder of one of these.
 
   Raises:
-    ValueError: `model_dir` is none of these, or holds a network of another kind.
-    FileNotFoundError: the run has no checkpoint yet.
+    UserError: `model_dir` is none of these, or holds a network of another kind.
+    MissingFileError: the run has no checkpoint yet.
   """
   encoders.check_model_dir(model_dir)
   if encoders.is_saved_model(model_dir):

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import checkpoint_files, text_files
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.losses import bank_objective
 from avssl_tf.training import run_folder, strategies
@@ -18,7 +19,7 @@ _BANKS = ("video_bank", "audio_bank")
 _NORMALIZER = f"task/objective/normalizer/{_VALUE}"
 
 
-class InitializationError(ValueError):
+class InitializationError(UserError):
   """What a run is to begin with does not fit it; the message says why and what to do."""
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from avssl_tf import local_paths
+from avssl_tf.errors import UserError
 from avssl_tf.files import errors_named, parse_json, whole_file
 from avssl_tf.training import run_folder
 
@@ -126,7 +127,7 @@ def _checked(text: bytes, source: str) -> dict[str, float]:
   step = line.get("step")
   numbers = all(isinstance(value, (int, float)) for value in line.values())
   if not numbers or not isinstance(step, int) or not 0 <= step < _MAX_STEP:
-    raise ValueError(f"{source} is no line of a log; expected numbers by name, and a step.")
+    raise UserError(f"{source} is no line of a log; expected numbers by name, and a step.")
   return line
 
 

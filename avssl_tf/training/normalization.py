@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from avssl_tf.data.building import spectrogram_statistics
 from avssl_tf.data.pipeline import datasets
+from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO
 from avssl_tf.models import front_end
 from avssl_tf.spectrograms import Spectrogram
@@ -18,13 +19,13 @@ def prepare(network: tf.keras.Model, data: TrainingData) -> None:
   """Sets the statistics of a network's audio front end; where it has none, checks rates alone.
 
   Raises:
-    ValueError: the sound's sample rate is not the one that the network expects.
+    UserError: the sound's sample rate is not the one that the network expects.
   """
   if hasattr(network, "audio_front_end"):
     apply(network.audio_front_end, data)
   elif data.sample_rate_hz != network.sample_rate_hz:
     name = type(network).__name__
-    raise ValueError(
+    raise UserError(
       f"The sound of the clips has {data.sample_rate_hz} Hz, the network expects "
       f"{network.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={network.sample_rate_hz} to "
       f"convert the sound, or {name}.sample_rate_hz (and its lengths)."
@@ -35,11 +36,11 @@ def apply(layer: front_end.AudioFrontEnd, data: TrainingData) -> None:
   """Sets the statistics of `layer`: stored ones where the data has them, else measured ones.
 
   Raises:
-    ValueError: the sound's sample rate is not the one that the front end expects.
+    UserError: the sound's sample rate is not the one that the front end expects.
   """
   spectrogram = layer.spectrogram
   if data.sample_rate_hz != spectrogram.sample_rate_hz:
-    raise ValueError(
+    raise UserError(
       f"The sound of the clips has {data.sample_rate_hz} Hz, the spectrogram expects "
       f"{spectrogram.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={spectrogram.sample_rate_hz} "
       "to convert the sound, or Spectrogram.sample_rate_hz (and its lengths)."

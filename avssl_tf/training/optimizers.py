@@ -4,6 +4,7 @@ import gin
 import tensorflow as tf
 
 from avssl_tf import addons
+from avssl_tf.errors import UserError
 
 gin.external_configurable(tf.keras.optimizers.AdamW, module="optimizers")
 gin.external_configurable(tf.keras.optimizers.SGD, module="optimizers")
@@ -32,11 +33,11 @@ class Adam(tf.keras.optimizers.Adam):
       **kwargs: of `tf.keras.optimizers.Adam`, whose `epsilon` is 1e-7 (PyTorch: 1e-8).
 
     Raises:
-      ValueError: `l2` is negative.
+      UserError: `l2` is negative.
     """
     super().__init__(learning_rate=learning_rate, **kwargs)
     if l2 < 0:
-      raise ValueError(f"l2 must not be negative, got {l2}.")
+      raise UserError(f"l2 must not be negative, got {l2}.")
     self.l2 = l2
     self.torch_epsilon = torch_epsilon
 

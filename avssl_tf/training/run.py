@@ -53,7 +53,7 @@ def load(model_dir: str, gin_params: Sequence[str] = ()) -> LoadedRun:
   Raises:
     configuration.ConfigurationError: `model_dir` holds no run, or one that this version does
       not understand.
-    FileNotFoundError: the run has no checkpoint yet.
+    MissingFileError: the run has no checkpoint yet.
     checkpoints.CheckpointError: checkpoint and configuration do not fit each other.
   """
   configuration.parse_operative(model_dir, gin_params)

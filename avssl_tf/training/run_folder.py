@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import gin
 
 from avssl_tf import checkpoint_files, own_files, text_files
+from avssl_tf.errors import FileThereError, UserError
 from avssl_tf.evaluation import output_folder
 from avssl_tf.files import locked, whole_file
 from avssl_tf.inference import saved_model_folder
@@ -92,17 +93,17 @@ def claimed(model_dir: str) -> Iterator[None]:
   What killed processes left is swept.
 
   Raises:
-    FileExistsError: there is something else than a run in `model_dir`.
+    FileThereError: there is something else than a run in `model_dir`.
     OSError: the folder cannot be made or written.
     FolderInUseError: another process trains there.
     ForeignFilesError: a part of the run is a symbolic link.
   """
   os.makedirs(model_dir, exist_ok=True)
   if not os.access(model_dir, os.W_OK | os.X_OK):
-    raise PermissionError(f"--model_dir={model_dir}: no permission to write there.")
+    raise UserError(f"--model_dir={model_dir}: no permission to write there.")
   others = [name for name in os.listdir(model_dir) if not name.startswith(OPERATIVE_CONFIG)]
   if others and not os.path.exists(os.path.join(model_dir, OPERATIVE_CONFIG)):
-    raise FileExistsError(
+    raise FileThereError(
       f"--model_dir={model_dir} holds {sorted(others)[0]!r}, but no run: name an empty or a new "
       "folder."
     )

@@ -6,8 +6,10 @@ from typing import Any
 
 from gin import config_parser
 
+from avssl_tf.errors import UserError
 
-class ConfigurationError(ValueError):
+
+class ConfigurationError(UserError):
   """A configuration that cannot be used; the message says why and what to do."""
 
 

@@ -8,10 +8,11 @@ from typing import Callable
 import tensorflow as tf
 
 from avssl_tf import replicas
+from avssl_tf.errors import UserError
 from avssl_tf.training.settings import ConfigurationError
 
 
-class ChiefError(RuntimeError):
+class ChiefError(UserError):
   """The chief of a cluster gave up, and this worker with it."""
 
 

@@ -14,6 +14,7 @@ from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.draws import SAMPLINGS
+from avssl_tf.errors import NonFiniteError, UserError
 from avssl_tf.evaluation.frozen.memory_probe import MemoryProbe
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
@@ -132,8 +133,8 @@ def train(
 
   Raises:
     ConfigurationError: the run was begun with other settings.
-    ValueError: settings and data do not fit each other.
-    checkpoints.NonFiniteError: a loss or a weight became NaN or infinite.
+    UserError: settings and data do not fit each other.
+    NonFiniteError: a loss or a weight became NaN or infinite.
   """
   _check_choices(
     precision=(precision, PRECISIONS),
@@ -146,9 +147,9 @@ def train(
     log_every_steps=log_every_steps,
   )
   if keep_epochs and min(keep_epochs) < 1:
-    raise ValueError(f"keep_epochs is {tuple(keep_epochs)}; expected numbers of 1 or more.")
+    raise UserError(f"keep_epochs is {tuple(keep_epochs)}; expected numbers of 1 or more.")
   if init_from is None and init_epoch is not None:
-    raise ValueError(f"init_epoch is {init_epoch}, of no run: set init_from as well.")
+    raise UserError(f"init_epoch is {init_epoch}, of no run: set init_from as well.")
   if init_from is not None and checkpoints.latest(model_dir) is None:
     checkpoints.start_of(init_from, init_epoch)
   is_chief = strategies.is_chief()
@@ -219,8 +220,8 @@ def train(
     around.append(callbacks.StopPoint(loss_log))
     with _saved_at_a_stop(trained, saved):
       _fit(trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around)
-  except checkpoints.NonFiniteError as error:
-    raise checkpoints.NonFiniteError(_advice(error, model_dir)) from error
+  except NonFiniteError as error:
+    raise NonFiniteError(_advice(error, model_dir)) from error
   run_probe.measure(checkpoints.steps_done(trained))
   # Once more: now the parts that only a probe uses are known as well.
   strategies.on_chief(strategy, lambda: run_folder.save_configuration(model_dir))
@@ -230,13 +231,13 @@ def train(
 def _check_choices(**choices: tuple[str, Sequence[str]]) -> None:
   for name, (value, known) in choices.items():
     if value not in known:
-      raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
+      raise UserError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
 
 
 def _check_counts(**counts: int) -> None:
   for name, value in counts.items():
     if value < 1:
-      raise ValueError(f"{name} is {value}; expected 1 or more.")
+      raise UserError(f"{name} is {value}; expected 1 or more.")
 
 
 def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.Model:
@@ -321,7 +322,7 @@ def _tell_of_gone(
 def _check_same_step(strategy, step: Optional[int], model_dir: str) -> None:
   steps = strategies.gather(strategy, -1 if step is None else step)
   if len(set(steps)) > 1:
-    raise ValueError(
+    raise UserError(
       f"The workers found checkpoints of different steps ({steps}) in --model_dir={model_dir}: all "
       "of them need the same folder, on a file system that they share."
     )

@@ -9,6 +9,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
+from avssl_tf.errors import UserError
 from avssl_tf.spatial import optical_flow
 
 
@@ -50,8 +51,8 @@ class TrainingData:
       sampling: how an epoch counts its clips; see `datasets.training_dataset`.
 
     Raises:
-      FileNotFoundError: there is none in `data_dir`.
-      ValueError: it lacks pictures or sound, has no such split, or the split is too small.
+      MissingFileError: there is none in `data_dir`.
+      UserError: it lacks pictures or sound, has no such split, or the split is too small.
     """
     self.data_dir = os.fspath(data_dir)
     self.split = split
@@ -60,7 +61,7 @@ class TrainingData:
     self.info = dataset_info.DatasetInfo.load(self.data_dir)
     missing = [name for name in keys.MODALITIES if name not in self.info.modalities]
     if missing:
-      raise ValueError(
+      raise UserError(
         f"The records in {self.data_dir!r} have no {missing[0]}, and training needs clips of "
         "both: build a data set of videos with sound, or evaluate on this one."
       )
@@ -70,17 +71,17 @@ class TrainingData:
     self._strategy = strategy
     replicas = strategy.num_replicas_in_sync
     if batch_size < 1 or batch_size % replicas:
-      raise ValueError(
+      raise UserError(
         f"batch_size is {batch_size}; expected a positive multiple of the {replicas} replica(s) "
         "that share it."
       )
     if batch_size > self.num_videos:
-      raise ValueError(
+      raise UserError(
         f"batch_size is {batch_size}, but split {split!r} of {self.data_dir!r} has only "
         f"{self.num_videos} clips: lower batch_size."
       )
     if clips_per_video < 1:
-      raise ValueError(f"clips_per_video is {clips_per_video}; expected 1 or more.")
+      raise UserError(f"clips_per_video is {clips_per_video}; expected 1 or more.")
     num_drawn = self.num_videos
     if sampling == draws.VIDEO_SAMPLING:
       videos = source_videos.of_split(self.info, split)

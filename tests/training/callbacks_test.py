@@ -6,8 +6,8 @@ from unittest import mock
 
 import tensorflow as tf
 
-from avssl_tf import addons
-from avssl_tf.training import callbacks, checkpoints, optimizers
+from avssl_tf import addons, errors
+from avssl_tf.training import callbacks, optimizers
 from tests import test_base
 
 _CALLBACKS = (
@@ -105,9 +105,9 @@ class LossLogTest(test_base.TestCase):
 
   def test_nan_is_an_error(self):
     self.step(float("inf"))
-    with self.assertRaisesRegex(checkpoints.NonFiniteError, r"^loss, loss/a .* steps 1\.\.1"):
+    with self.assertRaisesRegex(errors.NonFiniteError, r"^loss, loss/a .* steps 1\.\.1"):
       self.log.check()
-    with self.assertRaisesRegex(checkpoints.NonFiniteError, r"steps 1\.\.2"):
+    with self.assertRaisesRegex(errors.NonFiniteError, r"steps 1\.\.2"):
       self.step(1.0)
     self.metrics.add.assert_not_called()
 

@@ -10,7 +10,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import checkpoint_files, own_files
+from avssl_tf import checkpoint_files, errors, own_files
 from avssl_tf.models import projection, translation
 from avssl_tf.training import callbacks, checkpoints, configuration, run_folder, trainer
 from tests import tiny_alignment, tiny_run
@@ -149,7 +149,7 @@ class KeptCheckpointsTest(tiny_run.TestCase):
     self.assertEqual(self.names(), [1])
 
   def test_weights_that_are_not_finite_are_not_kept(self):
-    with self.assertRaises(checkpoints.NonFiniteError):
+    with self.assertRaises(errors.NonFiniteError):
       self.train(num_epochs=1, keep_epochs=(1,), schedule=lambda **unused: 1e38,
                  checkpoint_every_steps=100, log_every_steps=100)  # fmt: skip
     self.assertEqual(self.names(), [])

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import addons
+from avssl_tf import addons, errors
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.losses import cma, robust_xid
 from avssl_tf.tasks import instance_discrimination
@@ -271,7 +271,7 @@ class PrecisionTest(tiny_run.TestCase):
 class NonFiniteTest(tiny_run.TestCase):
 
   def assert_stops(self, message, last_step, **arguments):
-    with self.assertRaisesRegex(checkpoints.NonFiniteError, message) as caught:
+    with self.assertRaisesRegex(errors.NonFiniteError, message) as caught:
       tiny_run.train(self.data_dir, self.path("run"), **arguments)
     self.assertIn(f"the last good checkpoint is {self.path('run')}", str(caught.exception))
     self.assertTrue(checkpoints.latest(self.path("run")).endswith(f"ckpt-{last_step}"))

@@ -21,6 +21,7 @@ from avssl_tf.applications.media_windows import WindowReader
 from avssl_tf.data.building.build import describe_failures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.inference.encoder import Encoder
 
@@ -59,17 +60,17 @@ class Job:
     """Makes sure, before all the work, that the flags make sense.
 
     Raises:
-      ValueError: one of them does not; the message names it.
+      UserError: one of them does not; the message names it.
     """
     if not os.path.exists(self.input):
-      raise ValueError(f"--input={self.input}: there is no such file or folder.")
+      raise UserError(f"--input={self.input}: there is no such file or folder.")
     if self.stride_sec is not None and not self.stride_sec > 0:
-      raise ValueError(f"--stride_sec={self.stride_sec}; expected more than 0.")
+      raise UserError(f"--stride_sec={self.stride_sec}; expected more than 0.")
     if self.batch_size < 1:
-      raise ValueError(f"--batch_size={self.batch_size}; expected 1 or more.")
+      raise UserError(f"--batch_size={self.batch_size}; expected 1 or more.")
     output_files.check("--output", self.output, (".npz",), self.input, self.overwrite)
     if os.path.lexists(self.failures_path) and not _lists_failures(self.failures_path):
-      raise ValueError(
+      raise UserError(
         f"{self.failures_path} is there, and no list of failures that this command wrote, which "
         "would be replaced. Move it away, or choose another --output."
       )
@@ -81,7 +82,7 @@ class Job:
       The files, and notes on what was left out, lines for the user.
 
     Raises:
-      ValueError: there are none.
+      UserError: there are none.
     """
     notes = []
     if not os.path.isdir(self.input):
@@ -91,7 +92,7 @@ class Job:
       named = [(name, files.path(name)) for name in files.names]
       notes = files.notes
     if not named:
-      raise ValueError(
+      raise UserError(
         f"--input={self.input}: no media in that folder. Looked for files that end in "
         f"{' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
       )
@@ -112,7 +113,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     What was written and what is missing, lines for the user.
 
   Raises:
-    ValueError: there are no files, none can be read, or the folder of parts holds something else.
+    UserError: there are no files, none can be read, or the folder of parts holds something else.
     OSError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
@@ -147,7 +148,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     part_paths = [path for source in sources for path in parts.paths(source.checksum)]
     if not part_paths:
       parts.delete()
-      raise ValueError(
+      raise UserError(
         f"--input={job.input}: nothing of {len(sources)} file(s) could be embedded:\n"
         f"{describe_failures(failures)}\nAll are listed in {job.failures_path}."
       )

@@ -20,6 +20,7 @@ import numpy as np
 
 from avssl_tf import arrays, keys
 from avssl_tf.applications.embedding import window_features
+from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import parse_json
 
 # Counts up where arrays change their names or meanings.
@@ -98,8 +99,8 @@ class EmbeddingFile:
     """Reads all but the features.
 
     Raises:
-      ValueError: it is no file of embeddings that this version can read, or an empty one.
-      FileNotFoundError: there is none.
+      UserError: it is no file of embeddings that this version can read, or an empty one.
+      MissingFileError: there is none.
     """
     try:
       with arrays.open_npz(path) as content:
@@ -109,16 +110,16 @@ class EmbeddingFile:
           loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
           loaded._check()
     except FileNotFoundError as error:
-      raise FileNotFoundError(f"{path}: there is no such file.") from error
+      raise MissingFileError(f"{path}: there is no such file.") from error
     except (ValueError, KeyError) as error:
-      raise ValueError(
+      raise UserError(
         f"{path} holds no embeddings ({error}); expected a file that `python -m avssl_tf.apply "
         "embed` wrote."
       ) from error
     if found != FORMAT:
-      raise ValueError(f"{path} has the format {found}; this version reads {FORMAT}. Embed anew.")
+      raise UserError(f"{path} has the format {found}; this version reads {FORMAT}. Embed anew.")
     if not len(loaded.ids):
-      raise ValueError(f"{path} holds no windows.")
+      raise UserError(f"{path} holds no windows.")
     return loaded
 
   def embeddings(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
@@ -130,18 +131,18 @@ class EmbeddingFile:
     has = _load(self.path, f"has_{modality}")
     embeddings = _load(self.path, f"{modality}_embeddings")
     if has.shape != self.ids.shape or embeddings.ndim != 2 or len(embeddings) != len(self.ids):
-      raise ValueError(f"{self.path} has another number of {modality} embeddings than of windows.")
+      raise UserError(f"{self.path} has another number of {modality} embeddings than of windows.")
     if embeddings.dtype != np.float32:
-      raise ValueError(f"{self.path} has {modality} embeddings of the type {embeddings.dtype}.")
+      raise UserError(f"{self.path} has {modality} embeddings of the type {embeddings.dtype}.")
     rows = np.flatnonzero(has)
     return rows, embeddings[rows]
 
   def _check(self) -> None:
     for name in ("weights", "model_dir"):
       if not isinstance(self.about.get(name), str):
-        raise ValueError(f"`{ABOUT}` does not say {name}")
+        raise UserError(f"`{ABOUT}` does not say {name}")
     if self.ids.ndim != 1 or self.ids.dtype.kind != "U":
-      raise ValueError("`id` is no list of names")
+      raise UserError("`id` is no list of names")
     for times in (self.start_sec, self.end_sec):
       if times.shape != self.ids.shape or times.dtype != np.float64:
-        raise ValueError("`start_sec` and `end_sec` are not a number for each window")
+        raise UserError("`start_sec` and `end_sec` are not a number for each window")

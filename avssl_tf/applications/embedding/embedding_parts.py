@@ -20,6 +20,7 @@ import numpy as np
 from avssl_tf import arrays, own_files
 from avssl_tf.applications import output_files
 from avssl_tf.data.clip_content import Failure
+from avssl_tf.errors import UserError
 from avssl_tf.files import leftovers, locked, parse_json, read_json, whole_file
 
 _SETTINGS = "settings.json"
@@ -59,7 +60,7 @@ class Parts:
     """Goes on with what an interrupted command left.
 
     Raises:
-      ValueError: the folder holds parts of something else, or another command is at work there.
+      UserError: the folder holds parts of something else, or another command is at work there.
       ForeignFilesError: it is a link, or holds something else than parts.
       OSError: it cannot be written.
     """
@@ -132,7 +133,7 @@ class Parts:
       try:
         found += [Failure(*fields) for fields in listed]
       except TypeError as error:
-        raise ValueError(f"{path} is no part of embeddings ({error}): delete it.") from error
+        raise UserError(f"{path} is no part of embeddings ({error}): delete it.") from error
     return found
 
   def delete(self) -> None:
@@ -153,7 +154,7 @@ class Parts:
         if known.get(name) != self._settings.get(name)
       ]
       if differences and not self._overwrite:
-        raise ValueError(
+        raise UserError(
           f"{self.folder} holds parts of embeddings that were made otherwise:\n"
           + "\n".join(differences)
           + "\nChoose another --output, or pass --overwrite to begin anew."

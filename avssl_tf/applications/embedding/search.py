@@ -17,6 +17,7 @@ from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable, spreadsheet_cell
 from avssl_tf.inference.encoder import Encoder
@@ -61,17 +62,17 @@ class Job:
     """Makes sure, before all the work, that the flags make sense.
 
     Raises:
-      ValueError: one of them does not; the message names it.
+      UserError: one of them does not; the message names it.
     """
     for flag, path in (("--index", self.index), ("--query", self.query)):
       if not os.path.isfile(path):
-        raise ValueError(f"{flag}={path}: there is no such file.")
+        raise UserError(f"{flag}={path}: there is no such file.")
     if self.top < 1:
-      raise ValueError(f"--top={self.top}; expected 1 or more.")
+      raise UserError(f"--top={self.top}; expected 1 or more.")
     if self.start_sec < 0:
-      raise ValueError(f"--start_sec={self.start_sec:g}; expected 0 or more.")
+      raise UserError(f"--start_sec={self.start_sec:g}; expected 0 or more.")
     if self.end_sec is not None and self.end_sec <= self.start_sec:
-      raise ValueError(
+      raise UserError(
         f"--end_sec={self.end_sec:g}; expected more than --start_sec={self.start_sec:g}."
       )
     if self.output:
@@ -110,13 +111,13 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
     The results, lines for the user.
 
   Raises:
-    ValueError: the embeddings are of another network or have not what is searched, or the query
+    UserError: the embeddings are of another network or have not what is searched, or the query
       cannot be read or has not what is to count.
     OSError: the output cannot be written.
   """
   index = EmbeddingFile.open(job.index)
   if index.about["weights"] != weights:
-    raise ValueError(
+    raise UserError(
       f"--index={job.index} holds embeddings of another network: of the weights "
       f"{index.about['weights']!r} (--model_dir={index.about['model_dir']} then); those of "
       f"--model_dir are {weights!r}. Name that network, or embed anew."
@@ -127,10 +128,10 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
     find = job.find or _OTHER[modality]
     rows, embeddings = index.embeddings(find)
     if not len(rows):
-      raise ValueError(f"--index={job.index} has no {_CALLED[find]} (--find={find}) in any window.")
+      raise UserError(f"--index={job.index} has no {_CALLED[find]} (--find={find}) in any window.")
     query = _embed(encoder, reader, plan)
   except MediaError as error:
-    raise ValueError(f"--query={job.query}: {error}.") from error
+    raise UserError(f"--query={job.query}: {error}.") from error
   results = nearest(query, embeddings, rows, index, job.top, job.all_windows)
   if job.output:
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
@@ -184,7 +185,7 @@ def _open_query(encoder: Encoder, job: Job) -> tuple[WindowReader, Plan]:
   found = modalities_of(job.query)
   modality = found[0] if job.query_modality == AUTO else job.query_modality
   if modality not in found:
-    raise ValueError(
+    raise UserError(
       f"--query={job.query} has no {_CALLED[modality]} (--query_modality={modality}), but "
       f"{_CALLED[found[0]]}."
     )

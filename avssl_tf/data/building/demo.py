@@ -34,7 +34,7 @@ def recipe(
     flow: of a 360° world, whether the optical flow of the frames is made as well.
 
   Raises:
-    ValueError: `flow` of a world that is not 360°.
+    UserError: `flow` of a world that is not 360°.
   """
   listing = clips_of_world(world)
   return Recipe(
@@ -83,7 +83,7 @@ class DemoData(os.PathLike):
 
     Raises:
       BuildError: the folder holds another world, no flow where it must, or something else.
-      ValueError: flow of a world that is not 360°.
+      UserError: flow of a world that is not 360°.
       WorkerError: no worker process can be kept alive.
     """
     path = os.path.join(self.folder, dataset_info.FILE_NAME)

@@ -13,6 +13,7 @@ from avssl_tf.data.clip_content import Failure, PlannedClip
 from avssl_tf.data.media import media_limits
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Cutting:
 
   def __post_init__(self):
     if not 0 < self.min_duration_sec <= self.clip_duration_sec:
-      raise ValueError(
+      raise UserError(
         f"--min_duration_sec is {self.min_duration_sec} and --clip_duration_sec "
         f"{self.clip_duration_sec}; expected 0 < minimum <= clip duration."
       )
@@ -160,7 +161,7 @@ def common_num_channels(probes: dict[str, Probe]) -> int:
   """Number of channels that all files have.
 
   Raises:
-    ValueError: they differ, so that no batch could be made of them.
+    UserError: they differ, so that no batch could be made of them.
   """
   found = collections.defaultdict(list)
   for probe in probes.values():
@@ -168,7 +169,7 @@ def common_num_channels(probes: dict[str, Probe]) -> int:
       found[probe.num_channels].append(probe.path)
   if len(found) != 1:
     listing = ", ".join(f"{n} channels in {len(p)} (as {p[0]!r})" for n, p in found.items())
-    raise ValueError(
+    raise UserError(
       f"All channels are to be kept, but the files differ: {listing or 'no file is readable'}. "
       "Pass --num_channels=1 or 2 to mix them, or build a data set of each kind."
     )

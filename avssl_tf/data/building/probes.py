@@ -16,6 +16,7 @@ from absl import logging
 
 from avssl_tf.data.building import workers
 from avssl_tf.data.clip_content import Probed, Reader, reason_of
+from avssl_tf.errors import UserError
 from avssl_tf.files import parse_json, whole_file
 
 _PROBES_PER_TASK = 16
@@ -53,7 +54,7 @@ class Probe:
       or not isinstance(self.notes, (list, tuple))
       or not all(isinstance(note, str) for note in self.notes)
     ):
-      raise ValueError(f"{self} is no probe")
+      raise UserError(f"{self} is no probe")
     return dataclasses.replace(self, notes=tuple(self.notes))  # JSON has lists.
 
 

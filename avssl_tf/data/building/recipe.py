@@ -10,6 +10,7 @@ from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.clip_content import Reader
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.errors import UserError
 from avssl_tf.spectrograms import Spectrogram
 
 # Of readers: builds of versions that did not know them resume where they have their defaults.
@@ -53,12 +54,12 @@ class Recipe:
 
   def __post_init__(self):
     if not self.modalities or not set(self.modalities) <= set(keys.MODALITIES):
-      raise ValueError(
+      raise UserError(
         f"Recipe.modalities is {list(self.modalities)}; expected one or both of "
         f"{list(keys.MODALITIES)}."
       )
     if self.flow and (self.reader.projection is None or keys.VIDEO not in self.modalities):
-      raise ValueError(
+      raise UserError(
         "Recipe.flow asks for optical flow, which is made of the pictures of 360° clips alone: "
         "leave it out."
       )

@@ -24,6 +24,7 @@ from avssl_tf.data.building.workers import Monitor
 from avssl_tf.data.clip_content import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.records import encoding, schema
 from avssl_tf.data.records.jpeg import JpegSettings
+from avssl_tf.errors import UserError
 from avssl_tf.files import read_json, whole_file
 from avssl_tf.spatial import optical_flow
 from avssl_tf.spectrograms import Spectrogram
@@ -114,7 +115,7 @@ class ShardState:
     """Reads what `save` wrote.
 
     Raises:
-      ValueError: the file holds something else.
+      UserError: the file holds something else.
     """
     try:
       content: dict[str, Any] = read_json(path)
@@ -123,7 +124,7 @@ class ShardState:
       content["sums"] = content["sums"] and Sums.from_json(content["sums"])
       return cls(**content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-      raise ValueError(
+      raise UserError(
         f"{path} is no state of a shard ({error!r}): delete it, and start the build again."
       ) from error
 
@@ -144,7 +145,7 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
 
   Raises:
     OSError, tf.errors.OpError: the files cannot be written.
-    ValueError: a record of an earlier build is damaged.
+    UserError: a record of an earlier build is damaged.
   """
   spectrogram = task.encoding.spectrogram
   state = ShardState(digest_of(task.clips))
@@ -181,10 +182,10 @@ def finish_shard(source: str, path: str, first_index: int, num_records: int) -> 
     The byte offset of each record.
 
   Raises:
-    ValueError: `source` holds another number of records.
+    UserError: `source` holds another number of records.
   """
   if len(encoding.scan_offsets(source)) != num_records:
-    raise ValueError(
+    raise UserError(
       f"{source} holds {len(encoding.scan_offsets(source))} records, not the {num_records} that "
       "were written: it was changed since. Delete it and start the build again."
     )

@@ -16,6 +16,7 @@ from avssl_tf.data.media import clip_reading, picture_view, sound_field
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.media.sound_field import CHANNEL_ORDERS, FirstOrder
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
+from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap, equirect
 
 CUBEMAP = "equi-angular cubemap"
@@ -64,7 +65,7 @@ class SphericalReader:
   def __post_init__(self):
     for name, known in (("input_projection", PROJECTIONS), ("channel_order", CHANNEL_ORDERS)):
       if getattr(self, name) not in known:
-        raise ValueError(
+        raise UserError(
           f"SphericalReader.{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}."
         )
 

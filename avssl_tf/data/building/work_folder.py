@@ -21,6 +21,7 @@ from typing import Any, Optional
 from avssl_tf import own_files
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
 from avssl_tf.data.records import dataset_info, encoding
+from avssl_tf.errors import UserError
 from avssl_tf.files import FolderInUseError, leftovers, locked, read_json, whole_file
 
 FAILURES_FILE = "failures.jsonl"
@@ -40,7 +41,7 @@ _BEGINNING_TREE: own_files.Tree = {"lock": None, re.escape(_RECIPE_FILE): None}
 _REMEDY = "Move it away, or choose another --output_dir."
 
 
-class BuildError(RuntimeError):
+class BuildError(UserError):
   """The build cannot go on; the message says why and what to do."""
 
 

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Optional
 
+from avssl_tf.errors import UserError
+
 # Not "fork": TensorFlow's threads do not survive it.
 _PROCESSES = multiprocessing.get_context("spawn")
 _POLL_SEC = 0.2
@@ -31,7 +33,7 @@ CRASHED = "crash: the process that worked on it died twice"
 _progress: Any = None
 
 
-class WorkerError(RuntimeError):
+class WorkerError(UserError):
   """The worker processes cannot do their work; the message says why."""
 
 

@@ -27,6 +27,7 @@ from avssl_tf.data.media import (
   sound_field,
 )
 from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.errors import UserError
 
 # Peak (-80 dB of full scale) up to which sound counts as silence: three steps of 16-bit samples.
 SILENCE_PEAK = 1e-4
@@ -268,13 +269,13 @@ def read_clip(
 
   Raises:
     MediaError: the file cannot give that clip; the message says why.
-    ValueError: the span asked for is empty or starts before 0.
+    UserError: the span asked for is empty or starts before 0.
   """
   duration_sec = end_sec - start_sec
   num_frames = round(duration_sec * frame_rate_hz) if times_sec is None else len(times_sec)
   num_samples = round(duration_sec * sample_rate_hz)
   if start_sec < 0 or num_frames < 1 or num_samples < 1:
-    raise ValueError(
+    raise UserError(
       f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
       f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
     )

@@ -6,6 +6,8 @@ refused with a `MediaError` before memory is allocated or work is done.
 
 from typing import Optional
 
+from avssl_tf.errors import UserError
+
 # A frame of 8192 x 8192 pixels: stereoscopic 8K. FFmpeg's decoders refuse larger frames as well,
 # also after a change of size within a stream. A frame takes 100 MB in 4:2:0, and decoders keep up
 # to 16 of them.
@@ -34,7 +36,7 @@ MAX_DURATION_SEC = 7 * 24 * 3600.0
 MAX_CLIPS = 1_000_000
 
 
-class MediaError(ValueError):
+class MediaError(UserError):
   """A file cannot be used; the message is the reason, e.g. "no audio stream"."""
 
 

@@ -19,6 +19,7 @@ from avssl_tf.data.clip_content import EQUIRECTANGULAR
 from avssl_tf.data.media import decoding, media_extent, media_pictures, media_streams, picture_view
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.media.picture_view import CUBEMAP, PROJECTIONS, Wanted
+from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap
 
 __all__ = ["CUBEMAP", "PROJECTIONS", "PictureGrid", "PictureStream", "open_pictures"]
@@ -187,10 +188,10 @@ class PictureGrid:
     """Pictures `first` to `first + count - 1` of the grid: `[count, ...]`.
 
     Raises:
-      ValueError: `first` is before that of the call before: those pictures are gone.
+      UserError: `first` is before that of the call before: those pictures are gone.
     """
     if first < self._first:
-      raise ValueError(f"Pictures from {first} on; those before {self._first} are gone.")
+      raise UserError(f"Pictures from {first} on; those before {self._first} are gone.")
     while self._held and self._first < first:
       self._held.popleft()
       self._first += 1

@@ -15,6 +15,7 @@ from avssl_tf.data.clip_content import EQUIRECTANGULAR
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.metadata import spherical_metadata
 from avssl_tf.data.metadata.spherical_metadata import LEFT_RIGHT, MONO, TOP_BOTTOM, Said
+from avssl_tf.errors import UserError
 
 CUBEMAP = "cubemap"
 PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
@@ -57,7 +58,7 @@ class Wanted:
 
   def __post_init__(self):
     if self.stereo_mode not in STEREO_MODES:
-      raise ValueError(
+      raise UserError(
         f"stereo_mode is {self.stereo_mode!r}; expected one of {', '.join(STEREO_MODES)}."
       )
 

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Optional, Union
 
+from avssl_tf.errors import UserError
+
 # Boxes that hold nothing but boxes.
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"sv3d", b"proj"})
 # What comes before the boxes inside: version, flags and number of entries; fields that describe
@@ -29,7 +31,7 @@ _MAX_DEPTH = 16
 _MAX_MOVIE_BYTES = 1 << 28
 
 
-class BoxError(ValueError):
+class BoxError(UserError):
   """A file is no MP4, or not one that can be changed; the message says why."""
 
 

@@ -6,6 +6,7 @@ from typing import Optional
 import gin
 
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
+from avssl_tf.errors import UserError
 
 
 @gin.register
@@ -58,23 +59,23 @@ class ClipSpec:
   def __post_init__(self):
     for name in ("num_frames", "frame_rate_hz", "frame_size", "audio_sec", "sample_rate_hz"):
       if getattr(self, name) is not None and not getattr(self, name) > 0:
-        raise ValueError(f"ClipSpec.{name} is {getattr(self, name)}; expected more than 0.")
+        raise UserError(f"ClipSpec.{name} is {getattr(self, name)}; expected more than 0.")
     if not self.max_offset_sec >= 0:
-      raise ValueError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
+      raise UserError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
     if self.masks and self.viewpoints is None:
-      raise ValueError("ClipSpec.masks are of 360° clips: set ClipSpec.viewpoints as well.")
+      raise UserError("ClipSpec.masks are of 360° clips: set ClipSpec.viewpoints as well.")
     if self.panorama and self.viewpoints is not None:
-      raise ValueError(
+      raise UserError(
         "ClipSpec.panorama and ClipSpec.viewpoints are both set: a clip is seen either whole or "
         "from viewpoints. Leave one of them out."
       )
     if (self.boxes or self.whole_picture) and (self.panorama or self.viewpoints is not None):
       name = "boxes" if self.boxes else "whole_picture"
-      raise ValueError(
+      raise UserError(
         f"ClipSpec.{name} is of ordinary clips: leave out ClipSpec.viewpoints and panorama."
       )
     if self.flow and not self.panorama:
-      raise ValueError("ClipSpec.flow is of whole 360° clips: set ClipSpec.panorama as well.")
+      raise UserError("ClipSpec.flow is of whole 360° clips: set ClipSpec.panorama as well.")
 
   @property
   def video_sec(self) -> float:
@@ -130,11 +131,11 @@ class Augmentation:
     limits = {"flip_probability": 1, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
     for name, limit in limits.items():
       if not 0 <= getattr(self, name) <= limit:
-        raise ValueError(f"Augmentation.{name} is {getattr(self, name)}; expected 0..{limit}.")
+        raise UserError(f"Augmentation.{name} is {getattr(self, name)}; expected 0..{limit}.")
     for name in ("crop_area", "crop_aspect", "volume"):
       low, high = getattr(self, name)
       if not 0 < low <= high or (name == "crop_area" and high > 1):
         bound = " <= 1" if name == "crop_area" else ""
-        raise ValueError(
+        raise UserError(
           f"Augmentation.{name} is {(low, high)}; expected (low, high), 0 < low <= high{bound}."
         )

@@ -26,6 +26,7 @@ from avssl_tf.data.pipeline import clip_loader, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
 from avssl_tf.data.records.record_reader import RecordReader, StoredClip
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
 
@@ -72,8 +73,8 @@ def training_dataset(
     and where they hold no sound no `AUDIO`. Those of 360° clips have more, as listed there.
 
   Raises:
-    FileNotFoundError: no data set, or files of it are missing.
-    ValueError: no such split, one with fewer clips (for `"video"`, fewer videos) than the global
+    MissingFileError: no data set, or files of it are missing.
+    UserError: no such split, one with fewer clips (for `"video"`, fewer videos) than the global
       batch, or an argument out of its range.
   """
   reader = _open(data_dir, split, clip, batch_size)
@@ -137,13 +138,13 @@ def evaluation_dataset(
     Batches as of `training_dataset`.
 
   Raises:
-    FileNotFoundError: no data set, or files of it are missing.
-    ValueError: no such split, an empty one, or an argument out of its range.
+    MissingFileError: no data set, or files of it are missing.
+    UserError: no such split, an empty one, or an argument out of its range.
   """
   if windows_per_clip < 1:
-    raise ValueError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
+    raise UserError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
   if max_records is not None and max_records < 1:
-    raise ValueError(f"max_records is {max_records}; expected 1 or more.")
+    raise UserError(f"max_records is {max_records}; expected 1 or more.")
   reader = _open(data_dir, split, clip, batch_size)
   count = reader.num_records
   numbers = dataset_info.sample_positions(count, max_records or count, reader.info.is_shuffled)
@@ -177,23 +178,23 @@ def evaluation_dataset(
 
 def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordReader:
   if batch_size < 1:
-    raise ValueError(f"batch_size is {batch_size}; expected 1 or more.")
+    raise UserError(f"batch_size is {batch_size}; expected 1 or more.")
   reader = RecordReader(data_dir, split, clip.boxes)
   spherical = clip.viewpoints is not None or clip.panorama
   if not spherical and reader.info.projection is not None:
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} show all directions ({reader.info.projection}): set "
       "ClipSpec.viewpoints = @ViewpointSpec() or ClipSpec.panorama = True, or train on ordinary "
       "clips."
     )
   if spherical and reader.info.projection is None:
     name = "panorama" if clip.panorama else "viewpoints"
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} are of ordinary video, and ClipSpec.{name} asks for 360° "
       "clips: leave it out, or build 360° records."
     )
   if clip.flow and not reader.info.flow:
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} hold no optical flow, and ClipSpec.flow asks for it: build "
       "them with --flow (those of the 360° demo world with DemoData.flow = True), or leave it out."
     )
@@ -202,7 +203,7 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
     name = f"{modality}_sec"
     wanted_sec = getattr(clip, name)
     if wanted_sec > duration_sec:
-      raise ValueError(
+      raise UserError(
         f"ClipSpec.{name} is {wanted_sec:g} s, but the clips in {data_dir!r} last "
         f"{duration_sec:g} s: ask for less, or build records of longer clips."
       )
@@ -219,13 +220,13 @@ def _check_stream(
   worker: int,
 ) -> None:
   if sampling not in draws.SAMPLINGS:
-    raise ValueError(f"sampling is {sampling!r}; expected one of {draws.SAMPLINGS}.")
+    raise UserError(f"sampling is {sampling!r}; expected one of {draws.SAMPLINGS}.")
   if not 0 <= worker < num_workers:
-    raise ValueError(f"worker is {worker} of {num_workers}; expected 0..{num_workers - 1}.")
+    raise UserError(f"worker is {worker} of {num_workers}; expected 0..{num_workers - 1}.")
   if first_step < 0:
-    raise ValueError(f"first_step is {first_step}; expected 0 or more.")
+    raise UserError(f"first_step is {first_step}; expected 0 or more.")
   if batch_size * num_workers > reader.num_records:
-    raise ValueError(
+    raise UserError(
       f"A batch has {batch_size} clips on each of {num_workers} worker(s), but split {split!r} "
       f"has only {reader.num_records}: lower the batch size."
     )

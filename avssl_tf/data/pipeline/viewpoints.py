@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics, directions, equirect
 
@@ -66,11 +67,11 @@ class ViewpointSpec:
 
   def __post_init__(self):
     if self.num_viewpoints < 1:
-      raise ValueError(
+      raise UserError(
         f"ViewpointSpec.num_viewpoints is {self.num_viewpoints}; expected 1 or more."
       )
     if self.placement not in PLACEMENTS:
-      raise ValueError(
+      raise UserError(
         f"ViewpointSpec.placement is {self.placement!r}; expected one of {', '.join(PLACEMENTS)}."
       )
     bounds = {
@@ -81,15 +82,15 @@ class ViewpointSpec:
     }
     for name, (low, high) in bounds.items():
       if not low <= getattr(self, name) <= high:
-        raise ValueError(
+        raise UserError(
           f"ViewpointSpec.{name} is {getattr(self, name)}; expected {low}..{high}."
         )
     low, high = self.aspect
     if not 0 < low <= high:
-      raise ValueError(f"ViewpointSpec.aspect is {(low, high)}; expected (low, high), 0 < low.")
+      raise UserError(f"ViewpointSpec.aspect is {(low, high)}; expected (low, high), 0 < low.")
     narrow, wide = self.horizontal_fov_deg
     if not 0 < narrow <= wide < 180 or wide / low >= 180:
-      raise ValueError(
+      raise UserError(
         f"ViewpointSpec.horizontal_fov_deg is {(narrow, wide)} with aspects of {low:g} and more; "
         "expected (low, high) above 0, and both fields of view below 180 degrees."
       )
@@ -104,7 +105,7 @@ class ViewpointSpec:
       across = math.cos(math.radians(self.max_elevation_deg)) * math.sin(math.radians(gap) / 2)
       closest = 2 * math.degrees(math.asin(max(0.0, across)))
       if gap <= 0 or closest < self.min_separation_deg:
-        raise ValueError(
+        raise UserError(
           f"ViewpointSpec: {self.num_viewpoints} viewpoints in even places, give or take "
           f"{self.azimuth_jitter_deg:g} degrees, come as near to each other as "
           f"{max(closest, 0):.0f} degrees; min_separation_deg is {self.min_separation_deg:g}. "
@@ -117,7 +118,7 @@ class ViewpointSpec:
     reach = min(math.radians(self.max_elevation_deg) + half, math.pi / 2)
     most = int(0.5 * 2 * math.sin(reach) / max(1 - math.cos(half), 1e-9))
     if self.num_viewpoints > most:
-      raise ValueError(
+      raise UserError(
         f"ViewpointSpec: {self.num_viewpoints} viewpoints drawn at random, at least "
         f"{self.min_separation_deg:g} degrees apart and within {self.max_elevation_deg:g} degrees "
         f"of the horizon: there is room for {most}. Lower num_viewpoints or min_separation_deg."

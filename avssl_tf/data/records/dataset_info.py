@@ -10,6 +10,7 @@ from typing import Any, Optional
 import numpy as np
 
 from avssl_tf import keys, local_paths
+from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
@@ -23,11 +24,11 @@ def check_name(name: str) -> None:
   """Makes sure that a split or subset of this name could be asked for.
 
   Raises:
-    ValueError: it could not.
+    UserError: it could not.
   """
   match = _SPLIT_PATTERN.fullmatch(name)
   if match is None or match["name"] != name or not _is_plain_name(name):
-    raise ValueError(
+    raise UserError(
       f"A split or subset is called {name!r}; expected text without brackets and slashes."
     )
 
@@ -61,11 +62,11 @@ def parse_split(split: str) -> tuple[str, int, Optional[int]]:
     last one (None: its end).
 
   Raises:
-    ValueError: `split` is not of this form.
+    UserError: `split` is not of this form.
   """
   match = _SPLIT_PATTERN.fullmatch(split)
   if match is None:
-    raise ValueError(
+    raise UserError(
       f"Split {split!r} is not understood: expected a name, or a name and a range of records "
       'such as "train[:3584]" or "train[3584:]".'
     )
@@ -96,7 +97,7 @@ class Shard:
 
   def __post_init__(self):
     if not _is_plain_name(self.file):
-      raise ValueError(
+      raise UserError(
         f"A shard is the file {self.file!r}; expected the name of a file in the folder of the data "
         "set itself."
       )
@@ -104,7 +105,7 @@ class Shard:
     if self.sound_replaced is not None:
       counts.append(len(self.sound_replaced))
     if len(set(counts)) != 1:
-      raise ValueError(
+      raise UserError(
         f"{self.file} has offsets, ids, labels and marks of replaced sound of {counts} records; "
         "expected the same number of each: build the data set again."
       )
@@ -197,13 +198,13 @@ class DatasetInfo:
       check_name(name)
       numbers = np.array(subset.records)
       if name in self.splits or subset.split not in self.splits:
-        raise ValueError(
+        raise UserError(
           f"Data set {self.name!r} has a subset {name!r} of split {subset.split!r}; expected a "
           f"name that no split has, and one of the splits {sorted(self.splits)}."
         )
       total = sum(len(shard.offsets) for shard in self.splits[subset.split])
       if np.any(np.diff(numbers) <= 0) or np.any(numbers < 0) or np.any(numbers >= total):
-        raise ValueError(
+        raise UserError(
           f"Subset {name!r} of data set {self.name!r} is not made of increasing numbers of the "
           f"{total} records of split {subset.split!r}: build the data set again."
         )
@@ -229,7 +230,7 @@ class DatasetInfo:
     """Number of records in `split`, which may be a subset or a slice such as `"train[:3584]"`.
 
     Raises:
-      ValueError: as `records`.
+      UserError: as `records`.
     """
     return len(self.records(split).offsets)
 
@@ -237,7 +238,7 @@ class DatasetInfo:
     """The records of `split`: a split or subset, or a slice of one such as `"train[:3584]"`.
 
     Raises:
-      ValueError: the data set has no such split or subset, or it does not have the records of
+      UserError: the data set has no such split or subset, or it does not have the records of
         the slice.
     """
     name, start, stop = parse_split(split)
@@ -247,7 +248,7 @@ class DatasetInfo:
     numbers = np.arange(sum(counts)) if subset is None else np.array(subset.records, np.int64)
     total = len(numbers)
     if start > total or (stop is not None and not start <= stop <= total):
-      raise ValueError(
+      raise UserError(
         f"Split {split!r} of data set {self.name!r} asks for records {start} to "
         f"{'the end' if stop is None else stop}, but {name!r} has {total}."
       )
@@ -269,11 +270,11 @@ class DatasetInfo:
     """Shards of the whole split `split`, in order.
 
     Raises:
-      ValueError: the data set has no such split.
+      UserError: the data set has no such split.
     """
     if split not in self.splits:
       subsets = f" It has the subsets {sorted(self.subsets)}." if self.subsets else ""
-      raise ValueError(
+      raise UserError(
         f"Data set {self.name!r} has no split {split!r}. It has: {sorted(self.splits)}.{subsets}"
       )
     return self.splits[split]
@@ -294,12 +295,12 @@ class DatasetInfo:
     """Reads `dataset_info.json` from `data_dir`.
 
     Raises:
-      FileNotFoundError: no finished data set in `data_dir`.
-      ValueError: the file is not what this version writes.
+      MissingFileError: no finished data set in `data_dir`.
+      UserError: the file is not what this version writes.
     """
     path = os.path.join(data_dir, FILE_NAME)
     if not os.path.exists(path):
-      raise FileNotFoundError(
+      raise MissingFileError(
         f"No {FILE_NAME} in {data_dir!r}: there is no (finished) data set. Build one with "
         "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
         f"{_why_absent(data_dir)}"
@@ -314,11 +315,11 @@ class DatasetInfo:
       }
       return cls(**content)
     except (KeyError, TypeError, AttributeError, JsonError) as error:
-      raise ValueError(
+      raise UserError(
         f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
       ) from error
     except ValueError as error:
-      raise ValueError(f"{path}: {error}") from error
+      raise UserError(f"{path}: {error}") from error
 
 
 def _joined(parts: Sequence[Sequence], dtype) -> np.ndarray:

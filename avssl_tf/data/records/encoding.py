@@ -20,6 +20,7 @@ from avssl_tf.data.media import media_limits
 from avssl_tf.data.records import features, schema, spherical_features
 from avssl_tf.data.records.jpeg import JpegSettings, encode_frames
 from avssl_tf.data.records.record_reader import record_at
+from avssl_tf.errors import UserError
 
 _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = 12
@@ -53,7 +54,7 @@ def encode_example(
     features in it.
 
   Raises:
-    ValueError: the content is not of the shapes and ranges of `Content`, or what was
+    UserError: the content is not of the shapes and ranges of `Content`, or what was
       written does not read back.
   """
   _check_content(content)
@@ -104,12 +105,12 @@ def read_index(serialized: bytes) -> int:
   """`clip/index` of a record.
 
   Raises:
-    ValueError: it has none.
+    UserError: it has none.
   """
   example = tf.train.SequenceExample.FromString(serialized)
   value = example.context.feature[schema.CLIP_INDEX].int64_list.value
   if len(value) != 1:
-    raise ValueError(f"A record holds {len(value)} values of {schema.CLIP_INDEX}; expected 1.")
+    raise UserError(f"A record holds {len(value)} values of {schema.CLIP_INDEX}; expected 1.")
   return value[0]
 
 
@@ -123,7 +124,7 @@ def read_file(path: str) -> Iterator[bytes]:
   """Yields the records of a file, in order.
 
   Raises:
-    ValueError: the file is damaged; what comes before has been yielded.
+    UserError: the file is damaged; what comes before has been yielded.
   """
   with _damage_told(path):
     yield from tf.data.TFRecordDataset(local_paths.for_tensorflow(path)).as_numpy_iterator()
@@ -133,7 +134,7 @@ def read_record(path: str, offset: int) -> bytes:
   """The record of a file that begins at `offset`, as `scan_offsets` returns it.
 
   Raises:
-    ValueError: it is damaged.
+    UserError: it is damaged.
   """
   with _damage_told(path):
     return record_at(local_paths.for_tensorflow(path), offset).numpy()
@@ -143,7 +144,7 @@ def scan_offsets(path: str) -> list[int]:
   """Byte offset of each record of a TFRecord file, from the lengths alone.
 
   Raises:
-    ValueError: the file ends in the middle of a record.
+    UserError: the file ends in the middle of a record.
   """
   size = os.path.getsize(path)
   offsets, position = [], 0
@@ -155,7 +156,7 @@ def scan_offsets(path: str) -> list[int]:
       offsets.append(position)
       position += _HEADER_BYTES + length + _FOOTER_BYTES
   if position != size:
-    raise ValueError(
+    raise UserError(
       f"{path} is damaged: it has {size} bytes, and its record {len(offsets) - 1} ends beyond "
       f"them. {_REMEDY}"
     )
@@ -167,7 +168,7 @@ def _damage_told(path: str) -> Iterator[None]:
   try:
     yield
   except tf.errors.DataLossError as error:
-    raise ValueError(f"{path} is damaged: {error.message}. {_REMEDY}") from error
+    raise UserError(f"{path} is damaged: {error.message}. {_REMEDY}") from error
 
 
 @functools.lru_cache(maxsize=1)
@@ -222,7 +223,7 @@ def _add_sound(
 
 def _check_content(content: Content) -> None:
   if content.frames is None and content.waveform is None:
-    raise ValueError("A clip has neither frames nor a waveform; expected one of them at least.")
+    raise UserError("A clip has neither frames nor a waveform; expected one of them at least.")
   if content.frames is not None:
     _check_pictures(content)
   if content.waveform is not None:
@@ -232,32 +233,32 @@ def _check_content(content: Content) -> None:
 def _check_pictures(content: Content) -> None:
   frames = content.frames
   if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not len(frames):
-    raise ValueError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, W, 3].")
+    raise UserError(f"Frames are {frames.dtype} {frames.shape}; expected uint8 [T, H, W, 3].")
   if frames.shape[1] * frames.shape[2] > media_limits.MAX_STORED_PIXELS:
     raise media_limits.MediaError(
       f"stored frames too large: {frames.shape[2]}x{frames.shape[1]} pixels; expected at most "
       f"{media_limits.MAX_STORED_PIXELS} in all. Take a smaller --short_side"
     )
   if len(content.timestamps_us) != len(frames) or np.any(np.diff(content.timestamps_us) <= 0):
-    raise ValueError(
+    raise UserError(
       f"{len(frames)} frames come with {len(content.timestamps_us)} timestamps; expected one "
       "a frame, strictly increasing."
     )
   if content.boxes is not None and content.boxes.shape != (len(frames), 4):
-    raise ValueError(
+    raise UserError(
       f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one a frame."
     )
 
 
 def _check_waveform(waveform: np.ndarray) -> None:
   if waveform.dtype != np.float32 or waveform.ndim != 2 or not waveform.size:
-    raise ValueError(
+    raise UserError(
       f"The waveform is {waveform.dtype} {waveform.shape}; expected float32 [samples, channels]."
     )
   if not np.all(np.isfinite(waveform)):
-    raise ValueError("The waveform holds values that are not finite.")
+    raise UserError("The waveform holds values that are not finite.")
   if np.max(np.abs(waveform)) > 1:
-    raise ValueError(f"The waveform's peak is {np.max(np.abs(waveform)):g}; expected at most 1.")
+    raise UserError(f"The waveform's peak is {np.max(np.abs(waveform)):g}; expected at most 1.")
 
 
 def _check_sound(serialized: bytes, waveform: np.ndarray) -> None:
@@ -269,7 +270,7 @@ def _check_sound(serialized: bytes, waveform: np.ndarray) -> None:
   read = read_waveform(serialized)
   found, expected = _peak_and_rms(read), _peak_and_rms(waveform)
   if read.shape != waveform.shape or found != expected:
-    raise ValueError(
+    raise UserError(
       f"The sound reads back as {read.shape} samples, peak and RMS {found}; written were "
       f"{waveform.shape} with {expected}."
     )

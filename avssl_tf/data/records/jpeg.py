@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from avssl_tf.data.media import media_limits
+from avssl_tf.errors import UserError
 
 _CHROMA = {
   "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
@@ -56,9 +57,9 @@ class JpegSettings:
 
   def __post_init__(self):
     if not 1 <= self.quality <= 100:
-      raise ValueError(f"JPEG quality is {self.quality}; expected 1..100.")
+      raise UserError(f"JPEG quality is {self.quality}; expected 1..100.")
     if self.chroma not in _CHROMA:
-      raise ValueError(f"JPEG chroma is {self.chroma!r}; expected one of {sorted(_CHROMA)}.")
+      raise UserError(f"JPEG chroma is {self.chroma!r}; expected one of {sorted(_CHROMA)}.")
 
 
 def encode_frames(frames: np.ndarray, frame_rate_hz: float, settings: JpegSettings) -> list[bytes]:
@@ -95,13 +96,13 @@ def decode(encoded: bytes) -> np.ndarray:
     uint8 `[H, W, 3]`, RGB.
 
   Raises:
-    ValueError: it is no JPEG, is damaged, or has more than `media_limits.MAX_STORED_PIXELS`
+    UserError: it is no JPEG, is damaged, or has more than `media_limits.MAX_STORED_PIXELS`
       pixels.
   """
   check_size(io.BytesIO(encoded), "A stored frame", "JPEG", media_limits.MAX_STORED_PIXELS)
   picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
   if picture is None:
-    raise ValueError("A stored frame is damaged: it is not a JPEG that can be decoded.")
+    raise UserError("A stored frame is damaged: it is not a JPEG that can be decoded.")
   return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -115,7 +116,7 @@ def check_size(file: Union[str, BinaryIO], name: str, kind: str, max_pixels: int
     max_pixels: largest number of pixels.
 
   Raises:
-    ValueError: it is not of that format or has more pixels.
+    UserError: it is not of that format or has more pixels.
   """
   try:
     with warnings.catch_warnings():
@@ -123,11 +124,11 @@ def check_size(file: Union[str, BinaryIO], name: str, kind: str, max_pixels: int
       with Image.open(file, formats=[kind]) as image:  # Reads the header alone.
         width, height = image.size
   except Image.DecompressionBombError as error:
-    raise ValueError(f"{name} is too large ({error}); expected at most {max_pixels}.") from error
+    raise UserError(f"{name} is too large ({error}); expected at most {max_pixels}.") from error
   except (OSError, SyntaxError) as error:
-    raise ValueError(f"{name} is no {kind} that can be decoded ({error}).") from error
+    raise UserError(f"{name} is no {kind} that can be decoded ({error}).") from error
   if width * height > max_pixels:
-    raise ValueError(
+    raise UserError(
       f"{name} has {width}x{height} pixels; expected at most {max_pixels} in all."
     )
 
@@ -165,6 +166,6 @@ def _encode_all(frames: np.ndarray, quality: int, chroma: str) -> list[bytes]:
   for frame in frames:
     done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), parameters)
     if not done:
-      raise ValueError(f"OpenCV could not encode a frame of shape {frame.shape}.")
+      raise UserError(f"OpenCV could not encode a frame of shape {frame.shape}.")
     encoded.append(jpeg.tobytes())
   return encoded

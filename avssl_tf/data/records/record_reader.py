@@ -8,6 +8,7 @@ import tensorflow as tf
 from avssl_tf import keys, local_paths
 from avssl_tf.data.records import schema
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.keys import Tensor
 
 
@@ -94,19 +95,19 @@ class RecordReader:
       boxes: whether to read the boxes of what sounds.
 
     Raises:
-      ValueError: there is no such split or it is empty.
-      FileNotFoundError: there is no data set, or a file of the split is missing.
+      UserError: there is no such split or it is empty.
+      MissingFileError: there is no data set, or a file of the split is missing.
     """
     self.info = DatasetInfo.load(data_dir)
     self._boxes = boxes
     table = self.info.records(split)
     self.num_records = len(table.offsets)
     if not self.num_records:
-      raise ValueError(f"Split {split!r} of the data set in {data_dir!r} has no records.")
+      raise UserError(f"Split {split!r} of the data set in {data_dir!r} has no records.")
     paths = [os.path.join(data_dir, name) for name in table.files]
     missing = [path for path in paths if not os.path.exists(path)]
     if missing:
-      raise FileNotFoundError(
+      raise MissingFileError(
         f"{len(missing)} of the {len(paths)} files of split {split!r} are missing, the first is "
         f"{missing[0]}: copy the whole data set, or build it again."
       )

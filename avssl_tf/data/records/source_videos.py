@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 
 # Sources whose files are segments of videos: the name of a file, of which "video" is the video's.
 # Of all others, each file is a video.
@@ -52,7 +53,7 @@ def of_split(info: DatasetInfo, split: str) -> SourceVideos:
   """The records of a split, subset or slice by video. Nothing but `info` is looked at.
 
   Raises:
-    ValueError: there is no such split, subset or slice.
+    UserError: there is no such split, subset or slice.
   """
   source = info.build.get("source", "")
   names = [video_of(example_id, source) for example_id in info.records(split).ids]
@@ -66,9 +67,9 @@ def of_split(info: DatasetInfo, split: str) -> SourceVideos:
 
 
 def check_batch(videos: SourceVideos, split: str, batch_size: int) -> None:
-  """Raises a `ValueError` if there are fewer videos than clips in a batch."""
+  """Raises a `UserError` if there are fewer videos than clips in a batch."""
   if batch_size > videos.num_videos:
-    raise ValueError(
+    raise UserError(
       f"A batch has {batch_size} clips, of different videos each, but the "
       f"{len(videos.records)} clips of split {split!r} are of {videos.num_videos} videos: lower "
       'batch_size, or draw clips whatever video they are of (train.sampling="independent").'

@@ -7,6 +7,7 @@ import tensorflow as tf
 from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content
 from avssl_tf.data.records import features, schema
 from avssl_tf.data.records.jpeg import JpegSettings, encode_frames
+from avssl_tf.errors import UserError
 from avssl_tf.spatial import ambisonics, equirect
 
 AMBISONICS = "ACN/SN3D"
@@ -24,7 +25,7 @@ def add(
   """Adds the features of a 360° clip to those of a record; nothing for an ordinary one.
 
   Raises:
-    ValueError: frames that are not 2:1, sound that is no ambisonics, or a truth or a flow that does
+    UserError: frames that are not 2:1, sound that is no ambisonics, or a truth or a flow that does
       not fit the frames.
   """
   _check(content)
@@ -52,10 +53,10 @@ def add(
 def _check(content: Content) -> None:
   if content.projection is None:
     if any(part is not None for part in (content.tracks, content.masks, content.flow)):
-      raise ValueError("Tracks, masks and flow belong to 360° clips; this one has no projection.")
+      raise UserError("Tracks, masks and flow belong to 360° clips; this one has no projection.")
     return
   if content.projection != EQUIRECTANGULAR:
-    raise ValueError(f"The projection is {content.projection!r}; expected {EQUIRECTANGULAR!r}.")
+    raise UserError(f"The projection is {content.projection!r}; expected {EQUIRECTANGULAR!r}.")
   if content.frames is not None:
     equirect.check_shape(*content.frames.shape[1:3], "A frame of a 360° clip")
     _check_truth(content)
@@ -75,18 +76,18 @@ def _check_truth(content: Content) -> None:
     }
     for name, (found, expected) in shapes.items():
       if found != expected:
-        raise ValueError(f"Tracks have {name} of the shape {found}; expected {expected}.")
+        raise UserError(f"Tracks have {name} of the shape {found}; expected {expected}.")
   if content.masks is not None:
     expected = content.frames.shape[:3]
     if content.masks.shape != expected or content.masks.dtype != np.uint8:
-      raise ValueError(
+      raise UserError(
         f"Masks are {content.masks.dtype} {content.masks.shape}; expected uint8 {expected}, one a "
         "frame."
       )
   if content.flow is not None:
     expected = content.frames.shape
     if content.flow.shape != expected or content.flow.dtype != np.uint8:
-      raise ValueError(
+      raise UserError(
         f"Flow is {content.flow.dtype} {content.flow.shape}; expected uint8 {expected}, a picture "
         "a frame."
       )
@@ -95,5 +96,5 @@ def _check_truth(content: Content) -> None:
 def _png(mask: np.ndarray) -> bytes:
   done, png = cv2.imencode(".png", mask)
   if not done:
-    raise ValueError(f"OpenCV could not encode a mask of shape {mask.shape}.")
+    raise UserError(f"OpenCV could not encode a mask of shape {mask.shape}.")
   return png.tobytes()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.records import encoding, jpeg, schema
 from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
+from avssl_tf.errors import UserError
 
 # Peak up to which sound counts as silence: -80 dB of full scale.
 _SILENCE_PEAK = 1e-4
@@ -93,7 +94,7 @@ class Record:
       modalities: what it is to hold: "video", "audio", or both.
 
     Raises:
-      ValueError: it is not a record of this kind.
+      UserError: it is not a record of this kind.
     """
     example = tf.train.SequenceExample.FromString(serialized)
     context, lists = example.context.feature, example.feature_lists.feature_list
@@ -123,7 +124,7 @@ class Record:
         flow=[step.bytes_list.value[0] for step in lists[schema.FLOW_ENCODED].feature],
       )
     except (IndexError, ValueError) as error:
-      raise ValueError(f"a feature of the schema is missing or empty ({error})") from error
+      raise UserError(f"a feature of the schema is missing or empty ({error})") from error
 
 
 def _waveform(context, lists) -> np.ndarray:

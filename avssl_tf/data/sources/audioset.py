@@ -78,7 +78,7 @@ def clips_of_audioset(
     The clips in the order of the lists, with all their labels; the classes in the published order.
 
   Raises:
-    FileNotFoundError: no such folder or list.
+    MissingFileError: no such folder or list.
     ListError: a list is missing or not what it should be, or none of its files is there.
   """
   list_file.check_folder(input_dir)

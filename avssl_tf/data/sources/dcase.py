@@ -56,7 +56,7 @@ def clips_of_dcase(input_dir: str) -> Listing:
     The recordings, and the sorted names of the scenes.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: the folder is of neither layout, a list is not what it should be, or none of its
       files is there.
   """

@@ -33,7 +33,7 @@ def clips_of_esc50(input_dir: str) -> Listing:
     fold1 to fold5.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: the list is missing or not what it should be, or none of the sounds is there.
   """
   list_file.check_folder(input_dir)

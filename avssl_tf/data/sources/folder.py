@@ -15,6 +15,7 @@ from typing import Optional
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
 from avssl_tf.data.sources.listing import Listing
 from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.errors import UserError
 
 
 def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
@@ -25,7 +26,7 @@ def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
     names: relative paths of the videos.
 
   Raises:
-    ValueError: split folders are mixed with others, or two name one split.
+    UserError: split folders are mixed with others, or two name one split.
   """
   folders = [
     name
@@ -36,7 +37,7 @@ def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
     return {DEFAULT_SPLIT: ""}
   others = sorted({name.split("/")[0] for name in names} - set(folders))
   if others:
-    raise ValueError(
+    raise UserError(
       f"{input_dir!r} holds split folders {folders} and, beside them, videos in {others}. "
       "Put every video into a split folder, or none."
     )
@@ -44,7 +45,7 @@ def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
   for name in folders:
     split = SPLIT_NAMES[name.lower()]
     if split in result:
-      raise ValueError(
+      raise UserError(
         f"{input_dir!r} holds two folders for the split {split!r}: {result[split]!r} and {name!r}. "
         "Keep one of them."
       )
@@ -56,12 +57,12 @@ def _labelled(folder: str, names: Sequence[str]) -> list[tuple[str, Optional[str
   """Videos of one split, by their paths relative to its folder, with their classes.
 
   Raises:
-    ValueError: some videos are in class folders and others beside them.
+    UserError: some videos are in class folders and others beside them.
   """
   videos = [(name, name.split("/")[0] if "/" in name else None) for name in names]
   loose = [name for name, label in videos if label is None]
   if loose and len(loose) < len(videos):
-    raise ValueError(
+    raise UserError(
       f"{folder!r} holds class folders and, beside them, {len(loose)} videos without a class "
       f"such as {loose[0]!r}. Move them into a class folder, or all videos into one flat folder."
     )
@@ -80,8 +81,8 @@ def clips_of_folder(input_dir: str) -> Listing:
     splits together, are sorted.
 
   Raises:
-    FileNotFoundError: no such folder.
-    ValueError: no videos in it, or labelled and unlabelled ones are mixed.
+    MissingFileError: no such folder.
+    UserError: no videos in it, or labelled and unlabelled ones are mixed.
   """
   files = MediaFiles(input_dir, VIDEO_EXTENSIONS)
   # Folder by folder, as they have always been ordered: the order decides on shards and indexes.
@@ -100,14 +101,14 @@ def clips_of_folder(input_dir: str) -> Listing:
         ClipRequest(split, files.path(media_id), None, None, labels, media_id)
       )
   if not requests:
-    raise ValueError(
+    raise UserError(
       f"No videos in {input_dir!r}. Looked for files that end in "
       f"{' '.join(sorted(VIDEO_EXTENSIONS))}."
     )
   labelled = {bool(request.labels) for request in requests}
   if len(labelled) > 1:
     without = sorted({r.split for r in requests if not r.labels})
-    raise ValueError(
+    raise UserError(
       f"In {input_dir!r} some splits have class folders, but {without} have not. "
       "Give all splits the same classes, or none."
     )

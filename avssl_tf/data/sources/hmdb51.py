@@ -40,7 +40,7 @@ def clips_of_hmdb51(input_dir: str) -> Listing:
     subsets train1, test1, ... of the folds.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: lists are missing or not what they should be, or none of the videos is there.
   """
   list_file.check_folder(input_dir)

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, ClipRequest
+from avssl_tf.errors import UserError
 
 TEST_SPLIT = "test"
 
@@ -25,10 +26,10 @@ def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipReque
     The requests in their order; unchanged where the source names a split other than "train".
 
   Raises:
-    ValueError: `fraction` is not 0 or more and below 1.
+    UserError: `fraction` is not 0 or more and below 1.
   """
   if not 0 <= fraction < 1:
-    raise ValueError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
+    raise UserError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
   if fraction == 0 or any(request.split != DEFAULT_SPLIT for request in requests):
     return list(requests)
   labels_of = {request.media_id: request.labels[:1] for request in requests}

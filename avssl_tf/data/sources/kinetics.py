@@ -79,7 +79,7 @@ def clips_of_kinetics(
     classes are sorted. Without a label where the list has none.
 
   Raises:
-    FileNotFoundError: no such folder or list.
+    MissingFileError: no such folder or list.
     ListError: a list is not what it should be, or none of its files is there.
   """
   list_file.check_folder(input_dir)

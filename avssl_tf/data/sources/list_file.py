@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from avssl_tf import text_files
 from avssl_tf.data.sources.listing import ListError
+from avssl_tf.errors import MissingFileError
 
 
 def csv_rows(
@@ -111,7 +112,7 @@ def seconds(text: str, column: str, where: str) -> float:
 def check_folder(input_dir: str) -> None:
   """Raises FileNotFoundError where `input_dir` is no folder."""
   if not os.path.isdir(input_dir):
-    raise FileNotFoundError(f"--input_dir={input_dir!r} is not a folder.")
+    raise MissingFileError(f"--input_dir={input_dir!r} is not a folder.")
 
 
 def _text(path: str, names: bool = False) -> str:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.errors import UserError
 
 
-class ListError(ValueError):
+class ListError(UserError):
   """A list of clips, or the folder that it is about, is not what it should be.
 
   The message names the file and the row, or the folder and the layout expected.

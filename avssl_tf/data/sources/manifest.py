@@ -20,6 +20,7 @@ from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.spellings import Spellings
+from avssl_tf.errors import MissingFileError
 
 COLUMNS = ("path", "start_sec", "end_sec", "label", "split")
 
@@ -105,12 +106,12 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
     What the rows ask for, in their order; the names of the classes are sorted.
 
   Raises:
-    FileNotFoundError: no such manifest, or no such `input_dir`.
+    MissingFileError: no such manifest, or no such `input_dir`.
     ListError: a row is not what it should be (rows count from 1 as in an
       editor, the header's included), or none of the files exists.
   """
   if not os.path.isfile(csv_path):
-    raise FileNotFoundError(f"No manifest {csv_path!r}.")
+    raise MissingFileError(f"No manifest {csv_path!r}.")
   root = os.path.dirname(os.path.abspath(csv_path)) if input_dir is None else input_dir
   list_file.check_folder(root)
   requests, place_of, spellings = [], {}, Spellings()

@@ -39,7 +39,7 @@ class MediaFiles:
       extensions: what the names of media files end in, lower case.
 
     Raises:
-      FileNotFoundError: no such folder.
+      MissingFileError: no such folder.
     """
     check_folder(root)
     self.root = root

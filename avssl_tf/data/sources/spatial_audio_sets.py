@@ -28,6 +28,7 @@ from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.folds import listing_of_folds
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.errors import UserError
 
 NAMES = ("REC-Street", "YT-Clean", "YT-Music", "YT-All")
 FOLDS = (1, 2, 3)
@@ -52,12 +53,12 @@ def clips_of_spatial_audio_set(input_dir: str, name: str) -> Listing:
     of the folds.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: lists are missing or not what they should be, or none of the videos is there.
-    ValueError: another name.
+    UserError: another name.
   """
   if name not in NAMES:
-    raise ValueError(f"{name!r} is none of the data sets {', '.join(NAMES)}.")
+    raise UserError(f"{name!r} is none of the data sets {', '.join(NAMES)}.")
   list_file.check_folder(input_dir)
   layout = LAYOUT.format(name=name)
   members = {

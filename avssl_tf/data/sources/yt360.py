@@ -40,7 +40,7 @@ def clips_of_yt360(input_dir: str) -> Listing:
     A request for each segment of a video that a split names; there are no labels.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: a list is missing or not what it should be, or none of its files is there.
   """
   list_file.check_folder(input_dir)

@@ -23,6 +23,7 @@ import numpy as np
 from avssl_tf.data.clip_content import Content
 from avssl_tf.data.synthetic import planar_frames, planar_scene, planar_sound
 from avssl_tf.data.synthetic.world import frame_times_us
+from avssl_tf.errors import UserError
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers. The picture and the sound of a clip
@@ -93,15 +94,15 @@ class PlanarWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise ValueError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed must be 0 or more, got {self.seed}.")
     if self.num_train < 0 or self.num_test < 0:
-      raise ValueError(
+      raise UserError(
         f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
       )
     if not 0.0 <= self.faulty_positive_rate <= 1.0:
-      raise ValueError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
+      raise UserError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
     if not 0.0 <= self.instance_cues <= 1.0:
-      raise ValueError(f"instance_cues must be in 0..1, got {self.instance_cues}.")
+      raise UserError(f"instance_cues must be in 0..1, got {self.instance_cues}.")
 
   @property
   def label_names(self) -> list[str]:
@@ -112,17 +113,17 @@ class PlanarWorld:
     """Number of clips of `split`.
 
     Raises:
-      ValueError: no such split.
+      UserError: no such split.
     """
     if split not in _SPLIT_NUMBER:
-      raise ValueError(f"The planar world has no split {split!r}. It has: {list(_SPLIT_NUMBER)}.")
+      raise UserError(f"The planar world has no split {split!r}. It has: {list(_SPLIT_NUMBER)}.")
     return self.num_train if split == "train" else self.num_test
 
   def clip(self, split: str, index: int) -> PlanarClip:
     """Renders the clip number `index` of `split`.
 
     Raises:
-      ValueError: no such split.
+      UserError: no such split.
       IndexError: `index` is not in 0..num_clips(split) - 1.
     """
     labels, audio_from = self._table(split)

@@ -24,6 +24,7 @@ from avssl_tf.data.synthetic import (
   spherical_sound,
 )
 from avssl_tf.data.synthetic.world import frame_times_us
+from avssl_tf.errors import UserError
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
 # Independent streams of random numbers, so that picture and sound can be had one by one.
@@ -97,27 +98,27 @@ class SphericalWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise ValueError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed must be 0 or more, got {self.seed}.")
     if self.num_train < 0 or self.num_test < 0:
-      raise ValueError(
+      raise UserError(
         f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
       )
     if not 0.0 <= self.shortcut <= 1.0:
-      raise ValueError(f"shortcut must be in 0..1, got {self.shortcut}.")
+      raise UserError(f"shortcut must be in 0..1, got {self.shortcut}.")
     for name, least in (("num_sounding", 1), ("num_silent", 0)):
       low, high = getattr(self, name)
       if not least <= low <= high:
-        raise ValueError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
+        raise UserError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
     if not 0.0 <= self.max_elevation_deg <= _MAX_ELEVATION_DEG:
-      raise ValueError(
+      raise UserError(
         f"max_elevation_deg must be in 0..{_MAX_ELEVATION_DEG:g}, got {self.max_elevation_deg}."
       )
     if not self.diffuse_db[0] <= self.diffuse_db[1]:
-      raise ValueError(f"diffuse_db must be (low, high), low <= high, got {self.diffuse_db}.")
+      raise UserError(f"diffuse_db must be (low, high), low <= high, got {self.diffuse_db}.")
     most = _MAX_OBJECTS if self.look_alikes else len(planar_scene.SHAPES)
     if self.num_sounding[1] + self.num_silent[1] > most:
       kind = "objects" if self.look_alikes else "objects of different shapes"
-      raise ValueError(
+      raise UserError(
         f"A clip has room for {most} {kind}, got up to {self.num_sounding[1]} sounding and "
         f"{self.num_silent[1]} silent ones."
       )
@@ -131,10 +132,10 @@ class SphericalWorld:
     """Number of clips of `split`.
 
     Raises:
-      ValueError: no such split.
+      UserError: no such split.
     """
     if split not in _SPLIT_NUMBER:
-      raise ValueError(
+      raise UserError(
         f"The spherical world has no split {split!r}. It has: {list(_SPLIT_NUMBER)}."
       )
     return self.num_train if split == "train" else self.num_test
@@ -143,7 +144,7 @@ class SphericalWorld:
     """Renders the clip number `index` of `split`.
 
     Raises:
-      ValueError: no such split.
+      UserError: no such split.
       IndexError: `index` is not in 0..num_clips(split) - 1.
     """
     num_clips = self.num_clips(split)

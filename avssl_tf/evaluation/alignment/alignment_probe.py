@@ -12,6 +12,7 @@ from absl import logging
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.alignment import view_features, viewpoint_retrieval
 from avssl_tf.evaluation.alignment.binary_alignment import AVCBin, AVSABin
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
@@ -94,7 +95,7 @@ class AlignmentProbe:
     if self.label_parts:
       split = [name.split("_") for name in label_names]
       if any(len(found) != len(self.label_parts) for found in split):
-        raise ValueError(
+        raise UserError(
           f"AlignmentProbe.label_parts is {tuple(self.label_parts)}; expected as many as the names "
           f"of the classes have parts, such as {label_names[0]!r}."
         )

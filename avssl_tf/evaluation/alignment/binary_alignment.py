@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.alignment.pair_classifier import PairClassifier
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
@@ -95,14 +96,14 @@ class BinaryAlignment:
       self, "windows_per_clip", "batch_size", "hidden_units", "num_epochs"
     )
     if not 0 <= self.dropout < 1:
-      raise ValueError(f"{type(self).__name__}.dropout is {self.dropout}; expected 0..1.")
+      raise UserError(f"{type(self).__name__}.dropout is {self.dropout}; expected 0..1.")
     for name in ("classifier_clips", "test_windows_per_clip"):
       if getattr(self, name) is not None:
         frozen_features.check_counts(self, name)
     milestones = list(self.milestone_epochs or ())
     inside = all(0 < epoch < self.num_epochs for epoch in milestones)
     if not inside or milestones != sorted(set(milestones)):
-      raise ValueError(
+      raise UserError(
         f"{type(self).__name__}.milestone_epochs is {tuple(milestones)}; expected rising numbers "
         f"below num_epochs={self.num_epochs}."
       )
@@ -120,8 +121,8 @@ class BinaryAlignment:
       progress: whether to show progress bars.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: network or records are not of 360° clips, or do not go together; or there are
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: network or records are not of 360° clips, or do not go together; or there are
         other numbers of viewpoints than asked for.
     """
     del work_dir
@@ -183,7 +184,7 @@ class BinaryAlignment:
   def _check_counts_of(self, encoder: Encoder) -> None:
     possible = (1, encoder.clip.viewpoints.num_viewpoints)
     if self.num_viewpoints is not None and not set(self.num_viewpoints) <= set(possible):
-      raise ValueError(
+      raise UserError(
         f"{type(self).__name__}.num_viewpoints is {tuple(self.num_viewpoints)}; the network's "
         f"clips have {possible[1]} viewpoints: expected 1, {possible[1]} or both."
       )
@@ -284,7 +285,7 @@ class AVCBin(BinaryAlignment):
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
     """The sounds of other clips: each clip's is that of another one."""
     if len(views) < 2:
-      raise ValueError("AVC-Bin needs two clips or more: wrong sounds are those of other clips.")
+      raise UserError("AVC-Bin needs two clips or more: wrong sounds are those of other clips.")
     # A cycle through all clips in random order gives nobody its own.
     order = np.random.default_rng(seed).permutation(len(views))
     other = np.empty_like(order)

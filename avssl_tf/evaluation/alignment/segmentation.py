@@ -21,6 +21,7 @@ from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
@@ -146,13 +147,13 @@ class Segmentation:
   def __post_init__(self):
     frozen_features.check_counts(self, "batch_size", "num_epochs")
     if not self.inputs or not set(self.inputs) <= set(INPUTS):
-      raise ValueError(
+      raise UserError(
         f"Segmentation.inputs is {tuple(self.inputs)}; expected some of {', '.join(INPUTS)}."
       )
     milestones = list(self.milestone_epochs)
     inside = all(0 < epoch < self.num_epochs for epoch in milestones)
     if not inside or milestones != sorted(set(milestones)):
-      raise ValueError(
+      raise UserError(
         f"Segmentation.milestone_epochs is {tuple(milestones)}; expected rising numbers below "
         f"num_epochs={self.num_epochs}."
       )
@@ -170,8 +171,8 @@ class Segmentation:
       progress: whether to show progress bars or, where there is no terminal, a line an epoch.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: network, records and settings do not go together.
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: network, records and settings do not go together.
       FloatingPointError: a loss or a weight became NaN or infinite.
     """
     info = DatasetInfo.load(data_dir)
@@ -222,12 +223,12 @@ class Segmentation:
     try:
       (batch,) = dataset
     except tf.errors.InvalidArgumentError as error:
-      raise ValueError(
+      raise UserError(
         f"The records in {data_dir!r} cannot be read with segmentation masks: {error.message}"
       ) from error
     highest = int(tf.reduce_max(batch[keys.MASK]))
     if highest >= self.num_classes:
-      raise ValueError(
+      raise UserError(
         f"A mask in {data_dir!r} has the class {highest}; Segmentation.num_classes is "
         f"{self.num_classes}."
       )
@@ -273,11 +274,11 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int)
     int64 `[num_classes, num_classes]`.
 
   Raises:
-    ValueError: a class that is not below `num_classes`.
+    UserError: a class that is not below `num_classes`.
   """
   known = truth >= 0
   if known.any() and truth[known].max() >= num_classes:
-    raise ValueError(
+    raise UserError(
       f"A mask has the class {truth[known].max()}; Segmentation.num_classes is {num_classes}."
     )
   numbers = truth[known].astype(np.int64) * num_classes + predicted[known]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.inference import features as features_lib
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
@@ -121,19 +122,19 @@ def translate(
 
 
 def check(encoder: Encoder, info: DatasetInfo, data_dir: str) -> None:
-  """Raises a `ValueError` unless network and records are of 360° clips and go together."""
+  """Raises a `UserError` unless network and records are of 360° clips and go together."""
   if encoder.translate is None or encoder.clip.viewpoints is None:
-    raise ValueError(
+    raise UserError(
       "This task is for networks of 360° clips, that translate between what is seen and heard "
       "from several viewpoints (gin/avsa.gin, gin/avc.gin); --model_dir holds another one."
     )
   if info.projection is None:
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} are of ordinary video; this task needs 360° clips with "
       "ambisonics: name such records with --data_dir."
     )
   if info.num_channels != encoder.num_channels:
-    raise ValueError(
+    raise UserError(
       f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
       f"{encoder.num_channels}."
     )

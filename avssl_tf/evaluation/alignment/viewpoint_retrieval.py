@@ -51,8 +51,8 @@ class ViewpointRetrieval:
       progress: whether to show a progress bar.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: network or records are not of 360° clips, or do not go together.
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: network or records are not of 360° clips, or do not go together.
     """
     del work_dir
     view_features.check(encoder, DatasetInfo.load(data_dir), data_dir)

@@ -22,6 +22,7 @@ from sklearn.svm import LinearSVC
 
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.records import dataset_info
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.audio_svm import sound_sets, stage_features
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference import audio_windows
@@ -83,17 +84,17 @@ class AudioSVM:
   def __post_init__(self):
     for name in ("num_windows", "batch_size", "max_passes"):
       if getattr(self, name) < 1:
-        raise ValueError(f"AudioSVM.{name} is {getattr(self, name)}; expected 1 or more.")
+        raise UserError(f"AudioSVM.{name} is {getattr(self, name)}; expected 1 or more.")
     for name in ("speed", "volume"):
       bounds = tuple(getattr(self, name))
       if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
-        raise ValueError(f"AudioSVM.{name} is {bounds}; expected (low, high), 0 < low <= high.")
+        raise UserError(f"AudioSVM.{name} is {bounds}; expected (low, high), 0 < low <= high.")
     if not 0 <= self.max_failure_rate < 1:
-      raise ValueError(
+      raise UserError(
         f"AudioSVM.max_failure_rate is {self.max_failure_rate}; expected 0 or more, below 1."
       )
     if not self.c > 0 or not self.tolerance > 0:
-      raise ValueError(
+      raise UserError(
         f"AudioSVM.c is {self.c} and .tolerance {self.tolerance}; expected more than 0."
       )
 
@@ -115,8 +116,8 @@ class AudioSVM:
       progress: whether to show progress bars.
 
     Raises:
-      FileNotFoundError: no such folder, or files of records are missing.
-      ValueError: there is nothing known in the folder, folds or labels are missing, or too many
+      MissingFileError: no such folder, or files of records are missing.
+      UserError: there is nothing known in the folder, folds or labels are missing, or too many
         files cannot be read.
     """
     sounds = self._open(encoder, data_dir)
@@ -162,14 +163,14 @@ class AudioSVM:
         logging.info("%s", note)
       sounds = sound_sets.of_files(listing, rate_hz, num_channels, self.folds)
     if self.num_folds not in (None, len(sounds.parts)):
-      raise ValueError(
+      raise UserError(
         f"{data_dir!r} has {len(sounds.parts)} folds; expected {self.num_folds} "
         "(AudioSVM.num_folds): is its list complete?"
       )
     most = self._most_failures(sounds)
     if len(sounds.missing) > most:
       names = "\n".join(f"  {sounds.ids[number]}" for number in sounds.missing[:20])
-      raise ValueError(
+      raise UserError(
         f"{len(sounds.missing)} of the {len(sounds.ids)} files listed in {data_dir!r} are missing, "
         f"more than the {most} that AudioSVM.max_failure_rate allows:\n{names}"
       )

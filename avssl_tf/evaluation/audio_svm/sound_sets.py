@@ -19,6 +19,7 @@ from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.dcase import clips_of_dcase
 from avssl_tf.data.sources.esc50 import clips_of_esc50
 from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.errors import UserError
 
 Splits = Optional[Sequence[Sequence[str]]]
 
@@ -62,7 +63,7 @@ def list_files(data_dir: str) -> Listing:
   """Lists the sounds of a folder that has the layout of ESC-50 or of DCASE.
 
   Raises:
-    FileNotFoundError: no such folder.
+    MissingFileError: no such folder.
     ListError: neither layout is there; the message says what each lacks.
   """
   sources: dict[str, Callable[[str], Listing]] = {"ESC-50": clips_of_esc50, "DCASE": clips_of_dcase}
@@ -90,7 +91,7 @@ def of_files(
     splits: see `find_parts`.
 
   Raises:
-    ValueError: as `find_parts`.
+    UserError: as `find_parts`.
   """
   requests = listing.requests
   numbers = {name: number for number, name in enumerate(listing.label_names)}
@@ -135,14 +136,14 @@ def of_records(
     splits: see `find_parts`.
 
   Raises:
-    FileNotFoundError: files of the data set are missing.
-    ValueError: as `find_parts`; or the records hold no sound, or another number of channels.
+    MissingFileError: files of the data set are missing.
+    UserError: as `find_parts`; or the records hold no sound, or another number of channels.
   """
   info = dataset_info.DatasetInfo.load(data_dir)
   if "audio" not in info.modalities:
-    raise ValueError(f"The records in {data_dir!r} hold no sound to classify, only frames.")
+    raise UserError(f"The records in {data_dir!r} hold no sound to classify, only frames.")
   if info.num_channels != num_channels:
-    raise ValueError(
+    raise UserError(
       f"The sound in {data_dir!r} has {info.num_channels} channels, but the network takes "
       f"{num_channels}: build the records with that many."
     )
@@ -187,7 +188,7 @@ def find_parts(
     Folds named `fold1`, `fold2` ... in their order; a single one is called after what is tested.
 
   Raises:
-    ValueError: there are no such selections, a sound is both learnt and tested, or a fold lacks
+    UserError: there are no such selections, a sound is both learnt and tested, or a fold lacks
       labelled sounds (of two classes, to learn from).
   """
   if splits is None:
@@ -197,16 +198,16 @@ def find_parts(
     train_names = [train] if isinstance(train, str) else train
     unknown = [name for name in (*train_names, test) if name not in selections]
     if unknown:
-      raise ValueError(f"No split or subset {unknown[0]!r}. There are: {sorted(selections)}.")
+      raise UserError(f"No split or subset {unknown[0]!r}. There are: {sorted(selections)}.")
     name = test if len(splits) == 1 else f"fold{number}"
     learnt = np.unique(np.concatenate([np.int64(selections[name]) for name in train_names]))
     tested = np.unique(np.int64(selections[test]))
     if np.intersect1d(learnt, tested).size:
-      raise ValueError(f"Sounds of {test!r} are also in {train!r}, which it is to test.")
+      raise UserError(f"Sounds of {test!r} are also in {train!r}, which it is to test.")
     part = Part(name, learnt[labels[learnt] >= 0], tested[labels[tested] >= 0])
     num_classes = len(np.unique(labels[part.train]))
     if num_classes < 2 or not len(part.test):
-      raise ValueError(
+      raise UserError(
         f"{train!r} has {len(part.train)} labelled sounds of {num_classes} classes and {test!r} "
         f"has {len(part.test)}; expected two classes or more to learn, and sounds to test."
       )
@@ -223,7 +224,7 @@ def _usual_splits(selections: Mapping[str, Sequence[int]]) -> list[tuple]:
   if folds:
     missing = [f"fold{n}" for n in range(1, int(folds[-1][4:]) + 1) if f"fold{n}" not in folds]
     if missing or len(folds) == 1:
-      raise ValueError(
+      raise UserError(
         f"Folds {missing or ['fold2']} are missing beside {folds}: complete the list of the data "
         "set, or name pairs to train and test on."
       )

@@ -19,6 +19,7 @@ from absl import logging
 
 from avssl_tf import arrays, own_files
 from avssl_tf.data.media.media_streams import MediaError
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.files import read_json, whole_file
 from avssl_tf.inference.encoder import Encoder
@@ -46,7 +47,7 @@ class StageNetwork:
     """Compiles the network.
 
     Raises:
-      ValueError: `sizes` names a stage that the network lacks, or none.
+      UserError: `sizes` names a stage that the network lacks, or none.
     """
     self.num_samples = encoder.clip.num_samples(encoder.sample_rate_hz)
     self.sizes = {name: tuple(size) for name, size in sizes.items()}
@@ -58,7 +59,7 @@ class StageNetwork:
       maps = encoder.audio_maps(waveform)
       unknown = sorted(set(self.sizes) - set(maps))
       if unknown or not self.sizes:
-        raise ValueError(
+        raise UserError(
           f"AudioSVM.sizes names the stages {sorted(self.sizes)}; expected some of {sorted(maps)}."
         )
       result = {}
@@ -137,7 +138,7 @@ class FeatureStore:
       progress: whether to show a bar.
 
     Raises:
-      ValueError: more sounds than that cannot be read, or features exceed half precision.
+      UserError: more sounds than that cannot be read, or features exceed half precision.
     """
     chunks = list(_chunks(numbers, num_windows))
     bar = tqdm.tqdm(
@@ -156,7 +157,7 @@ class FeatureStore:
         with arrays.open_npz(path) as content:
           self.failures.update(zip(content["failed"].tolist(), content["reasons"].tolist()))
         if len(self.failures) > most_failures:
-          raise ValueError(self._too_many(most_failures))
+          raise UserError(self._too_many(most_failures))
         bar.update(len(chunk))
 
   def read(
@@ -189,7 +190,7 @@ class FeatureStore:
       rows[begin : begin + len(part)] = part
       begin += len(part)
     if rows is None:
-      raise ValueError(f"None of the {len(wanted)} sounds to {title} could be read.")
+      raise UserError(f"None of the {len(wanted)} sounds to {title} could be read.")
     return rows, found
 
   def remove(self) -> None:
@@ -213,7 +214,7 @@ class FeatureStore:
       for stage, rows in network(np.concatenate(windows)).items():
         # Also false where a value is not a number.
         if not np.abs(rows).max() <= _LARGEST:
-          raise ValueError(
+          raise UserError(
             f"Features of {stage} are not finite or exceed {_LARGEST:g} in size: is this network "
             "trained, and its run sound?"
           )

@@ -12,6 +12,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifiers import classifier_training, clip_scores, video_classifier
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
@@ -103,15 +104,15 @@ class ClassifierProtocol:
       progress: whether to show progress bars or, where there is no terminal, a line an epoch.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: network, data and settings do not go together; the message says why.
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: network, data and settings do not go together; the message says why.
       FloatingPointError: a loss or a weight became NaN or infinite.
     """
     self.check(encoder)
     clip = video_classifier.frames_of(encoder.clip, self.num_frames, self.frame_size)
     info = DatasetInfo.load(data_dir)
     if keys.VIDEO not in info.modalities:
-      raise ValueError(f"The records in {data_dir!r} hold sound, but no video to classify.")
+      raise UserError(f"The records in {data_dir!r} hold sound, but no video to classify.")
     several = multi_label.has_several_labels(info)
     folds = folds_lib.find(info, self.folds)
     for fold in folds:
@@ -140,7 +141,7 @@ class ClassifierProtocol:
       classifier_training.delete(folder)
 
   def check(self, encoder: Encoder) -> None:
-    """Raises a `ValueError` for a network that cannot be measured in this way."""
+    """Raises a `UserError` for a network that cannot be measured in this way."""
 
   def make(self, encoder: Encoder, clip: ClipSpec, num_classes: int) -> tf.keras.Model:
     """A new model with `classifiers`, as those of `video_classifier`."""
@@ -199,6 +200,6 @@ class ClassifierProtocol:
 
   def _require(self, name: str, holds: bool, expected: str) -> None:
     if not holds:
-      raise ValueError(
+      raise UserError(
         f"{type(self).__name__}.{name} is {getattr(self, name)}; expected {expected}."
       )

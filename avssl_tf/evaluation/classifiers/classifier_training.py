@@ -20,6 +20,7 @@ import tqdm
 from absl import logging
 
 from avssl_tf import checkpoint_files, keys, own_files
+from avssl_tf.errors import NonFiniteError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import Tensor
 from avssl_tf.models import graph_rewriting
@@ -255,7 +256,7 @@ class _Watch(tf.keras.callbacks.Callback):
   def check(self, values: Sequence[float]) -> None:
     """Raises an error where a value is not finite."""
     if not all(map(math.isfinite, values)):
-      raise FloatingPointError(
+      raise NonFiniteError(
         f"{self._title}: a loss or a weight became NaN or infinite. The last epoch before that is "
         "saved; lower the learning rate, or train in float32."
       )

@@ -11,6 +11,7 @@ import tqdm
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import multi_label
 from avssl_tf.keys import Tensor
 
@@ -58,7 +59,7 @@ def accuracies(
     The accuracy of each classifier, by its name.
 
   Raises:
-    ValueError: no record of the split has a label.
+    UserError: no record of the split has a label.
   """
   ranks: dict[str, list[np.ndarray]] = {}
   for labels, scores in _scored(
@@ -69,7 +70,7 @@ def accuracies(
       ranks.setdefault(name, []).append(label_ranks(values[known], labels[known]))
   joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
   if not all(len(part) for part in joined.values()):
-    raise ValueError(f"No record of split {split!r} of {data_dir!r} has a label to compare with.")
+    raise UserError(f"No record of split {split!r} of {data_dir!r} has a label to compare with.")
   return {
     name: Accuracy(float(np.mean(part < 1)), float(np.mean(part < 5)))
     for name, part in joined.items()
@@ -92,7 +93,7 @@ def multi_label_scores(
     What `multi_label.scores` returns for each classifier, by its name.
 
   Raises:
-    ValueError: no class can be measured.
+    UserError: no class can be measured.
   """
   labels: list[np.ndarray] = []
   predicted: dict[str, list[np.ndarray]] = {}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import gin
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.classifiers.classifier_protocol import ClassifierProtocol
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
 from avssl_tf.evaluation.classifiers.video_classifier import NetworkClassifier
@@ -50,9 +51,9 @@ class Finetune(ClassifierProtocol):
     self._require("dropout", 0 <= self.dropout < 1, "0 or more, and less than 1")
 
   def check(self, encoder: Encoder) -> None:
-    """Raises a `ValueError` for a network that cannot be trained."""
+    """Raises a `UserError` for a network that cannot be trained."""
     if encoder.make_model is None:
-      raise ValueError(
+      raise UserError(
         "Fine-tuning needs a network that can be trained, which a SavedModel cannot: name the "
         "folder of a run or of a converted checkpoint."
       )

@@ -12,6 +12,7 @@ from typing import Callable, Optional
 import tensorflow as tf
 
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.keys import Tensor
 from avssl_tf.models import av_model, convolution
@@ -133,7 +134,7 @@ class StageClassifiers(tf.keras.Model):
       num_classes: number of classes.
 
     Raises:
-      ValueError: the network has no such stage, or a size is not three positive numbers.
+      UserError: the network has no such stage, or a size is not three positive numbers.
     """
     super().__init__()
     self._video_maps = video_maps
@@ -141,9 +142,9 @@ class StageClassifiers(tf.keras.Model):
     stages = [name for name, value in found.items() if value.shape.rank == 5]
     for name, sizes in pools.items():
       if name not in stages:
-        raise ValueError(f"pools names the stage {name!r}; expected some of {', '.join(stages)}.")
+        raise UserError(f"pools names the stage {name!r}; expected some of {', '.join(stages)}.")
       if len(sizes) != 3 or min(sizes) < 1:
-        raise ValueError(f"pools[{name!r}] is {sizes}; expected three positive numbers (T, H, W).")
+        raise UserError(f"pools[{name!r}] is {sizes}; expected three positive numbers (T, H, W).")
     self._map_shapes = {name: [None, *found[name].shape[1:]] for name in pools}
     self.pools = {
       name: tuple(min(size, n) for size, n in zip(sizes, found[name].shape[1:4]))

@@ -9,6 +9,7 @@ import numpy as np
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.frozen import multi_label
 from avssl_tf.evaluation.results import Results
@@ -89,20 +90,20 @@ def check_modalities(
     data_dir: its folder, for messages.
 
   Raises:
-    ValueError: none or an unknown one is asked for, the records do not have it, or their sound
+    UserError: none or an unknown one is asked for, the records do not have it, or their sound
       has another number of channels than the network takes.
   """
   wanted = info.modalities if wanted is None else wanted
   if not wanted or not set(wanted) <= set(keys.MODALITIES):
-    raise ValueError(f"modalities is {wanted!r}; expected some of {list(keys.MODALITIES)}.")
+    raise UserError(f"modalities is {wanted!r}; expected some of {list(keys.MODALITIES)}.")
   missing = [modality for modality in wanted if modality not in info.modalities]
   if missing:
-    raise ValueError(
+    raise UserError(
       f"The records in {data_dir!r} hold {' and '.join(info.modalities)}, but no {missing[0]}, "
       "which is to be measured."
     )
   if keys.AUDIO in wanted and info.num_channels != encoder.num_channels:
-    raise ValueError(
+    raise UserError(
       f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
       f"{encoder.num_channels}. Build the records with --num_channels={encoder.num_channels}, or "
       'measure the video alone: modalities=("video",).'
@@ -111,10 +112,10 @@ def check_modalities(
 
 
 def check_counts(protocol, *names: str) -> None:
-  """Raises a `ValueError` unless these fields of a protocol are 1 or more."""
+  """Raises a `UserError` unless these fields of a protocol are 1 or more."""
   for name in names:
     if getattr(protocol, name) < 1:
-      raise ValueError(
+      raise UserError(
         f"{type(protocol).__name__}.{name} is {getattr(protocol, name)}; expected 1 or more."
       )
 
@@ -157,8 +158,8 @@ class FrozenClassification:
       progress: whether to show progress bars.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: the data has no labels, no such folds or modalities, or does not go together
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: the data has no labels, no such folds or modalities, or does not go together
         with the network; the message says which.
     """
     del work_dir

@@ -11,6 +11,7 @@ import gin
 import numpy as np
 from sklearn.preprocessing import normalize
 
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import frozen_features
 
 # Similarities held at a time: a few arrays of 128 MiB.
@@ -63,20 +64,20 @@ def predict(
     int64 [M], the classes.
 
   Raises:
-    ValueError: no training rows, shapes that do not match, negative labels, or `k` < 1.
+    UserError: no training rows, shapes that do not match, negative labels, or `k` < 1.
   """
   train_labels = np.asarray(train_labels)
   if len(train_features) == 0 or len(train_features) != len(train_labels):
-    raise ValueError(
+    raise UserError(
       "kNN needs at least one training row and one label a row, "
       f"got {len(train_features)} rows and {len(train_labels)} labels."
     )
   if train_labels.min() < 0:
-    raise ValueError("kNN got a negative training label: drop the rows without a label first.")
+    raise UserError("kNN got a negative training label: drop the rows without a label first.")
   if k < 1:
-    raise ValueError(f"kNN needs k >= 1, got {k}.")
+    raise UserError(f"kNN needs k >= 1, got {k}.")
   if temperature is not None and temperature <= 0:
-    raise ValueError(
+    raise UserError(
       f"kNN needs a temperature above 0, or None for plain votes, got {temperature}."
     )
   gallery = normalize(np.asarray(train_features, np.float32))

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from avssl_tf import keys
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import frozen_features, multi_label
 from avssl_tf.inference.features import Features
 
@@ -103,17 +104,17 @@ def linear_probe(
       single value nothing is held out.
 
   Raises:
-    ValueError: fewer than two classes in the training rows, or an empty test split or grid.
+    UserError: fewer than two classes in the training rows, or an empty test split or grid.
   """
   train_features, test_features = _as_float(train_features), _as_float(test_features)
   train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
   if len(np.unique(train_labels)) < 2:
-    raise ValueError(
+    raise UserError(
       "A linear probe needs at least two classes in the training rows, "
       f"got {np.unique(train_labels).tolist()} in {len(train_labels)} rows."
     )
   if len(test_labels) == 0:
-    raise ValueError("A linear probe needs test rows, got none.")
+    raise UserError("A linear probe needs test rows, got none.")
   c = _choose_c(train_features, train_labels, c_grid)
   classifier = _fit(train_features, train_labels, c)
   return LinearProbeResult(
@@ -144,11 +145,11 @@ def multi_label_probe(
     float64 [M, C], log odds; 0 for classes that all training rows have, or none.
 
   Raises:
-    ValueError: the grid is empty, or features are not finite.
+    UserError: the grid is empty, or features are not finite.
   """
   train_features, test_features = _as_float(train_features), _as_float(test_features)
   if not c_grid:
-    raise ValueError("A linear probe needs at least one value in c_grid, got none.")
+    raise UserError("A linear probe needs at least one value in c_grid, got none.")
   scaler = StandardScaler().fit(train_features)
   train_features, test_features = map(scaler.transform, (train_features, test_features))
 
@@ -208,14 +209,14 @@ def _as_float(features: np.ndarray) -> np.ndarray:
   """float32 [N, D], checked to be finite."""
   features = np.asarray(features, np.float32)
   if not np.isfinite(features).all():
-    raise ValueError("A linear probe got features that are not finite.")
+    raise UserError("A linear probe got features that are not finite.")
   return features
 
 
 def _choose_c(features: np.ndarray, labels: np.ndarray, c_grid: Sequence[float]) -> float:
   """The value of `c_grid` with the best held-out accuracy; the smallest of equals."""
   if not c_grid:
-    raise ValueError("A linear probe needs at least one value in c_grid, got none.")
+    raise UserError("A linear probe needs at least one value in c_grid, got none.")
   if len(c_grid) == 1:
     return c_grid[0]
   fitting, validation = holdout(labels)

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tqdm
 from sklearn.metrics import roc_auc_score
 
+from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement as agreement_lib
 
 _BLOCK_SIZE = 512
@@ -64,12 +65,12 @@ def purity(sets: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> float:
     A share in 0..1.
 
   Raises:
-    ValueError: no set has a member of known class.
+    UserError: no set has a member of known class.
   """
   own = labels[queries][:, np.newaxis]
   known = (own >= 0) & (labels[sets] >= 0)
   if not known.any():
-    raise ValueError("The purity of positive sets needs labels, and there are none.")
+    raise UserError("The purity of positive sets needs labels, and there are none.")
   return float((labels[sets] == own)[known].mean())
 
 
@@ -107,13 +108,13 @@ class MemoryProbe:
 
   def __post_init__(self):
     if self.agreement not in agreement_lib.AGREEMENTS:
-      raise ValueError(
+      raise UserError(
         f"MemoryProbe.agreement is {self.agreement!r}; expected one of "
         f"{', '.join(agreement_lib.AGREEMENTS)}."
       )
     for name in ("num_positives", "max_queries"):
       if getattr(self, name) < 1:
-        raise ValueError(f"MemoryProbe.{name} is {getattr(self, name)}; expected 1 or more.")
+        raise UserError(f"MemoryProbe.{name} is {getattr(self, name)}; expected 1 or more.")
 
   def __call__(
     self,

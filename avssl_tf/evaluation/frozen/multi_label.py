@@ -12,6 +12,7 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 
 # Sources whose clips have several labels.
 _SOURCES = ("audioset",)
@@ -39,14 +40,14 @@ def scores(predicted: np.ndarray, labels: np.ndarray, prefix: str = "") -> dict[
     By name: `map` and `auc` in 0..1, `d_prime`, and `left_out_classes`, their number.
 
   Raises:
-    ValueError: no class can be measured, or a score is NaN or infinite.
+    UserError: no class can be measured, or a score is NaN or infinite.
   """
   if not np.isfinite(predicted).all():
-    raise ValueError("Scores of classes are NaN or infinite.")
+    raise UserError("Scores of classes are NaN or infinite.")
   measured = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
   left_out = labels.shape[1] - len(measured)
   if not len(measured):
-    raise ValueError(
+    raise UserError(
       f"None of the {labels.shape[1]} classes has both clips with it and clips without it among "
       f"the {len(labels)} test clips: test on more clips."
     )

@@ -9,6 +9,7 @@ from absl import logging
 
 from avssl_tf import keys
 from avssl_tf.data.records.dataset_info import DatasetInfo, sample_positions
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
@@ -46,7 +47,7 @@ class Retrieval:
   def __post_init__(self):
     frozen_features.check_counts(self, "windows_per_clip", "batch_size", "gallery_size")
     if not self.ks or min(self.ks) < 1:
-      raise ValueError(f"Retrieval.ks is {self.ks}; expected numbers of 1 or more.")
+      raise UserError(f"Retrieval.ks is {self.ks}; expected numbers of 1 or more.")
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
@@ -61,8 +62,8 @@ class Retrieval:
       progress: whether to show a progress bar.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: the split is empty, the records lack a modality, or do not go together with
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: the split is empty, the records lack a modality, or do not go together with
         the network.
     """
     del work_dir
@@ -70,7 +71,7 @@ class Retrieval:
     modalities = frozen_features.check_modalities(keys.MODALITIES, encoder, info, data_dir)
     count = info.num_clips(self.split)
     if not count:
-      raise ValueError(f"Split {self.split!r} of {data_dir!r} is empty: there is nothing to find.")
+      raise UserError(f"Split {self.split!r} of {data_dir!r} is empty: there is nothing to find.")
     if results.get(self.split) is None:
       features = frozen_features.SplitFeatures(
         encoder, data_dir, info, modalities, self.windows_per_clip, self.batch_size, progress
@@ -116,17 +117,17 @@ def recall_at_k(
     Recall in 0..1 for each k.
 
   Raises:
-    ValueError: the arrays differ in shape or are empty, or hold values that are not finite.
+    UserError: the arrays differ in shape or are empty, or hold values that are not finite.
   """
   queries = np.asarray(queries, np.float32)
   gallery = np.asarray(gallery, np.float32)
   if queries.shape != gallery.shape or queries.ndim != 2 or len(queries) == 0:
-    raise ValueError(
+    raise UserError(
       f"Retrieval pairs row i with row i: got queries {queries.shape} and a gallery "
       f"{gallery.shape}, expected the same [N, E] with N > 0."
     )
   if not (np.isfinite(queries).all() and np.isfinite(gallery).all()):
-    raise ValueError("Retrieval got embeddings that are not finite.")
+    raise UserError("Retrieval got embeddings that are not finite.")
   total = {k: 0.0 for k in ks}
   for start in range(0, len(queries), _BLOCK_SIZE):
     similarity = queries[start : start + _BLOCK_SIZE] @ gallery.T

@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from avssl_tf import own_files, text_files
+from avssl_tf.errors import UserError
 from avssl_tf.files import read_json
 from avssl_tf.local_paths import composed
 
@@ -62,11 +63,11 @@ def read(path: str, annotation_format: str) -> dict[str, BoxTruth]:
     nothing is inside the picture are left out, with a warning.
 
   Raises:
-    ValueError: an unknown format, or what is read is not of it; the message names the file.
+    UserError: an unknown format, or what is read is not of it; the message names the file.
     OSError: it cannot be read.
   """
   if annotation_format not in FORMATS:
-    raise ValueError(
+    raise UserError(
       f"annotation_format is {annotation_format!r}; expected one of {', '.join(FORMATS)}."
     )
   found = (read_flickr_soundnet if annotation_format == FLICKR_SOUNDNET else read_vggss)(path)
@@ -103,16 +104,16 @@ def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
   full where two boxes agree, by half where one is alone.
   """
   if not os.path.isdir(folder):
-    raise ValueError(f"{folder!r} is no folder; expected that of Flickr-SoundNet's XML files.")
+    raise UserError(f"{folder!r} is no folder; expected that of Flickr-SoundNet's XML files.")
   names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
   if not names:
-    raise ValueError(f"{folder!r} holds no XML files; expected the annotations of Flickr-SoundNet.")
+    raise UserError(f"{folder!r} holds no XML files; expected the annotations of Flickr-SoundNet.")
   found, path_of = {}, {}
   for name in names:
     path = os.path.join(folder, name)
     key = name_of(os.path.splitext(name)[0])
     if key in path_of:
-      raise ValueError(
+      raise UserError(
         f"{path} and {path_of[key]} annotate the same picture, {key!r}: a second file would count "
         "its annotators twice. Keep one of them."
       )
@@ -120,7 +121,7 @@ def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
     try:
       boxes = [_flickr_box(box) for box in ElementTree.parse(path).getroot().iter("bbox")]
     except (ElementTree.ParseError, ValueError) as error:
-      raise ValueError(
+      raise UserError(
         f"{path} is no annotation of Flickr-SoundNet ({error}); expected XML with elements bbox, "
         f"each with {', '.join(_SIDES)} in pixels."
       ) from error
@@ -145,12 +146,12 @@ def read_vggss(path: str) -> dict[str, BoxTruth]:
         truth = np.unique(np.concatenate([found[name].boxes, truth]), axis=0)
       found[name] = BoxTruth(truth)
   except (KeyError, TypeError, ValueError) as error:
-    raise ValueError(
+    raise UserError(
       f"{path} does not hold the annotations of VGG-SS ({error!r} after {len(found)} entries); "
       'expected a list of {"file": ..., "class": ..., "bbox": [[xmin, ymin, xmax, ymax], ...]}.'
     ) from error
   if not found:
-    raise ValueError(f"{path} holds no annotations; expected those of VGG-SS.")
+    raise UserError(f"{path} holds no annotations; expected those of VGG-SS.")
   if num_repeated:
     logging.warning(
       "%s: %d entries are of files that have one already: their boxes are joined.",
@@ -189,7 +190,7 @@ def _flickr_box(box: ElementTree.Element) -> list[float]:
   by_name = {child.tag.lower(): child.text for child in box}
   missing = [side for side in _SIDES if side not in by_name]
   if missing:
-    raise ValueError(f"a bbox has no {missing[0]}")
+    raise UserError(f"a bbox has no {missing[0]}")
   return [float(by_name[side] or "") / _FLICKR_SIZE for side in _SIDES]
 
 
@@ -197,8 +198,8 @@ def _ordered(boxes: list[list[float]]) -> np.ndarray:
   """xmin, ymin, xmax, ymax -> float32 `[N, 4]` ymin, xmin, ymax, xmax within the picture."""
   for box in boxes:
     if len(box) != len(_SIDES):
-      raise ValueError(f"a box has {len(box)} sides")
+      raise UserError(f"a box has {len(box)} sides")
   array = np.array(boxes, np.float32).reshape(-1, len(_SIDES))
   if not np.isfinite(array).all():
-    raise ValueError("a box has sides that are not finite")
+    raise UserError("a box has sides that are not finite")
   return np.clip(array[:, [1, 0, 3, 2]], 0.0, 1.0)

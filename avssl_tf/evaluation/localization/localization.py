@@ -20,6 +20,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import output_folder
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.frozen import frozen_features
@@ -121,17 +122,17 @@ class Localization:
     frozen_features.check_counts(self, "batch_size", "map_size")
     localization_metrics.check_rule(self.positive_share, self.positive_level)
     if self.truth_frames not in (ALL_FRAMES, MIDDLE_FRAME):
-      raise ValueError(
+      raise UserError(
         f"Localization.truth_frames is {self.truth_frames!r}; expected {ALL_FRAMES!r} or "
         f"{MIDDLE_FRAME!r}."
       )
     if self.annotations is not None and not self.whole_picture:
-      raise ValueError(
+      raise UserError(
         "Localization.annotations are of whole pictures, and the network would be shown their "
         "centre: set Localization.whole_picture = True."
       )
     if self.test_list is not None and self.annotations is None:
-      raise ValueError(
+      raise UserError(
         "Localization.test_list names annotated clips: set Localization.annotations."
       )
 
@@ -149,8 +150,8 @@ class Localization:
       progress: whether to show progress bars.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: the records do not suit the network, or nothing is known of where they sound.
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: the records do not suit the network, or nothing is known of where they sound.
     """
     parts = (TRAINED, OTHER_SOUND, *localization_baselines.NAMES)
     if all(results.get(part) is not None for part in parts):
@@ -180,7 +181,7 @@ class Localization:
       of_part = [values for method, values in rows if method == part and values]
       visible = [values["visible"] > 0 for values in of_part]
       if not any(visible):
-        raise ValueError(
+        raise UserError(
           f"In the split {self.split!r} of {data_dir!r} nothing is known of where clips sound: "
           + self._why_unknown(annotated)
         )
@@ -232,7 +233,7 @@ class Localization:
     missing = [modality for modality in keys.MODALITIES if modality not in info.modalities]
     if info.projection is not None or missing:
       lacks = f"have no {missing[0]}" if missing else "show all directions"
-      raise ValueError(
+      raise UserError(
         f"The records in {data_dir!r} {lacks}; sound sources are localised in ordinary clips with "
         "pictures and sound: name such with --data_dir."
       )
@@ -258,7 +259,7 @@ class Localization:
     names = box_annotations.read_names(self.test_list)
     unknown = [name for name in names if name not in found]
     if unknown:
-      raise ValueError(
+      raise UserError(
         f"{len(unknown)} of the {len(names)} clips of {self.test_list} are not annotated in "
         f"{self.annotations}, the first is {unknown[0]!r}."
       )

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from sklearn import metrics
 
+from avssl_tf.errors import UserError
+
 # A source counts as found from this consensus IoU on.
 FOUND_IOU = 0.5
 _AUC_THRESHOLDS = np.linspace(0.0, 1.0, 21)
@@ -51,7 +53,7 @@ def positives(
     bool `[H, W]`; everywhere where all values are the same.
 
   Raises:
-    ValueError: not one of `share` and `level`, or out of its range.
+    UserError: not one of `share` and `level`, or out of its range.
   """
   check_rule(share, level)
   if level is not None:
@@ -62,15 +64,15 @@ def positives(
 
 
 def check_rule(share: Optional[float], level: Optional[float]) -> None:
-  """Raises a `ValueError` unless there is one of `share` and `level` of `positives`, in 0..1."""
+  """Raises a `UserError` unless there is one of `share` and `level` of `positives`, in 0..1."""
   if (share is None) == (level is None):
-    raise ValueError(
+    raise UserError(
       f"The share of positives is {share} and their level {level}; expected one of them and the "
       "other None."
     )
   name, value = ("share", share) if level is None else ("level", level)
   if not 0.0 < value <= 1.0:
-    raise ValueError(f"{name} is {value}; expected more than 0 and at most 1.")
+    raise UserError(f"{name} is {value}; expected more than 0 and at most 1.")
 
 
 def consensus_iou(positive: np.ndarray, truth: np.ndarray) -> float:

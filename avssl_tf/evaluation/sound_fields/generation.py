@@ -13,6 +13,7 @@ from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.errors import UserError
 from avssl_tf.evaluation import output_folder
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.frozen import frozen_features
@@ -71,7 +72,7 @@ class SpatialAudioEvaluation:
     names = [TRAINED, *self.others, *(baseline.name for baseline in self.baselines)]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-      raise ValueError(
+      raise UserError(
         f"SpatialAudioEvaluation has several parts of the name {sorted(twice)[0]!r}; expected a "
         "name of its own for each of others, other than those of the baselines."
       )
@@ -95,8 +96,8 @@ class SpatialAudioEvaluation:
       progress: whether to show progress bars.
 
     Raises:
-      FileNotFoundError: there is no data set, or files of it are missing.
-      ValueError: the networks are not of the same clips, or the records do not suit them.
+      MissingFileError: there is no data set, or files of it are missing.
+      UserError: the networks are not of the same clips, or the records do not suit them.
     """
     parts = [*generators, *(baseline.name for baseline in self.baselines)]
     if all(results.get(part) is not None for part in parts):
@@ -166,7 +167,7 @@ def common_input(generators: Mapping[str, Generator]) -> tuple[ClipSpec, float]:
   """What of a clip several networks take, and the rate of its sound.
 
   Raises:
-    ValueError: they do not take the same.
+    UserError: they do not take the same.
   """
   # Sound of any rate has to be brought to that of the network; offsets are of training.
   taken = {
@@ -176,7 +177,7 @@ def common_input(generators: Mapping[str, Generator]) -> tuple[ClipSpec, float]:
   (first, clip), *others = taken.items()
   for name, other in others:
     if other != clip:
-      raise ValueError(
+      raise UserError(
         f"The networks {first!r} and {name!r} take different clips: {clip} and {other}. Compare "
         "networks that were trained on the same ones."
       )

@@ -20,6 +20,8 @@ os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")
 
 import ot  # noqa: E402
 
+from avssl_tf.errors import UserError
+
 _WINDOW_SEC = 0.025
 _LOG_FLOOR = 1e-2
 _SNR_FLOOR = 1e-1
@@ -146,7 +148,7 @@ def earth_movers_distances(
     shares = [m / (m.sum() + _MASS_FLOOR) for m in maps]
     found.append((_move(*levels), _move(*shares)))
   if not found:
-    raise ValueError(f"The field has {len(target)} samples; the metric needs {size}, 0.1 s.")
+    raise UserError(f"The field has {len(target)} samples; the metric needs {size}, 0.1 s.")
   direction, share = np.mean(found, axis=0)
   return float(direction), float(share)
 
@@ -207,7 +209,7 @@ def energy_map(field: np.ndarray, step_deg: float) -> np.ndarray:
 def _spectra(signal: np.ndarray, length: int, hop: int) -> np.ndarray:
   """complex128 `[windows, length, channels]`, by a periodic Hann window."""
   if len(signal) < length:
-    raise ValueError(f"The signal has {len(signal)} samples; the metric needs {length}.")
+    raise UserError(f"The signal has {len(signal)} samples; the metric needs {length}.")
   windows = np.lib.stride_tricks.sliding_window_view(signal, length, axis=0)[::hop]
   window = scipy.signal.get_window("hann", length)
   return np.fft.fft(np.moveaxis(windows, -1, 1) * window[:, np.newaxis], axis=1)

@@ -2,6 +2,8 @@
 
 import os
 
+from avssl_tf.errors import UserError
+
 ENDINGS = (".png", ".jpg", ".pdf", ".svg")
 
 
@@ -13,10 +15,10 @@ def check(path: str, flag: str) -> None:
     flag: what the user gave it by, for the message.
 
   Raises:
-    ValueError: it cannot.
+    UserError: it cannot.
   """
   if not path.endswith(ENDINGS):
-    raise ValueError(f"{flag}={path} ends in none of {', '.join(ENDINGS)}.")
+    raise UserError(f"{flag}={path} ends in none of {', '.join(ENDINGS)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise ValueError(f"{flag}={path}: there is no folder {folder!r}.")
+    raise UserError(f"{flag}={path}: there is no folder {folder!r}.")

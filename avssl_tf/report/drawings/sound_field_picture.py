@@ -8,6 +8,7 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spatial import ambisonics
 
@@ -58,10 +59,10 @@ def measure(field: np.ndarray, sample_rate_hz: float, num_parts: int) -> list[Pa
     num_parts: number of parts; at most one a sample.
 
   Raises:
-    ValueError: more parts than samples.
+    UserError: more parts than samples.
   """
   if not 1 <= num_parts <= len(field):
-    raise ValueError(f"{num_parts} parts of {len(field)} samples; expected 1..{len(field)}.")
+    raise UserError(f"{num_parts} parts of {len(field)} samples; expected 1..{len(field)}.")
   edges = np.linspace(0, len(field), num_parts + 1).astype(int)
   azimuth_rad, elevation_rad = ambisonics.pixel_directions(_MAP_HEIGHT, 2 * _MAP_HEIGHT)
   area = np.cos(elevation_rad.numpy())
