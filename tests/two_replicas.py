@@ -40,7 +40,7 @@ def loss_of_halves(objective, embeddings: dict[str, tf.Tensor], negatives: tf.Te
 
   @tf.function
   def run(values):
-    return strategy().run(lambda value: objective.loss_of(*value), args=(values,))
+    return strategy().run(lambda value: objective.loss_of(*value, training=True), args=(values,))
 
   losses = run(strategy().experimental_distribute_values_from_function(half))
   return {

@@ -76,41 +76,47 @@ class AVID(bank_objective.BankObjective):
     # Z: 0 until the first batch has estimated it, then frozen.
     self.normalizer = self._state("normalizer", tf.float32)
 
-  def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
+  def loss_of(
+    self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
+  ) -> dict[str, Tensor]:
     """`call` with the negatives given: int64 `[B, K]`.
 
     Returns:
       Scalars: `"loss"` and one `"loss/<query>_to_<bank>"` for each term.
     """
     index, queries = embeddings[INDEX], self._queries(embeddings)
-    terms, rows = self._instance_terms(index, queries, negatives)
-    self._write(index, queries, overwrite=False, after=list(rows.values()))
+    terms, rows, _ = self._instance_terms(index, queries, negatives, training)
+    if training:
+      self._write(index, queries, overwrite=False, after=list(rows.values()))
     loss = tf.add_n([share * terms[pair] for pair, share in self._instance_shares.items()])
     return {"loss": loss, **{f"loss/{q}_to_{b}": term for (q, b), term in terms.items()}}
 
   def _instance_terms(
-    self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor
-  ) -> tuple[dict[tuple[str, str], Tensor], dict[str, Tensor]]:
+    self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor, training: bool
+  ) -> tuple[dict[tuple[str, str], Tensor], dict[str, Tensor], Tensor]:
     """Discriminates each sample's own row from those of its negatives.
 
     Returns:
-      The mean loss of each pair of query and bank, and by bank the rows that were read,
-      `[B, 1 + K, D]`, the sample's own first.
+      The mean loss of each pair of query and bank; by bank the rows that were read,
+      `[B, 1 + K, D]`, the sample's own first; and the NCE constant.
     """
     pairs = list(self._instance_shares)
     used = {bank for _, bank in pairs}
     indices = tf.concat([index[:, tf.newaxis], negatives], axis=1)
     rows = {m: self._bank(m).gather(indices) for m in used}
     scores = [nce.bank_scores(queries[q], rows[b], self._temperature) for q, b in pairs]
-    normalizer = self._frozen_normalizer(scores[0][:, 1:])
+    normalizer = self._frozen_normalizer(scores[0][:, 1:], training)
     terms = {
       pair: tf.reduce_mean(self._loss(score[:, :1], score[:, 1:], normalizer))
       for pair, score in zip(pairs, scores)
     }
-    return terms, rows
+    return terms, rows, normalizer
 
-  def _frozen_normalizer(self, negative_scores: Tensor) -> Tensor:
-    # The first term of the first batch estimates Z; all terms share it.
+  def _frozen_normalizer(self, negative_scores: Tensor, training: bool) -> Tensor:
+    # The first term of the first training batch estimates Z; all terms share it.
     estimate = replicas.mean(nce.estimate_normalizer(negative_scores))
-    self.normalizer.assign(tf.where(self.normalizer > 0, self.normalizer, estimate))
+    normalizer = tf.where(self.normalizer > 0, self.normalizer, estimate)
+    if not training:
+      return normalizer
+    self.normalizer.assign(normalizer)
     return tf.convert_to_tensor(self.normalizer)

@@ -1,5 +1,6 @@
 """What all objectives with memory banks share: the banks, the draw of negatives, the update."""
 
+import abc
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -11,16 +12,24 @@ from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import memory_bank
 
 
-class BankObjective(tf.keras.layers.Layer):
+class BankObjective(tf.keras.layers.Layer, abc.ABC):
   """Base of objectives that compare embeddings with a bank of videos and one of sounds.
 
-  The banks take in the embeddings of all replicas after the scores are read. A subclass says
-  what is lost (`loss_of`), and may keep state that it renews between epochs (`begin_epoch`).
+  A Keras layer for any model, in Keras `fit` or in a custom loop, under any policy and strategy:
+
+  >>> objective = AVID(num_rows=1000, dim=128)
+  >>> embeddings = {"video": video, "audio": audio, "index": index}
+  >>> loss = objective(embeddings, training=True)["loss"]
+
+  Only training writes: it updates the rows of the batch in both banks with the embeddings of all
+  replicas, after the scores are read. Otherwise all variables stay as they are. A subclass defines
+  the loss (`loss_of`), and may update state between epochs (`begin_epoch`, for Keras `fit` in a
+  `tf.keras.callbacks.LambdaCallback(on_epoch_begin=...)`).
 
   Attributes:
     video_bank: a row for each training video.
     audio_bank: the same of their sounds.
-    step: calls so far; negatives follow from it.
+    step: training steps so far; the negatives are a function of it.
     warmup_epochs: epochs before it makes use of what the banks know beside the scores; None: it
       never does.
   """
@@ -84,16 +93,15 @@ class BankObjective(tf.keras.layers.Layer):
     )
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Renews what the objective keeps from epoch to epoch; called outside of any replica.
+    """Updates the state of the objective between epochs; called outside of any replica.
 
-    Called once more when a run goes on from the checkpoint of this epoch's start, to the same
-    effect.
+    A run that resumes at the start of an epoch calls it again, to the same effect.
 
     Args:
       epoch: number of the epoch that begins, from 0.
-      strategy: the strategy that the objective was made under.
+      strategy: the strategy that the objective was made under; None: the current one.
       progress: whether to show progress bars on a terminal.
 
     Returns:
@@ -102,22 +110,64 @@ class BankObjective(tf.keras.layers.Layer):
     del epoch, strategy, progress
     return {}
 
-  def call(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Draws negatives, scores, and updates the banks.
+  def call(self, embeddings: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+    """Draws negatives and computes the loss; in training, updates the banks.
 
     Args:
-      embeddings: `{"video": [B, D], "audio": [B, D], "index": int64 [B]}`,
-        float32; normalised here.
+      embeddings: `{"video": [B, D], "audio": [B, D], "index": [B]}`: embeddings of any float type,
+        normalised here, and rows of the banks, of any integer type, in 0..N-1.
+      training: whether to update the banks and the other variables; a Python bool.
 
     Returns:
-      Scalars: `"loss"` (over this replica's batch) and what else is to be logged.
+      Float32 scalars: `"loss"`, the mean over this replica's batch, and others to log.
+
+    Raises:
+      UserError: an embedding or index is missing, or has another type or size.
+      tf.errors.InvalidArgumentError: an index is outside of 0..N-1; the message names it.
     """
+    embeddings = self._checked(embeddings)
     seed = tf.stack([self._seed, tf.cast(self.step, tf.int32)])
     seed = tf.random.experimental.stateless_fold_in(seed, replicas.replica_id())
     negatives = self.draw_negatives(embeddings[INDEX], seed)
-    losses = self.loss_of(embeddings, negatives)
-    self.step.assign_add(1)
+    losses = self.loss_of(embeddings, negatives, training)
+    if training:
+      self.step.assign_add(1)
     return losses
+
+  def _checked(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same with an index of int64, once sizes and types are known to be right."""
+    name = type(self).__name__
+    missing = [key for key in (VIDEO, AUDIO, INDEX) if key not in embeddings]
+    if missing:
+      raise UserError(
+        f"{name} got no {' and no '.join(map(repr, missing))}; expected a dict with 'video', "
+        "'audio' and 'index'."
+      )
+    dim = self.video_bank.rows.shape[1]
+    for modality in (VIDEO, AUDIO):
+      value = tf.convert_to_tensor(embeddings[modality])
+      if not value.dtype.is_floating or not value.shape.is_compatible_with([None, dim]):
+        raise UserError(
+          f"{name} got {modality!r} of {value.dtype.name} {value.shape}; expected embeddings of "
+          f"the size of its memory banks, floats [B, {dim}]."
+        )
+    index = tf.convert_to_tensor(embeddings[INDEX])
+    shape = tf.TensorShape([embeddings[VIDEO].shape[0]])
+    if not index.dtype.is_integer or not index.shape.is_compatible_with(shape):
+      raise UserError(
+        f"{name} got 'index' of {index.dtype.name} {index.shape}; expected a row of the memory "
+        f"banks for each embedding, integers {shape}."
+      )
+    index = tf.cast(index, tf.int64)
+    check = tf.debugging.Assert(
+      tf.reduce_all((index >= 0) & (index < self.num_rows)),
+      [f"{name}: 'index' is outside of the {self.num_rows} rows of its memory banks (num_rows):",
+       index],
+      summarize=16,
+    )  # fmt: skip
+    # Gathering such rows gives zeros on a GPU, and writing them nothing.
+    with tf.control_dependencies([check]):
+      return {**embeddings, INDEX: tf.identity(index)}
 
   def draw_negatives(self, index: Tensor, seed: Tensor) -> Tensor:
     """Draws the negatives of samples.
@@ -133,12 +183,15 @@ class BankObjective(tf.keras.layers.Layer):
       index[:, tf.newaxis], self.num_rows, self._num_negatives, seed
     )
 
-  def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
-    """`call` with the negatives given: int64 `[B, K]`."""
-    raise NotImplementedError
+  @abc.abstractmethod
+  def loss_of(
+    self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
+  ) -> dict[str, Tensor]:
+    """`call` with the negatives given, int64 `[B, K]`, and an index of int64."""
 
   def fill(self, embeddings: dict[str, Tensor]) -> None:
-    """Replaces the rows of a batch by its embeddings (as in `call`)."""
+    """Replaces the rows of a batch by its embeddings; arguments and errors of `call`."""
+    embeddings = self._checked(embeddings)
     self._write(embeddings[INDEX], self._queries(embeddings), overwrite=True, after=[])
 
   def bank_cosines(self) -> np.ndarray:

@@ -5,7 +5,7 @@ Cross-Modal Agreement", CVPR 2021, section 4.
 """
 
 import sys
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -136,12 +136,12 @@ class CMA(avid.AVID):
     self.mined = self._state("mined", tf.int64)
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
   ) -> dict[str, Union[float, np.ndarray]]:
     """Searches the positive sets where they are due; see `BankObjective.begin_epoch`."""
     since = epoch - self.warmup_epochs
     if since >= 0 and since % self._refresh_every_epochs == 0:
-      self.mine(strategy, progress)
+      self.mine(strategy or tf.distribute.get_strategy(), progress)
     return {}
 
   def mine(self, strategy: tf.distribute.Strategy, progress: bool = False) -> None:
@@ -201,7 +201,9 @@ class CMA(avid.AVID):
     excluded = tf.concat([index[:, tf.newaxis], positives], axis=1)
     return memory_bank.draw_negatives(excluded, self.num_rows, self._num_negatives, seed)
 
-  def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
+  def loss_of(
+    self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
+  ) -> dict[str, Tensor]:
     """`call` with the negatives given: int64 `[B, K]`.
 
     Returns:
@@ -210,13 +212,14 @@ class CMA(avid.AVID):
       any.
     """
     index, queries = embeddings[INDEX], self._queries(embeddings)
-    terms, rows = self._instance_terms(index, queries, negatives)
+    terms, rows, normalizer = self._instance_terms(index, queries, negatives, training)
     positive_terms = tf.cond(
       self.mined > 0,
-      lambda: self._positive_terms(index, queries, negatives),
+      lambda: self._positive_terms(index, queries, negatives, normalizer),
       lambda: [tf.constant(0.0) for _ in self._positive_shares],
     )
-    self._write(index, queries, overwrite=False, after=[*rows.values(), *positive_terms])
+    if training:
+      self._write(index, queries, overwrite=False, after=[*rows.values(), *positive_terms])
     part = tf.where(self.mined > 0, self._instance_part, 1.0)
     instance_loss = tf.add_n([share * terms[pair] for pair, share in self._instance_shares.items()])
     shares = self._positive_shares.values()
@@ -227,11 +230,10 @@ class CMA(avid.AVID):
     return result
 
   def _positive_terms(
-    self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor
+    self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor, normalizer: Tensor
   ) -> list[Tensor]:
     """Discriminates the positive set of each sample: mean loss of each pair of query and bank."""
     positives = tf.gather(self.positive_sets, index)
-    normalizer = tf.convert_to_tensor(self.normalizer)
     count = self._num_positives
     terms = []
     for query, bank in self._positive_shares:

@@ -7,7 +7,7 @@ Notation: v_i, a_i are the embeddings of sample i, v'_i, a'_i its rows of the ba
 """
 
 import math
-from typing import Union
+from typing import Optional, Union
 
 import gin
 import numpy as np
@@ -177,7 +177,7 @@ class RobustXID(bank_objective.BankObjective):
     self.active = self._state("active", tf.float32)
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
   ) -> dict[str, Union[float, np.ndarray]]:
     """Measures the banks, and ends the warm-up when it is over.
 
@@ -201,7 +201,9 @@ class RobustXID(bank_objective.BankObjective):
       cosines, self.cosine_mean, self.cosine_std, self._min_weight, self._delta, self._kappa
     )
 
-  def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
+  def loss_of(
+    self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
+  ) -> dict[str, Tensor]:
     """`call` with the negatives given: int64 `[B, K]`.
 
     Returns:
@@ -226,7 +228,8 @@ class RobustXID(bank_objective.BankObjective):
       result[f"loss/{query}_to_{target}"] = losses[-1]
       entropy = -tf.reduce_sum(tf.math.xlogy(targets, targets), axis=1)
       result[f"target_entropy/{query}"] = tf.reduce_mean(entropy)
-    self._write(index, queries, overwrite=False, after=list(rows.values()))
+    if training:
+      self._write(index, queries, overwrite=False, after=list(rows.values()))
     result["weight/mean"] = tf.reduce_mean(weights)
     result["weight/min"] = tf.reduce_min(replicas.all_gather(weights))
     return {"loss": tf.add_n(losses), **result}

@@ -63,7 +63,7 @@ class InstanceDiscrimination(tf.keras.Model):
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """One step of the optimiser on a replica's batch; returns the losses."""
     with tf.GradientTape() as tape:
-      losses = self.objective(self._embeddings(batch))
+      losses = self.objective(self._embeddings(batch), training=True)
       # Gradients are summed over the replicas, losses are means over a batch.
       loss = losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
     self.optimizer.minimize(loss, self.network.trainable_variables, tape=tape)

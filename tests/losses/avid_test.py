@@ -37,7 +37,9 @@ class AVIDTest(tf.test.TestCase, parameterized.TestCase):
       with tf.GradientTape() as tape:
         tape.watch([video, audio])
         losses = objective.loss_of(
-          {"video": video, "audio": audio, "index": tf.constant(golden["index"])}, negatives
+          {"video": video, "audio": audio, "index": tf.constant(golden["index"])},
+          negatives,
+          training=True,
         )
       return losses, tape.gradient(losses["loss"], [video, audio])
 
@@ -70,7 +72,7 @@ class AVIDTest(tf.test.TestCase, parameterized.TestCase):
 
     def losses(seed):
       objective = avid.AVID(num_rows=50, dim=8, num_negatives=4, momentum=1.0, seed=seed)
-      return [float(objective(inputs)["loss"]) for _ in range(2)]
+      return [float(objective(inputs, training=True)["loss"]) for _ in range(2)]
 
     self.assertEqual(losses(1), losses(1))
     self.assertNotEqual(losses(1), losses(2))
@@ -82,7 +84,7 @@ class AVIDTest(tf.test.TestCase, parameterized.TestCase):
     video, audio = rng.standard_normal((2, 3, 4)).astype(np.float32)
     index, negatives = np.array([0, 4, 9]), rng.integers(10, 20, (3, 6))
     video_rows, audio_rows = objective.video_bank.rows.numpy(), objective.audio_bank.rows.numpy()
-    losses = objective.loss_of({"video": video, "audio": audio, "index": index}, negatives)
+    losses = objective.loss_of({"video": video, "audio": audio, "index": index}, negatives, True)
     expected = 0.0
     for query, rows in ((video, audio_rows), (audio, video_rows)):
       for i in range(3):

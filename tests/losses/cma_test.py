@@ -64,6 +64,7 @@ class CMATest(tf.test.TestCase, parameterized.TestCase):
       losses = objective.loss_of(
         {"video": video, "audio": audio, "index": tf.constant(golden["cma_index"])},
         tf.constant(golden["cma_negatives"]),
+        training=True,
       )
     grad_video, grad_audio = tape.gradient(losses["loss"], [video, audio])
     prefix = f"cma_{variant}/"
@@ -88,7 +89,7 @@ class CMATest(tf.test.TestCase, parameterized.TestCase):
     }
     negatives = tf.constant(golden["cma_negatives"])
     objective.mine(tf.distribute.get_strategy())
-    found, expected = objective.loss_of(batch, negatives), alone.loss_of(batch, negatives)
+    found, expected = (o.loss_of(batch, negatives, training=True) for o in (objective, alone))
     for name in ("loss/video_to_video", "loss/audio_to_audio"):
       self.assertAllClose(found[name], expected[name], rtol=1e-6)
 
@@ -161,7 +162,7 @@ class CMATest(tf.test.TestCase, parameterized.TestCase):
       "index": tf.constant(golden["cma_index"]),
     }
     negatives = tf.constant(golden["cma_negatives"])
-    expected = alone.loss_of(batch, negatives)
+    expected = alone.loss_of(batch, negatives, training=True)
     found = two_replicas.loss_of_halves(shared, batch, negatives)
     self.assertEqual(set(found), set(expected))
     for name, values in found.items():

@@ -82,7 +82,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
     expected, weights, entropies = _oracle(
       objective, batch, negatives, targets, target_weight, min_weight
     )
-    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64))
+    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64), training=True)
     self.assertAllClose(losses["loss"], expected, rtol=1e-4)
     self.assertAllClose(losses["weight/mean"], weights.mean(), rtol=1e-4)
     self.assertAllClose(losses["weight/min"], weights.min(), rtol=1e-4)
@@ -96,9 +96,8 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
     negatives = tf.constant(negatives, tf.int64)
     logged = objective.begin_epoch(1, tf.distribute.get_strategy())
     self.assertEqual(logged["bank/weight"].shape, (_N,))
-    self.assertAllEqual(
-      objective.loss_of(batch, negatives)["loss"], plain.loss_of(batch, negatives)["loss"]
-    )
+    found, expected = (o.loss_of(batch, negatives, training=True) for o in (objective, plain))
+    self.assertAllEqual(found["loss"], expected["loss"])
     objective.begin_epoch(2, tf.distribute.get_strategy())
     self.assertEqual(objective.active.numpy(), 1.0)
 
@@ -110,7 +109,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
       embedding = tf.math.l2_normalize(batch[query], axis=-1)
       scores = nce.bank_scores(embedding, bank.gather(rows), 0.07)
       expected += tf.reduce_mean(nce.info_nce_loss(scores[:, :1], scores[:, 1:]))
-    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64))
+    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64), training=True)
     self.assertAllClose(losses["loss"], expected, rtol=1e-5)
 
   def test_weights_of_known_cosines(self):
@@ -129,7 +128,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
   def test_loss_is_0_where_no_sample_of_a_batch_weighs_anything(self):
     objective, batch, negatives = _setting(min_weight=0.0, delta=50.0, kappa=1e-6)
     objective.begin_epoch(0, tf.distribute.get_strategy())
-    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64))
+    losses = objective.loss_of(batch, tf.constant(negatives, tf.int64), training=True)
     self.assertEqual(losses["weight/mean"].numpy(), 0.0)
     self.assertEqual(losses["loss"].numpy(), 0.0)
 
@@ -141,7 +140,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
     negatives = tf.constant(negatives[:4], tf.int64)
     alone.begin_epoch(0, tf.distribute.get_strategy())
     shared.begin_epoch(0, two_replicas.strategy())
-    expected = alone.loss_of(batch, negatives)
+    expected = alone.loss_of(batch, negatives, training=True)
     found = two_replicas.loss_of_halves(shared, batch, negatives)
     self.assertNotAllClose(*found["weight/mean"])
     for name in ("loss", "weight/mean"):
@@ -158,7 +157,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
     objective.begin_epoch(0, tf.distribute.get_strategy())
     with tf.GradientTape() as tape:
       tape.watch([batch["video"], batch["audio"]])
-      loss = objective.loss_of(batch, tf.constant(negatives, tf.int64))["loss"]
+      loss = objective.loss_of(batch, tf.constant(negatives, tf.int64), training=True)["loss"]
     for gradient in tape.gradient(loss, [batch["video"], batch["audio"]]):
       self.assertGreater(tf.reduce_max(tf.abs(gradient)).numpy(), 0.0)
     self.assertEmpty(objective.trainable_variables)
