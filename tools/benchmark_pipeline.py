@@ -32,7 +32,7 @@ from absl import app, flags
 from avssl_tf import local_paths
 from avssl_tf.data import clip_content
 from avssl_tf.data.media import clip_reading
-from avssl_tf.data.pipeline import clip_loader, datasets
+from avssl_tf.data.pipeline import clip_kinds, datasets
 from avssl_tf.data.records import encoding
 from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
 from avssl_tf.data.records.jpeg import JpegSettings
@@ -140,18 +140,18 @@ def megabytes_of_10_sec(data_dir: str, split: str) -> float:
 def stages(data_dir: str, split: str, clip: datasets.ClipSpec, batch_size: int) -> dict:
   """Data sets that each do one thing more than the one before, the last all of it."""
   reader = RecordReader(data_dir, split)
+  kind = clip_kinds.kind_of(clip)
 
   def uniforms(element):
-    count = clip_loader.num_uniforms(clip)
-    return tf.random.stateless_uniform([count], [0, element], dtype=tf.float64)
+    return tf.random.stateless_uniform([kind.num_uniforms()], [0, element], dtype=tf.float64)
 
   def parse(element):
     stored = reader.read(element % reader.num_records)
     return tf.size(stored.frames) + tf.size(stored.waveform), stored.key
 
   def load(augmentation):
-    return lambda element: clip_loader.random_example(
-      reader.read(element % reader.num_records), clip, augmentation, uniforms(element)
+    return lambda element: kind.random_example(
+      reader.read(element % reader.num_records), augmentation, uniforms(element)
     )
 
   steps = {

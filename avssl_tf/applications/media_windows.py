@@ -18,7 +18,7 @@ from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.clip_content import Failure, reason_of
 from avssl_tf.data.media import clip_reading, media_limits, media_streams
 from avssl_tf.data.media.media_streams import MediaError
-from avssl_tf.data.pipeline import clip_loader, frame_ops
+from avssl_tf.data.pipeline import frame_ops, ordinary
 from avssl_tf.data.records import jpeg
 from avssl_tf.inference import audio_windows
 from avssl_tf.inference.encoder import Encoder
@@ -141,7 +141,7 @@ class WindowReader:
       _RECORDS.short_side, round(self._clip.frame_size / frame_ops.CENTER_CROP_FRACTION)
     )
     self._center = tf.function(
-      lambda encoded: clip_loader.center_frames(tf.unstack(encoded), self._clip),
+      lambda encoded: ordinary.center_frames(tf.unstack(encoded), self._clip),
       input_signature=[tf.TensorSpec([self._clip.num_frames], tf.string)],
     )
 

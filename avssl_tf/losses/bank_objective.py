@@ -17,9 +17,13 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
 
   A Keras layer for any model, in Keras `fit` or in a custom loop, under any policy and strategy:
 
-  >>> objective = AVID(num_rows=1000, dim=128)
-  >>> embeddings = {"video": video, "audio": audio, "index": index}
-  >>> loss = objective(embeddings, training=True)["loss"]
+  >>> from avssl_tf.losses.avid import AVID
+  >>> objective = AVID(num_rows=1000, dim=8)
+  >>> video, audio = tf.random.normal([2, 4, 8])  # Of any networks.
+  >>> batch = {"video": video, "audio": audio, "index": tf.constant([0, 17, 999, 5])}
+  >>> loss = objective(batch, training=True)["loss"]
+  >>> loss.shape, bool(loss > 0), int(objective.step)
+  (TensorShape([]), True, 1)
 
   Only training writes: it updates the rows of the batch in both banks with the embeddings of all
   replicas, after the scores are read. Otherwise all variables stay as they are. A subclass defines

@@ -6,11 +6,10 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.data.pipeline import datasets, draws
+from avssl_tf.data.pipeline import clip_kinds, datasets, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
 from avssl_tf.errors import UserError
-from avssl_tf.spatial import optical_flow
 
 
 class TrainingData:
@@ -151,13 +150,4 @@ class TrainingData:
 
 def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> keys.Batch:
   """Two black and silent clips, which give a network its variables."""
-  size = [clip.frame_size, clip.frame_size * (2 if clip.panorama else 1)]
-  clips = [2] if clip.viewpoints is None else [2, clip.viewpoints.num_viewpoints]
-  frames = [*clips, clip.num_frames, *size, 3]
-  batch = {
-    keys.VIDEO: tf.zeros(frames, tf.uint8),
-    keys.AUDIO: tf.zeros([*clips, clip.num_samples(sample_rate_hz), num_channels]),
-  }
-  if clip.flow:
-    batch[keys.FLOW] = tf.fill(frames, tf.constant(optical_flow.STILL, tf.uint8))
-  return batch
+  return clip_kinds.kind_of(clip).zero_batch(sample_rate_hz, num_channels)

@@ -14,7 +14,7 @@ same distribution of ages.
 Where many clips were cut from one video, `"video"` draws videos and then clips of them, no video
 twice in a batch: clips of one video are hardly negatives of each other.
 
-What is taken of a clip, and how, is in `clip_loader`.
+What is taken of a clip, and how, is in `clip_kind`.
 """
 
 from typing import Callable, Optional
@@ -22,7 +22,7 @@ from typing import Callable, Optional
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.data.pipeline import clip_loader, draws
+from avssl_tf.data.pipeline import clip_kinds, draws
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records import dataset_info, source_videos
 from avssl_tf.data.records.record_reader import RecordReader, StoredClip
@@ -80,17 +80,18 @@ def training_dataset(
   reader = _open(data_dir, split, clip, batch_size)
   _check_stream(reader, split, batch_size, first_step, sampling, num_workers, worker)
   draw = _drawing(reader, split, seed, sampling, group_size or batch_size * num_workers)
+  kind = clip_kinds.kind_of(clip)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> keys.Batch:
     step, place = position // batch_size, position % batch_size
     element = (step * num_workers + worker) * batch_size + place
     uniforms = tf.random.stateless_uniform(
-      [1 + clip_loader.num_uniforms(clip, augmentation)], [seed, element], dtype=tf.float64
+      [1 + kind.num_uniforms(augmentation)], [seed, element], dtype=tf.float64
     )
     record = draw(uniforms[0], element)
     stored = reader.read(record)
-    example = clip_loader.random_example(stored, clip, augmentation, uniforms[1:])
+    example = kind.random_example(stored, augmentation, uniforms[1:])
     return _with_facts(example, stored, record, num_classes)
 
   num_classes = len(reader.info.label_names) if all_labels else None
@@ -149,6 +150,7 @@ def evaluation_dataset(
   count = reader.num_records
   numbers = dataset_info.sample_positions(count, max_records or count, reader.info.is_shuffled)
   num_shown, numbers = len(numbers), tf.constant(numbers)
+  kind = clip_kinds.kind_of(clip)
 
   @tf.autograph.experimental.do_not_convert  # Nothing to convert, and tracing is faster.
   def load(position: Tensor) -> keys.Batch:
@@ -157,16 +159,14 @@ def evaluation_dataset(
     stored = reader.read(record)
     # The same viewpoints whenever a clip is looked at, and others for each clip.
     uniforms = tf.random.stateless_uniform(
-      [clip_loader.num_uniforms(clip)],
+      [kind.num_uniforms()],
       [random_seed or 0, record * windows_per_clip + window],
       dtype=tf.float64,
     )
     if random_seed is None:
-      example = clip_loader.even_example(
-        stored, clip, window, windows_per_clip, uniforms, turn_sound
-      )
+      example = kind.even_example(stored, window, windows_per_clip, uniforms, turn_sound)
     else:
-      example = clip_loader.random_example(stored, clip, None, uniforms, turn_sound)
+      example = kind.random_example(stored, None, uniforms, turn_sound)
     return _with_facts(example, stored, record, num_classes)
 
   num_classes = len(reader.info.label_names) if all_labels else None
@@ -180,24 +180,7 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
   if batch_size < 1:
     raise UserError(f"batch_size is {batch_size}; expected 1 or more.")
   reader = RecordReader(data_dir, split, clip.boxes)
-  spherical = clip.viewpoints is not None or clip.panorama
-  if not spherical and reader.info.projection is not None:
-    raise UserError(
-      f"The records in {data_dir!r} show all directions ({reader.info.projection}): set "
-      "ClipSpec.viewpoints = @ViewpointSpec() or ClipSpec.panorama = True, or train on ordinary "
-      "clips."
-    )
-  if spherical and reader.info.projection is None:
-    name = "panorama" if clip.panorama else "viewpoints"
-    raise UserError(
-      f"The records in {data_dir!r} are of ordinary video, and ClipSpec.{name} asks for 360° "
-      "clips: leave it out, or build 360° records."
-    )
-  if clip.flow and not reader.info.flow:
-    raise UserError(
-      f"The records in {data_dir!r} hold no optical flow, and ClipSpec.flow asks for it: build "
-      "them with --flow (those of the 360° demo world with DemoData.flow = True), or leave it out."
-    )
+  clip_kinds.kind_of(clip).check(reader.info, data_dir)
   duration_sec = reader.info.clip_duration_sec
   for modality in reader.info.modalities:
     name = f"{modality}_sec"

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.data.pipeline import datasets
+from avssl_tf.data.pipeline import clip_kind, datasets
 from tests.data.toy_records import (
   CLIP,
   ToyRecordsCase,
@@ -75,7 +75,7 @@ class TrainingDatasetTest(ToyRecordsCase):
   def test_default_stream_hides_the_age_of_rows(self):
     # Under "shuffle" the positive is older than a random row in 3 of 4 cases (see draws_test).
     steps, batch_size = 300, 2
-    with mock.patch.object(datasets.clip_loader, "random_example", self._no_example):
+    with mock.patch.object(clip_kind.ClipKind, "random_example", self._no_example):
       dataset = self.training(batch_size)
       stream = take(dataset, steps)[keys.INDEX].reshape(steps, batch_size)
     older, drawn_at = [], np.full(12, -1)
@@ -88,7 +88,8 @@ class TrainingDatasetTest(ToyRecordsCase):
     parameters = inspect.signature(datasets.training_dataset).parameters
     self.assertEqual(parameters["sampling"].default, "independent")
 
-  def _no_example(self, stored, clip, augmentation, uniforms):
+  @staticmethod
+  def _no_example(kind, stored, augmentation, uniforms):
     return {keys.VIDEO: tf.zeros([1], tf.uint8), keys.AUDIO: tf.zeros([1])}
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.media.media_limits import MediaError
-from avssl_tf.data.pipeline import clip_loader, frame_ops
+from avssl_tf.data.pipeline import datasets, frame_ops, ordinary
 from avssl_tf.data.records import jpeg, schema, survey
 from avssl_tf.report import clip_media
 from avssl_tf.report.drawings import contact_sheet
@@ -41,7 +41,7 @@ class PipelineTest(toy_records.ToyRecordsCase):
       clip = dataclasses.replace(toy_records.CLIP, num_frames=20)
       data_dir = self.new_data_set(records)
       for augmentation in (None, toy_records.ONLY_CROP):
-        data = toy_records.pipeline.training_dataset(
+        data = datasets.training_dataset(
           data_dir, "train", clip, augmentation, batch_size=4, seed=0
         )
         hostile_media.reset_peak_memory()
@@ -75,7 +75,7 @@ class PipelineTest(toy_records.ToyRecordsCase):
   def test_center_of_frames(self):
     bomb = tf.constant([hostile_media.jpeg(16000, 16000)] * 4)
     with self.assertRaisesRegex(tf.errors.InvalidArgumentError, _TOO_LARGE):
-      clip_loader.center_frames(tf.unstack(bomb), toy_records.CLIP)
+      ordinary.center_frames(tf.unstack(bomb), toy_records.CLIP)
 
 
 class OutsideOfGraphsTest(toy_records.ToyRecordsCase):

@@ -1,7 +1,7 @@
-"""360° clips as a whole: equirectangular pictures and the sound field, turned together.
+"""360° clips as a whole: equirectangular frames and the sound field, turned together.
 
-Of the sound field, it is told which channels there are: many recordings have no Z, and some none
-but W.
+The window of the frames is chosen first; the sound is that around the middle of their times.
+Examples state which channels the sound field has: many recordings have no Z, and some only W.
 """
 
 import math
@@ -9,17 +9,104 @@ from typing import Optional, Union
 
 import tensorflow as tf
 
-from avssl_tf.data.pipeline import draws, frame_ops
-from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf import keys
+from avssl_tf.data.pipeline import clip_kind, clip_windows, draws, frame_ops, source_tracks
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.pipeline.clip_windows import Windows
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.record_reader import StoredClip
+from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
-from avssl_tf.spatial import ambisonics, directions
+from avssl_tf.spatial import ambisonics, directions, optical_flow
 
 # Power against that of W, -60 dB, up to which a channel counts as missing. Sound codecs and the
 # rounding of samples leave something in an empty channel. A real one is far above: a single source
 # would have to keep within 0.06° of the plane in which the channel hears nothing, all the time and
 # without an echo.
 _SILENT_POWER = 1e-6
+
+
+class Panorama(clip_kind.ClipKind):
+  """360° clips as they are recorded: equirectangular frames and ambisonics.
+
+  There are also `CHANNELS`, bool `[channels]`; `FLOW`, uint8 of the shape of the frames, where
+  `ClipSpec.flow` asks for it; and in evaluation `SOURCES`, as `source_tracks.sounding` gives them.
+  """
+
+  def check(self, info: DatasetInfo, data_dir: str) -> None:
+    """Raises a `UserError` for records of ordinary video, or without a flow that is wanted."""
+    clip_kind.check_spherical(info, data_dir, "panorama")
+    if self.clip.flow and not info.flow:
+      raise UserError(
+        f"The records in {data_dir!r} hold no optical flow, and ClipSpec.flow asks for it: build "
+        "them with --flow (those of the 360° demo world with DemoData.flow = True), or leave it "
+        "out."
+      )
+
+  def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
+    """Random numbers that an example takes."""
+    del augmentation
+    return clip_kind.YAW + 1
+
+  @property
+  def frames_shape(self) -> list[int]:
+    """`[num_frames, frame_size, 2 * frame_size, 3]`."""
+    return [self.clip.num_frames, self.clip.frame_size, 2 * self.clip.frame_size, 3]
+
+  def zero_batch(self, sample_rate_hz: int, num_channels: int) -> keys.Batch:
+    """Two black and silent clips, with a flow where it is asked for."""
+    batch = super().zero_batch(sample_rate_hz, num_channels)
+    if self.clip.flow:
+      still = tf.constant(optical_flow.STILL, tf.uint8)
+      batch[keys.FLOW] = tf.fill(batch[keys.VIDEO].shape, still)
+    return batch
+
+  def _random_windows(self, stored: StoredClip, uniforms: Tensor) -> Windows:
+    last = clip_windows.last_starts(stored, self.clip)
+    low, high = starts(stored, self.clip, last.video_start)
+    video_start = draws.uniform_integer(uniforms[clip_kind.VIDEO_START], low, high)
+    return Windows(sound_start(stored, self.clip, video_start, last.audio_start), video_start)
+
+  def _even_windows(self, stored: StoredClip, window: Tensor, num_windows: int) -> Windows:
+    last = clip_windows.last_starts(stored, self.clip)
+    low, high = starts(stored, self.clip, last.video_start)
+    video_start = low + draws.even_start(window, num_windows, high - low)
+    return Windows(sound_start(stored, self.clip, video_start, last.audio_start), video_start)
+
+  def _scene(self, augmentation: Optional[Augmentation], uniforms: Tensor) -> Optional[Tensor]:
+    """By how many columns of pixels frames and sound are turned to the left; int64 scalar."""
+    if augmentation is None or not augmentation.turn_scene:
+      return None
+    return draws.uniform_integer(uniforms[clip_kind.YAW], 0, 2 * self.clip.frame_size - 1)
+
+  def _heard(
+    self, stored: StoredClip, waveform: Tensor, scene: Optional[Tensor], yaw: Optional[Tensor]
+  ) -> keys.Batch:
+    if scene is not None:
+      waveform = turn_field(waveform, scene, self.clip)
+    return {keys.AUDIO: waveform, keys.CHANNELS: known_channels(stored.waveform)}
+
+  def _seen(
+    self,
+    stored: StoredClip,
+    encoded: list[Tensor],
+    places: Tensor,
+    scene: Optional[Tensor],
+    augmentation: Optional[Augmentation],
+    uniforms: Tensor,
+  ) -> keys.Batch:
+    example = {keys.VIDEO: frames(encoded, self.clip, scene, stored.key)}
+    if augmentation is not None:
+      colors = uniforms[clip_kind.COLOR]
+      example[keys.VIDEO] = clip_kind.recolored(example[keys.VIDEO], augmentation, colors)
+    if self.clip.flow:
+      moving = clip_windows.take_frames(stored.flow, self.clip, places)
+      example[keys.FLOW] = flow(moving, self.clip, scene, stored.key)
+    return example
+
+  def _truth(self, stored: StoredClip, windows: Windows) -> keys.Batch:
+    start_sec = tf.cast(windows.audio_start, tf.float32) / stored.sample_rate_hz
+    return {keys.SOURCES: source_tracks.sounding(stored, start_sec, self.clip.audio_sec)}
 
 
 def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,8 +240,7 @@ def turn_field(waveform: Tensor, columns: Tensor, clip: ClipSpec) -> Tensor:
 
 def _middle_offset(stored: StoredClip, clip: ClipSpec) -> Tensor:
   """The mean time of the frames of a window, in stored frames from its first one."""
-  offsets = draws.frame_offsets(clip.num_frames, clip.frame_rate_hz, stored.frame_rate_hz)
-  return tf.reduce_mean(tf.cast(offsets, tf.float64))
+  return tf.reduce_mean(tf.cast(clip_windows.frame_offsets(stored, clip), tf.float64))
 
 
 def _fitted(pictures: Tensor, clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is seen and heard of a 360° clip from viewpoints."""
+"""360° clips from viewpoints: what is seen and heard from each of them."""
 
 import math
 from typing import Optional
@@ -6,13 +6,90 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.data.pipeline import frame_ops, viewpoints
-from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.data.pipeline import clip_kind, frame_ops, viewpoints
+from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
+from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.record_reader import StoredClip
 from avssl_tf.keys import Tensor
 
 # Of the pixels of stored masks.
 _UNKNOWN_CLASS = 255
+# Positions of the random numbers of viewpoints; those of colours of views of their own come after.
+_VIEWPOINTS = slice(clip_kind.YAW + 1, None)
+
+
+class Views(clip_kind.ClipKind):
+  """360° clips from K viewpoints, which are drawn in evaluation, too.
+
+  Frames and sound have an axis of K before the others, and there are `DIRECTION` and
+  `FIELD_OF_VIEW`, float32 `[K, 2]`, `VIEW_LABEL`, int64 `[K]`, and `MASK` where it is asked for.
+  """
+
+  _turns_sound = True
+
+  def check(self, info: DatasetInfo, data_dir: str) -> None:
+    """Raises a `UserError` for records of ordinary video."""
+    clip_kind.check_spherical(info, data_dir, "viewpoints")
+
+  def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
+    """Random numbers that an example takes."""
+    spec = self.clip.viewpoints
+    own_colors = augmentation is not None and augmentation.color_each_view
+    of_colors = spec.num_viewpoints * clip_kind.NUM_COLORS if own_colors else 0
+    return _VIEWPOINTS.start + spec.num_uniforms + of_colors
+
+  @property
+  def frames_shape(self) -> list[int]:
+    """`[K, num_frames, frame_size, frame_size, 3]`."""
+    size = self.clip.frame_size
+    return [*self.audio_axes, self.clip.num_frames, size, size, 3]
+
+  @property
+  def audio_axes(self) -> list[int]:
+    """`[K]`."""
+    return [self.clip.viewpoints.num_viewpoints]
+
+  def _scene(
+    self, augmentation: Optional[Augmentation], uniforms: Tensor
+  ) -> viewpoints.Viewpoints:
+    spec = self.clip.viewpoints
+    drawn = uniforms[_VIEWPOINTS][: spec.num_uniforms]
+    return viewpoints.draw(spec, drawn, flip=augmentation is not None)
+
+  def _heard(
+    self,
+    stored: StoredClip,
+    waveform: Tensor,
+    scene: viewpoints.Viewpoints,
+    yaw: Optional[Tensor],
+  ) -> keys.Batch:
+    return {keys.AUDIO: hear(waveform, scene, yaw)}
+
+  def _seen(
+    self,
+    stored: StoredClip,
+    encoded: list[Tensor],
+    places: Tensor,
+    scene: viewpoints.Viewpoints,
+    augmentation: Optional[Augmentation],
+    uniforms: Tensor,
+  ) -> keys.Batch:
+    example = see(stored, encoded, places, self.clip, scene)
+    if augmentation is not None:
+      example[keys.VIDEO] = self._recolored(example[keys.VIDEO], augmentation, uniforms)
+    return example
+
+  def _recolored(self, frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
+    """Frames in other colours: the same for all views, or for each its own."""
+    if not augmentation.color_each_view:
+      return clip_kind.recolored(frames, augmentation, uniforms[clip_kind.COLOR])
+    of_views = tf.reshape(uniforms[self.num_uniforms() :], [-1, clip_kind.NUM_COLORS])
+    return tf.stack(
+      [
+        clip_kind.recolored(frames[view], augmentation, of_views[view])
+        for view in range(self.clip.viewpoints.num_viewpoints)
+      ]
+    )
 
 
 def hear(

@@ -5,7 +5,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from avssl_tf import keys
-from avssl_tf.data.pipeline import clip_loader, panoramas
+from avssl_tf.data.pipeline import panorama
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.records.record_reader import StoredClip
 from avssl_tf.spatial import ambisonics, directions
@@ -37,7 +37,7 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
     rounding = self.rng.uniform(-0.5, 0.5, self.field.shape).astype(np.float32) / 2**15
     for rest in (np.zeros_like(rounding), rounding):
       field = np.where(np.isin(range(9), silent), rest, self.field)
-      known = tf.function(panoramas.known_channels)(field)
+      known = tf.function(panorama.known_channels)(field)
       self.assert_shape(known, [9], tf.bool)
       self.assertAllEqual(known, self.known(missing))
 
@@ -47,7 +47,7 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
       for yaw_rad in (0.3, 2.0, np.pi):
         turned = ambisonics.rotate(field, directions.rotation(tf.constant(yaw_rad, tf.float32)))
         self.assertAllEqual(
-          panoramas.known_channels(turned), panoramas.known_channels(field)
+          panorama.known_channels(turned), panorama.known_channels(field)
         )
 
   def test_what_is_missing_is_missing_in_turned_examples(self):
@@ -61,8 +61,9 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
       label=tf.constant(-1, tf.int64),
       key=tf.constant("a clip"),
     )
-    uniforms = tf.constant(self.rng.random(clip_loader.num_uniforms(clip)))
-    example = clip_loader.random_example(stored, clip, Augmentation(turn_scene=True), uniforms)
+    kind = panorama.Panorama(clip)
+    uniforms = tf.constant(self.rng.random(kind.num_uniforms()))
+    example = kind.random_example(stored, Augmentation(turn_scene=True), uniforms)
     self.assertAllEqual(example[keys.CHANNELS], [True, False, False, False])
     # Part of Y has become X.
     self.assertGreater(np.abs(example[keys.AUDIO][:, 3]).max(), 0.01)
@@ -71,10 +72,10 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
     late = self.field * (np.arange(2000) >= 1900)[:, np.newaxis]
     faint = self.field * np.float32([1, 1, 0.01, 1, 1, 1, 1, 1, 1])
     for field in (late, faint):
-      self.assertAllEqual(panoramas.known_channels(field), self.known([]))
+      self.assertAllEqual(panorama.known_channels(field), self.known([]))
 
   def test_silence(self):
-    self.assertAllEqual(panoramas.known_channels(np.zeros_like(self.field)), self.known(range(9)))
+    self.assertAllEqual(panorama.known_channels(np.zeros_like(self.field)), self.known(range(9)))
 
 
 if __name__ == "__main__":
