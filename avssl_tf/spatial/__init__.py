@@ -11,3 +11,14 @@ Conventions of the whole package, stated once:
 - 360° pictures: equirectangular, twice as wide as high. The left edge is azimuth +pi, the centre
   the front, the top edge elevation +pi/2; pixel centres lie half a pixel inside.
 """
+
+from avssl_tf import lazy
+
+__getattr__, __dir__, __all__ = lazy.face(
+  __name__,
+  {},
+  [
+    "ambisonics", "cubemap", "directions", "equirect", "optical_flow", "rendering", "sampling",
+    "short_time",
+  ],
+)

@@ -1,0 +1,63 @@
+"""Networks of this package by their names, for code without gin files."""
+
+from typing import Optional
+
+from avssl_tf.errors import UserError
+from avssl_tf.models.audio_net import AudioNet
+from avssl_tf.models.av_model import AudioVisualModel
+from avssl_tf.models.front_end import AudioFrontEnd, VideoFrontEnd
+from avssl_tf.models.projection import MLPHead
+from avssl_tf.models.r2plus1d import R2Plus1D
+from avssl_tf.spectrograms import Spectrogram
+
+# Depth of the video network by its name.
+VIDEO_NETWORKS = {f"r2plus1d_{depth}": depth for depth in (6, 10, 18, 34)}
+_HIDDEN_WIDTHS = (512, 512)
+
+
+def audio_visual(
+  video_network: str = "r2plus1d_18",
+  embedding_dim: int = 128,
+  spectrogram: Optional[Spectrogram] = None,
+) -> AudioVisualModel:
+  """The two-tower network of AVID (Morgado, Vasconcelos, Misra, CVPR 2021, section 3 and appendix).
+
+  An R(2+1)D network for frames, a ten-layer 2-D network for log spectrograms, and a projection head
+  of two hidden layers on each. Weights are random. The spectrogram is not normalised until
+  `network.audio_front_end.set_statistics(mean, std)` sets mean and spread of its bins.
+
+  >>> import tensorflow as tf
+  >>> network = audio_visual("r2plus1d_6", embedding_dim=16)
+  >>> frames = tf.zeros([1, 4, 32, 32, 3], tf.uint8)
+  >>> outputs = network({"video": frames, "audio": tf.zeros([1, 12000, 1])})
+  >>> outputs["video"]["features"].shape, outputs["audio"]["embedding"].shape
+  (TensorShape([1, 512]), TensorShape([1, 16]))
+
+  Args:
+    video_network: `"r2plus1d_6"`, `"r2plus1d_10"`, `"r2plus1d_18"` or `"r2plus1d_34"`, by its
+      number of layers.
+    embedding_dim: dimension E of the embeddings.
+    spectrogram: of the sound; None: log power in 257 bins of sound at 24 kHz, as in AVID.
+
+  Returns:
+    A model of batches `{"video": uint8 [B, T, H, W, 3], "audio": float32 [B, samples, C]}`, see
+    `AudioVisualModel.call`.
+
+  Raises:
+    UserError: an unknown network, or a dimension that is not positive.
+  """
+  if video_network not in VIDEO_NETWORKS:
+    raise UserError(
+      f"video_network is {video_network!r}; expected one of {', '.join(VIDEO_NETWORKS)}."
+    )
+  if embedding_dim < 1:
+    raise UserError(f"embedding_dim is {embedding_dim}; expected 1 or more.")
+  widths = (*_HIDDEN_WIDTHS, embedding_dim)
+  return AudioVisualModel(
+    video_front_end=VideoFrontEnd(),
+    video_net=R2Plus1D(depth=VIDEO_NETWORKS[video_network]),
+    video_head=MLPHead(widths, name="video_head"),
+    audio_front_end=AudioFrontEnd(spectrogram or Spectrogram()),
+    audio_net=AudioNet(),
+    audio_head=MLPHead(widths, name="audio_head"),
+  )
