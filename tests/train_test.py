@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.training import checkpoints, metrics, run
+from avssl_tf.training import checkpoints, loading, metrics
 from tests import source_tree, tiny_run
 
 _PROBED = ("--gin_param=Probe.c_grid=(0.1,)", "--gin_param=Probe.batch_size=8")
@@ -304,11 +304,11 @@ class CommandTest(tiny_run.TestCase):
     self.check_exported("workers")
 
   def check_exported(self, model_dir):
-    loaded = run.load(self.path(model_dir))
+    loaded = loading.load(self.path(model_dir))
     generator = np.random.default_rng(0)
     video = tf.constant(generator.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
     audio = tf.constant(generator.normal(0, 0.1, (2, 2400, 1)), tf.float32)
-    expected = loaded.model({keys.VIDEO: video, keys.AUDIO: audio})
+    expected = loaded.network({keys.VIDEO: video, keys.AUDIO: audio})
     exported = tf.saved_model.load(self.path(f"{model_dir}/saved_model"))
     found = exported.signatures["serving_default"](video=video, audio=audio)
     for modality in keys.MODALITIES:
@@ -370,7 +370,7 @@ class CommandTest(tiny_run.TestCase):
     self.assertIn(f"There is no demo data in {self.path('demo')} yet: building it.", output)
     # What was trained there does not need it any more.
     os.rename(self.path("demo"), self.path("gone"))
-    self.assertEqual(run.load(self.path("run")).data_dir, self.path("demo"))
+    self.assertEqual(loading.load(self.path("run")).data_dir, self.path("demo"))
 
 
 def _environment():

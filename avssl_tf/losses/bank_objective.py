@@ -1,5 +1,6 @@
 """What all objectives with memory banks share: the banks, the draw of negatives, the update."""
 
+import abc
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -11,7 +12,7 @@ from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import memory_bank
 
 
-class BankObjective(tf.keras.layers.Layer):
+class BankObjective(tf.keras.layers.Layer, abc.ABC):
   """Base of objectives that compare embeddings with a bank of videos and one of sounds.
 
   The banks take in the embeddings of all replicas after the scores are read. A subclass says
@@ -23,9 +24,11 @@ class BankObjective(tf.keras.layers.Layer):
     step: calls so far; negatives follow from it.
     warmup_epochs: epochs before it makes use of what the banks know beside the scores; None: it
       never does.
+    normalizer: variable, the NCE constant; None where scores are not normalised by one.
   """
 
   warmup_epochs: Optional[int] = None
+  normalizer: Optional[tf.Variable] = None
 
   def __init__(
     self,
@@ -133,9 +136,9 @@ class BankObjective(tf.keras.layers.Layer):
       index[:, tf.newaxis], self.num_rows, self._num_negatives, seed
     )
 
+  @abc.abstractmethod
   def loss_of(self, embeddings: dict[str, Tensor], negatives: Tensor) -> dict[str, Tensor]:
     """`call` with the negatives given: int64 `[B, K]`."""
-    raise NotImplementedError
 
   def fill(self, embeddings: dict[str, Tensor]) -> None:
     """Replaces the rows of a batch by its embeddings (as in `call`)."""
