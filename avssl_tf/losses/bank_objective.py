@@ -28,7 +28,6 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
   """
 
   warmup_epochs: Optional[int] = None
-  normalizer: Optional[tf.Variable] = None
 
   def __init__(
     self,
@@ -69,6 +68,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
       num_rows, dim, momentum, seed=2 * seed + 1, name="audio_bank"
     )
     self.step = self._state("step", tf.int64)
+    self.normalizer: Optional[tf.Variable] = None
 
   @property
   def num_rows(self) -> int:

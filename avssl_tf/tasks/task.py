@@ -30,8 +30,6 @@ class Task(tf.keras.Model, abc.ABC):
     aligns_views: whether it compares the views of 360° clips.
   """
 
-  objective: Optional[BankObjective] = None
-  warmup_epochs: int = 0
   uses_labels: ClassVar[bool] = False
   generates: ClassVar[bool] = False
   aligns_views: ClassVar[bool] = False
@@ -55,6 +53,9 @@ class Task(tf.keras.Model, abc.ABC):
     self.num_classes = num_classes
     self.seed = seed
     self.network = network
+    # No attributes of the class: Keras tracks none that its class has too, and checkpoints lack it.
+    self.objective: Optional[BankObjective] = None
+    self.warmup_epochs = 0
 
   @abc.abstractmethod
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
