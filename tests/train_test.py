@@ -41,6 +41,27 @@ for line in json.load(sys.stdin):
   print("ENDING", json.dumps(ending), flush=True)
 """
 
+# The command, which prints how many networks it has made.
+_COUNTED = """
+import sys
+from absl import app
+from avssl_tf import train
+from avssl_tf.models import network
+
+made = []
+original = network.Network.__init__
+
+def counted(self, *args, **kwargs):
+  made.append(self)
+  original(self, *args, **kwargs)
+
+network.Network.__init__ = counted
+try:
+  app.run(train.main, argv=["train", *sys.argv[1:]])
+finally:
+  print("NETWORKS", len(made))
+"""
+
 
 def _files(folder):
   """Paths of all files in a folder, with their sizes."""
@@ -118,6 +139,15 @@ class CommandTest(tiny_run.TestCase):
     self.finish(self.start([script, *flags], {"PYTHONPATH": str(source_tree.ROOT)}))
     with open(os.path.join(self.path("run"), "operative_config.gin"), encoding="utf-8") as f:
       self.assertIn("MyObjective.num_negatives = 8", f.read())
+
+  def test_training_export_and_report_share_a_network(self):
+    for name, devices in (("one", ()), ("two", ("--virtual_devices=2",))):
+      with self.subTest(name):
+        flags = self.flags(name, *_NOT_PROBED, "--gin_param=num_epochs=1", *devices)
+        output, _ = self.finish(self.start(["-c", _COUNTED, *flags]))
+        self.assertIn("NETWORKS 1\n", output)
+        self.assertTrue(os.path.exists(self.path(f"{name}/report.html")))
+        self.check_exported(name)
 
   def kill_when(self, condition, *processes):
     """Kills processes with SIGKILL as soon as something is the case."""
