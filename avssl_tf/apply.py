@@ -29,7 +29,7 @@ from avssl_tf import keys, local_paths, stops
 from avssl_tf.applications import localize, spatialize
 from avssl_tf.applications.embedding import embed, search
 from avssl_tf.data.media import picture_stream, picture_view
-from avssl_tf.training import encoders, generators, terminal
+from avssl_tf.training import loading, terminal
 
 FLAGS = flags.FLAGS
 
@@ -92,7 +92,7 @@ def _spatialize() -> None:
     audio_track=FLAGS.audio_track,
   )
   job.check()
-  loaded = generators.load(FLAGS.model_dir)
+  loaded = loading.load(FLAGS.model_dir)
   print("\n".join(spatialize.run(loaded.generator, job)))
 
 
@@ -124,7 +124,7 @@ def _localize() -> None:
     audio_track=FLAGS.audio_track,
   )
   job.check()
-  loaded = encoders.load(FLAGS.model_dir)
+  loaded = loading.load(FLAGS.model_dir)
   print("\n".join(localize.run(loaded.encoder, job)))
 
 
@@ -155,7 +155,7 @@ def _embed() -> None:
     overwrite=FLAGS.overwrite,
   )
   job.check()
-  loaded = encoders.load(FLAGS.model_dir)
+  loaded = loading.load(FLAGS.model_dir)
   try:
     print("\n".join(embed.run(loaded.encoder, loaded.weights, FLAGS.model_dir, job)))
   except KeyboardInterrupt as stop:
@@ -200,7 +200,7 @@ def _search() -> None:
     overwrite=FLAGS.overwrite,
   )
   job.check()
-  loaded = encoders.load(FLAGS.model_dir)
+  loaded = loading.load(FLAGS.model_dir)
   print("\n".join(search.run(loaded.encoder, loaded.weights, job)))
 
 

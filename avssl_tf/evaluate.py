@@ -12,7 +12,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # ruff: noqa: E402
 import hashlib
-from collections.abc import Mapping
 
 import gin
 from absl import app, flags
@@ -52,7 +51,8 @@ from avssl_tf.evaluation.sound_fields import (  # noqa: F401
   sound_field_baselines,
 )
 from avssl_tf.foreign_text import printable
-from avssl_tf.training import configuration, encoders, generators, terminal
+from avssl_tf.inference import exported
+from avssl_tf.training import configuration, loading, terminal
 from avssl_tf.training.settings import ConfigurationError, Settings
 
 configuration.define_flags()
@@ -96,37 +96,23 @@ def _run() -> None:
   chosen = protocol.settings(measured_by, bindings)
   output_dir = _OUTPUT_DIR.value or _default_output_dir(_MODEL_DIR.value, _TASK.value)
 
-  if getattr(measured_by, "measures_generators", False):
-    loaded, network, weights = _load_generators(measured_by.others)
-    chosen.update(weights)
-  else:
-    loaded = encoders.load(_MODEL_DIR.value)
-    network = loaded.encoder
-  data_dir = encoders.records_for(_MODEL_DIR.value, loaded.data_dir, _DATA_DIR.value)
+  trained = loading.load(_MODEL_DIR.value)
+  others = {name: loading.load(model_dir) for name, model_dir in measured_by.others.items()}
+  network = measured_by.subject(trained, others)
+  chosen.update({f"weights of {name}": other.weights for name, other in others.items()})
+  data_dir = trained.records(_DATA_DIR.value)
   above = [] if _OUTPUT_DIR.value else [os.path.dirname(output_dir), output_dir]
   output_folder.check(output_dir, *above)
   with output_folder.claimed(output_dir):
     if _OVERWRITE.value:
       output_folder.clear(output_dir)
-    facts = {"task": _TASK.value, "weights": loaded.weights, "data": _identity_of_data(data_dir)}
+    facts = {"task": _TASK.value, "weights": trained.weights, "data": _identity_of_data(data_dir)}
     results = Results(os.path.join(output_dir, output_folder.RESULTS), {**facts, **chosen})
     work_dir = os.path.join(output_dir, output_folder.WORK)
     protocol.evaluate(network, data_dir, results, work_dir, progress=True)
-  compared = getattr(measured_by, "compares_parts", False)
   measured = printable(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:")
-  print(f"{measured}\n{results.table(not compared)}")
+  print(f"{measured}\n{results.table(not measured_by.compares_parts)}")
   print(f"Everything is in {printable(results.path)}.")
-
-
-def _load_generators(others: Mapping[str, str]):
-  """The network of --model_dir and others by name, and what tells the others' weights."""
-  loaded = generators.load(_MODEL_DIR.value)
-  networks, weights = {generation.TRAINED: loaded.generator}, {}
-  for name, model_dir in others.items():
-    other = generators.load(model_dir)
-    networks[name] = other.generator
-    weights[f"weights of {name}"] = other.weights
-  return loaded, networks, weights
 
 
 def _task_file(task: str) -> str:
@@ -141,7 +127,7 @@ def _task_file(task: str) -> str:
 
 
 def _default_output_dir(model_dir: str, task: str) -> str:
-  if encoders.is_saved_model(model_dir):  # Nothing should be written into one.
+  if exported.is_saved_model(model_dir):  # Nothing should be written into one.
     return os.path.join(f"{os.path.normpath(model_dir)}.evaluation", task)
   return os.path.join(model_dir, "evaluation", task)
 

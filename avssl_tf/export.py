@@ -18,7 +18,7 @@ from absl import app, flags
 from avssl_tf import local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
-from avssl_tf.training import run, terminal
+from avssl_tf.training import loading, terminal
 
 _MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
@@ -43,10 +43,10 @@ def main(argv: list[str]) -> None:
   terminal.quiet_libraries()
   with terminal.plain_endings("export", "Stopped; nothing was written."):
     saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
-    loaded = run.load(_MODEL_DIR.value)
+    loaded = loading.load(_MODEL_DIR.value)
     serving.export(
-      loaded.model,
-      serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels),
+      loaded.network,
+      loaded.input_spec,
       _OUTPUT_DIR.value,
       any_size=_ANY_SIZE.value,
       overwrite=_OVERWRITE.value,

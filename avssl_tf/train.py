@@ -23,7 +23,7 @@ from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration, run, run_folder, strategies, terminal, trainer
+from avssl_tf.training import configuration, loading, run_folder, strategies, terminal, trainer
 
 configuration.define_flags()
 _MODEL_DIR = local_paths.define_flag(
@@ -79,16 +79,18 @@ def _run(model_dir: str) -> None:
 
 
 def _finish(result: trainer.Result, model_dir: str) -> None:
-  """Exports what the last checkpoint holds, and prints what there is."""
+  """Exports the network, and prints what there is."""
   saved_model = os.path.join(model_dir, run_folder.SAVED_MODEL)
-  loaded = run.load(model_dir)
-  input_spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-  serving.export(loaded.model, input_spec, saved_model, overwrite=True)
+  if strategies.count_workers() < 2:
+    trained = loading.of_memory(model_dir, result.task.network)
+  else:  # All workers would have to take part in reading the variables.
+    trained = loading.load(model_dir)
+  serving.export(trained.network, trained.input_spec, saved_model, overwrite=True)
   if result.probes:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
     print(f"\nThe probe of frozen weights:\n{probe.table(columns)}")
-  reported = ReportedRun(model_dir)
+  reported = ReportedRun(model_dir, trained)
   if not reported.generates:
     projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), reported.embeddings)
   run_report.write(reported, progress=True)

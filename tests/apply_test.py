@@ -17,7 +17,7 @@ import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf.inference import serving
-from avssl_tf.training import configuration, run, strategies, trainer
+from avssl_tf.training import configuration, loading, strategies, trainer
 from tests import (
   command,
   media_variants,
@@ -87,10 +87,9 @@ class ApplyTest(unittest.TestCase):
     return _apply("spatialize", f"--model_dir={model_dir}", f"--input={self.film}", *arguments)
 
   def test_a_film_on_a_sphere_by_a_run_and_by_its_saved_model(self):
-    loaded = run.load(self.model_dir)
+    loaded = loading.load(self.model_dir)
     exported = self.path("exported")
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-    serving.export(loaded.model, spec, exported)
+    serving.export(loaded.network, loaded.input_spec, exported)
     fields = []
     for i, model_dir in enumerate((self.model_dir, exported)):
       wav, mp4, overlay = (self.path(f"{i}{name}") for name in (".wav", ".mp4", "map.mp4"))
@@ -116,9 +115,8 @@ class ApplyTest(unittest.TestCase):
   def test_a_saved_model_of_unknown_origin_is_reported_before_it_runs(self):
     # One that writes a file while it is used, as any SavedModel can.
     exported, trace = self.path("exported"), self.path("trace")
-    loaded = run.load(self.model_dir)
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-    serving.export(loaded.model, spec, exported)
+    loaded = loading.load(self.model_dir)
+    serving.export(loaded.network, loaded.input_spec, exported)
     module = tf.saved_model.load(exported)
     original = module.signatures["serving_default"]
 
@@ -159,9 +157,8 @@ class ApplyTest(unittest.TestCase):
   def test_localizing_by_a_run_and_by_its_saved_model(self):
     clips = []
     exported = self.path("exported")
-    loaded = run.load(self.avid_dir)
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-    serving.export(loaded.model, spec, exported)
+    loaded = loading.load(self.avid_dir)
+    serving.export(loaded.network, loaded.input_spec, exported)
     for i, model_dir in enumerate((self.avid_dir, exported)):
       output = self.path(f"{i}.mp4")
       process = _apply(
@@ -270,10 +267,9 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     shutil.copy(media_variants.SOURCE, os.path.join(self.media, "film.mp4"))
     with open(os.path.join(self.media, "bad.mp4"), "w", encoding="utf-8") as f:
       f.write("This is not a video.\n")
-    loaded = run.load(self.model_dir)
+    loaded = loading.load(self.model_dir)
     exported = self.path("exported")
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-    serving.export(loaded.model, spec, exported)
+    serving.export(loaded.network, loaded.input_spec, exported)
     arrays = []
     for model_dir, options, heading in (
       (self.model_dir, ["--end_sec=0.3", "--find=video"], "Pictures of .* to the pictures of"),

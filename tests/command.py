@@ -57,7 +57,7 @@ def _forked(arguments, environment) -> subprocess.CompletedProcess:
 def _server() -> subprocess.Popen:
   # It ends when its standard input does, with this process.
   return subprocess.Popen(
-    [sys.executable, "-m", "tests.command_server"],
+    [sys.executable, "-c", "from tests import command_server; command_server.main()"],
     cwd=source_tree.ROOT,
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
     stdin=subprocess.PIPE,

@@ -16,8 +16,8 @@ import traceback
 
 _LIBRARIES = (
   "absl.app", "av", "cv2", "gin", "librosa", "matplotlib.figure", "numpy", "ot",
-  "plotly.graph_objects", "scipy.signal", "sklearn.svm", "soundfile", "tensorboard.plugins.projector", "tensorflow",
-  "tensorflow_addons", "tqdm",
+  "plotly.graph_objects", "scipy.signal", "sklearn.svm", "soundfile",
+  "tensorboard.plugins.projector", "tensorflow", "tensorflow_addons", "tqdm",
 )  # fmt: skip
 
 
@@ -69,6 +69,3 @@ def _run(request: dict) -> int:
     sys.stdout.flush()
   return 0
 
-
-if __name__ == "__main__":
-  main()

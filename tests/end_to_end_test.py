@@ -19,7 +19,7 @@ from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import run
+from avssl_tf.training import loading
 from tests import browser, command, media_variants, source_tree, test_base
 
 # Where each file goes; classes are kinds of container. Cut to 1.5 s, each good file gives 3 clips.
@@ -172,9 +172,9 @@ class EndToEndTest(test_base.TestCase):
     self.assertRegex(shown, r"untrained +trained\n")
 
   def test_spectrograms_are_normalised_by_those_of_the_records(self):
-    loaded = run.load(self.model_dir)
+    loaded = loading.load(self.model_dir)
     batch = next(iter(datasets.evaluation_dataset(self.data_dir, "train", loaded.clip, 100)))
-    normalised = loaded.model.audio_front_end(batch[keys.AUDIO])
+    normalised = loaded.network.audio_front_end(batch[keys.AUDIO])
     self.assertEqual(loaded.sample_rate_hz, 24000)
     self.assertAllClose(tf.reduce_mean(normalised, [0, 1, 3]), tf.zeros(129), atol=1e-3)
     self.assertAllClose(tf.math.reduce_std(normalised, [0, 1, 3]), tf.ones(129), rtol=1e-3)
@@ -184,11 +184,11 @@ class EndToEndTest(test_base.TestCase):
     command.output_of(
       "-m", "avssl_tf.export", f"--model_dir={self.model_dir}", f"--output_dir={exported}"
     )
-    loaded = run.load(self.model_dir)
+    loaded = loading.load(self.model_dir)
     batch = next(iter(datasets.evaluation_dataset(self.data_dir, "test", loaded.clip, 5)))
     expected = {
       f"{modality}_{name}": value
-      for modality, outputs in loaded.model(batch).items()
+      for modality, outputs in loaded.network(batch).items()
       for name, value in outputs.items()
     }
     # That of the training command, and that of the export command.

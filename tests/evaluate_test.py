@@ -13,7 +13,7 @@ import numpy as np
 
 from avssl_tf.data.records import dataset_info
 from avssl_tf.inference import serving
-from avssl_tf.training import configuration, conversion, run, strategies, trainer
+from avssl_tf.training import configuration, conversion, loading, strategies, trainer
 from tests import published_checkpoint, source_tree, tiny_run
 
 # Calls the command for several lines of flags in one process; prints what each ended with.
@@ -79,10 +79,10 @@ class CommandTest(tiny_run.TestCase):
       [f'data_dir = "{cls.data_dir}"', "train.probe = None", "train.fill_memory = False"],
     )
     trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
-    loaded = run.load(cls.model_dir)
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
+    loaded = loading.load(cls.model_dir)
+    spec = loaded.input_spec
     cls.saved_model = os.path.join(cls.model_dir, "saved_model")
-    serving.export(loaded.model, spec, cls.saved_model)
+    serving.export(loaded.network, spec, cls.saved_model)
     gin.clear_config()
 
   def setUp(self):
@@ -139,7 +139,7 @@ class CommandTest(tiny_run.TestCase):
       self.assertRegex(expected["settings"]["weights"], r"^ckpt-6 \w{12}$")
       self.assertRegex(expected["settings"]["data"], r"^planar \w{12}$")
     self.assertEqual(_files(self.saved_model), before)
-    loaded = run.load(self.model_dir)
+    loaded = loading.load(self.model_dir)
     self.assertEqual(loaded.clip.num_frames, 2)
 
   def test_resumes_refuses_other_settings_and_overwrites_nothing_else(self):

@@ -9,7 +9,8 @@ from absl.testing import absltest, flagsaver
 from avssl_tf import export
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.inference import serving
-from avssl_tf.training import configuration, run
+from avssl_tf.inference.trained import Trained
+from avssl_tf.training import configuration, loading
 
 
 class ExportTest(absltest.TestCase):
@@ -19,23 +20,18 @@ class ExportTest(absltest.TestCase):
       model_dir="runs/x", output_dir="exported/x", any_size="true", overwrite="true"
     )
     self.enter_context(flags)
-    self.load = self.enter_context(mock.patch.object(run, "load"))
+    self.load = self.enter_context(mock.patch.object(loading, "load"))
     self.export = self.enter_context(mock.patch.object(serving, "export"))
 
   def test_exports_what_the_run_holds(self):
     clip = datasets.ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=0.5)
-    self.load.return_value = run.LoadedRun(
-      mock.sentinel.model,
-      clip,
-      sample_rate_hz=4000,
-      num_channels=2,
-      data_dir="data/x",
-      checkpoint="runs/x/checkpoints/ckpt-1",
+    self.load.return_value = Trained(
+      "runs/x", clip, 4000, 2, "ckpt-1 0123456789ab", network=mock.sentinel.network
     )
     export.main(["export"])
     self.load.assert_called_once_with("runs/x")
     self.export.assert_called_once_with(
-      mock.sentinel.model,
+      mock.sentinel.network,
       serving.InputSpec(
         num_frames=4,
         frame_rate_hz=8.0,
@@ -62,7 +58,7 @@ class DestinationTest(absltest.TestCase):
     with open(os.path.join(folder, "thesis.tex"), "w", encoding="utf-8") as f:
       f.write("work")
     flags = flagsaver.as_parsed(model_dir="runs/x", output_dir=folder, overwrite="true")
-    with flags, mock.patch.object(run, "load") as load:
+    with flags, mock.patch.object(loading, "load") as load:
       with self.assertRaisesRegex(SystemExit, f"{folder!r} exists and is not a SavedModel"):
         export.main(["export"])
     load.assert_not_called()

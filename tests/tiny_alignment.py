@@ -5,13 +5,13 @@ import functools
 import tensorflow as tf
 
 from avssl_tf.data.building import demo
+from avssl_tf.data.pipeline import clip_kinds
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.models import alignment_model, front_end, projection, r2plus1d, translation
 from avssl_tf.models import audio_net as audio_net_lib
 from avssl_tf.tasks import spatial_alignment
-from avssl_tf.training import training_data
 from tests import tiny_run
 
 NUM_VIDEOS = 16
@@ -72,7 +72,7 @@ def network(
 def built_network() -> alignment_model.AlignmentModel:
   """A network with its variables."""
   model = network()
-  model(training_data.zero_batch(CLIP, 8000, 4))
+  model(clip_kinds.kind_of(CLIP).zero_batch(8000, 4))
   return model
 
 

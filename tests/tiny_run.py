@@ -15,7 +15,7 @@ from avssl_tf.data.building import demo
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.losses import avid
-from avssl_tf.models import front_end
+from avssl_tf.models import av_model, front_end, network
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.tasks import instance_discrimination
 from avssl_tf.training import checkpoints, optimizers, run_folder, schedules, trainer
@@ -44,13 +44,13 @@ AVID.num_negatives = 8
 
 
 @gin.register(module="tiny_run")
-class TinyNetwork(tf.keras.Model):
+class TinyNetwork(av_model.AudioVisualModel):
   """Stands in for the audio-visual model: a linear layer a tower, and batch norm if wanted."""
 
   embedding_dim = 4
 
   def __init__(self, batch_norm: bool = False):
-    super().__init__(autocast=False)
+    network.Network.__init__(self)  # It has no heads.
     self.video_front_end = front_end.VideoFrontEnd()
     self.audio_front_end = front_end.AudioFrontEnd(SPECTROGRAM)
     self.video_net = tf.keras.layers.Dense(self.embedding_dim)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.training import checkpoints, metrics, run
+from avssl_tf.training import checkpoints, loading, metrics
 from tests import source_tree, tiny_run
 
 _PROBED = ("--gin_param=Probe.c_grid=(0.1,)", "--gin_param=Probe.batch_size=8")
@@ -39,6 +39,27 @@ for line in json.load(sys.stdin):
   except SystemExit as error:
     ending = str(error.code)
   print("ENDING", json.dumps(ending), flush=True)
+"""
+
+# The command, which prints how many networks it has made.
+_COUNTED = """
+import sys
+from absl import app
+from avssl_tf import train
+from avssl_tf.models import network
+
+made = []
+original = network.Network.__init__
+
+def counted(self, *args, **kwargs):
+  made.append(self)
+  original(self, *args, **kwargs)
+
+network.Network.__init__ = counted
+try:
+  app.run(train.main, argv=["train", *sys.argv[1:]])
+finally:
+  print("NETWORKS", len(made))
 """
 
 
@@ -118,6 +139,15 @@ class CommandTest(tiny_run.TestCase):
     self.finish(self.start([script, *flags], {"PYTHONPATH": str(source_tree.ROOT)}))
     with open(os.path.join(self.path("run"), "operative_config.gin"), encoding="utf-8") as f:
       self.assertIn("MyObjective.num_negatives = 8", f.read())
+
+  def test_training_export_and_report_share_a_network(self):
+    for name, devices in (("one", ()), ("two", ("--virtual_devices=2",))):
+      with self.subTest(name):
+        flags = self.flags(name, *_NOT_PROBED, "--gin_param=num_epochs=1", *devices)
+        output, _ = self.finish(self.start(["-c", _COUNTED, *flags]))
+        self.assertIn("NETWORKS 1\n", output)
+        self.assertTrue(os.path.exists(self.path(f"{name}/report.html")))
+        self.check_exported(name)
 
   def kill_when(self, condition, *processes):
     """Kills processes with SIGKILL as soon as something is the case."""
@@ -304,11 +334,11 @@ class CommandTest(tiny_run.TestCase):
     self.check_exported("workers")
 
   def check_exported(self, model_dir):
-    loaded = run.load(self.path(model_dir))
+    loaded = loading.load(self.path(model_dir))
     generator = np.random.default_rng(0)
     video = tf.constant(generator.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
     audio = tf.constant(generator.normal(0, 0.1, (2, 2400, 1)), tf.float32)
-    expected = loaded.model({keys.VIDEO: video, keys.AUDIO: audio})
+    expected = loaded.network({keys.VIDEO: video, keys.AUDIO: audio})
     exported = tf.saved_model.load(self.path(f"{model_dir}/saved_model"))
     found = exported.signatures["serving_default"](video=video, audio=audio)
     for modality in keys.MODALITIES:
@@ -370,7 +400,7 @@ class CommandTest(tiny_run.TestCase):
     self.assertIn(f"There is no demo data in {self.path('demo')} yet: building it.", output)
     # What was trained there does not need it any more.
     os.rename(self.path("demo"), self.path("gone"))
-    self.assertEqual(run.load(self.path("run")).data_dir, self.path("demo"))
+    self.assertEqual(loading.load(self.path("run")).data_dir, self.path("demo"))
 
 
 def _environment():

@@ -21,7 +21,6 @@ import gin
 import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import configuration, training_data
 from avssl_tf.training.settings import ConfigurationError
 
@@ -42,7 +41,7 @@ def generated_per_sec(batch_size: int, num_rounds: int) -> float:
   """
   bound = gin.get_bindings("train")
   network, clip = bound["network"](), bound["clip"]
-  if not isinstance(network, SpatialUNet):
+  if not network.generates:
     raise ConfigurationError(
       f"The configuration is of a {type(network).__name__}; expected that of a network that "
       f"generates sound fields, such as {_DEFAULT}."

@@ -25,7 +25,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.report import alignment_examples
 from avssl_tf.report.drawings import alignment_picture, picture_files
-from avssl_tf.training import encoders, terminal
+from avssl_tf.training import loading, terminal
 
 FLAGS = flags.FLAGS
 
@@ -37,8 +37,8 @@ def main(argv: list[str]) -> None:
   terminal.quiet_libraries()
   with terminal.plain_endings("draw_alignment", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
-    loaded = encoders.load(FLAGS.model_dir)
-    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
+    loaded = loading.load(FLAGS.model_dir)
+    data_dir = loaded.records(FLAGS.data_dir)
     view_features.check(loaded.encoder, DatasetInfo.load(data_dir), data_dir)
     drawn = alignment_examples.clips(loaded.encoder, data_dir, FLAGS.split, FLAGS.num_clips)
     alignment_picture.draw(drawn).savefig(FLAGS.output)

@@ -22,7 +22,7 @@ from avssl_tf import local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import generation_examples
 from avssl_tf.report.drawings import generation_picture, picture_files
-from avssl_tf.training import encoders, generators, terminal
+from avssl_tf.training import loading, terminal
 
 FLAGS = flags.FLAGS
 
@@ -34,8 +34,8 @@ def main(argv: list[str]) -> None:
   terminal.quiet_libraries()
   with terminal.plain_endings("draw_generation", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
-    loaded = generators.load(FLAGS.model_dir)
-    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
+    loaded = loading.load(FLAGS.model_dir)
+    data_dir = loaded.records(FLAGS.data_dir)
     examples = generation_examples.fields(
       loaded.generator, data_dir, FLAGS.split, FLAGS.num_clips
     )

@@ -25,7 +25,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.evaluation import protocol  # noqa: F401
 from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report.drawings import localization_picture, picture_files
-from avssl_tf.training import configuration, encoders, terminal
+from avssl_tf.training import configuration, loading, terminal
 
 FLAGS = flags.FLAGS
 
@@ -39,8 +39,8 @@ def main(argv: list[str]) -> None:
   terminal.quiet_libraries()
   with terminal.plain_endings("evaluate", "Stopped; nothing was written."):
     picture_files.check(FLAGS.output, "--output")
-    loaded = encoders.load(FLAGS.model_dir)
-    data_dir = encoders.records_for(FLAGS.model_dir, loaded.data_dir, FLAGS.data_dir)
+    loaded = loading.load(FLAGS.model_dir)
+    data_dir = loaded.records(FLAGS.data_dir)
     configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param, used_by="evaluate")
     measured_by = gin.get_bindings("evaluate")["protocol"]
     clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)

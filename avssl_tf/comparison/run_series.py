@@ -239,7 +239,8 @@ def _build_data(runs: Iterable[Run]) -> None:
   for run in runs:
     configuration.parse(run.gin_files, run.gin_params)
     bound = gin.get_bindings("train")
-    for data_dir in (bound["data_dir"], getattr(bound.get("probe"), "data_dir", None)):
+    probe = bound.get("probe")
+    for data_dir in (bound["data_dir"], probe and probe.data_dir):
       if isinstance(data_dir, DemoData):
         try:
           data_dir.build_if_missing()

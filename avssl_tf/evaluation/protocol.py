@@ -1,37 +1,82 @@
 """The protocol that an evaluation follows: a gin file names it, settings tell what it measures."""
 
+import abc
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any, Callable, Union
+from typing import Any, ClassVar, Union
 
 import gin
 
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.generator import Generator
+from avssl_tf.inference.trained import Trained
 
 _ADDED = "added"
+
+# What protocols measure: an encoder, or generators of sound fields by name.
+Subject = Union[Encoder, Mapping[str, Generator]]
+
+
+class Protocol(abc.ABC):
+  """Base of the protocols of evaluation, frozen dataclasses whose fields are their settings.
+
+  Attributes:
+    compares_parts: whether the parts of the results are compared with each other; else they are
+      folds of one measurement, and their mean is of interest.
+    others: folders of further networks that are measured on the same clips, by name.
+  """
+
+  compares_parts: ClassVar[bool] = False
+  others: Mapping[str, str] = {}
+
+  def subject(self, trained: Trained, others: Mapping[str, Trained]) -> Subject:
+    """What is measured of trained networks: the encoder.
+
+    Args:
+      trained: the network.
+      others: the networks in the folders of `others`, by name.
+
+    Raises:
+      UserError: a network is of another kind than the protocol measures.
+    """
+    del others
+    return trained.encoder
+
+  @abc.abstractmethod
+  def __call__(
+    self, network: Subject, data_dir: str, results: Results, work_dir: str, progress: bool = False
+  ) -> None:
+    """Measures a frozen network.
+
+    Args:
+      network: as `subject` returns it.
+      data_dir: folder of the records.
+      results: where the metrics go; parts that are there are not measured again.
+      work_dir: folder of the protocol's own, for what it needs to resume when interrupted.
+      progress: whether to show progress bars.
+    """
 
 
 @gin.configurable
 def evaluate(
-  network: Union[Encoder, Mapping[str, Generator]],
+  network: Subject,
   data_dir: str,
   results: Results,
   work_dir: str,
   progress: bool = False,
-  protocol: Callable[..., None] = gin.REQUIRED,
+  protocol: Protocol = gin.REQUIRED,
 ) -> None:
   """Measures a frozen network by the protocol that gin binds, such as `@KNN()`.
 
   Args:
-    network: what the protocol measures: an encoder, or generators of sound fields by name.
+    network: what `protocol` measures, see `Protocol.subject`.
     data_dir: folder of the records.
-    results: where the metrics go; parts that are there are not measured again.
-    work_dir: folder of the protocol's own, for what it needs to go on when interrupted.
+    results: as of `Protocol.__call__`.
+    work_dir: as of `Protocol.__call__`.
     progress: whether to show progress bars.
-    protocol: a frozen dataclass that is called with the arguments before it.
+    protocol: the protocol.
   """
   protocol(network, data_dir, results, work_dir, progress=progress)
 

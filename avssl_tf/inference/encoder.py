@@ -76,6 +76,6 @@ class Encoder:
       video_maps=model.video_maps,
       audio_maps=model.audio_maps,
       embed_video_positions=model.embed_video_positions,
-      translate=getattr(model, "translate", None),
+      translate=model.translate,
       make_model=make_model,
     )

@@ -15,11 +15,9 @@ from avssl_tf.errors import UserError
 from avssl_tf.files import read_json
 from avssl_tf.inference import origin, saved_model_folder
 from avssl_tf.inference.checked_signature import checked
-from avssl_tf.models import alignment_model, av_model
-from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.models.network import Network
 
 INPUT_SPEC_FILE = saved_model_folder.INPUT_SPEC_FILE
-
 
 # No size, length or rate of an input comes near to it.
 _LARGEST = 1e9
@@ -137,28 +135,28 @@ def _viewpoint_spec(settings: dict[str, Any]) -> viewpoints.ViewpointSpec:
 
 
 def export(
-  model: av_model.AudioVisualModel,
+  network: Network,
   input_spec: InputSpec,
   output_dir: str,
   any_size: bool = False,
   overwrite: bool = False,
 ) -> None:
-  """Writes a SavedModel with the signatures of `signatures`, and what serving needs beside it.
+  """Writes a SavedModel with the signatures of a network, and what serving needs beside it.
 
-  The SavedModel holds the variables of the model and nothing else: no optimiser and
+  The SavedModel holds the variables of the network and nothing else: no optimiser and
   nothing of the objective. Beside it, in `assets.extra`, lie one
   warm-up request for each signature and `input_spec.json`. All of it is there at the end,
   or nothing (`saved_model_folder.replaced`).
 
   Args:
-    model: the model, with its variables built. With several machines every
+    network: the network, with its variables built. With several machines every
       worker has to call this function, each with a folder of its own: it reads
       the average of per-replica statistics.
-    input_spec: the input that the model was trained on.
+    input_spec: the input that the network was trained on.
     output_dir: folder to write; no symbolic link.
     any_size: whether frames of other numbers and sizes, and waveforms of other
-      lengths, are accepted. The networks pool over space and time and so can
-      take them, but the features are those of inputs that the model never saw
+      lengths, are accepted. Networks that pool over space and time can
+      take them, but the features are those of inputs that the network never saw
       in training: a wrong frame rate or size would go unnoticed.
     overwrite: whether to replace a SavedModel at `output_dir` that this function wrote.
 
@@ -168,16 +166,21 @@ def export(
     FolderInUseError: another process exports to `output_dir`.
     UserError: `any_size` of a network that generates sound fields.
   """
-  if any_size and isinstance(model, SpatialUNet):
+  if any_size and not network.takes_any_size:
     raise UserError(
       "A network that generates sound fields takes clips of the size that it was trained on: "
       "export it without --any_size."
     )
   specs = input_spec.tensor_specs(any_size)
-  functions = signatures(model, specs)
+  # They are not traced yet: traced while a model is saved, and only then, they read one value of
+  # each variable of a distribution strategy.
+  functions = {
+    name: checked(signature.function, signature.inputs)
+    for name, signature in network.signatures(specs).items()
+  }
   module = tf.Module()
-  # The model itself stays outside: tracked, Keras would trace and save each of its layers.
-  module.weights = list(model.variables)
+  # The network itself stays outside: tracked, Keras would trace and save each of its layers.
+  module.weights = list(network.variables)
   with saved_model_folder.replaced(os.path.abspath(output_dir), overwrite) as folder:
     tf.saved_model.save(module, local_paths.for_tensorflow(folder), signatures=functions)
     extra_dir = os.path.join(folder, saved_model_folder.EXTRA_DIR)
@@ -188,100 +191,6 @@ def export(
       json.dump(dataclasses.asdict(input_spec), f, indent=1)
       f.write("\n")
     origin.record(folder)
-
-
-def signatures(
-  model: av_model.AudioVisualModel, specs: dict[str, tf.TensorSpec]
-) -> "dict[str, tf.types.experimental.PolymorphicFunction]":
-  """The functions that a SavedModel offers.
-
-  They check the shapes of what they are given (`checked_signature`), and take batches of any size,
-  of none as well. They are not traced yet: traced while a model is saved, and only then, they
-  read one value of each variable of a distribution strategy.
-
-  Args:
-    model: the model, with its variables built.
-    specs: specification of the inputs `video` (uint8 [B, T, H, W, 3]) and `audio`
-      (float32 [B, samples, channels], -1..1), and `flow` (uint8 [B, T, H, W, 3]) where a
-      network that generates sound fields takes it.
-
-  Returns:
-    `embed_video`: `video` -> `video_features` float32 [B, D] and
-    `video_embedding` float32 [B, E] of unit length; `embed_audio`: the same of
-    `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
-    maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
-    [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
-    [B, t, f, c]. `embed_video_positions`: `video` -> `video_position_embeddings`, float32
-    [B, t, h, w, E] of unit length, of every position of `conv5x`. All of these take single views
-    where the model is of 360° clips; then there is also `translate`: `video_features` and
-    `audio_features` [B, K, D] of K views -> `video_translated` and `audio_translated` [B, K, D],
-    `video_target` and so on, `[B, K, E]`, as `AlignmentModel.translate` returns them. A network
-    that generates sound fields has `serving_default` alone: `video` (uint8 [B, T, H, 2H, 3]),
-    `audio` (W), and `flow` where it is among the inputs -> `field`, float32 [B, samples, 4],
-    W Y Z X.
-  """
-
-  def generate(video, audio):
-    return {"field": model.generate({keys.VIDEO: video, keys.AUDIO: audio})}
-
-  def generate_with_flow(video, audio, flow):
-    batch = {keys.VIDEO: video, keys.AUDIO: audio, keys.FLOW: flow}
-    return {"field": model.generate(batch)}
-
-  if isinstance(model, SpatialUNet):
-    inputs = [specs[keys.VIDEO], specs[keys.AUDIO]]
-    if keys.FLOW in specs:
-      function = checked(generate_with_flow, [*inputs, specs[keys.FLOW]])
-    else:
-      function = checked(generate, inputs)
-    return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: function}
-
-  def embed_video(video):
-    outputs = model.embed_video(video, training=False)
-    return {"video_features": outputs["features"], "video_embedding": outputs["embedding"]}
-
-  def embed_audio(audio):
-    outputs = model.embed_audio(audio, training=False)
-    return {"audio_features": outputs["features"], "audio_embedding": outputs["embedding"]}
-
-  def embed_both(video, audio):
-    return {**embed_video(video), **embed_audio(audio)}
-
-  def video_maps(video):
-    return model.video_maps(video, training=False)
-
-  def audio_maps(audio):
-    return model.audio_maps(audio, training=False)
-
-  def embed_video_positions(video):
-    return {"video_position_embeddings": model.embed_video_positions(video, training=False)}
-
-  def translate(video_features, audio_features):
-    outputs = model.translate({keys.VIDEO: video_features, keys.AUDIO: audio_features})
-    return {
-      f"{modality}_{kind}": value
-      for kind, found in outputs.items()
-      for modality, value in found.items()
-    }
-
-  video, audio = specs[keys.VIDEO], specs[keys.AUDIO]
-  functions = {
-    tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: checked(embed_both, [video, audio]),
-    "embed_video": checked(embed_video, [video]),
-    "embed_audio": checked(embed_audio, [audio]),
-    "video_maps": checked(video_maps, [video]),
-    "audio_maps": checked(audio_maps, [audio]),
-    "embed_video_positions": checked(embed_video_positions, [video]),
-  }
-  if isinstance(model, alignment_model.AlignmentModel):
-    functions["translate"] = checked(
-      translate,
-      [
-        tf.TensorSpec([None, None, dim], tf.float32, f"{modality}_features")
-        for modality, dim in sorted(model.translation.feature_dims.items(), reverse=True)
-      ],
-    )
-  return functions
 
 
 def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
@@ -298,7 +207,7 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
       request = log.predict_log.request
       request.model_spec.signature_name = name
       for spec in function.input_signature:
-        # What is no raw input are features of some views, of a size that the model knows.
+        # What is no raw input are features of some views, of a size that the network knows.
         shape = shapes.get(spec.name, [size or 1 for size in spec.shape])
         zeros = np.zeros(shape, spec.dtype.as_numpy_dtype)
         request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(zeros))

@@ -36,6 +36,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     step: training steps so far; the negatives are a function of it.
     warmup_epochs: epochs before it makes use of what the banks know beside the scores; None: it
       never does.
+    normalizer: variable, the NCE constant; None where scores are not normalised by one.
   """
 
   warmup_epochs: Optional[int] = None
@@ -79,6 +80,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
       num_rows, dim, momentum, seed=2 * seed + 1, name="audio_bank"
     )
     self.step = self._state("step", tf.int64)
+    self.normalizer: Optional[tf.Variable] = None
 
   @property
   def num_rows(self) -> int:

@@ -1,5 +1,6 @@
 """The audio-visual model of 360° clips: two towers, and translation between what they see."""
 
+from collections.abc import Mapping
 from typing import Optional
 
 import gin
@@ -8,6 +9,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
 from avssl_tf.models import av_model
+from avssl_tf.models.network import Signature
 from avssl_tf.models.translation import FeatureTranslation
 
 
@@ -90,7 +92,6 @@ class AlignmentModel(av_model.AudioVisualModel):
     features = self.view_features(batch, training)
     return self.translation(features, training=training, pool=pool, seed=seed)
 
-
   def translate(self, features: dict[str, tf.Tensor]) -> dict[str, dict[str, tf.Tensor]]:
     """All that the trained network makes of the features of the views of clips.
 
@@ -107,3 +108,26 @@ class AlignmentModel(av_model.AudioVisualModel):
       "translated": {m: tf.cast(value, tf.float32) for m, value in translated.items()},
       **self.translation.project(features, translated),
     }
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Those of `AudioVisualModel`, and `translate`.
+
+    Returns:
+      `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
+      `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`,
+      as `translate` of this class returns them.
+    """
+
+    def translate(video_features, audio_features):
+      outputs = self.translate({VIDEO: video_features, AUDIO: audio_features})
+      return {
+        f"{modality}_{kind}": value
+        for kind, found in outputs.items()
+        for modality, value in found.items()
+      }
+
+    inputs = [
+      tf.TensorSpec([None, None, dim], tf.float32, f"{modality}_features")
+      for modality, dim in sorted(self.translation.feature_dims.items(), reverse=True)
+    ]
+    return {**super().signatures(specs), "translate": Signature(translate, inputs)}

@@ -1,18 +1,28 @@
 """The audio-visual model: two towers from raw input to unit-length embeddings."""
 
+from collections.abc import Mapping, Sequence
+from typing import Callable, Optional
 
 import gin
 import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.errors import UserError
+from avssl_tf.models.network import Network, Signature, SoundMap, Statistics
+from avssl_tf.spectrograms import Spectrogram
 
 # The stage whose map networks pool.
 LAST_STAGE = "conv5x"
+# Kernel of the first layer for sound, whose last axis but one is the maps that it takes.
+_AUDIO_STEM = "audio_net/conv1/kernel"
+# Normalised levels are within a few standard deviations.
+_LEVEL_RANGE = (-3.0, 3.0)
+# Parts of the intensity.
+_DIRECTION_RANGE = (-1.0, 1.0)
 
 
 @gin.register
-class AudioVisualModel(tf.keras.Model):
+class AudioVisualModel(Network):
   """A video tower and an audio tower, each of front end, network and projection head.
 
   A network is a layer that returns a dict with `"pooled"`, float32 `[B, D]`; a head maps
@@ -34,8 +44,7 @@ class AudioVisualModel(tf.keras.Model):
         f"The video head gives {video_head.embedding_dim} dimensions, the audio head "
         f"{audio_head.embedding_dim}; expected the same, since the two are compared."
       )
-    # Mixed precision would round the waveforms before they reach the front end.
-    super().__init__(name=name, autocast=False)
+    super().__init__(name=name)
     self.video_front_end = video_front_end
     self.video_net = video_net
     self.video_head = video_head
@@ -47,6 +56,36 @@ class AudioVisualModel(tf.keras.Model):
   def embedding_dim(self) -> int:
     """Dimension E of the embeddings, the same for video and audio."""
     return self.video_head.embedding_dim
+
+  @property
+  def sample_rate_hz(self) -> int:
+    """Rate of the waveforms."""
+    return self.audio_front_end.spectrogram.sample_rate_hz
+
+  def input_channels(self, shapes: Mapping[str, Sequence[int]]) -> Optional[int]:
+    """As of `Network`: follows from the maps of sound that the audio network takes."""
+    if _AUDIO_STEM not in shapes:
+      return None
+    return self.audio_front_end.num_waveform_channels(shapes[_AUDIO_STEM][-2])
+
+  def prepare(
+    self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
+  ) -> None:
+    """As of `Network`: sets the statistics of the audio front end."""
+    expected_hz = self.sample_rate_hz
+    if sample_rate_hz != expected_hz:
+      raise UserError(
+        f"The sound of the clips has {sample_rate_hz} Hz, the spectrogram expects {expected_hz} "
+        f"Hz. Set ClipSpec.sample_rate_hz={expected_hz} to convert the sound, or "
+        "Spectrogram.sample_rate_hz (and its lengths)."
+      )
+    found = statistics(self.audio_front_end.spectrogram)
+    self.audio_front_end.set_statistics(found["mean"], found["std"])
+
+  def backbones(self) -> dict[str, tf.keras.layers.Layer]:
+    """The video and the audio network, and what normalises the input of these."""
+    names = ("video_net", "audio_net", "video_front_end", "audio_front_end")
+    return {name: getattr(self, name) for name in names}
 
   def embed_video(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
     """Embeds uint8 frames `[B, T, H, W, 3]`.
@@ -115,6 +154,60 @@ class AudioVisualModel(tf.keras.Model):
     return {
       keys.VIDEO: self.embed_video(batch[keys.VIDEO], training=training),
       keys.AUDIO: self.embed_audio(batch[keys.AUDIO], training=training),
+    }
+
+  def sound_maps(self, waveforms: tf.Tensor) -> list[SoundMap]:
+    """Normalised levels of each channel, and directions where the front end computes these."""
+    maps = self.audio_front_end(waveforms).numpy()
+    num_levels = waveforms.shape[-1]
+    return [
+      SoundMap(maps[..., index], *_LEVEL_RANGE)
+      if index < num_levels
+      else SoundMap(maps[..., index], *_DIRECTION_RANGE, signed=True)
+      for index in range(maps.shape[-1])
+    ]
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """The functions that a SavedModel offers; all of them take single views of 360° clips.
+
+    Returns:
+      `embed_video`: `video` -> `video_features` float32 [B, D] and
+      `video_embedding` float32 [B, E] of unit length; `embed_audio`: the same of
+      `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
+      maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
+      [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
+      [B, t, f, c]. `embed_video_positions`: `video` -> `video_position_embeddings`, float32
+      [B, t, h, w, E] of unit length, of every position of `conv5x`.
+    """
+
+    def embed_video(video):
+      outputs = self.embed_video(video, training=False)
+      return {"video_features": outputs["features"], "video_embedding": outputs["embedding"]}
+
+    def embed_audio(audio):
+      outputs = self.embed_audio(audio, training=False)
+      return {"audio_features": outputs["features"], "audio_embedding": outputs["embedding"]}
+
+    def embed_both(video, audio):
+      return {**embed_video(video), **embed_audio(audio)}
+
+    def video_maps(video):
+      return self.video_maps(video, training=False)
+
+    def audio_maps(audio):
+      return self.audio_maps(audio, training=False)
+
+    def embed_video_positions(video):
+      return {"video_position_embeddings": self.embed_video_positions(video, training=False)}
+
+    video, audio = specs[keys.VIDEO], specs[keys.AUDIO]
+    return {
+      tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: Signature(embed_both, [video, audio]),
+      "embed_video": Signature(embed_video, [video]),
+      "embed_audio": Signature(embed_audio, [audio]),
+      "video_maps": Signature(video_maps, [video]),
+      "audio_maps": Signature(audio_maps, [audio]),
+      "embed_video_positions": Signature(embed_video_positions, [video]),
     }
 
 

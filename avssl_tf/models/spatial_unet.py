@@ -5,7 +5,8 @@ Video", NeurIPS 2018, section 4: the recording is taken apart by masks, and each
 where the picture shows its source.
 """
 
-from typing import Callable, Optional
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Callable, Optional
 
 import gin
 import tensorflow as tf
@@ -15,15 +16,21 @@ from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.models import time_steps
 from avssl_tf.models.audio_unet import AudioUNet
+from avssl_tf.models.network import Network, Signature, SoundMap, Statistics
+from avssl_tf.models.panorama_encoder import PanoramaEncoder
 from avssl_tf.spatial import short_time
+from avssl_tf.spectrograms import Spectrogram
 
 # Magnitudes, absolute and against the mean of a clip, that are as good as none.
 _SILENT = 1e-5
 _FAINT = 1e-3
+# Logarithms of magnitudes against their mean, as they are drawn.
+_LOG_RANGE = (-6.0, 3.0)
+_VIDEO_NET = "video_net/"
 
 
 @gin.register
-class SpatialUNet(tf.keras.Model):
+class SpatialUNet(Network):
   """Y, Z and X of a first-order sound field, from W and equirectangular frames.
 
   Attributes:
@@ -31,6 +38,9 @@ class SpatialUNet(tf.keras.Model):
     frame_length: samples in a window of the Fourier transform.
     hop_length: samples from one window to the next.
   """
+
+  generates = True
+  takes_any_size = False
 
   def __init__(
     self,
@@ -78,8 +88,7 @@ class SpatialUNet(tf.keras.Model):
         "SpatialUNet.localize_by_sound is False, and there is neither frame_net nor flow_net: "
         "nothing is left to find sources by."
       )
-    # Mixed precision would round the waveforms.
-    super().__init__(name=name, autocast=False)
+    super().__init__(name=name)
     self.sample_rate_hz = sample_rate_hz
     self.frame_length = frame_length
     self.hop_length = hop_length
@@ -159,6 +168,55 @@ class SpatialUNet(tf.keras.Model):
     """Short-time spectra of float32 `[B, samples, C]`: complex64 `[B, C, frames, bins]`."""
     signals = tf.linalg.matrix_transpose(waveform)
     return short_time.stft(signals, self.frame_length, self.hop_length)
+
+  def input_channels(self, shapes: Mapping[str, Sequence[int]]) -> int:
+    """W alone, whatever else the sound of a clip has."""
+    del shapes
+    return 1
+
+  def prepare(
+    self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
+  ) -> None:
+    """As of `Network`; spectra are compared with their own mean and need no statistics."""
+    del statistics
+    if sample_rate_hz != self.sample_rate_hz:
+      raise UserError(
+        f"The sound of the clips has {sample_rate_hz} Hz, the network expects "
+        f"{self.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={self.sample_rate_hz} to convert "
+        f"the sound, or {type(self).__name__}.sample_rate_hz (and its lengths)."
+      )
+
+  def sound_maps(self, waveforms: Tensor) -> list[SoundMap]:
+    """The level of W, all that the network hears."""
+    level = sound_level(self.spectra(waveforms[..., :1])[:, 0])
+    return [SoundMap(level.numpy(), *_LOG_RANGE)]
+
+  def restorable(self, names: Collection[str]) -> Any:
+    """As of `Network`: of a run of another kind, its video network where frames go through one."""
+    if isinstance(self.frame_net, PanoramaEncoder) and any(n.startswith(_VIDEO_NET) for n in names):
+      return tf.train.Checkpoint(video_net=self.frame_net.encoder)
+    return self
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """The function that a SavedModel offers.
+
+    Returns:
+      `serving_default`: `video` (uint8 [B, T, H, 2H, 3]), `audio` (W), and `flow` where it is
+      among the inputs -> `field`, float32 [B, samples, 4], W Y Z X.
+    """
+
+    # The names of arguments are those of the inputs.
+    def generate(video, audio):
+      return {"field": self.generate({keys.VIDEO: video, keys.AUDIO: audio})}
+
+    def generate_with_flow(video, audio, flow):
+      batch = {keys.VIDEO: video, keys.AUDIO: audio, keys.FLOW: flow}
+      return {"field": self.generate(batch)}
+
+    signature = Signature(generate, [specs[keys.VIDEO], specs[keys.AUDIO]])
+    if keys.FLOW in specs:
+      signature = Signature(generate_with_flow, [*signature.inputs, specs[keys.FLOW]])
+    return {tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature}
 
 
 def sound_level(spectra: Tensor) -> Tensor:

@@ -16,14 +16,15 @@ from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.evaluation import results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.generator import Generator
+from avssl_tf.inference.trained import Trained
 from avssl_tf.report import clip_embeddings
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
+from avssl_tf.tasks.task import Task
 from avssl_tf.training import (
   checkpoints,
   configuration,
-  encoders,
-  generators,
   inherited_memory,
+  loading,
   metrics,
   run_folder,
 )
@@ -47,15 +48,19 @@ class ReportedRun:
     probes: results of the probe by step, in order.
   """
 
-  def __init__(self, model_dir: str):
+  def __init__(self, model_dir: str, trained: Optional[Trained] = None):
     """Reads the configuration and the log.
+
+    Args:
+      model_dir: the folder.
+      trained: the network of the run, if it is in memory already; None loads it when it is needed.
 
     Raises:
       configuration.ConfigurationError: `model_dir` holds no run that this version understands.
     """
     self.model_dir = os.path.normpath(model_dir)
     self.name = os.path.basename(os.path.abspath(model_dir))
-    with encoders.present_configuration_kept():
+    with configuration.present_kept():
       configuration.parse_operative(model_dir)
       bound = gin.get_bindings("train")
     self.configuration = text_files.read(os.path.join(model_dir, run_folder.OPERATIVE_CONFIG))
@@ -66,9 +71,12 @@ class ReportedRun:
     self._split = bound.get("split", "train")
     self._data_dir = os.fspath(bound["data_dir"]) if "data_dir" in bound else None
     probe = bound.get("probe")
-    self._test_split = getattr(probe, "test_split", "test")
+    self._test_split = "test" if probe is None else probe.test_split
     # A probe may have records of its own.
-    self._probed_dir = getattr(probe, "data_dir", None) or self._data_dir
+    self._probed_dir = (probe and probe.data_dir) or self._data_dir
+    # Folders of converted checkpoints name no task.
+    self._task: type[Task] = bound.get("task", Task)
+    self._given = trained
 
   @property
   def task(self) -> str:
@@ -83,17 +91,22 @@ class ReportedRun:
   @property
   def generates(self) -> bool:
     """Whether the network makes sound fields; else it embeds pictures and sound."""
-    return self.task == "SpatialAudio"
+    return self._task.generates
 
   @property
   def is_supervised(self) -> bool:
     """Whether the network was told the classes, and learnt no embeddings."""
-    return self.task == "Classification"
+    return self._task.uses_labels
 
   @property
   def is_spherical(self) -> bool:
     """Whether the network learnt from 360° clips."""
-    return self.generates or self.task == "SpatialAlignment"
+    return self.generates or self.aligns_views
+
+  @property
+  def aligns_views(self) -> bool:
+    """Whether the network learnt to compare the views of 360° clips."""
+    return self._task.aligns_views
 
   @functools.cached_property
   def step(self) -> Optional[int]:
@@ -153,14 +166,18 @@ class ReportedRun:
     return f"{split or self._test_split!r} of {folder}"
 
   @functools.cached_property
+  def _trained(self) -> Trained:
+    return loading.load(self.model_dir) if self._given is None else self._given
+
+  @property
   def encoder(self) -> Encoder:
     """The network of a run that embeds pictures and sound."""
-    return encoders.load(self.model_dir).encoder
+    return self._trained.encoder
 
-  @functools.cached_property
+  @property
   def generator(self) -> Generator:
     """The network of a run that makes sound fields."""
-    return generators.load(self.model_dir).generator
+    return self._trained.generator
 
   @functools.cached_property
   def embeddings(self) -> ClipEmbeddings:

@@ -6,13 +6,14 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import replicas
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Batch, Tensor
 from avssl_tf.losses import bank_objective
+from avssl_tf.models.network import Network
+from avssl_tf.tasks.task import Task
 
 
 @gin.register
-class InstanceDiscrimination(tf.keras.Model):
+class InstanceDiscrimination(Task):
   """Trains an audio-visual network on a contrastive objective.
 
   Attributes:
@@ -24,7 +25,7 @@ class InstanceDiscrimination(tf.keras.Model):
 
   def __init__(
     self,
-    network: tf.keras.Model,
+    network: Network,
     objective: Callable[..., bank_objective.BankObjective],
     num_videos: int,
     num_classes: int = 0,
@@ -41,11 +42,7 @@ class InstanceDiscrimination(tf.keras.Model):
       seed: of everything random in the objective.
       **kwargs: of the Keras model.
     """
-    super().__init__(**kwargs)
-    del num_classes
-    # Results of a step are the same on all replicas already; Keras would add them up.
-    self.distribute_reduction_method = "first"
-    self.network = network
+    super().__init__(network, num_videos, num_classes, seed, **kwargs)
     self.objective = objective(num_rows=num_videos, dim=network.embedding_dim, seed=seed)
 
   def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
@@ -60,14 +57,9 @@ class InstanceDiscrimination(tf.keras.Model):
       INDEX: batch[INDEX],
     }
 
-  def train_step(self, batch: Batch) -> dict[str, Tensor]:
-    """One step of the optimiser on a replica's batch; returns the losses."""
-    with tf.GradientTape() as tape:
-      losses = self.objective(self._embeddings(batch), training=True)
-      # Gradients are summed over the replicas, losses are means over a batch.
-      loss = losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
-    self.optimizer.minimize(loss, self.network.trainable_variables, tape=tape)
-    return {name: replicas.mean(value) for name, value in losses.items()}
+  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+    """Those of the objective."""
+    return self.objective(self._embeddings(batch), training=True)
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False

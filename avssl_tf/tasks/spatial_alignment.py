@@ -1,6 +1,5 @@
 """Spatial alignment: a network of 360° clips, the loss over its viewpoints, and a train step."""
 
-
 import gin
 import tensorflow as tf
 
@@ -9,10 +8,11 @@ from avssl_tf.errors import UserError
 from avssl_tf.keys import MODALITIES, Batch, Tensor
 from avssl_tf.losses import avsa
 from avssl_tf.models.alignment_model import AlignmentModel
+from avssl_tf.tasks.task import Task
 
 
 @gin.register
-class SpatialAlignment(tf.keras.Model):
+class SpatialAlignment(Task):
   """Trains a network to tell which sound belongs to which view, of a clip and of others.
 
   Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
@@ -24,6 +24,8 @@ class SpatialAlignment(tf.keras.Model):
     warmup_epochs: epochs of the curriculum's first part.
     in_warmup: variable, bool: whether the present epoch is one of these.
   """
+
+  aligns_views = True
 
   def __init__(
     self,
@@ -54,11 +56,8 @@ class SpatialAlignment(tf.keras.Model):
     Raises:
       UserError: a setting is out of its range, or the network has no translation.
     """
-    super().__init__(**kwargs)
-    del num_videos, num_classes
-    # Results of a step are the same on all replicas already; Keras would add them up.
-    self.distribute_reduction_method = "first"
-    if not isinstance(network, AlignmentModel):
+    super().__init__(network, num_videos, num_classes, seed, **kwargs)
+    if network.translate is None:
       raise UserError(
         f"SpatialAlignment trains an AlignmentModel, got {type(network).__name__}: set "
         "train.network = @AlignmentModel, as gin/base/demo360.gin does."
@@ -79,12 +78,10 @@ class SpatialAlignment(tf.keras.Model):
       )
     if not temperature > 0:
       raise UserError(f"SpatialAlignment.temperature is {temperature}; expected more than 0.")
-    self.network = network
     self.warmup_epochs = warmup_epochs
     self._contrast = contrast
     self._warmup_contrast = warmup_contrast
     self._temperature = temperature
-    self._seed = seed
     # A variable, since an epoch that was cut off goes on with what it began with.
     self.in_warmup = self.add_weight(
       "in_warmup",
@@ -99,20 +96,9 @@ class SpatialAlignment(tf.keras.Model):
     """Targets and predictions of the views of a batch; see `AlignmentModel.call`."""
     seed = None
     if training:
-      step = tf.stack([tf.constant(self._seed, tf.int64), self.optimizer.iterations])
+      step = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations])
       seed = tf.random.experimental.stateless_fold_in(step, replicas.replica_id())
     return self.network(batch, training=training, pool=self._contrast == "avc", seed=seed)
-
-  def train_step(self, batch: Batch) -> dict[str, Tensor]:
-    """One step on a replica's batch; returns losses, and how often the right choice is nearest."""
-    with tf.GradientTape() as tape:
-      outputs = self(batch, training=True)
-      results = self._alignment(outputs)
-      loss = results["loss"]
-      # Gradients are summed over the replicas, losses are means over a batch.
-      scaled = loss / tf.distribute.get_strategy().num_replicas_in_sync
-    self.optimizer.minimize(scaled, self.network.trainable_variables, tape=tape)
-    return {name: replicas.mean(value) for name, value in results.items()}
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
@@ -123,7 +109,9 @@ class SpatialAlignment(tf.keras.Model):
     self.in_warmup.assign(in_warmup)
     return {"in_warmup": float(in_warmup)} if self.warmup_epochs else {}
 
-  def _alignment(self, outputs: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+    """Losses of a replica's batch, and how often the right choice is nearest."""
+    outputs = self(batch, training=True)
     count = outputs["target"][MODALITIES[0]].shape[1]
     # Which choices count is data: collectives of a strategy may not stand in a branch of a graph.
     chosen = tf.where(

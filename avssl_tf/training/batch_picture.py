@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Callable
 
 import cv2
 import numpy as np
@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.foreign_text import printable
-from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
+from avssl_tf.models.network import Network, SoundMap
+from avssl_tf.training.training_data import TrainingData
 
 # Clips, or views, that a picture has room for.
 _MAX_PANELS = 8
@@ -31,18 +32,12 @@ _STRIP_ASPECT = 8.0  # width over height of frames side by side, at most
 _VIEW_STRIP_ASPECT = 4.0
 _FRAME_HEIGHT = 80  # pixels that a frame has at least
 _GAP = 2  # pixels
-# Normalised levels are within a few standard deviations.
-_LEVEL_RANGE = (-3.0, 3.0)
-# Logarithms of magnitudes against their mean.
-_LOG_RANGE = (-6.0, 3.0)
-# Parts of the intensity.
-_DIRECTION_RANGE = (-1.0, 1.0)
 _CHANNEL_NAMES = ("W", "Y", "Z", "X")
 _DIRECTION_NAMES = ("y", "z", "x")
 
 
 def draw(
-  batch: keys.Batch, network: Any, clip: ClipSpec, label_names: Sequence[str]
+  batch: keys.Batch, network: Network, clip: ClipSpec, label_names: Sequence[str]
 ) -> np.ndarray:
   """Draws clips.
 
@@ -54,7 +49,7 @@ def draw(
 
   Args:
     batch: clips, as of `pipeline.training_dataset`.
-    network: the network that is trained, an `AudioVisualModel` or a `SpatialUNet`.
+    network: the network that is trained.
     clip: what of a record it gets to see and hear.
     label_names: names of the classes.
 
@@ -107,6 +102,25 @@ def draw(
   return np.array(canvas.buffer_rgba())[..., :3]
 
 
+def of_steps(
+  network: Network, data: TrainingData, sampling: str, seed: int
+) -> Callable[[int], np.ndarray]:
+  """A function that draws the first clips of the batch of a step, as `draw` does.
+
+  Args:
+    network: the network that is trained.
+    data: what it is trained on.
+    sampling: as of `TrainingData.batches`.
+    seed: as of `TrainingData.batches`.
+  """
+
+  def draw_step(step: int) -> np.ndarray:
+    clips = data.first_clips(step, sampling, seed, max_clips(data.clip))
+    return draw(clips, network, data.clip, data.info.label_names)
+
+  return draw_step
+
+
 def max_clips(clip: ClipSpec) -> int:
   """Clips that a picture has room for."""
   return max(1, _MAX_PANELS // (clip.viewpoints.num_viewpoints if clip.viewpoints else 1))
@@ -130,7 +144,7 @@ def _filmstrip(frames: np.ndarray, aspect: float) -> np.ndarray:
   return np.concatenate([part for frame in large for part in (gap, frame)][1:], axis=1)
 
 
-def _sounds(waveforms: tf.Tensor, network: Any) -> tuple[np.ndarray, Sequence[str]]:
+def _sounds(waveforms: tf.Tensor, network: Network) -> tuple[np.ndarray, Sequence[str]]:
   """What the network's first layer makes of waveforms, as pictures.
 
   Args:
@@ -141,31 +155,22 @@ def _sounds(waveforms: tf.Tensor, network: Any) -> tuple[np.ndarray, Sequence[st
     uint8 `[N, H, frames, 3]`: the maps of a sound, one below the other; names of the maps, () for
     a single one.
   """
-  if isinstance(network, SpatialUNet):
-    levels = sound_level(network.spectra(waveforms[..., :1])[:, 0])[..., tf.newaxis].numpy()
-    return _coloured(levels[..., 0], "magma", _LOG_RANGE), ()
-  maps = network.audio_front_end(waveforms).numpy()
-  num_channels = waveforms.shape[-1]
-  parts = [
-    _coloured(maps[..., index], "magma", _LEVEL_RANGE)
-    if index < num_channels
-    else _coloured(maps[..., index], "RdBu_r", _DIRECTION_RANGE)
-    for index in range(maps.shape[-1])
-  ]
-  gap = np.full((len(maps), _GAP, *parts[0].shape[2:]), 255, np.uint8)
-  joined = np.concatenate([part for picture in parts for part in (gap, picture)][1:], axis=1)
-  if len(parts) == 1:
+  pictures = [_coloured(sound_map) for sound_map in network.sound_maps(waveforms)]
+  gap = np.full((len(waveforms), _GAP, *pictures[0].shape[2:]), 255, np.uint8)
+  joined = np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
+  if len(pictures) == 1:
     return joined, ()
-  if num_channels == len(_CHANNEL_NAMES):
-    return joined, (_CHANNEL_NAMES + _DIRECTION_NAMES)[: len(parts)]
-  return joined, [f"{index + 1}" for index in range(len(parts))]
+  if waveforms.shape[-1] == len(_CHANNEL_NAMES):
+    return joined, (_CHANNEL_NAMES + _DIRECTION_NAMES)[: len(pictures)]
+  return joined, [f"{index + 1}" for index in range(len(pictures))]
 
 
-def _coloured(values: np.ndarray, colours: str, limits: tuple[float, float]) -> np.ndarray:
-  """float `[N, frames, bins]` -> uint8 `[N, bins, frames, 3]`, the lowest bin at the bottom."""
-  low, high = limits
-  shares = (np.transpose(values, [0, 2, 1])[:, ::-1] - low) / (high - low)
-  return colormaps[colours](np.clip(shares, 0, 1), bytes=True)[..., :3]
+def _coloured(sound_map: SoundMap) -> np.ndarray:
+  """A map as pictures, uint8 `[N, bins, frames, 3]`, the lowest bin at the bottom."""
+  values = np.transpose(sound_map.values, [0, 2, 1])[:, ::-1]
+  shares = (values - sound_map.low) / (sound_map.high - sound_map.low)
+  colours = colormaps["RdBu_r" if sound_map.signed else "magma"]
+  return colours(np.clip(shares, 0, 1), bytes=True)[..., :3]
 
 
 def _draw_sound(axes, picture: np.ndarray, names: Sequence[str], duration_sec: float) -> None:

@@ -14,16 +14,14 @@ import tensorflow as tf
 
 from avssl_tf import checkpoint_files
 from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
-from avssl_tf.models import av_model
-from avssl_tf.models.panorama_encoder import PanoramaEncoder
-from avssl_tf.training import run_folder
+from avssl_tf.models.network import Network
+from avssl_tf.training import keras_optimizers, run_folder
 
 # What the names of values begin with.
 TASK = "task/"
 NETWORK = "task/network/"
-_VIDEO_NET = f"{NETWORK}video_net/"
-# Attributes of a network that are its backbones, and what normalises the input of these.
-BACKBONES = ("video_net", "audio_net", "video_front_end", "audio_front_end")
+# What they end in.
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class CheckpointError(UserError):
@@ -96,9 +94,7 @@ def start_of(init_from: str, init_epoch: Optional[int], part: str = NETWORK) -> 
   return kept(init_from, init_epoch, part)
 
 
-def write(
-  model_dir: str, network: av_model.AudioVisualModel, objective: Optional[tf.Module]
-) -> None:
+def write(model_dir: str, network: Network, objective: Optional[tf.Module]) -> None:
   """Writes a checkpoint of a network, and of an objective if there is one, that is no run's."""
   task = tf.train.Checkpoint(network=network)
   if objective is not None:
@@ -107,13 +103,10 @@ def write(
   checkpoint_files.manager(tf.train.Checkpoint(task=task), folder, max_to_keep=1).save()
 
 
-def restore_network(
-  network: av_model.AudioVisualModel, path: str, backbones_alone: bool = False
-) -> None:
+def restore_network(network: Network, path: str, backbones_alone: bool = False) -> None:
   """Reads the weights of a network, and nothing else, from any checkpoint of this layout.
 
-  A network that generates sound fields and looks at frames by the video network of another kind of
-  run takes over that alone.
+  Of the checkpoint of another kind of network, what `Network.restorable` names is read.
 
   Args:
     network: whose variables are set.
@@ -125,17 +118,16 @@ def restore_network(
     CheckpointError: the checkpoint has other variables than `network`.
   """
   if backbones_alone:
-    parts = {name: getattr(network, name, None) for name in BACKBONES}
-    if None in parts.values():
+    parts = network.backbones()
+    if not parts:
       raise CheckpointError(
-        f"{type(network).__name__} has no {' and '.join(BACKBONES[:2])} of its own: take over all "
+        f"{type(network).__name__} has no video_net and audio_net of its own: take over all "
         'of it that fits, train.init_parts = "all".'
       )
-    network = tf.train.Checkpoint(**parts)
-  frame_net = getattr(network, "frame_net", None)
-  if isinstance(frame_net, PanoramaEncoder) and _holds_video_net(path):
-    network = tf.train.Checkpoint(video_net=frame_net.encoder)
-  checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=network))
+    restored = tf.train.Checkpoint(**parts)
+  else:
+    restored = network.restorable(network_shapes(path))
+  checkpoint = tf.train.Checkpoint(task=tf.train.Checkpoint(network=restored))
   try:
     status = checkpoint_files.restore(checkpoint, path)
     status.assert_existing_objects_matched().expect_partial()
@@ -145,9 +137,14 @@ def restore_network(
     ) from error
 
 
-def _holds_video_net(path: str) -> bool:
-  names = checkpoint_files.load(path).get_variable_to_shape_map()
-  return any(name.startswith(_VIDEO_NET) for name in names)
+def network_shapes(path: str) -> dict[str, list[int]]:
+  """Shapes of the variables of the network in a checkpoint, by their paths in the network."""
+  shapes = checkpoint_files.load(path).get_variable_to_shape_map()
+  return {
+    name[len(NETWORK) : -len(_VALUE)]: shape
+    for name, shape in shapes.items()
+    if name.startswith(NETWORK) and name.endswith(_VALUE)
+  }
 
 
 class RunCheckpoints:
@@ -230,7 +227,7 @@ class RunCheckpoints:
     return checkpoint_files.numbers(self._kept_folder)
 
   def _check_finite(self, step: int) -> None:
-    broken = non_finite([*self._task.variables, *optimizer_variables(self._task.optimizer)])
+    broken = non_finite([*self._task.variables, *keras_optimizers.variables(self._task.optimizer)])
     if broken:
       raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
 
@@ -244,12 +241,6 @@ def steps_done(task: tf.keras.Model) -> int:
   """Steps that the optimiser of `task` has done since the run began."""
   # Not int() of the variable itself, which those of distribution strategies refuse.
   return int(task.optimizer.iterations.numpy())
-
-
-def optimizer_variables(optimizer) -> Sequence[tf.Variable]:
-  """Variables of any optimiser of Keras: a method of old ones, a property of new ones."""
-  variables = optimizer.variables
-  return variables() if callable(variables) else variables
 
 
 def non_finite(variables: Sequence[tf.Variable]) -> list[str]:

@@ -1,11 +1,12 @@
 """Gin: reading files and bindings, and saying what is wrong with them."""
 
+import contextlib
 import dataclasses
 import inspect
 import os
 import re
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Callable, Optional
 
 import gin
@@ -160,7 +161,7 @@ def check_complete(function: Callable) -> None:
     )
 
 
-def parse_operative(model_dir: str, gin_params: Sequence[str] = ()) -> None:
+def parse_operative(model_dir: str) -> None:
   """Reads the configuration of the run or converted checkpoint in `model_dir`.
 
   Raises:
@@ -172,7 +173,19 @@ def parse_operative(model_dir: str, gin_params: Sequence[str] = ()) -> None:
       f"--model_dir={model_dir}: no {run_folder.OPERATIVE_CONFIG} there. Expected the folder of a "
       "run (avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
     )
-  _parse([_GinFile(path, path, may_include=False)], gin_params)
+  _parse([_GinFile(path, path, may_include=False)], [])
+
+
+@contextlib.contextmanager
+def present_kept() -> Iterator[None]:
+  """Lets other gin configurations be read, from an empty one on; restores the present one."""
+  present = gin.config_str()
+  gin.clear_config()
+  try:
+    yield
+  finally:
+    gin.clear_config()
+    gin.parse_config(present)
 
 
 def _sources(file: _GinFile) -> list[Settings]:

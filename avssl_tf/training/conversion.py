@@ -13,12 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import stops
+from avssl_tf.data.pipeline import clip_kinds
 from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import AUDIO, VIDEO
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
-from avssl_tf.training import checkpoints, configuration, run, run_folder, training_data
+from avssl_tf.training import checkpoints, configuration, loading, run_folder
 
 _NETWORKS = "model"
 _OBJECTIVE = "train_criterion"
@@ -137,12 +138,12 @@ def forward_report(model_dir: str) -> list[str]:
   The input is `numpy.random.RandomState(0)`: uint8 frames [1, 8, 112, 112, 3] drawn first, then
   2 s of white noise of spread 0.1 at 24 kHz.
   """
-  loaded = run.load(model_dir)
+  loaded = loading.load(model_dir)
   generator = np.random.RandomState(0)
   frames = generator.randint(0, 256, (1, 8, 112, 112, 3)).astype(np.uint8)
   shape = (1, 2 * loaded.sample_rate_hz, loaded.num_channels)
   waveform = generator.normal(0, 0.1, shape).astype(np.float32)
-  outputs = loaded.model({VIDEO: tf.constant(frames), AUDIO: tf.constant(waveform)})
+  outputs = loaded.network({VIDEO: tf.constant(frames), AUDIO: tf.constant(waveform)})
   lines = ["forward, fixed input:"]
   for modality, output in outputs.items():
     for name, value in output.items():
@@ -160,8 +161,7 @@ def _build(text: str, num_channels: int) -> av_model.AudioVisualModel:
   bound = gin.get_bindings("train")
   tf.keras.mixed_precision.set_global_policy(bound["precision"])
   model = bound["network"]()
-  sample_rate_hz = model.audio_front_end.spectrogram.sample_rate_hz
-  model(training_data.zero_batch(bound["clip"], sample_rate_hz, num_channels))
+  model(clip_kinds.kind_of(bound["clip"]).zero_batch(model.sample_rate_hz, num_channels))
   return model
 
 

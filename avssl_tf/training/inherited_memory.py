@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
-import tensorflow as tf
 
 from avssl_tf import checkpoint_files, text_files
 from avssl_tf.errors import UserError
@@ -106,14 +105,14 @@ class Memory:
       rows = bank.rows.numpy()
       rows[self.rows] = known
       bank.rows.assign(rows)
-    if self.normalizer > 0 and hasattr(objective, "normalizer"):
+    if self.normalizer > 0 and objective.normalizer is not None:
       objective.normalizer.assign(self.normalizer)
 
 
 def memory_from(
   init_from: str,
   path: str,
-  objective: Optional[tf.keras.layers.Layer],
+  objective: Optional[bank_objective.BankObjective],
   ids: Sequence[str],
   in_source_order: bool = True,
 ) -> Optional[Memory]:
@@ -137,7 +136,7 @@ def memory_from(
     InitializationError: the banks are of another size, of other videos altogether, or of nobody
       knows which.
   """
-  if not isinstance(objective, bank_objective.BankObjective):
+  if objective is None:
     return None
   reader = checkpoint_files.load(path)
   shapes = reader.get_variable_to_shape_map()

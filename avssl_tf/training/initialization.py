@@ -7,12 +7,13 @@ from typing import Callable, Optional
 import tensorflow as tf
 import tqdm
 
+from avssl_tf.tasks.task import Task
 from avssl_tf.training import checkpoints, inherited_memory, strategies
 from avssl_tf.training.training_data import TrainingData
 
 
 def begin(
-  trained: tf.keras.Model,
+  trained: Task,
   strategy: tf.distribute.Strategy,
   data: TrainingData,
   ids: Sequence[str],
@@ -42,7 +43,7 @@ def begin(
   Raises:
     InitializationError: the network or the banks of `init_from` do not fit.
   """
-  objective = getattr(trained, "objective", None)
+  objective = trained.objective
   memory = None
   if init_from is not None:
     # One checkpoint for both.
@@ -54,7 +55,7 @@ def begin(
     checkpoints.restore_network(trained.network, path, backbones_alone)
   if memory is not None:
     memory.write_to(objective)
-  elif not fill_memory and getattr(objective, "warmup_epochs", None) == 0:
+  elif not fill_memory and objective is not None and objective.warmup_epochs == 0:
     strategies.print_on_chief(
       "WARNING: the memory banks begin at random, and what "
       f"{type(objective).__name__} looks for there from the first step on is not there. Set "
@@ -68,9 +69,9 @@ def begin(
       memory.write_to(objective)
 
 
-def _fill_memory(trained, strategy, data: TrainingData, seed: int) -> None:
+def _fill_memory(trained: Task, strategy, data: TrainingData, seed: int) -> None:
   """Embeds every video once into the memory of the task, if it has one."""
-  if not hasattr(trained, "fill_step"):
+  if trained.objective is None:
     return
 
   @tf.function

@@ -1,38 +1,34 @@
 """One training run, from a data set to a checkpoint, its curves and its probe."""
 
-import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
-import numpy as np
 import tensorflow as tf
 
-from avssl_tf import stops
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.draws import SAMPLINGS
 from avssl_tf.errors import NonFiniteError, UserError
 from avssl_tf.evaluation.frozen.memory_probe import MemoryProbe
 from avssl_tf.evaluation.frozen.probe import Probe
-from avssl_tf.models import av_model, graph_rewriting
+from avssl_tf.models.network import Network
+from avssl_tf.tasks.task import Task
 from avssl_tf.training import (
   batch_picture,
-  callbacks,
   checkpoints,
-  inherited_memory,
+  fitting,
   initialization,
-  normalization,
   run_folder,
+  run_start,
   strategies,
 )
+from avssl_tf.training.callbacks import checkpointing, epoch_bar, epoch_start, loss_log
 from avssl_tf.training.metrics import Metrics
 from avssl_tf.training.run_probe import RunProbe
-from avssl_tf.training.settings import Settings
 from avssl_tf.training.training_data import TrainingData
-from avssl_tf.training.variable_table import variable_table
 
 # What a run may take over of another one's network.
 INIT_PARTS = ("all", "backbones")
@@ -49,7 +45,7 @@ class Result:
     probes: results of the probe by step.
   """
 
-  task: tf.keras.Model
+  task: Task
   probes: dict[int, dict[str, float]]
 
 
@@ -58,8 +54,8 @@ def train(
   model_dir: str,
   strategy: tf.distribute.Strategy,
   data_dir: Union[str, DemoData] = gin.REQUIRED,
-  network: Callable[..., av_model.AudioVisualModel] = gin.REQUIRED,
-  task: Callable[..., tf.keras.Model] = gin.REQUIRED,
+  network: Callable[..., Network] = gin.REQUIRED,
+  task: Callable[..., Task] = gin.REQUIRED,
   optimizer: Callable[..., Any] = gin.REQUIRED,
   schedule: Callable[..., Any] = gin.REQUIRED,
   clip: ClipSpec = gin.REQUIRED,
@@ -93,8 +89,8 @@ def train(
     model_dir: folder of the run, claimed by the caller.
     strategy: from `strategies.create`.
     data_dir: folder of the records.
-    network: makes the audio-visual network.
-    task: makes the Keras model that trains it; called with `network`,
+    network: makes the network.
+    task: makes the task that trains it; called with `network`,
       `num_videos`, `num_classes` and `seed`.
     optimizer: makes the optimiser; called with a learning-rate schedule.
     schedule: makes the schedule; called with `total_steps`, `steps_per_epoch`.
@@ -165,9 +161,9 @@ def train(
     rate = schedule(
       total_steps=num_epochs * data.steps_per_epoch, steps_per_epoch=data.steps_per_epoch
     )
-    trained = _build(network, task, optimizer(learning_rate=rate), data, seed)
+    trained = run_start.build(network, task, optimizer(learning_rate=rate), data, seed)
   ids = data.info.records(split).ids
-  strategies.on_chief(strategy, lambda: _introduce(trained, model_dir, ids, num_epochs))
+  strategies.on_chief(strategy, lambda: run_start.introduce(trained, model_dir, ids, num_epochs))
 
   saved = checkpoints.RunCheckpoints(trained, model_dir, is_chief)
   metrics = Metrics(model_dir, write=is_chief)
@@ -176,8 +172,27 @@ def train(
     probe, trained.network, data.data_dir, clip, metrics, is_chief, measure_memory
   )
   step = saved.restore()
-  _check_same_step(strategy, step, model_dir)
+  run_start.check_same_step(strategy, step, model_dir)
   metrics.drop_after(-1 if step is None else step)
+  losses = loss_log.LossLog(metrics, log_every_steps, batch_size)
+  around = [
+    epoch_start.EpochStart(
+      lambda epoch: trained.begin_epoch(epoch, strategy, progress=is_chief),
+      metrics,
+      data.steps_per_epoch,
+    ),
+    epoch_start.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
+    losses,
+    checkpointing.EpochKeeper(saved, keep_epochs, data.steps_per_epoch, losses),
+    checkpointing.Checkpointer(saved, checkpoint_every_steps, losses),
+  ]
+  if is_chief:
+    draw = batch_picture.of_steps(trained.network, data, sampling, seed)
+    around += [
+      epoch_start.BatchPictures(draw, batch_pictures, metrics, data.steps_per_epoch),
+      epoch_bar.Progress(data.steps_per_epoch, num_epochs, batch_size),
+    ]
+  around.append(loss_log.StopPoint(losses))
   try:
     if step is None:
       initialization.begin(
@@ -195,33 +210,13 @@ def train(
       )
       saved.save(0)
     elif is_chief:
-      print(f"Going on after step {step} of {num_epochs * data.steps_per_epoch}.", flush=True)
-      _tell_of_gone(saved, keep_epochs, step / data.steps_per_epoch)
-    loss_log = callbacks.LossLog(metrics, log_every_steps, batch_size)
-    around = [
-      callbacks.EpochStart(
-        lambda epoch: _begin_epoch(trained, epoch, strategy), metrics, data.steps_per_epoch
-      ),
-      callbacks.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
-      loss_log,
-      callbacks.EpochKeeper(saved, keep_epochs, data.steps_per_epoch, loss_log),
-      callbacks.Checkpointer(saved, checkpoint_every_steps, loss_log),
-    ]
-    if is_chief:
-
-      def draw(step: int) -> np.ndarray:
-        clips = data.first_clips(step, sampling, seed, batch_picture.max_clips(clip))
-        return batch_picture.draw(clips, trained.network, clip, data.info.label_names)
-
-      around.append(
-        callbacks.BatchPictures(draw, batch_pictures, metrics, data.steps_per_epoch)
+      run_start.tell_of_resuming(saved, step, num_epochs, data.steps_per_epoch, keep_epochs)
+    with fitting.saved_at_a_stop(trained, saved):
+      fitting.fit(
+        trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around
       )
-      around.append(callbacks.Progress(data.steps_per_epoch, num_epochs, batch_size))
-    around.append(callbacks.StopPoint(loss_log))
-    with _saved_at_a_stop(trained, saved):
-      _fit(trained, lambda first: data.batches(first, sampling, seed), data, num_epochs, around)
   except NonFiniteError as error:
-    raise NonFiniteError(_advice(error, model_dir)) from error
+    raise NonFiniteError(fitting.advice(error, model_dir)) from error
   run_probe.measure(checkpoints.steps_done(trained))
   # Once more: now the parts that only a probe uses are known as well.
   strategies.on_chief(strategy, lambda: run_folder.save_configuration(model_dir))
@@ -240,32 +235,12 @@ def _check_counts(**counts: int) -> None:
       raise UserError(f"{name} is {value}; expected 1 or more.")
 
 
-def _build(network, task, optimizer, data: TrainingData, seed: int) -> tf.keras.Model:
-  """Makes the task with all its variables and those of its optimiser."""
-  model = network()
-  normalization.prepare(model, data)
-  zeros = data.zero_batch()
-  model(zeros)
-  num_classes = len(data.info.label_names)
-  trained = task(network=model, num_videos=data.num_videos, num_classes=num_classes, seed=seed)
-  trained(zeros)
-  trained.compile(optimizer=optimizer)
-  if hasattr(trained.optimizer, "build"):
-    trained.optimizer.build(trained.trainable_variables)
-  else:
-    # Optimisers of the old kind, as in TensorFlow Addons. No public method creates their
-    # variables, which a checkpoint has to find in place.
-    trained.optimizer.iterations  # noqa: B018
-    trained.optimizer._create_all_weights(  # pylint: disable=protected-access
-      trained.trainable_variables
-    )
-  return trained
-
-
-def _memory_measurement(trained, memory_probe: Optional[MemoryProbe], data, is_chief: bool):
+def _memory_measurement(
+  trained: Task, memory_probe: Optional[MemoryProbe], data: TrainingData, is_chief: bool
+) -> Optional[Callable[[], dict[str, float]]]:
   """A function that measures the banks of a task's objective; None where there are none."""
-  objective = getattr(trained, "objective", None)
-  if memory_probe is None or not hasattr(objective, "video_bank"):
+  objective = trained.objective
+  if memory_probe is None or objective is None:
     return None
   records = data.info.records(data.split)
 
@@ -279,107 +254,3 @@ def _memory_measurement(trained, memory_probe: Optional[MemoryProbe], data, is_c
     )
 
   return measure
-
-
-def _introduce(
-  trained: tf.keras.Model, model_dir: str, ids: Sequence[str], num_epochs: int
-) -> None:
-  """Prints and saves what is about to be done, unless the run was begun otherwise."""
-  # As long as nothing was learnt, nothing is lost by another configuration.
-  has_learnt = checkpoints.latest(model_dir) is not None
-  changes = run_folder.check_unchanged(model_dir) if has_learnt else ""
-  inherited_memory.save_video_ids(model_dir, ids, replace=not has_learnt)
-  run_folder.save_configuration(model_dir)
-  configuration = Settings.parse(gin.operative_config_str()).table()
-  print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
-  if changes:
-    print(f"WARNING: the configuration has changed since the run began:\n{changes}\n")
-  owner = getattr(trained, "objective", trained)
-  # Without a warm-up there is nothing to say.
-  warmup_epochs = getattr(owner, "warmup_epochs", 0)
-  if warmup_epochs and warmup_epochs >= num_epochs:
-    print(
-      f"WARNING: {type(owner).__name__}.warmup_epochs is {warmup_epochs} and train.num_epochs "
-      f"{num_epochs}: the run is all warm-up.\n"
-    )
-  sys.stdout.flush()
-
-
-def _tell_of_gone(
-  saved: checkpoints.RunCheckpoints, keep_epochs: Sequence[int], epochs_done: float
-) -> None:
-  """Prints which epochs were to be kept only once they were over."""
-  kept = saved.kept_epochs()
-  gone = [str(epoch) for epoch in keep_epochs if epoch < epochs_done and epoch not in kept]
-  if gone:
-    print(
-      f"WARNING: train.keep_epochs has {', '.join(gone)}, which the run has passed already: "
-      "checkpoints of these are not there.",
-      flush=True,
-    )
-
-
-def _check_same_step(strategy, step: Optional[int], model_dir: str) -> None:
-  steps = strategies.gather(strategy, -1 if step is None else step)
-  if len(set(steps)) > 1:
-    raise UserError(
-      f"The workers found checkpoints of different steps ({steps}) in --model_dir={model_dir}: all "
-      "of them need the same folder, on a file system that they share."
-    )
-
-
-def _advice(error: Exception, model_dir: str) -> str:
-  path = checkpoints.latest(model_dir)
-  kept = f"the last good checkpoint is {path}" if path else "there is no checkpoint yet"
-  return (
-    f"{error} Training stops; {kept}. Lower the learning rate, lengthen the warm-up, or train in "
-    "float32."
-  )
-
-
-def _begin_epoch(trained: tf.keras.Model, epoch: int, strategy) -> dict:
-  """Lets the task renew what it keeps from epoch to epoch, if it keeps anything."""
-  if not hasattr(trained, "begin_epoch"):
-    return {}
-  return trained.begin_epoch(epoch, strategy, progress=strategies.is_chief())
-
-
-@contextlib.contextmanager
-def _saved_at_a_stop(trained, saved: checkpoints.RunCheckpoints) -> Iterator[None]:
-  """Lets a signal stop what is in this block between two steps, and saves the last one.
-
-  With several workers it stops at once and nothing is saved: all of them would have to take part,
-  and the signal may have reached one alone.
-  """
-  if strategies.count_workers() > 1:
-    yield
-    return
-  with stops.held():
-    try:
-      yield
-    except stops.Stopped as stop:
-      if stop.at_once:
-        raise
-      step = checkpoints.steps_done(trained)
-      saved.save(step)
-      print(f"Saved step {step}.", flush=True)
-      raise
-
-
-def _fit(trained, batches_from, data: TrainingData, num_epochs: int, around) -> None:
-  """Runs Keras `fit` from the present step to the end of the last epoch."""
-  epoch, done = divmod(checkpoints.steps_done(trained), data.steps_per_epoch)
-  # An epoch that was cut off is finished first: Keras starts epochs at batch 0.
-  legs = [(epoch, epoch + 1, data.steps_per_epoch - done)] if done else []
-  legs.append((epoch + len(legs), num_epochs, data.steps_per_epoch))
-  for first, end, steps in legs:
-    if first < end:
-      with graph_rewriting.without_remapping():
-        trained.fit(
-          batches_from(checkpoints.steps_done(trained)),
-          initial_epoch=first,
-          epochs=end,
-          steps_per_epoch=steps,
-          callbacks=around,
-          verbose=0,
-        )

@@ -145,9 +145,4 @@ class TrainingData:
 
   def zero_batch(self) -> keys.Batch:
     """Two black and silent clips, which give a network its variables."""
-    return zero_batch(self.clip, self.sample_rate_hz, self.info.num_channels)
-
-
-def zero_batch(clip: ClipSpec, sample_rate_hz: int, num_channels: int) -> keys.Batch:
-  """Two black and silent clips, which give a network its variables."""
-  return clip_kinds.kind_of(clip).zero_batch(sample_rate_hz, num_channels)
+    return clip_kinds.kind_of(self.clip).zero_batch(self.sample_rate_hz, self.info.num_channels)

@@ -15,10 +15,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 from avssl_tf import own_files
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.inference import saved_model_folder, serving
+from avssl_tf.models.network import Network
 from avssl_tf.models.spatial_unet import SpatialUNet
-from tests import test_base, tiny_av_model
+from tests import source_tree, test_base, tiny_av_model
 
-_REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SIGNATURES = (
   "audio_maps",
   "embed_audio",
@@ -42,11 +42,13 @@ import sys
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from avssl_tf import serving
+from avssl_tf.inference import serving
+from avssl_tf.models.av_model import AudioVisualModel
+from avssl_tf.models.network import Network
 
-class Model(tf.keras.Model):
+class Model(AudioVisualModel):
   def __init__(self):
-    super().__init__()
+    Network.__init__(self)
     self.norm = tf.keras.layers.BatchNormalization(epsilon=0.0)
     self.norm.build([None, 3])
 
@@ -175,7 +177,7 @@ class ServingTest(test_base.TestCase):
   def test_average_of_replicas_is_exported(self):
     export_dir = os.path.join(self.get_temp_dir(), "saved_model")
     subprocess.run(
-      [sys.executable, "-c", _EXPORT_OF_TWO_REPLICAS, export_dir], check=True, cwd=_REPOSITORY
+      [sys.executable, "-c", _EXPORT_OF_TWO_REPLICAS, export_dir], check=True, cwd=source_tree.ROOT
     )
     loaded = tf.saved_model.load(export_dir)
     self.assertLen(loaded.weights, 4)  # one of each, not one a replica
@@ -316,7 +318,7 @@ class _Moving(SpatialUNet):
   """Places the sound by the mean of the flow, whatever the frames show."""
 
   def __init__(self):
-    tf.keras.Model.__init__(self)
+    Network.__init__(self)
     self.gain = tf.Variable(0.5)
 
   def generate(self, batch):

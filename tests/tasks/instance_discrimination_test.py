@@ -23,9 +23,9 @@ from unittest import mock
 
 import tensorflow as tf
 
-from avssl_tf import types
-from avssl_tf.losses import memory_bank, replicas
-from avssl_tf.training import inputs, strategies
+from avssl_tf import keys, replicas
+from avssl_tf.losses import memory_bank
+from avssl_tf.training import strategies, training_data
 from tests import tiny_run
 
 data_dir, folder = sys.argv[1:]
@@ -48,15 +48,15 @@ with mock.patch.object(memory_bank, "draw_negatives", negatives_of_sample):
 network = lambda: tiny_run.TinyNetwork(batch_norm=True)
 with_norm = tiny_run.train(data_dir, f"{folder}/norm", mirrored, network=network).task
 
-data = inputs.TrainingData(data_dir, "train", tiny_run.CLIP, None, 8, 1, mirrored)
+data = training_data.TrainingData(data_dir, "train", tiny_run.CLIP, None, 8, 1, mirrored)
 batch = next(iter(data.batches(0, "independent", 0)))
-gathered = mirrored.run(lambda b: replicas.all_gather(b[types.INDEX]), args=(batch,))
+gathered = mirrored.run(lambda b: replicas.all_gather(b[keys.INDEX]), args=(batch,))
 ids = mirrored.run(replicas.replica_id)
 mean = mirrored.run(lambda: replicas.mean(tf.cast(replicas.replica_id(), tf.float32)))
 objective = trained.objective
 json.dump(
   {
-    "indices": [v.numpy().tolist() for v in batch[types.INDEX].values],
+    "indices": [v.numpy().tolist() for v in batch[keys.INDEX].values],
     "gathered": [v.numpy().tolist() for v in gathered.values],
     "ids": [v.numpy().tolist() for v in ids.values],
     "mean": [v.numpy().tolist() for v in mean.values],

@@ -6,7 +6,7 @@ import tensorflow as tf
 from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.tasks.spatial_audio import SpatialAudio
-from tests import test_base
+from tests import test_base, tiny_av_model
 
 
 def _network():
@@ -76,8 +76,8 @@ class SpatialAudioTest(test_base.TestCase):
   def test_bad_settings(self):
     with self.assertRaisesRegex(ValueError, "SpatialAudio.loss is 'l2'"):
       SpatialAudio(_network(), 1, loss="l2")
-    with self.assertRaisesRegex(ValueError, "trains a SpatialUNet, got Model"):
-      SpatialAudio(tf.keras.Model(), 1)
+    with self.assertRaisesRegex(ValueError, "trains a SpatialUNet, got AudioVisualModel"):
+      SpatialAudio(tiny_av_model.make(), 1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
-from avssl_tf.models import front_end
+from avssl_tf.models import av_model, front_end, network
 from avssl_tf.models.spatial_unet import SpatialUNet
 from avssl_tf.training import batch_picture, training_data
 from tests import event_files, test_base, tiny_alignment, tiny_generator, tiny_run, two_replicas
@@ -51,10 +51,11 @@ def _rows(picture, colour):
   return np.flatnonzero((picture == colour).all(axis=2).any(axis=1))
 
 
-class _Network:
+class _Network(av_model.AudioVisualModel):
   """What of a network is drawn."""
 
   def __init__(self, layer):
+    network.Network.__init__(self)
     self.audio_front_end = layer
     # Levels between silence and the tone, as statistics of real sound bring them.
     layer.set_statistics(np.full(64, -40.0), np.full(64, 20.0))
@@ -63,8 +64,8 @@ class _Network:
 class DrawTest(test_base.TestCase):
 
   def draw(self, batch, layer=None, clip=tiny_run.CLIP):
-    network = _Network(layer or front_end.AudioFrontEnd(tiny_run.SPECTROGRAM))
-    picture = batch_picture.draw(batch, network, clip, ["bell$"])
+    drawn = _Network(layer or front_end.AudioFrontEnd(tiny_run.SPECTROGRAM))
+    picture = batch_picture.draw(batch, drawn, clip, ["bell$"])
     self.assert_shape(picture, [None, None, 3])
     self.assertEqual(picture.dtype, np.uint8)
     return picture

@@ -7,15 +7,20 @@ from unittest import mock
 import tensorflow as tf
 
 from avssl_tf import addons, errors
-from avssl_tf.training import callbacks, optimizers
+from avssl_tf.training import keras_optimizers, optimizers
+from avssl_tf.training.callbacks.checkpointing import Checkpointer
+from avssl_tf.training.callbacks.epoch_bar import Progress
+from avssl_tf.training.callbacks.epoch_start import BatchPictures, EpochProbe
+from avssl_tf.training.callbacks.loss_log import LossLog
+from avssl_tf.training.callbacks.step_counter import StepCounter
 from tests import test_base
 
 _CALLBACKS = (
-  callbacks.LossLog(None, 1, 1),
-  callbacks.Checkpointer(None, 1, None),
-  callbacks.EpochProbe(None, 1, 1),
-  callbacks.BatchPictures(None, 1, None, 1),
-  callbacks.Progress(1, 1, 1),
+  LossLog(None, 1, 1),
+  Checkpointer(None, 1, None),
+  EpochProbe(None, 1, 1),
+  BatchPictures(None, 1, None, 1),
+  Progress(1, 1, 1),
 )
 
 
@@ -34,7 +39,7 @@ class StepCounterTest(test_base.TestCase):
   def test_counts_over_several_fits(self):
     steps = []
 
-    class Spy(callbacks.StepCounter):
+    class Spy(StepCounter):
 
       def on_step_end(self, logs):
         steps.append(self.step)
@@ -47,7 +52,7 @@ class StepCounterTest(test_base.TestCase):
   def test_logs_are_not_waited_for(self):
     seen = []
 
-    class Spy(callbacks.StepCounter):
+    class Spy(StepCounter):
 
       def on_step_end(self, logs):
         seen.append(logs["loss"])
@@ -67,11 +72,11 @@ class LearningRateTest(test_base.TestCase):
         with self.subTest(f"{kind.__name__} {policy}"):
           self.addCleanup(tf.keras.mixed_precision.set_global_policy, "float32")
           tf.keras.mixed_precision.set_global_policy(policy)
-          self.assertAllClose(callbacks.learning_rate(_model(kind(0.25)).optimizer), 0.25)
+          self.assertAllClose(keras_optimizers.learning_rate(_model(kind(0.25)).optimizer), 0.25)
           optimizer = _model(kind(schedule)).optimizer
-          self.assertAllClose(callbacks.learning_rate(optimizer), 1.0)
+          self.assertAllClose(keras_optimizers.learning_rate(optimizer), 1.0)
           optimizer.iterations.assign(3)
-          self.assertAllClose(callbacks.learning_rate(optimizer), 0.25)
+          self.assertAllClose(keras_optimizers.learning_rate(optimizer), 0.25)
 
 
 class LossLogTest(test_base.TestCase):
@@ -79,7 +84,7 @@ class LossLogTest(test_base.TestCase):
   def setUp(self):
     super().setUp()
     self.metrics = mock.Mock()
-    self.log = callbacks.LossLog(self.metrics, every_steps=2, batch_size=10)
+    self.log = LossLog(self.metrics, every_steps=2, batch_size=10)
     self.log.set_model(_model(tf.keras.optimizers.SGD(0.5)))
     self.log.on_train_begin()
     self.log.on_epoch_begin(0)
@@ -126,7 +131,7 @@ class ProgressTest(test_base.TestCase):
   def test_line_for_an_epoch(self):
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-      self.epoch(callbacks.Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
+      self.epoch(Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
     self.assertRegex(
       output.getvalue(),
       r"^Epoch  2/10: 4/4 \[.*step.*, \d+ clips/s, loss 1\.250, run \d\d:\d\d left\]\n$",
@@ -137,7 +142,7 @@ class ProgressTest(test_base.TestCase):
     output, errors = io.StringIO(), io.StringIO()
     errors.isatty = lambda: True
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-      self.epoch(callbacks.Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
+      self.epoch(Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
     self.assertIn("100%", errors.getvalue())
     self.assertIn("1/4", errors.getvalue())  # An interrupted epoch goes on where it was.
     self.assertEqual(output.getvalue(), "")

@@ -10,7 +10,7 @@ from absl.testing import parameterized
 from avssl_tf import keys
 from avssl_tf.losses import avid
 from avssl_tf.models import reference_weights
-from avssl_tf.training import conversion, run
+from avssl_tf.training import conversion, loading
 from tests import published_checkpoint, test_base
 
 _NUM_ROWS, _DIM = 6, published_checkpoint.EMBEDDING_DIM
@@ -47,13 +47,13 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
     report = conversion.convert(
       self.checkpoint(prefix, **cma), self.output_dir, "x.pth.tar", statistics
     )
-    loaded = run.load(self.output_dir)
-    for name, variable in reference_weights.model_variables(loaded.model).items():
+    loaded = loading.load(self.output_dir)
+    for name, variable in reference_weights.model_variables(loaded.network).items():
       self.assertAllEqual(
         reference_weights.to_keras_layout(self.networks[name]), variable.numpy(), msg=name
       )
-    self.assertAllClose(loaded.model.audio_front_end.mean, statistics["mean"])
-    self.assertAllClose(loaded.model.audio_front_end.std, statistics["std"])
+    self.assertAllClose(loaded.network.audio_front_end.mean, statistics["mean"])
+    self.assertAllClose(loaded.network.audio_front_end.std, statistics["std"])
     self.assertEqual((loaded.clip.num_frames, loaded.clip.frame_size), (8, 224))
     text = "\n".join(report)
     for name in self.networks:
@@ -74,7 +74,7 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
     report = conversion.convert({"model": self.networks}, self.output_dir, "x.pth.tar")
     self.assertIn("objective: none", "\n".join(report))
     self.assertIn("WARNING: no --spectrogram_statistics", "\n".join(report))
-    model = run.load(self.output_dir).model
+    model = loading.load(self.output_dir).network
     outputs = model(
       {keys.VIDEO: tf.zeros([1, 8, 32, 32, 3], tf.uint8), keys.AUDIO: tf.zeros([1, 4800, 1])}
     )

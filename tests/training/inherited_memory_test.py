@@ -13,7 +13,8 @@ import numpy as np
 from avssl_tf.data.records import dataset_info
 from avssl_tf.losses import avid, cma
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import callbacks, checkpoints, inherited_memory, run_folder
+from avssl_tf.training import checkpoints, inherited_memory, run_folder
+from avssl_tf.training.callbacks.loss_log import LossLog
 from tests import tiny_run
 
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
@@ -39,7 +40,7 @@ class InitializationTest(tiny_run.TestCase):
       raise _Stopped
 
     printed = io.StringIO()
-    with mock.patch.object(callbacks.LossLog, "on_epoch_begin", stop):
+    with mock.patch.object(LossLog, "on_epoch_begin", stop):
       with contextlib.redirect_stdout(printed), contextlib.suppress(_Stopped):
         settings = {"init_from": self.first, **settings}
         tiny_run.train(self.data_dir, self.path(name), **settings)

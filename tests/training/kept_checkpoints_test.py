@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from avssl_tf import checkpoint_files, errors, own_files
 from avssl_tf.models import projection, translation
-from avssl_tf.training import callbacks, checkpoints, configuration, run_folder, trainer
+from avssl_tf.training import checkpoints, configuration, run_folder, trainer
+from avssl_tf.training.callbacks.checkpointing import Checkpointer, EpochKeeper
+from avssl_tf.training.callbacks.loss_log import LossLog
 from tests import tiny_alignment, tiny_run
 
 _KEPT = run_folder.KEPT_CHECKPOINTS
@@ -77,10 +79,10 @@ class KeptCheckpointsTest(tiny_run.TestCase):
     # Within an epoch; after the step that ends one, before anything is saved; between what is kept
     # and what is saved; after both.
     for kind, step in (
-      (callbacks.LossLog, 2),
-      (callbacks.LossLog, 3),
-      (callbacks.EpochKeeper, 3),
-      (callbacks.Checkpointer, 6),
+      (LossLog, 2),
+      (LossLog, 3),
+      (EpochKeeper, 3),
+      (Checkpointer, 6),
     ):
       with self.assertRaises(_Killed), _killed(kind, step):
         self.train(**settings)
@@ -105,7 +107,7 @@ class KeptCheckpointsTest(tiny_run.TestCase):
       ("old", first, {"init_epoch": 1}),
       ("latest", latest, {}),
     ):
-      with self.assertRaises(_Killed), _killed(callbacks.LossLog, 1):
+      with self.assertRaises(_Killed), _killed(LossLog, 1):
         self.train(name, init_from=self.path("first"), seed=5, **settings)
       start = tiny_run.saved(self.path(name), step=0)
       taken = [n for n in start if n.startswith(("task/network", "task/objective/video_bank"))]

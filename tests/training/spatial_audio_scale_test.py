@@ -5,7 +5,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from avssl_tf.data.building.media_sources import SOURCES
-from avssl_tf.training import configuration, schedules, training_data
+from avssl_tf.data.pipeline import clip_kinds
+from avssl_tf.training import configuration, schedules
 from tests import test_base
 
 _SOURCES = [name for name, source in SOURCES.items() if source.method == "spatial_audio"]
@@ -41,7 +42,7 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
   def test_the_network_takes_the_clips(self):
     bound = self.parse("yt_all")
     network = bound["network"]()
-    batch = training_data.zero_batch(bound["clip"], 48000, 4)
+    batch = clip_kinds.kind_of(bound["clip"]).zero_batch(48000, 4)
     weights = network({name: values[:1] for name, values in batch.items()})
     # Windows of 1024 samples have 513 bins.
     self.assert_shape(weights, [1, 3, None, 513], tf.complex64)
@@ -52,7 +53,7 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
     bound = gin.get_bindings("train")
     network = bound["network"]()
     self.assertEqual(network.sample_rate_hz, bound["clip"].sample_rate_hz)
-    batch = training_data.zero_batch(bound["clip"], 48000, 4)
+    batch = clip_kinds.kind_of(bound["clip"]).zero_batch(48000, 4)
     weights = network({name: values[:1] for name, values in batch.items()})
     self.assert_shape(weights, [1, 3, None, 513], tf.complex64)
     self.assertIsNotNone(network.flow_net)

@@ -17,13 +17,13 @@ from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.losses import cma, robust_xid
 from avssl_tf.tasks import instance_discrimination
 from avssl_tf.training import (
-  callbacks,
   checkpoints,
   inherited_memory,
   metrics,
   optimizers,
   settings,
 )
+from avssl_tf.training.callbacks import loss_log
 from tests import tiny_run
 
 STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8
@@ -35,14 +35,14 @@ class _Killed(Exception):
 
 def _killed_after(step: int):
   """Breaks a run off after a step, whatever was to happen then."""
-  on_step_end = callbacks.LossLog.on_step_end
+  on_step_end = loss_log.LossLog.on_step_end
 
   def interrupted(self, logs):
     on_step_end(self, logs)
     if self.step == step:
       raise _Killed
 
-  return mock.patch.object(callbacks.LossLog, "on_step_end", interrupted)
+  return mock.patch.object(loss_log.LossLog, "on_step_end", interrupted)
 
 
 def _cma(**arguments):

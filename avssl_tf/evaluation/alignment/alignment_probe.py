@@ -67,9 +67,7 @@ class AlignmentProbe:
     """
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
     info = DatasetInfo.load(data_dir)
-    encoder = Encoder.of_model(
-      model, clip, model.audio_front_end.spectrogram.sample_rate_hz, info.num_channels
-    )
+    encoder = Encoder.of_model(model, clip, model.sample_rate_hz, info.num_channels)
     view_features.check(encoder, info, data_dir)
     train, test = (
       view_features.extract(

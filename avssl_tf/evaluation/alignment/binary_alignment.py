@@ -6,6 +6,7 @@ AVC-Bin, a wrong sound is that of another clip; in AVSA-Bin, it is the clip's ow
 line with the picture by a random yaw.
 """
 
+import abc
 import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Callable, ClassVar, Optional
@@ -22,7 +23,7 @@ from avssl_tf.evaluation.alignment.pair_classifier import PairClassifier
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
 from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.evaluation.frozen import frozen_features
-from avssl_tf.evaluation.protocol import added_field
+from avssl_tf.evaluation.protocol import Protocol, added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO
@@ -32,7 +33,7 @@ _CLASSIFIER_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class BinaryAlignment:
+class BinaryAlignment(Protocol):
   """Tests whether frozen features tell right pairs of picture and sound from wrong ones.
 
   For each number of viewpoints n, `{name}_{n}` is the accuracy with pictures translated into
@@ -177,9 +178,9 @@ class BinaryAlignment:
     views = views.single_views() if count == 1 else views
     return _pairs(encoder if translated else None, views)
 
+  @abc.abstractmethod
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
     """Features of sounds that do not belong to the pictures, float32 `[N, K, D]`."""
-    raise NotImplementedError
 
   def _check_counts_of(self, encoder: Encoder) -> None:
     possible = (1, encoder.clip.viewpoints.num_viewpoints)

@@ -26,7 +26,7 @@ from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
 from avssl_tf.evaluation.frozen import frozen_features
-from avssl_tf.evaluation.protocol import added_field
+from avssl_tf.evaluation.protocol import Protocol, added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, MODALITIES, VIDEO, Tensor
@@ -97,7 +97,7 @@ class SegmentationModel(tf.keras.Model):
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class Segmentation:
+class Segmentation(Protocol):
   """Trains a feature pyramid on the masks of views, and tests it.
 
   Measured are `mean_iou`, the mean over the classes that occur of intersection over union, counted

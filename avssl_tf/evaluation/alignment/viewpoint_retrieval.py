@@ -9,6 +9,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
 from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, VIDEO
@@ -19,7 +20,7 @@ _TIE_TOLERANCE = 1e-6
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class ViewpointRetrieval:
+class ViewpointRetrieval(Protocol):
   """Finds, among the viewpoints of a clip, the sound of a view and the view of a sound.
 
   Measured are `viewpoint_retrieval_video_to_audio` (the query is a view, translated into sound),

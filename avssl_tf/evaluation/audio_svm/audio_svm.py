@@ -24,6 +24,7 @@ from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.records import dataset_info
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation.audio_svm import sound_sets, stage_features
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference import audio_windows
 from avssl_tf.inference.encoder import Encoder
@@ -34,7 +35,7 @@ _COLUMNS_AT_A_TIME = 512
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class AudioSVM:
+class AudioSVM(Protocol):
   """Classifies sounds by one-vs-rest linear SVMs on the features of each stage, fold by fold.
 
   Sounds come from records, or directly from the files of ESC-50 or DCASE. Windows are as long

@@ -1,5 +1,6 @@
 """What the protocols that train classifiers of video have in common."""
 
+import abc
 import dataclasses
 import os
 import sys
@@ -17,7 +18,7 @@ from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.classifiers import classifier_training, clip_scores, video_classifier
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
 from avssl_tf.evaluation.frozen import multi_label
-from avssl_tf.evaluation.protocol import added_field
+from avssl_tf.evaluation.protocol import Protocol, added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 
@@ -27,7 +28,7 @@ def _all_labels_of_frames(batch: keys.Batch) -> tuple[keys.Tensor, keys.Tensor]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifierProtocol:
+class ClassifierProtocol(Protocol):
   """Trains classifiers of video on each fold of a data set, and tests them.
 
   Measured are the accuracy on single clips, `clip_top1` and `clip_top5`: on the one in the middle
@@ -143,9 +144,9 @@ class ClassifierProtocol:
   def check(self, encoder: Encoder) -> None:
     """Raises a `UserError` for a network that cannot be measured in this way."""
 
+  @abc.abstractmethod
   def make(self, encoder: Encoder, clip: ClipSpec, num_classes: int) -> tf.keras.Model:
     """A new model with `classifiers`, as those of `video_classifier`."""
-    raise NotImplementedError
 
   def phases(self, model: tf.keras.Model, steps_per_epoch: int) -> list[Phase]:
     """How the model is trained: all of it for `num_epochs`."""

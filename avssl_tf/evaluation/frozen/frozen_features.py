@@ -1,5 +1,6 @@
 """What the protocols that classify features of frozen networks have in common."""
 
+import abc
 import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar, Optional
@@ -12,6 +13,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.frozen import multi_label
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference import features as features_lib
 from avssl_tf.inference.encoder import Encoder
@@ -121,7 +123,7 @@ def check_counts(protocol, *names: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class FrozenClassification:
+class FrozenClassification(Protocol):
   """Classifies the records of each fold by the pooled features of a frozen network.
 
   Records without a label are left out.
@@ -194,6 +196,7 @@ class FrozenClassification:
         )
     return result
 
+  @abc.abstractmethod
   def accuracies(
     self,
     modality: str,
@@ -211,4 +214,3 @@ class FrozenClassification:
       test_features: float `[M, D]`.
       test_labels: int `[M]`.
     """
-    raise NotImplementedError

@@ -11,6 +11,7 @@ from avssl_tf import keys
 from avssl_tf.data.records.dataset_info import DatasetInfo, sample_positions
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.features import Features
@@ -23,7 +24,7 @@ _TIE_TOLERANCE = 1e-6
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class Retrieval:
+class Retrieval(Protocol):
   """Finds the sound that belongs to a picture, and the picture that belongs to a sound.
 
   Measured are `retrieval_audio_to_video_r{k}` (the query is a sound, the gallery holds

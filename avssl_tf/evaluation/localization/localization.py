@@ -30,6 +30,7 @@ from avssl_tf.evaluation.localization import (
   localization_metrics,
 )
 from avssl_tf.evaluation.localization.box_annotations import BoxTruth
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import SoundLocalizer
@@ -69,7 +70,7 @@ class LocalizedClip:
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class Localization:
+class Localization(Protocol):
   """Measures where a network sees what it hears, beside baselines.
 
   Each clip is measured with its own sound, and with that of another clip, whose source is not in

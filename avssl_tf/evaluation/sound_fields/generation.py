@@ -17,6 +17,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.evaluation import output_folder
 from avssl_tf.evaluation.clip_journal import ClipJournal
 from avssl_tf.evaluation.frozen import frozen_features
+from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.evaluation.sound_fields import sound_field_scores
 from avssl_tf.evaluation.sound_fields.sound_field_baselines import (
@@ -27,13 +28,14 @@ from avssl_tf.evaluation.sound_fields.sound_field_baselines import (
 )
 from avssl_tf.inference import generator
 from avssl_tf.inference.generator import Generator
+from avssl_tf.inference.trained import Trained
 
 TRAINED = "trained"
 
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
-class SpatialAudioEvaluation:
+class SpatialAudioEvaluation(Protocol):
   """Measures sound fields that a network generates of W and 360° frames, beside baselines.
 
   The parts of the results are the network, `"trained"`, other ones that are named, and baselines.
@@ -65,7 +67,6 @@ class SpatialAudioEvaluation:
   others: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   compares_parts: ClassVar[bool] = True
-  measures_generators: ClassVar[bool] = True
 
   def __post_init__(self):
     frozen_features.check_counts(self, "windows_per_clip", "batch_size")
@@ -76,6 +77,13 @@ class SpatialAudioEvaluation:
         f"SpatialAudioEvaluation has several parts of the name {sorted(twice)[0]!r}; expected a "
         "name of its own for each of others, other than those of the baselines."
       )
+
+  def subject(
+    self, trained: Trained, others: Mapping[str, Trained]
+  ) -> dict[str, Generator]:
+    """The generators of all of them, that of `trained` under the name `TRAINED`."""
+    networks = {TRAINED: trained, **others}
+    return {name: network.generator for name, network in networks.items()}
 
   def __call__(
     self,

@@ -15,7 +15,7 @@ _CLIPS = 4
 
 def section(run: ReportedRun) -> Optional[page.Section]:
   """The picture of `tools/draw_alignment.py`."""
-  if run.task != "SpatialAlignment":
+  if not run.aligns_views:
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)

@@ -14,7 +14,7 @@ from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report import inline_media, page
 from avssl_tf.report.drawings import localization_picture
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration, encoders
+from avssl_tf.training import configuration
 
 _TITLE = "Localisation"
 _SETTINGS = "gin/evaluate/localization.gin"
@@ -31,7 +31,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   missing = [modality for modality in keys.MODALITIES if modality not in run.info.modalities]
   if missing:
     return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
-  with encoders.present_configuration_kept():
+  with configuration.present_kept():
     configuration.parse([_SETTINGS])
     settings = gin.get_bindings("evaluate")["protocol"]
   settings = dataclasses.replace(settings, split=run.shown_split, batch_size=_CLIPS)

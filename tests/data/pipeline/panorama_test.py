@@ -1,5 +1,7 @@
 """Tests of whole 360° clips: channels that a sound field lacks."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -76,6 +78,22 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
 
   def test_silence(self):
     self.assertAllEqual(panorama.known_channels(np.zeros_like(self.field)), self.known(range(9)))
+
+
+class ZeroBatchTest(test_base.TestCase):
+
+  def test_still_and_silent(self):
+    clip = ClipSpec(num_frames=3, frame_size=8, audio_sec=0.5, panorama=True)
+    plain = panorama.Panorama(clip).zero_batch(1000, 4)
+    self.assertEqual(sorted(plain), ["audio", "video"])
+    self.assert_shape(plain["video"], [2, 3, 8, 16, 3], tf.uint8)
+    self.assert_shape(plain["audio"], [2, 500, 4], tf.float32)
+    clip = dataclasses.replace(clip, flow=True)
+    moving = panorama.Panorama(clip).zero_batch(1000, 4)
+    self.assertEqual(sorted(moving), ["audio", "flow", "video"])
+    # Nothing moves.
+    self.assertAllEqual(moving["flow"], np.full([2, 3, 8, 16, 3], 128))
+    self.assertEqual(moving["flow"].dtype, tf.uint8)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tests that encoders of runs and of SavedModels are the network that was trained."""
+"""Tests that what is loaded of runs and of SavedModels is the network that was trained."""
 
 import os
 import shutil
@@ -9,17 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.records import dataset_info
+from avssl_tf.errors import UserError
 from avssl_tf.inference import serving
 from avssl_tf.inference.encoder import STAGES
-from avssl_tf.training import (
-  checkpoints,
-  configuration,
-  encoders,
-  run,
-  run_folder,
-  strategies,
-  trainer,
-)
+from avssl_tf.training import checkpoints, configuration, loading, run_folder, strategies, trainer
 from tests import source_tree, tiny_alignment, tiny_run
 
 
@@ -43,10 +36,9 @@ class LoadTest(tiny_run.TestCase):
       ],
     )  # fmt: skip
     trainer.train(model_dir=cls.model_dir, strategy=strategies.create())
-    loaded = run.load(cls.model_dir)
-    spec = serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels)
-    serving.export(loaded.model, spec, cls.saved_model)
-    cls.model = loaded.model
+    loaded = loading.load(cls.model_dir)
+    serving.export(loaded.network, loaded.input_spec, cls.saved_model)
+    cls.model = loaded.network
     gin.clear_config()
     rng = np.random.default_rng(0)
     cls.frames = tf.constant(rng.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
@@ -75,7 +67,7 @@ class LoadTest(tiny_run.TestCase):
 
   def test_run_and_saved_model_are_the_same(self):
     for path in (self.model_dir, self.saved_model):
-      loaded = encoders.load(path)
+      loaded = loading.load(path)
       self.check_same(loaded.encoder, self.model)
       clip = loaded.encoder.clip
       # Records of any rate have to be converted to that of the network.
@@ -84,10 +76,14 @@ class LoadTest(tiny_run.TestCase):
       self.assertEqual((loaded.encoder.sample_rate_hz, loaded.encoder.num_channels), (8000, 1))
     self.assertIsNone(loaded.encoder.make_model)
     self.assertIsNone(loaded.data_dir)
-    self.assertEqual(encoders.load(self.model_dir).data_dir, self.data_dir)
+    with self.assertRaisesRegex(UserError, "is a SavedModel, which holds no layers"):
+      loaded.network  # noqa: B018
+    with self.assertRaisesRegex(UserError, "holds no network that generates sound fields"):
+      loaded.generator  # noqa: B018
+    self.assertEqual(loading.load(self.model_dir).data_dir, self.data_dir)
 
   def test_works_in_graphs(self):
-    loaded = encoders.load(self.saved_model).encoder
+    loaded = loading.load(self.saved_model).encoder
     embed = tf.function(lambda frames: loaded.embed_video(frames)["features"])
     np.testing.assert_allclose(
       embed(self.frames), self.model.embed_video(self.frames)["features"], rtol=1e-4, atol=1e-5
@@ -96,21 +92,21 @@ class LoadTest(tiny_run.TestCase):
   def test_present_configuration_stays(self):
     gin.parse_config("R2Plus1D.depth = 10\nClipSpec.num_frames = 5")
     before = gin.config_str()
-    encoder = encoders.load(self.model_dir).encoder
+    encoder = loading.load(self.model_dir).encoder
     self.assertEqual(gin.config_str(), before)
     self.assertEqual(encoder.clip.num_frames, 2)
     self.check_same(encoder.make_model(), self.model)
     self.assertEqual(gin.config_str(), before)
 
   def test_copies_are_apart(self):
-    encoder = encoders.load(self.model_dir).encoder
+    encoder = loading.load(self.model_dir).encoder
     copy = encoder.make_model()
     copy.video_net.conv1.kernel.assign(copy.video_net.conv1.kernel * 2)
     self.check_same(encoder, self.model)
     self.check_same(encoder.make_model(), self.model)
 
   def test_untrained_copies(self):
-    encoder = encoders.load(self.model_dir).encoder
+    encoder = loading.load(self.model_dir).encoder
     copies = []
     for seed in (1, 1, 2):
       tf.keras.utils.set_random_seed(seed)
@@ -126,33 +122,33 @@ class LoadTest(tiny_run.TestCase):
 
   def test_weights_are_told_apart(self):
     for path in (self.model_dir, self.saved_model):
-      self.assertEqual(encoders.load(path).weights, encoders.load(path).weights)
+      self.assertEqual(loading.load(path).weights, loading.load(path).weights)
     copy = self.path("copy")
     shutil.copytree(self.model_dir, copy)
-    self.assertEqual(encoders.load(copy).weights, encoders.load(self.model_dir).weights)
-    model = encoders.load(copy).encoder.make_model()
+    self.assertEqual(loading.load(copy).weights, loading.load(self.model_dir).weights)
+    model = loading.load(copy).encoder.make_model()
     model.video_net.conv1.kernel.assign(model.video_net.conv1.kernel * 2)
     shutil.rmtree(os.path.join(copy, run_folder.CHECKPOINTS))
     checkpoints.write(copy, model, None)
-    first = encoders.load(copy).weights
+    first = loading.load(copy).weights
     model.video_net.conv1.kernel.assign(model.video_net.conv1.kernel * 2)
     shutil.rmtree(os.path.join(copy, run_folder.CHECKPOINTS))
     checkpoints.write(copy, model, None)
-    second = encoders.load(copy).weights
+    second = loading.load(copy).weights
     self.assertEqual(first.split()[0], second.split()[0])
     self.assertNotEqual(first, second)
 
   def test_folders_of_other_things(self):
     for path in (self.data_dir, "nowhere"):
       with self.assertRaisesRegex(configuration.ConfigurationError, "or of a SavedModel"):
-        encoders.load(path)
+        loading.load(path)
 
   def test_saved_models_of_others(self):
     foreign = self.path("foreign")
     shutil.copytree(self.saved_model, foreign)
     shutil.rmtree(os.path.join(foreign, "assets.extra"))
     with self.assertRaisesRegex(ValueError, "does not say what the SavedModel takes"):
-      encoders.load(foreign)
+      loading.load(foreign)
 
   def test_saved_models_without_maps(self):
     old = self.path("old")
@@ -164,7 +160,7 @@ class LoadTest(tiny_run.TestCase):
     module.variable = tf.Variable(1.0)
     tf.saved_model.save(module, old, signatures={"embed_video": module.embed})
     shutil.copytree(os.path.join(self.saved_model, "assets.extra"), f"{old}/assets.extra")
-    encoder = encoders.load(old).encoder
+    encoder = loading.load(old).encoder
     encoder.embed_video(self.frames)
     with self.assertRaisesRegex(ValueError, "no signature 'video_maps'.*Export it again"):
       encoder.video_maps(self.frames)
@@ -182,21 +178,17 @@ class AlignmentTest(tiny_run.TestCase):
     configuration.parse(gin_files, [*settings, "num_epochs = 1", "train.probe = None"])
     os.mkdir(self.path("run"))
     trainer.train(model_dir=self.path("run"), strategy=strategies.create())
-    loaded = run.load(self.path("run"))
+    loaded = loading.load(self.path("run"))
     self.assertEqual(loaded.num_channels, 4)
-    serving.export(
-      loaded.model,
-      serving.InputSpec.create(loaded.clip, loaded.sample_rate_hz, loaded.num_channels),
-      self.path("exported"),
-    )
+    serving.export(loaded.network, loaded.input_spec, self.path("exported"))
     rng = np.random.default_rng(0)
     features = {
       modality: tf.constant(rng.normal(size=(2, 4, 4)), tf.float32)
       for modality in ("video", "audio")
     }
-    expected = loaded.model.translate(features)
+    expected = loaded.network.translate(features)
     for path in ("run", "exported"):
-      encoder = encoders.load(self.path(path)).encoder
+      encoder = loading.load(self.path(path)).encoder
       self.assertEqual(encoder.clip.viewpoints, loaded.clip.viewpoints)
       self.assertEqual(encoder.num_channels, 4)
       found = encoder.translate(features)
@@ -207,7 +199,7 @@ class AlignmentTest(tiny_run.TestCase):
       views = tf.constant(rng.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
       np.testing.assert_allclose(
         encoder.embed_video(views)["embedding"],
-        loaded.model.embed_video(views)["embedding"],
+        loaded.network.embed_video(views)["embedding"],
         rtol=1e-4,
         atol=1e-5,
       )

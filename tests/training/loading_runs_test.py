@@ -1,4 +1,4 @@
-"""Tests of loading runs; those of converted checkpoints are in conversion_test."""
+"""Tests of loading runs whose files were changed; converted ones are in conversion_test."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.training import checkpoints, configuration, run, run_folder, strategies, trainer
+from avssl_tf.training import checkpoints, configuration, loading, run_folder, strategies, trainer
 from tests import source_tree, tiny_run
 
 
@@ -55,47 +55,48 @@ class LoadTest(tiny_run.TestCase):
   def test_same_network_without_its_data(self):
     self.edit(repr(self.data_dir), "'gone/away'")
     tf.keras.mixed_precision.set_global_policy("float32")
-    loaded = run.load(self.copy)
+    loaded = loading.load(self.copy)
     self.assertEqual(tf.keras.mixed_precision.global_policy().name, "mixed_bfloat16")
     self.assertEqual((loaded.clip.num_frames, loaded.clip.frame_size), (3, 16))
     self.assertEqual((loaded.sample_rate_hz, loaded.num_channels), (8000, 1))
     self.assertEqual(loaded.data_dir, "gone/away")
-    for modality, outputs in loaded.model(self.batch).items():
+    for modality, outputs in loaded.network(self.batch).items():
       for name, value in outputs.items():
         np.testing.assert_array_equal(value, self.expected[modality][name], err_msg=name)
 
   def test_other_precision(self):
-    loaded = run.load(self.copy, ["train.precision = 'float32'"])
-    features = loaded.model(self.batch)[keys.VIDEO]["features"].numpy()
+    self.edit("precision = 'mixed_bfloat16'", "precision = 'float32'")
+    loaded = loading.load(self.copy)
+    features = loaded.network(self.batch)[keys.VIDEO]["features"].numpy()
     expected = self.expected[keys.VIDEO]["features"].numpy()
     self.assertFalse(np.array_equal(features, expected))
     np.testing.assert_allclose(features, expected, rtol=0.1, atol=0.1)
 
   def test_folder_of_no_run(self):
     with self.assertRaisesRegex(configuration.ConfigurationError, "Expected the folder of a run"):
-      run.load(self.data_dir)
+      loading.load(self.data_dir)
     with self.assertRaisesRegex(configuration.ConfigurationError, "Expected the folder of a run"):
-      run.load("nowhere")
+      loading.load("nowhere")
 
   def test_no_checkpoint_yet(self):
     shutil.rmtree(os.path.join(self.copy, run_folder.CHECKPOINTS))
     with self.assertRaisesRegex(FileNotFoundError, "There is no checkpoint in"):
-      run.load(self.copy)
+      loading.load(self.copy)
 
   def test_configuration_of_other_networks(self):
     self.edit("R2Plus1D.stage_widths = (4, 4, 4, 4)", "R2Plus1D.stage_widths = (4, 4, 4, 5)")
     with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
-      run.load(self.copy)
+      loading.load(self.copy)
 
   def test_configuration_of_more_layers(self):
     self.edit("MLPHead.widths = (8, 4)", "MLPHead.widths = (8, 8, 4)")
     with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit"):
-      run.load(self.copy)
+      loading.load(self.copy)
 
   def test_configuration_of_another_version(self):
     self.edit("R2Plus1D.depth", "R2Plus1D.deepness")
     with self.assertRaisesRegex(configuration.ConfigurationError, "deepness"):
-      run.load(self.copy)
+      loading.load(self.copy)
 
 
 if __name__ == "__main__":

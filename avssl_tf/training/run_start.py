@@ -1,0 +1,103 @@
+"""The start of a run: its task is made, and what is about to be done is printed and saved."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
+
+import gin
+import tensorflow as tf
+
+from avssl_tf.errors import UserError
+from avssl_tf.models.network import Network
+from avssl_tf.tasks.task import Task
+from avssl_tf.training import (
+  checkpoints,
+  inherited_memory,
+  keras_optimizers,
+  normalization,
+  run_folder,
+  strategies,
+)
+from avssl_tf.training.settings import Settings
+from avssl_tf.training.training_data import TrainingData
+from avssl_tf.training.variable_table import variable_table
+
+
+def build(
+  network: Callable[..., Network],
+  task: Callable[..., Task],
+  optimizer: Any,
+  data: TrainingData,
+  seed: int,
+) -> Task:
+  """Makes the task of a run, with all its variables and those of its optimiser.
+
+  Args:
+    network: makes the network.
+    task: makes the task.
+    optimizer: its optimiser.
+    data: what it will be trained on.
+    seed: of the run.
+  """
+  model = network()
+  normalization.prepare(model, data)
+  zeros = data.zero_batch()
+  model(zeros)
+  num_classes = len(data.info.label_names)
+  trained = task(network=model, num_videos=data.num_videos, num_classes=num_classes, seed=seed)
+  trained(zeros)
+  trained.compile(optimizer=optimizer)
+  keras_optimizers.build(trained.optimizer, trained.trainable_variables)
+  return trained
+
+
+def introduce(
+  trained: Task, model_dir: str, ids: Sequence[str], num_epochs: int
+) -> None:
+  """Prints and saves what is about to be done, unless the run was begun otherwise."""
+  # As long as nothing was learnt, nothing is lost by another configuration.
+  has_learnt = checkpoints.latest(model_dir) is not None
+  changes = run_folder.check_unchanged(model_dir) if has_learnt else ""
+  inherited_memory.save_video_ids(model_dir, ids, replace=not has_learnt)
+  run_folder.save_configuration(model_dir)
+  configuration = Settings.parse(gin.operative_config_str()).table()
+  print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
+  if changes:
+    print(f"WARNING: the configuration has changed since the run began:\n{changes}\n")
+  warning = trained.warmup_warning(num_epochs)
+  if warning is not None:
+    print(f"{warning}\n")
+  sys.stdout.flush()
+
+
+def check_same_step(
+  strategy: tf.distribute.Strategy, step: Optional[int], model_dir: str
+) -> None:
+  """Raises a `UserError` unless all workers found the checkpoint of the same step."""
+  steps = strategies.gather(strategy, -1 if step is None else step)
+  if len(set(steps)) > 1:
+    raise UserError(
+      f"The workers found checkpoints of different steps ({steps}) in --model_dir={model_dir}: all "
+      "of them need the same folder, on a file system that they share."
+    )
+
+
+def tell_of_resuming(
+  saved: checkpoints.RunCheckpoints,
+  step: int,
+  num_epochs: int,
+  steps_per_epoch: int,
+  keep_epochs: Sequence[int],
+) -> None:
+  """Prints where a run resumes, and which epochs were to be kept only once they were over."""
+  print(f"Going on after step {step} of {num_epochs * steps_per_epoch}.", flush=True)
+  kept = saved.kept_epochs()
+  gone = [
+    str(epoch) for epoch in keep_epochs if epoch < step / steps_per_epoch and epoch not in kept
+  ]
+  if gone:
+    print(
+      f"WARNING: train.keep_epochs has {', '.join(gone)}, which the run has passed already: "
+      "checkpoints of these are not there.",
+      flush=True,
+    )
