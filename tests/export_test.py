@@ -12,6 +12,12 @@ from avssl_tf.inference import serving
 from avssl_tf.training import configuration, run
 
 
+def _run():
+  """Runs the command with the flags as they are; raises how it ends."""
+  with mock.patch("sys.argv", ["export"]):
+    export.main()
+
+
 class ExportTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -32,7 +38,9 @@ class ExportTest(absltest.TestCase):
       data_dir="data/x",
       checkpoint="runs/x/checkpoints/ckpt-1",
     )
-    export.main(["export"])
+    with self.assertRaises(SystemExit) as ending:
+      _run()
+    self.assertIsNone(ending.exception.code)
     self.load.assert_called_once_with("runs/x")
     self.export.assert_called_once_with(
       mock.sentinel.model,
@@ -52,7 +60,7 @@ class ExportTest(absltest.TestCase):
   def test_says_what_is_wrong_without_a_traceback(self):
     self.load.side_effect = configuration.ConfigurationError("--model_dir=runs/x: nothing there")
     with self.assertRaisesRegex(SystemExit, "Error: --model_dir=runs/x: nothing there"):
-      export.main(["export"])
+      _run()
     self.export.assert_not_called()
 
 
@@ -64,7 +72,7 @@ class DestinationTest(absltest.TestCase):
     flags = flagsaver.as_parsed(model_dir="runs/x", output_dir=folder, overwrite="true")
     with flags, mock.patch.object(run, "load") as load:
       with self.assertRaisesRegex(SystemExit, f"{folder!r} exists and is not a SavedModel"):
-        export.main(["export"])
+        _run()
     load.assert_not_called()
     self.assertEqual(os.listdir(folder), ["thesis.tex"])
 

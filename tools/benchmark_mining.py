@@ -17,15 +17,18 @@ import sys
 import time
 from typing import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf.data.building.progress import ProgressBar
+from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement
 
 FLAGS = flags.FLAGS
@@ -121,13 +124,15 @@ def estimate(
   )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Measures with the settings of the flags and prints the seconds."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
   num_rows, dim, kind = FLAGS.num_rows, FLAGS.dim, FLAGS.agreement
   if FLAGS.k >= num_rows:
-    sys.exit(f"Error: --k={FLAGS.k} must be below --num_rows={num_rows}.")
+    raise UserError(f"--k={FLAGS.k} must be below --num_rows={num_rows}.")
   num_queries = min(FLAGS.num_queries or num_rows, num_rows)
   print(
     f"{num_queries:,} of {num_rows:,} rows of {dim}, k={FLAGS.k}, {kind}, "
@@ -158,4 +163,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

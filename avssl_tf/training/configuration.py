@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Callable, Optional
 
 import gin
-from absl import flags
 
 # Registering happens at import: every module with a component that a gin file
 # may name is imported here.
@@ -77,14 +76,6 @@ class _GinFile:
   path: str
   blamed: str
   may_include: bool = True
-
-
-def define_flags() -> None:
-  """Defines `--gin_file` and `--gin_param`, both repeatable."""
-  local_paths.define_multi_flag("gin_file", [], "Gin file; several compose, later ones win.")
-  flags.DEFINE_multi_string(
-    "gin_param", [], "Gin binding such as num_epochs=2, applied after the files."
-  )
 
 
 def parse(
