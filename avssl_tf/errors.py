@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import sys
+import traceback
 import types
 from typing import Optional
 
@@ -43,6 +44,9 @@ _FILE_ERRORS = frozenset(
 )
 # Operations of TensorFlow that read records; what they refuse is what the records hold.
 _READS_RECORDS = re.compile(r"\b(Parse\w*Example\w*|Decode(Jpeg|Png|AndCropJpeg|Image|Raw)\w*)\b")
+# What gin adds to messages of exceptions in constructors; those come of the values that it gives.
+_IN_CONSTRUCTOR = re.compile(r"In call to configurable '\w+' \(<class ")
+_CHECKING_PACKAGES = ("keras", "tensorflow_addons")
 # What TensorFlow adds to messages: names of nodes and operations mean nothing to users.
 _NAMES_OF_OPERATIONS = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]")
 
@@ -62,6 +66,9 @@ def of_exception(error: Exception) -> Optional[UserError]:
     found = of_operating_system(original)
   elif isinstance(original, MemoryError):
     found = UserError(f"There is not enough memory. {original}".strip())
+  elif isinstance(original, (TypeError, ValueError)):
+    if _IN_CONSTRUCTOR.search(added) and _raised_in(original) in _CHECKING_PACKAGES:
+      found = UserError(str(original))
   elif "tensorflow" in sys.modules:
     codes = sys.modules["tensorflow"].errors
     found = of_tensorflow(original, codes) if isinstance(original, codes.OpError) else None
@@ -92,6 +99,12 @@ def of_tensorflow(error: Exception, codes: types.ModuleType) -> Optional[UserErr
     or any(f"; {os.strerror(number)}" in text for number in _FILE_ERRORS)
   )
   return UserError(_NAMES_OF_OPERATIONS.sub("", text)) if is_of_user else None
+
+
+def _raised_in(error: BaseException) -> str:
+  """Name of the package whose Python code raised an exception."""
+  frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+  return frames[-1].f_globals.get("__name__", "").split(".")[0]
 
 
 def _without_gin(error: BaseException) -> BaseException:

@@ -14,38 +14,9 @@ from absl import flags
 
 from avssl_tf import cli, local_paths
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation import (  # noqa: F401
-  output_folder,
-  protocol,
-)
-from avssl_tf.evaluation.alignment import (  # noqa: F401
-  binary_alignment,
-  segmentation,
-  viewpoint_retrieval,
-)
-
-# Registering happens at import: every protocol that a gin file may name is imported here.
-from avssl_tf.evaluation.audio_svm import (  # noqa: F401
-  audio_svm,
-)
-from avssl_tf.evaluation.classifiers import (  # noqa: F401
-  finetune,
-  kinetics_linear,
-)
-from avssl_tf.evaluation.frozen import (  # noqa: F401
-  knn,
-  linear_probe,
-  memory_probe,
-  retrieval,
-)
-from avssl_tf.evaluation.localization import (  # noqa: F401
-  localization,
-)
+from avssl_tf.evaluation import output_folder, protocol
 from avssl_tf.evaluation.results import Results
-from avssl_tf.evaluation.sound_fields import (  # noqa: F401
-  generation,
-  sound_field_baselines,
-)
+from avssl_tf.evaluation.sound_fields import generation
 from avssl_tf.foreign_text import printable
 from avssl_tf.training import configuration, encoders, generators
 from avssl_tf.training.settings import ConfigurationError, Settings

@@ -11,6 +11,10 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from avssl_tf import errors
+from avssl_tf.training import optimizers
+
+assert optimizers  # Imported for what it registers.
+gin.external_configurable(tf.keras.layers.Dense, "DenseOfTest")
 
 
 @gin.register
@@ -78,6 +82,17 @@ class ErrorsTest(parameterized.TestCase):
   def test_media_that_is_missing(self):
     found = errors.of_exception(_raised_by(lambda: av.open("/nowhere/x.mp4")))
     self.assertIn("/nowhere/x.mp4", str(found))
+
+  def test_values_that_keras_refuses_in_what_gin_makes(self):
+    for name, options in (("optimizers.Adam", {"nonsense": 1}), ("DenseOfTest", {"units": -1})):
+      error = _raised_by(lambda name=name, options=options: gin.get_configurable(name)(**options))
+      found = errors.of_exception(error)
+      self.assertIsNotNone(found, error)
+      self.assertIn("In call to configurable", str(found))
+    # The same outside of gin is a fault of the program.
+    error = _raised_by(lambda: tf.keras.layers.Dense(-1))
+    self.assertIsInstance(error, ValueError)
+    self.assertIsNone(errors.of_exception(error))
 
   def test_memory(self):
     found = errors.of_exception(_raised_by(lambda: np.empty(1 << 60, np.uint8)))

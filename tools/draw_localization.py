@@ -18,11 +18,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import gin
 from absl import flags
 
-# Registering happens at import: what a gin file may name is imported here.
 from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
-from avssl_tf.evaluation import protocol  # noqa: F401
-from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report.drawings import localization_picture, picture_files
 from avssl_tf.training import configuration, encoders
 
