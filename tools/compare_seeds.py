@@ -39,7 +39,7 @@ from avssl_tf.comparison import run_series, seed_comparison, seed_curves
 from avssl_tf.comparison.seed_comparison import Statistic
 from avssl_tf.comparison.seed_runs import Method, Run, plan
 from avssl_tf.evaluation.frozen import raw_input
-from avssl_tf.files import locked, whole_file
+from avssl_tf.files import locked_folder, whole_file
 from avssl_tf.training import configuration, metrics, run_folder
 from avssl_tf.training.settings import ConfigurationError
 
@@ -240,8 +240,7 @@ def _run() -> None:
   comparison = Comparison(
     runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
   )
-  os.makedirs(FLAGS.output_dir, exist_ok=True)
-  with locked(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
+  with locked_folder(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
     failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
   if failures:
     sys.exit("\n".join([

@@ -105,7 +105,7 @@ def run(encoder: Encoder, job: Job) -> list[str]:
 
   Raises:
     UserError: the input cannot be read to its end, or the network does not take its sound.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.output))

@@ -128,7 +128,7 @@ def run(generator: Generator, job: Job) -> list[str]:
 
   Raises:
     UserError: the input cannot be read to its end.
-    OSError: an output cannot be written.
+    UserError: an output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.paths[0]))

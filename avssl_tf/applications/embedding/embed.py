@@ -114,7 +114,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
 
   Raises:
     UserError: there are no files, none can be read, or the folder of parts holds something else.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   sources, notes = job.sources()

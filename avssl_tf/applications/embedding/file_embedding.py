@@ -105,7 +105,7 @@ class FileEmbedding:
     """Embeds what has no parts yet.
 
     Raises:
-      OSError: a part cannot be written.
+      UserError: a part cannot be written.
     """
     todo = [source for source in sources if not self._parts.complete(source.checksum)]
     num_done = len(sources) - len(todo)

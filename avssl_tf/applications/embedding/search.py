@@ -113,7 +113,7 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
   Raises:
     UserError: the embeddings are of another network or have not what is searched, or the query
       cannot be read or has not what is to count.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   index = EmbeddingFile.open(job.index)
   if index.about["weights"] != weights:

@@ -21,7 +21,7 @@ from avssl_tf import arrays, own_files
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
-from avssl_tf.files import read_json, whole_file
+from avssl_tf.files import as_json, read_json, whole_file
 from avssl_tf.inference.encoder import Encoder
 
 # Of one chunk; 48,000 samples each take 123 MB.
@@ -107,7 +107,7 @@ class FeatureStore:
     self._folder = folder
     self.failures: dict[int, str] = {}
     path = os.path.join(folder, "key.json")
-    key = json.loads(json.dumps(dict(key)))
+    key = as_json(key)
     if os.path.isdir(folder) and not _is_same(path, key, fingerprint):
       logging.info("%s holds features of other settings: they are computed anew.", folder)
       self.remove()
