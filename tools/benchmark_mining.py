@@ -27,9 +27,9 @@ from avssl_tf import cli  # Before TensorFlow is imported.
 import tensorflow as tf
 from absl import flags
 
-from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement
+from avssl_tf.progress import Bar
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_rows", 50000, "Rows of each bank (videos), N.", lower_bound=2)
@@ -101,7 +101,7 @@ def measure(
   for call in calls.values():  # The first call traces.
     call(tf.range(min(block, num_queries))).numpy()
   seconds = {name: Seconds() for name in calls}
-  with ProgressBar("Mining and products", "query", num_queries) as bar:
+  with Bar("Mining and products", num_queries, "query") as bar:
     for start in range(0, num_queries, block):
       stop = min(start + block, num_queries)
       for name, call in calls.items():

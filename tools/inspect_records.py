@@ -16,10 +16,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from absl import flags
 
 from avssl_tf import cli, local_paths
-from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.survey import Survey, survey
 from avssl_tf.foreign_text import printable
+from avssl_tf.progress import Bar
 from avssl_tf.report.drawings import contact_sheet, picture_files
 
 FLAGS = flags.FLAGS
@@ -80,7 +80,7 @@ def _inspect() -> None:
     picture_files.check(FLAGS.output, "--output")
   info = DatasetInfo.load(FLAGS.data_dir)
   total = sum(info.num_clips(split) for split in info.splits)
-  with ProgressBar("Checking", "clip", total) as bar:
+  with Bar("Checking", total, "clip") as bar:
     found = survey(FLAGS.data_dir, info, FLAGS.num_clips if FLAGS.output else 0, bar.reach)
   print_survey(info, found)
   for problem in found.problems[:_MAX_PROBLEMS_SHOWN]:

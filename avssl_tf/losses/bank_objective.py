@@ -9,6 +9,7 @@ from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import memory_bank
+from avssl_tf.progress import OnProgress
 
 
 class BankObjective(tf.keras.layers.Layer):
@@ -84,7 +85,7 @@ class BankObjective(tf.keras.layers.Layer):
     )
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
     """Renews what the objective keeps from epoch to epoch; called outside of any replica.
 
@@ -94,7 +95,7 @@ class BankObjective(tf.keras.layers.Layer):
     Args:
       epoch: number of the epoch that begins, from 0.
       strategy: the strategy that the objective was made under.
-      progress: whether to show progress bars on a terminal.
+      progress: called with how much is done and how much there is, where it takes long.
 
     Returns:
       What there is to log, by name: numbers, and arrays `[n]` of which a histogram is of use.

@@ -3,7 +3,6 @@
 import functools
 import glob
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -16,6 +15,7 @@ from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.evaluation import results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.generator import Generator
+from avssl_tf.progress import on_terminal
 from avssl_tf.report import clip_embeddings
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.training import (
@@ -165,7 +165,7 @@ class ReportedRun:
   @functools.cached_property
   def embeddings(self) -> ClipEmbeddings:
     """Of clips spread evenly over `shown_split`."""
-    progress = sys.stderr.isatty()
+    progress = on_terminal()
     return clip_embeddings.collect(
       self.encoder, self.data_dir, self.shown_split, _MAX_CLIPS, progress=progress
     )

@@ -1,6 +1,6 @@
 """Instance discrimination: two networks, an objective, and a train step."""
 
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 from avssl_tf import replicas
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Batch, Tensor
 from avssl_tf.losses import bank_objective
+from avssl_tf.progress import OnProgress
 
 
 @gin.register
@@ -70,7 +71,7 @@ class InstanceDiscrimination(tf.keras.Model):
     return {name: replicas.mean(value) for name, value in losses.items()}
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
     """Lets the objective renew its state; see `BankObjective.begin_epoch`."""
     return self.objective.begin_epoch(epoch, strategy, progress)

@@ -1,6 +1,8 @@
 """Spatial alignment: a network of 360° clips, the loss over its viewpoints, and a train step."""
 
 
+from typing import Optional
+
 import gin
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.keys import MODALITIES, Batch, Tensor
 from avssl_tf.losses import avsa
 from avssl_tf.models.alignment_model import AlignmentModel
+from avssl_tf.progress import OnProgress
 
 
 @gin.register
@@ -115,7 +118,7 @@ class SpatialAlignment(tf.keras.Model):
     return {name: replicas.mean(value) for name, value in results.items()}
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, float]:
     """Goes over from the first part of the curriculum to the second when it is time."""
     del strategy, progress

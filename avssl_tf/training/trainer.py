@@ -18,6 +18,7 @@ from avssl_tf.errors import NonFiniteError, UserError
 from avssl_tf.evaluation.frozen.memory_probe import MemoryProbe
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model, graph_rewriting
+from avssl_tf.progress import bar_when_called
 from avssl_tf.training import (
   batch_picture,
   callbacks,
@@ -341,7 +342,8 @@ def _begin_epoch(trained: tf.keras.Model, epoch: int, strategy) -> dict:
   """Lets the task renew what it keeps from epoch to epoch, if it keeps anything."""
   if not hasattr(trained, "begin_epoch"):
     return {}
-  return trained.begin_epoch(epoch, strategy, progress=strategies.is_chief())
+  with bar_when_called("Mining positive sets", "video", shown=strategies.is_chief()) as show:
+    return trained.begin_epoch(epoch, strategy, progress=show)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from typing import Callable, ClassVar, Optional
 
@@ -180,7 +179,7 @@ class ClassifierProtocol:
     several: bool,
   ) -> dict[str, float]:
     """The metrics of a fold; where there are several classifiers, their names come first."""
-    title = f"{fold.name}: testing" if progress and sys.stderr.isatty() else None
+    title = f"{fold.name}: testing" if progress else None
     metrics = {}
     chosen = self.random_clips_per_video
     kinds = (
