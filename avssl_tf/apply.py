@@ -13,23 +13,18 @@ Sub-commands:
 `python -m avssl_tf.apply spatialize --help` lists the flags of one.
 """
 
-import os
-import sys
-
-# Before TensorFlow is imported: its runtime is silent about what raises no exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# ruff: noqa: E402
 import dataclasses
+import sys
 from typing import Callable
 
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import keys, local_paths, stops
+from avssl_tf import cli, keys, local_paths, stops
 from avssl_tf.applications import localize, spatialize
 from avssl_tf.applications.embedding import embed, search
 from avssl_tf.data.media import picture_stream, picture_view
-from avssl_tf.training import loading, terminal
+from avssl_tf.errors import UserError
+from avssl_tf.training import loading
 
 FLAGS = flags.FLAGS
 
@@ -219,28 +214,26 @@ _SUB_COMMANDS = {
   "search": _SubCommand(_define_search_flags, _search),
 }
 
+_EXPECTED = f"expected one of: {', '.join(_SUB_COMMANDS)}. --help says more."
 
-def _parse_flags(argv: list[str]) -> list[str]:
-  """Reads the flags of the sub-command that is named first."""
-  name = argv[1] if len(argv) > 1 else ""
+
+def main() -> None:
+  """Runs the sub-command that is named first."""
+  program, *arguments = sys.argv
+  name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
   if name in _SUB_COMMANDS:
     _SUB_COMMANDS[name].define_flags()
-    return [*app.parse_flags_with_usage([argv[0], *argv[2:]]), name]
-  known = f"expected one of: {', '.join(_SUB_COMMANDS)}. --help says more."
-  if name and not name.startswith("-"):
-    sys.exit(f"Error: there is no sub-command {name!r}; {known}")
-  app.parse_flags_with_usage(argv)  # For --help, which is all that there is without one.
-  sys.exit(f"Error: a sub-command is missing; {known}")
+    work = _SUB_COMMANDS[name].run
+  elif name:  # Its flags would be refused first.
+    sys.exit(f"Error: there is no sub-command {name!r}; {_EXPECTED}")
+  else:
+    work = _ask
+  cli.main(work, "Stopped; nothing was written.", argv=[program, *arguments])
 
 
-def main(argv: list[str]) -> None:
-  """Runs the sub-command."""
-  if len(argv) > 2:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:-1]}. Flags are written --name=value.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("apply", "Stopped; nothing was written."):
-    _SUB_COMMANDS[argv[-1]].run()
+def _ask() -> None:
+  raise UserError(f"a sub-command is missing; {_EXPECTED}")
 
 
 if __name__ == "__main__":
-  app.run(main, flags_parser=_parse_flags)
+  main()

@@ -5,57 +5,22 @@
 A task is a file of gin/evaluate. The same command again measures what is missing and prints all.
 """
 
+import hashlib
 import os
 
-# Before TensorFlow is imported: its runtime is silent about what raises no exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# ruff: noqa: E402
-import hashlib
-
 import gin
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.data.records import dataset_info
-from avssl_tf.evaluation import (  # noqa: F401
-  output_folder,
-  protocol,
-)
-from avssl_tf.evaluation.alignment import (  # noqa: F401
-  binary_alignment,
-  segmentation,
-  viewpoint_retrieval,
-)
-
-# Registering happens at import: every protocol that a gin file may name is imported here.
-from avssl_tf.evaluation.audio_svm import (  # noqa: F401
-  audio_svm,
-)
-from avssl_tf.evaluation.classifiers import (  # noqa: F401
-  finetune,
-  kinetics_linear,
-)
-from avssl_tf.evaluation.frozen import (  # noqa: F401
-  knn,
-  linear_probe,
-  memory_probe,
-  retrieval,
-)
-from avssl_tf.evaluation.localization import (  # noqa: F401
-  localization,
-)
+from avssl_tf.evaluation import output_folder, protocol
 from avssl_tf.evaluation.results import Results
-from avssl_tf.evaluation.sound_fields import (  # noqa: F401
-  generation,
-  sound_field_baselines,
-)
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import exported
-from avssl_tf.training import configuration, loading, terminal
+from avssl_tf.training import configuration, loading
 from avssl_tf.training.settings import ConfigurationError, Settings
 
-configuration.define_flags()
+cli.define_gin_flags()
 _TASK = flags.DEFINE_string(
   "task", None, "What to measure: the name of a file of gin/evaluate.", required=True
 )
@@ -77,14 +42,9 @@ _TASKS = os.path.join("gin", "evaluate")
 _CHECKSUM_LENGTH = 12
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Reads the configuration, measures, and prints what there is."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
-  terminal.quiet_libraries()
-  stopped = "Stopped. The same command resumes with what has not been measured."
-  with terminal.plain_endings("evaluate", stopped):
-    _run()
+  cli.main(_run, stopped="Stopped. The same command resumes with what has not been measured.")
 
 
 def _run() -> None:
@@ -147,4 +107,4 @@ def _identity_of_data(data_dir: str) -> str:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

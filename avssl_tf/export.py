@@ -9,16 +9,12 @@ Try the result without any code:
 
 import os
 
-# Before TensorFlow is imported: its runtime is silent about what raises no exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from absl import flags
 
-# ruff: noqa: E402
-from absl import app, flags
-
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
-from avssl_tf.training import loading, terminal
+from avssl_tf.training import loading
 
 _MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
@@ -36,21 +32,21 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Loads the run and exports its model."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("export", "Stopped; nothing was written."):
-    saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
-    loaded = loading.load(_MODEL_DIR.value)
-    serving.export(
-      loaded.network,
-      loaded.input_spec,
-      _OUTPUT_DIR.value,
-      any_size=_ANY_SIZE.value,
-      overwrite=_OVERWRITE.value,
-    )
+  cli.main(_export, stopped="Stopped; nothing was written.")
+
+
+def _export() -> None:
+  saved_model_folder.check(os.path.abspath(_OUTPUT_DIR.value), _OVERWRITE.value)
+  loaded = loading.load(_MODEL_DIR.value)
+  serving.export(
+    loaded.network,
+    loaded.input_spec,
+    _OUTPUT_DIR.value,
+    any_size=_ANY_SIZE.value,
+    overwrite=_OVERWRITE.value,
+  )
   print(f"Wrote the SavedModel {printable(_OUTPUT_DIR.value)}.")
   note = local_paths.pattern_note(_OUTPUT_DIR.value)
   if note:
@@ -58,4 +54,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -1,16 +1,26 @@
-"""Writing files atomically, reading JSON, and keeping other processes out of a folder."""
+"""Writing files atomically, JSON, and folders that one process at a time may write."""
 
 import contextlib
 import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Optional, Union
 
 from avssl_tf.errors import UserError
 
 _LEFTOVER = re.compile(r"(.+)\.tmp-\d+")
+
+
+class _NotSet:
+  """The value of a setting that is missing, in texts."""
+
+  def __repr__(self) -> str:
+    return "(not set)"
+
+
+_NOT_SET = _NotSet()
 
 
 class JsonError(UserError):
@@ -173,3 +183,53 @@ def locked(folder: str, message: str) -> Iterator[None]:
     yield
   finally:
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: str, message: str) -> Iterator[None]:
+  """Makes a folder where it is missing, and holds its lock (see `locked`).
+
+  Folders that were made and are empty in the end go again.
+
+  Args:
+    folder: the folder; those above it are made as well.
+    message: of the error if another process holds the lock.
+
+  Raises:
+    FolderInUseError: another process holds the lock.
+    OSError: the folder cannot be made or opened.
+  """
+  made, missing = [], os.path.abspath(folder)
+  while not os.path.lexists(missing):
+    made.append(missing)
+    missing = os.path.dirname(missing)
+  os.makedirs(folder, exist_ok=True)
+  with locked(folder, message):
+    try:
+      yield
+    finally:
+      for path in made:
+        with contextlib.suppress(OSError):
+          os.rmdir(path)
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+  """What differs between settings that a folder keeps and those in use, a line each.
+
+  Args:
+    before: plain values by name, as JSON holds them.
+    now: the same of the settings in use.
+
+  >>> changes({"size": 3, "seed": 0}, {"size": 4, "seed": 0, "flow": True})
+  ['  flow: (not set) -> True', '  size: 3 -> 4']
+  """
+  return [
+    f"  {name}: {before.get(name, _NOT_SET)!r} -> {now.get(name, _NOT_SET)!r}"
+    for name in sorted({*before, *now})
+    if before.get(name, _NOT_SET) != now.get(name, _NOT_SET)
+  ]
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Settings as they come back from a JSON file: tuples as lists."""
+  return json.loads(json.dumps(dict(settings)))

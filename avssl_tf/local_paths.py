@@ -14,6 +14,9 @@ from absl import flags
 
 from avssl_tf.errors import UserError
 
+# Flags are those of the module that calls `define_flag`, for --help.
+flags.disclaim_key_flags()
+
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):(//)")
 _PATTERN = re.compile(r"[*?\[\]{}\\]")
 _ALIAS = re.compile(r"/proc/self/fd/(\d+)")

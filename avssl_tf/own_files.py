@@ -71,6 +71,16 @@ def links(folder: str, tree: Tree) -> list[str]:
   return sorted(found)
 
 
+def check_no_links(folder: str, tree: Tree, remedy: str) -> None:
+  """Makes sure that no link in `folder` has a name of `tree`: writing would follow it.
+
+  Raises:
+    ForeignFilesError: one has.
+  """
+  for path in links(folder, tree):
+    check_no_link(path, remedy)
+
+
 def check_no_link(path: str, remedy: str) -> None:
   """Makes sure that `path` is no symbolic link: what it points to may be anybody's.
 

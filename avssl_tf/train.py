@@ -8,24 +8,18 @@ The same command again goes on where it stopped.
 import contextlib
 import os
 import shlex
-import sys
 
-# Before TensorFlow is imported: its runtime is silent about what raises no exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# ruff: noqa: E402
-import tensorflow as tf
 from absl import app, flags
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.evaluation.frozen import probe
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration, loading, run_folder, strategies, terminal, trainer
+from avssl_tf.training import configuration, loading, run_folder, strategies, trainer
 
-configuration.define_flags()
+cli.define_gin_flags()
 _MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of the run; default: runs/<names of the gin files>."
 )
@@ -34,28 +28,19 @@ _VIRTUAL_DEVICES = flags.DEFINE_integer(
   "virtual_devices", 0, "Train on so many virtual CPUs by MirroredStrategy."
 )
 
-# How TensorFlow says that a worker of a cluster is gone.
-_LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)
 
-
-def main(argv):
+def main() -> None:
   """Reads the configuration and does the run."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
+  cli.main(_train, stopped="Stopped. The same command resumes from the last checkpoint.")
+
+
+def _train() -> None:
   if not flags.FLAGS.gin_file:
     raise app.UsageError("Name a configuration, for example --gin_file=gin/avid.gin.")
-  terminal.quiet_libraries()
   names = [os.path.splitext(os.path.basename(path))[0] for path in flags.FLAGS.gin_file]
   model_dir = _MODEL_DIR.value or os.path.join("runs", "+".join(names))
-  stopped = "Stopped. The same command resumes from the last checkpoint."
-  with terminal.plain_endings("train", stopped):
-    try:
-      _run(model_dir)
-    except _LOST_WORKER_ERRORS as error:
-      if strategies.count_workers() < 2:
-        raise
-      sys.exit(f"Error: {error}\nA worker is gone. Start all of them again: they resume from the "
-               "last checkpoint.")
+  with strategies.lost_workers_named():
+    _run(model_dir)
 
 
 def _run(model_dir: str) -> None:
@@ -112,4 +97,4 @@ Look into it: saved_model_cli show --dir={os.path.join(shown, run_folder.SAVED_M
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -29,13 +29,13 @@ for line in json.load(sys.stdin):
   flags.FLAGS.unparse_flags()
   for name in ("gin_file", "gin_param", "model_dir", "data_dir", "output_dir", "overwrite"):
     flags.FLAGS[name].unparse()
-  flags.FLAGS(["evaluate", *line])
   ending, output = None, io.StringIO()
   try:
     with contextlib.redirect_stdout(output):
-      evaluate.main(["evaluate"])
+      sys.argv = ["evaluate", *line]
+      evaluate.main()
   except SystemExit as error:
-    ending = str(error.code)
+    ending = error.code and str(error.code)
   print("ENDING", json.dumps([ending, output.getvalue()]), flush=True)
 """
 # Parses the files of each task, and those that follow one, as their first lines say.

@@ -13,6 +13,12 @@ from avssl_tf.inference.trained import Trained
 from avssl_tf.training import configuration, loading
 
 
+def _run():
+  """Runs the command with the flags as they are; raises how it ends."""
+  with mock.patch("sys.argv", ["export"]):
+    export.main()
+
+
 class ExportTest(absltest.TestCase):
   def setUp(self):
     super().setUp()
@@ -28,7 +34,9 @@ class ExportTest(absltest.TestCase):
     self.load.return_value = Trained(
       "runs/x", clip, 4000, 2, "ckpt-1 0123456789ab", network=mock.sentinel.network
     )
-    export.main(["export"])
+    with self.assertRaises(SystemExit) as ending:
+      _run()
+    self.assertIsNone(ending.exception.code)
     self.load.assert_called_once_with("runs/x")
     self.export.assert_called_once_with(
       mock.sentinel.network,
@@ -48,7 +56,7 @@ class ExportTest(absltest.TestCase):
   def test_says_what_is_wrong_without_a_traceback(self):
     self.load.side_effect = configuration.ConfigurationError("--model_dir=runs/x: nothing there")
     with self.assertRaisesRegex(SystemExit, "Error: --model_dir=runs/x: nothing there"):
-      export.main(["export"])
+      _run()
     self.export.assert_not_called()
 
 
@@ -60,7 +68,7 @@ class DestinationTest(absltest.TestCase):
     flags = flagsaver.as_parsed(model_dir="runs/x", output_dir=folder, overwrite="true")
     with flags, mock.patch.object(loading, "load") as load:
       with self.assertRaisesRegex(SystemExit, f"{folder!r} exists and is not a SavedModel"):
-        export.main(["export"])
+        _run()
     load.assert_not_called()
     self.assertEqual(os.listdir(folder), ["thesis.tex"])
 

@@ -132,5 +132,44 @@ class LockedTest(unittest.TestCase):
         pass
 
 
+class LockedFolderTest(unittest.TestCase):
+
+  def setUp(self):
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    self.folder = folder.name
+
+  def test_makes_folders_and_takes_back_what_stays_empty(self):
+    path = os.path.join(self.folder, "a", "b")
+    with files.locked_folder(path, "in use"):
+      self.assertTrue(os.path.isdir(path))
+      with self.assertRaisesRegex(files.FolderInUseError, "in use"):
+        with files.locked_folder(path, "in use"):
+          self.fail("it is locked")
+    self.assertEqual(os.listdir(self.folder), [])
+    with self.assertRaises(RuntimeError), files.locked_folder(path, "in use"):
+      with open(os.path.join(path, "kept"), "w", encoding="utf-8"):
+        raise RuntimeError
+    self.assertTrue(os.path.exists(os.path.join(path, "kept")))
+
+  def test_folders_that_were_there_stay(self):
+    path = os.path.join(self.folder, "there")
+    os.mkdir(path)
+    with files.locked_folder(path, "in use"):
+      pass
+    self.assertTrue(os.path.isdir(path))
+
+
+class ChangesTest(unittest.TestCase):
+
+  def test_lines(self):
+    before = files.as_json({"same": (1, 2), "gone": None, "other": "a"})
+    now = files.as_json({"same": [1, 2], "other": "b", "new": 1})
+    self.assertEqual(
+      files.changes(before, now),
+      ["  gone: None -> (not set)", "  new: (not set) -> 1", "  other: 'a' -> 'b'"],
+    )
+
+
 if __name__ == "__main__":
   unittest.main()

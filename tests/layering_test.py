@@ -12,8 +12,9 @@ from tests import source_tree
 LAYERS = (
   {
     "base": {
-      "__init__", "addons", "arrays", "checkpoint_files", "errors", "files", "foreign_text",
-      "keys", "lazy", "local_paths", "own_files", "replicas", "spectrograms", "stops", "text_files",
+      "__init__", "addons", "arrays", "checkpoint_files", "cli", "cluster", "errors", "files",
+      "foreign_text", "keys", "lazy", "local_paths", "own_files", "progress", "replicas",
+      "spectrograms", "stops", "text_files",
     },
   },
   {"spatial": {"spatial"}},
@@ -24,7 +25,7 @@ LAYERS = (
   {"training": {"training"}},  # Training measures as it goes.
   {"report": {"report"}, "comparison": {"comparison"}},  # They load what was trained.
   {"applications": {"applications"}},
-  {"commands": {"apply", "evaluate", "export", "train"}},
+  {"commands": {"apply", "evaluate", "export", "make_tfrecords", "recipe_flags", "train"}},
 )
 GROUP_AND_RANK = {
   part: (group, rank)

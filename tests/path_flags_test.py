@@ -10,7 +10,7 @@ from tests import command, source_tree
 # Flags of text that name no file. A new flag of text is one of these, or of `local_paths`.
 _NO_PATHS = {
   "avssl_tf/evaluate.py": {"task"},
-  "avssl_tf/training/configuration.py": {"gin_param"},
+  "avssl_tf/cli.py": {"gin_param"},
   "tools/benchmark_pipeline.py": {"split"},
   "tools/compare_seeds.py": {"method", "gin_param", "baseline", "seeds"},
   "tools/benchmark_step.py": {"precisions", "bank_rows"},
@@ -44,8 +44,8 @@ class PathFlagsTest(unittest.TestCase):
 
   def test_commands_have_flags_of_paths(self):
     for path in (
-      *(f"avssl_tf/{name}.py" for name in ("train", "evaluate", "export", "apply")),
-      *(f"tools/{name}.py" for name in ("make_tfrecords", "inspect_records", "compare_seeds")),
+      *(f"avssl_tf/{name}.py" for name in ("train", "evaluate", "export", "apply", "recipe_flags")),
+      *(f"tools/{name}.py" for name in ("inspect_records", "compare_seeds")),
     ):
       self.assertTrue(_flags(path, _OF_PATHS), path)
 

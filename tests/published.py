@@ -16,28 +16,6 @@ from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf.evaluation import (  # noqa: F401
-  protocol,
-)
-from avssl_tf.evaluation.alignment import (  # noqa: F401
-  segmentation,
-)
-
-# Registers what the files of gin/evaluate name.
-from avssl_tf.evaluation.audio_svm import (  # noqa: F401
-  audio_svm,
-)
-from avssl_tf.evaluation.classifiers import (  # noqa: F401
-  finetune,
-  kinetics_linear,
-)
-from avssl_tf.evaluation.localization import (  # noqa: F401
-  localization,
-)
-from avssl_tf.evaluation.sound_fields import (  # noqa: F401
-  generation,
-  sound_field_baselines,
-)
 from avssl_tf.training import configuration
 from avssl_tf.training.settings import Settings
 from tests import published_readers as readers

@@ -32,10 +32,9 @@ for line in json.load(sys.stdin):
   flags.FLAGS.unparse_flags()
   for name in ("gin_file", "gin_param", "model_dir", "overwrite", "virtual_devices"):
     flags.FLAGS[name].unparse()
-  flags.FLAGS(["train", *line])
+  sys.argv = ["train", *line]
   try:
-    train.main(["train"])
-    ending = "no error"
+    train.main()
   except SystemExit as error:
     ending = str(error.code)
   print("ENDING", json.dumps(ending), flush=True)

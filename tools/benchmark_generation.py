@@ -12,14 +12,16 @@ import os
 import sys
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import gin
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf.training import configuration, training_data
 from avssl_tf.training.settings import ConfigurationError
@@ -58,21 +60,20 @@ def generated_per_sec(batch_size: int, num_rounds: int) -> float:
   return batch_size * clip.audio_sec / min(seconds)
 
 
-def main(argv) -> None:
+def main() -> None:
   """Measures and prints."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
   files = FLAGS.gin_file or [_DEFAULT]
-  try:
-    configuration.parse(files, FLAGS.gin_param)
-    ratio = generated_per_sec(FLAGS.batch_size, FLAGS.num_rounds)
-  except (ConfigurationError, ValueError) as error:
-    sys.exit(f"Error: {error}")
+  configuration.parse(files, FLAGS.gin_param)
+  ratio = generated_per_sec(FLAGS.batch_size, FLAGS.num_rounds)
   print(f"{' '.join(files)}: {ratio:.2f} x real time")
 
 
 if __name__ == "__main__":
   flags.DEFINE_integer("batch_size", 4, "Clips at a time.", lower_bound=1)
   flags.DEFINE_integer("num_rounds", 5, "How often each is measured.", lower_bound=1)
-  configuration.define_flags()
-  app.run(main)
+  cli.define_gin_flags()
+  main()

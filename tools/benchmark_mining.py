@@ -17,16 +17,19 @@ import sys
 import time
 from typing import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
-import tensorflow as tf
-from absl import app, flags
+from avssl_tf import cli  # Before TensorFlow is imported.
 
-from avssl_tf.data.building.progress import ProgressBar
+# isort: split
+import tensorflow as tf
+from absl import flags
+
+from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement
+from avssl_tf.progress import Bar
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_rows", 50000, "Rows of each bank (videos), N.", lower_bound=2)
@@ -98,7 +101,7 @@ def measure(
   for call in calls.values():  # The first call traces.
     call(tf.range(min(block, num_queries))).numpy()
   seconds = {name: Seconds() for name in calls}
-  with ProgressBar("Mining and products", "query", num_queries) as bar:
+  with Bar("Mining and products", num_queries, "query") as bar:
     for start in range(0, num_queries, block):
       stop = min(start + block, num_queries)
       for name, call in calls.items():
@@ -121,13 +124,15 @@ def estimate(
   )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Measures with the settings of the flags and prints the seconds."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
   num_rows, dim, kind = FLAGS.num_rows, FLAGS.dim, FLAGS.agreement
   if FLAGS.k >= num_rows:
-    sys.exit(f"Error: --k={FLAGS.k} must be below --num_rows={num_rows}.")
+    raise UserError(f"--k={FLAGS.k} must be below --num_rows={num_rows}.")
   num_queries = min(FLAGS.num_queries or num_rows, num_rows)
   print(
     f"{num_queries:,} of {num_rows:,} rows of {dim}, k={FLAGS.k}, {kind}, "
@@ -158,4 +163,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

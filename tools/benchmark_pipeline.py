@@ -18,16 +18,17 @@ import sys
 import tempfile
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # This is about the processor.
 # Makes the package importable from any folder, without an installation.
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, _ROOT)
 
 # ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf import local_paths
 from avssl_tf.data import clip_content
@@ -37,6 +38,7 @@ from avssl_tf.data.records import encoding
 from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.records.record_reader import RecordReader
+from avssl_tf.errors import UserError
 
 FLAGS = flags.FLAGS
 local_paths.define_flag("data_dir", None, "Data set to measure; none: one is built.")
@@ -217,10 +219,15 @@ def measure(arguments: list, data_dir: str, num_cores: int) -> float:
   return wall
 
 
-def main(argv):
+def main() -> None:
   """Builds the records if need be and measures in one process after the other."""
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
+  cli.hide_gpus()  # This is about the processor.
   if FLAGS.video and not FLAGS.data_dir and not os.path.exists(FLAGS.video):
-    raise app.UsageError(f"--video={FLAGS.video}: no such file. Empty takes generated textures.")
+    raise UserError(f"--video={FLAGS.video}: no such file. Empty takes generated textures.")
   # A new process sees its cores before TensorFlow counts them, which happens once.
   context = multiprocessing.get_context("spawn")
   with tempfile.TemporaryDirectory() as folder:
@@ -238,4 +245,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -13,14 +13,16 @@ import sys
 import time
 from typing import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Tools run as scripts: the package lies one folder up.
+# Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# pylint: disable=wrong-import-position
+# ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf import keys, spectrograms
 from avssl_tf.losses import avid
@@ -131,10 +133,12 @@ def _bank_step(num_rows: int) -> Callable[[], tf.Tensor]:
   return lambda: step(batch)["loss"]
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Prints both tables."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}. Flags are written --name=value.")
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
   print(f"{'training step, clips/s':28} {'best':>8} {'median':>8}")
   for precision in _PRECISIONS.value:
     tf.keras.mixed_precision.set_global_policy(precision)
@@ -157,4 +161,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

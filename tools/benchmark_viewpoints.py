@@ -15,14 +15,16 @@ import sys
 import time
 from typing import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf.data.pipeline import viewpoints
 from avssl_tf.data.pipeline.viewpoints import Viewpoints, ViewpointSpec
@@ -119,16 +121,16 @@ def in_graph(size: int) -> Function:
   return lambda *arguments: tuple(value.numpy() for value in call(*arguments))
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Measures and prints."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+  define_flags()
+  cli.main(_run, stopped="Stopped.")
+
+
+def _run() -> None:
   rng = np.random.default_rng(0)
   count, size = FLAGS.batch_size, FLAGS.size
-  try:
-    spec = ViewpointSpec(num_viewpoints=FLAGS.num_viewpoints, flip_probability=0.0)
-  except ValueError as error:
-    sys.exit(f"Error: {error}")
+  spec = ViewpointSpec(num_viewpoints=FLAGS.num_viewpoints, flip_probability=0.0)
   drawn = [viewpoints.draw(spec, rng.random(spec.num_uniforms)) for _ in range(count)]
   views = [np.stack([view[i].numpy() for view in drawn]) for i in range(len(drawn[0]))]
   frames = rng.integers(
@@ -178,5 +180,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

@@ -23,22 +23,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
+from avssl_tf import cli  # Before TensorFlow is imported.
+
+# isort: split
 import gin
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from avssl_tf import local_paths
 from avssl_tf.comparison import run_series, seed_comparison, seed_curves
 from avssl_tf.comparison.seed_comparison import Statistic
 from avssl_tf.comparison.seed_runs import Method, Run, plan
 from avssl_tf.evaluation.frozen import raw_input
-from avssl_tf.files import locked, whole_file
-from avssl_tf.training import configuration, metrics, run_folder, terminal
+from avssl_tf.files import locked_folder, whole_file
+from avssl_tf.training import configuration, metrics, run_folder
 from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
@@ -224,22 +226,22 @@ def define_flags(values: flags.FlagValues = FLAGS) -> None:
   flags.DEFINE_bool("overwrite", False, "Train all runs anew.", flag_values=values)
 
 
-def main(argv) -> None:
+def main() -> None:
   """Compares what the flags name."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
+  define_flags()
+  cli.main(_run, stopped="Stopped, and with it the runs at work. The same command resumes.")
+
+
+def _run() -> None:
   tf.config.set_visible_devices([], "GPU")  # The memory of GPUs is for the runs.
-  stopped = "Stopped, and with it the runs at work. The same command resumes."
-  with terminal.plain_endings("compare_seeds", stopped):
-    runs = plan(
-      [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
-    )
-    comparison = Comparison(
-      runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
-    )
-    os.makedirs(FLAGS.output_dir, exist_ok=True)
-    with locked(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
-      failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
+  runs = plan(
+    [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
+  )
+  comparison = Comparison(
+    runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
+  )
+  with locked_folder(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
+    failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
   if failures:
     sys.exit("\n".join([
       f"Error: {len(failures)} of {len(runs)} runs failed; the same command tries them again.",
@@ -248,5 +250,4 @@ def main(argv) -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

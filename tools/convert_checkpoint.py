@@ -16,13 +16,12 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-from absl import app
 
-# Lets the tool run from any folder, without the project being installed.
+# Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from avssl_tf import arrays, local_paths  # noqa: E402
-from avssl_tf.training import conversion, terminal  # noqa: E402
+from avssl_tf import arrays, cli, local_paths  # noqa: E402
+from avssl_tf.training import conversion  # noqa: E402
 
 _INPUT = local_paths.define_flag("input", None, "The .pth.tar file.", required=True)
 _OUTPUT_DIR = local_paths.define_flag(
@@ -84,19 +83,20 @@ def read_statistics(path: str) -> dict[str, np.ndarray]:
     ) from error
 
 
-def main(argv) -> None:
+def main() -> None:
   """Runs the command."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unknown argument {argv[1]!r}.")
-  with terminal.plain_endings("convert_checkpoint", "Stopped; nothing was written."):
-    statistics = read_statistics(_STATISTICS.value) if _STATISTICS.value else None
-    checkpoint = read(_INPUT.value)
-    report = conversion.convert(
-      checkpoint, _OUTPUT_DIR.value, os.path.basename(_INPUT.value), statistics
-    )
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  statistics = read_statistics(_STATISTICS.value) if _STATISTICS.value else None
+  checkpoint = read(_INPUT.value)
+  report = conversion.convert(
+    checkpoint, _OUTPUT_DIR.value, os.path.basename(_INPUT.value), statistics
+  )
   print("\n".join(report))
   print(f"Converted: --model_dir={_OUTPUT_DIR.value}")
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -12,36 +12,36 @@ and on the right how similar it takes all of them for.
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.report import alignment_examples
 from avssl_tf.report.drawings import alignment_picture, picture_files
-from avssl_tf.training import loading, terminal
+from avssl_tf.training import loading
 
 FLAGS = flags.FLAGS
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Draws, and says how many views got their own sound."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("draw_alignment", "Stopped; nothing was written."):
-    picture_files.check(FLAGS.output, "--output")
-    loaded = loading.load(FLAGS.model_dir)
-    data_dir = loaded.records(FLAGS.data_dir)
-    view_features.check(loaded.encoder, DatasetInfo.load(data_dir), data_dir)
-    drawn = alignment_examples.clips(loaded.encoder, data_dir, FLAGS.split, FLAGS.num_clips)
-    alignment_picture.draw(drawn).savefig(FLAGS.output)
+  define_flags()
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  picture_files.check(FLAGS.output, "--output")
+  loaded = loading.load(FLAGS.model_dir)
+  data_dir = loaded.records(FLAGS.data_dir)
+  view_features.check(loaded.encoder, DatasetInfo.load(data_dir), data_dir)
+  drawn = alignment_examples.clips(loaded.encoder, data_dir, FLAGS.split, FLAGS.num_clips)
+  alignment_picture.draw(drawn).savefig(FLAGS.output)
   right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in drawn)
   total = sum(len(clip.matches) for clip in drawn)
   print(f"{right} of {total} views got their own sound. Drawn: {FLAGS.output}")
@@ -60,5 +60,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

@@ -11,36 +11,36 @@ are brighter where sound comes from; circles are the true directions of what sou
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import generation_examples
 from avssl_tf.report.drawings import generation_picture, picture_files
-from avssl_tf.training import loading, terminal
+from avssl_tf.training import loading
 
 FLAGS = flags.FLAGS
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Draws."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("draw_generation", "Stopped; nothing was written."):
-    picture_files.check(FLAGS.output, "--output")
-    loaded = loading.load(FLAGS.model_dir)
-    data_dir = loaded.records(FLAGS.data_dir)
-    examples = generation_examples.fields(
-      loaded.generator, data_dir, FLAGS.split, FLAGS.num_clips
-    )
-    drawn = [generation_examples.moments(example, FLAGS.num_moments) for example in examples]
-    generation_picture.draw(drawn).savefig(FLAGS.output)
+  define_flags()
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  picture_files.check(FLAGS.output, "--output")
+  loaded = loading.load(FLAGS.model_dir)
+  data_dir = loaded.records(FLAGS.data_dir)
+  examples = generation_examples.fields(
+    loaded.generator, data_dir, FLAGS.split, FLAGS.num_clips
+  )
+  drawn = [generation_examples.moments(example, FLAGS.num_moments) for example in examples]
+  generation_picture.draw(drawn).savefig(FLAGS.output)
   for clip in drawn:
     print(printable(clip.title))
   print(f"Drawn: {FLAGS.output}")
@@ -62,5 +62,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

@@ -11,49 +11,46 @@ settings are those of gin/evaluate/localization.gin, and of --gin_file and --gin
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 import gin
-from absl import app, flags
+from absl import flags
 
-# Registering happens at import: what a gin file may name is imported here.
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
-from avssl_tf.evaluation import protocol  # noqa: F401
-from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report.drawings import localization_picture, picture_files
-from avssl_tf.training import configuration, loading, terminal
+from avssl_tf.training import configuration, loading
 
 FLAGS = flags.FLAGS
 
 _SETTINGS = "gin/evaluate/localization.gin"
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Draws, and says in how many clips the source was found."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("evaluate", "Stopped; nothing was written."):
-    picture_files.check(FLAGS.output, "--output")
-    loaded = loading.load(FLAGS.model_dir)
-    data_dir = loaded.records(FLAGS.data_dir)
-    configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param, used_by="evaluate")
-    measured_by = gin.get_bindings("evaluate")["protocol"]
-    clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
-    if not clips:
-      raise UserError(f"Of no clip in {data_dir!r} is it known where it sounds.")
-    localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
+  define_flags()
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  picture_files.check(FLAGS.output, "--output")
+  loaded = loading.load(FLAGS.model_dir)
+  data_dir = loaded.records(FLAGS.data_dir)
+  configuration.parse([_SETTINGS, *FLAGS.gin_file], FLAGS.gin_param, used_by="evaluate")
+  measured_by = gin.get_bindings("evaluate")["protocol"]
+  clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
+  if not clips:
+    raise UserError(f"Of no clip in {data_dir!r} is it known where it sounds.")
+  localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
   found = sum(clip.is_found for clip in clips)
   print(f"The source was found in {found} of {len(clips)} clips. Drawn: {FLAGS.output}")
 
 
 def define_flags() -> None:
   """Defines the flags of this command; not at import, where they would meet those of others."""
-  configuration.define_flags()
+  cli.define_gin_flags()
   local_paths.define_flag("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
   local_paths.define_flag("data_dir", None, "Records; default: those that the run was trained on.")
   flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first with a known source.", 1)
@@ -62,5 +59,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

@@ -13,21 +13,19 @@ import sys
 from collections.abc import Sequence
 from typing import Optional
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import keys, local_paths
+from avssl_tf import cli, keys, local_paths
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.media import clip_reading, sound_field
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.report.drawings import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
-from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
@@ -57,29 +55,30 @@ def read(
   return reader.to_acn(found.waveform, choice.first_order), choice.first_order.notes
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Reads, turns, measures, draws and prints."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("draw_sound_field", "Stopped; nothing was written."):
-    picture_files.check(FLAGS.output, "--output")
-    if not os.path.exists(FLAGS.input):
-      raise MissingFileError(f"--input={FLAGS.input}: there is no such file.")
-    try:
-      field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
-    except clip_reading.MediaError as error:
-      raise UserError(f"--input={FLAGS.input}: {error}.") from error
-    angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
-    field = ambisonics.rotate(field, directions.rotation(*angles)).numpy()
-    parts = sound_field_picture.measure(field, _SAMPLE_RATE_HZ, FLAGS.num_parts)
-    title = os.path.basename(FLAGS.input)
-    if np.any(angles):
-      title += (
-        f", turned by {FLAGS.yaw_deg:g}° (yaw), {FLAGS.pitch_deg:g}° (pitch), "
-        f"{FLAGS.roll_deg:g}° (roll)"
-      )
-    sound_field_picture.draw(parts, title, FLAGS.output)
+  define_flags()
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  picture_files.check(FLAGS.output, "--output")
+  if not os.path.exists(FLAGS.input):
+    raise MissingFileError(f"--input={FLAGS.input}: there is no such file.")
+  try:
+    field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
+  except clip_reading.MediaError as error:
+    raise UserError(f"--input={FLAGS.input}: {error}.") from error
+  angles = np.deg2rad([FLAGS.yaw_deg, FLAGS.pitch_deg, FLAGS.roll_deg]).astype(np.float32)
+  field = ambisonics.rotate(field, directions.rotation(*angles)).numpy()
+  parts = sound_field_picture.measure(field, _SAMPLE_RATE_HZ, FLAGS.num_parts)
+  title = os.path.basename(FLAGS.input)
+  if np.any(angles):
+    title += (
+      f", turned by {FLAGS.yaw_deg:g}° (yaw), {FLAGS.pitch_deg:g}° (pitch), "
+      f"{FLAGS.roll_deg:g}° (roll)"
+    )
+  sound_field_picture.draw(parts, title, FLAGS.output)
   for note in notes:
     print(f"Note: {note}.")
   print(sound_field_picture.table(parts))
@@ -105,5 +104,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

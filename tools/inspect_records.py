@@ -9,21 +9,18 @@ Exits with 1 when a check fails.
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # Nothing here is for a GPU, which may be training.
 # Makes the package importable from any folder, without an installation.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import local_paths
-from avssl_tf.data.building.progress import ProgressBar
+from avssl_tf import cli, local_paths
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.survey import Survey, survey
 from avssl_tf.foreign_text import printable
+from avssl_tf.progress import Bar
 from avssl_tf.report.drawings import contact_sheet, picture_files
-from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
@@ -72,20 +69,18 @@ def print_survey(info: DatasetInfo, found: Survey) -> None:
     print(f"    {printable(name)[:24]:24s} {numbers}  {bar}")
 
 
-def main(argv) -> None:
+def main() -> None:
   """Inspects the data set of `--data_dir`."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Arguments {argv[1:]} mean nothing here: all options begin with --.")
-  with terminal.plain_endings("inspect_records", "Stopped."):
-    _inspect()
+  cli.main(_inspect, stopped="Stopped.")
 
 
 def _inspect() -> None:
+  cli.hide_gpus()  # One of them may be training.
   if FLAGS.output:
     picture_files.check(FLAGS.output, "--output")
   info = DatasetInfo.load(FLAGS.data_dir)
   total = sum(info.num_clips(split) for split in info.splits)
-  with ProgressBar("Checking", "clip", total) as bar:
+  with Bar("Checking", total, "clip") as bar:
     found = survey(FLAGS.data_dir, info, FLAGS.num_clips if FLAGS.output else 0, bar.reach)
   print_survey(info, found)
   for problem in found.problems[:_MAX_PROBLEMS_SHOWN]:
@@ -105,4 +100,4 @@ def _inspect() -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -15,12 +15,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
-from absl import app, flags
+from absl import flags
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
 from avssl_tf.report.drawings import picture_files
-from avssl_tf.training import terminal
 
 FLAGS = flags.FLAGS
 
@@ -78,13 +77,15 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     browser.close()
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Takes the picture."""
-  if len(argv) > 1:
-    raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-  with terminal.plain_endings("screenshot", "Stopped; nothing was written."):
-    picture_files.check(FLAGS.output, "--output")
-    take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
+  define_flags()
+  cli.main(_run, stopped="Stopped; nothing was written.")
+
+
+def _run() -> None:
+  picture_files.check(FLAGS.output, "--output")
+  take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
   print(f"Saved: {FLAGS.output}")
 
 
@@ -99,5 +100,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-  define_flags()
-  app.run(main)
+  main()

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.applications import output_files, progress
+from avssl_tf import progress
+from avssl_tf.applications import output_files
 from avssl_tf.applications.heat_overlay import HeatOverlay
 from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
@@ -105,7 +106,7 @@ def run(encoder: Encoder, job: Job) -> list[str]:
 
   Raises:
     UserError: the input cannot be read to its end, or the network does not take its sound.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.output))
@@ -146,7 +147,7 @@ def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> tuple[list[str], fl
       clip.frame_rate_hz,
     )
     samples = SampleWindows(sound.blocks())
-    with progress.MediaBar("maps", pictures.estimated_duration_sec) as bar:
+    with progress.Bar.of_seconds("maps", pictures.estimated_duration_sec) as bar:
       for batch in _batches(_windows(encoder, grid, samples, maps, sound), job.windows_per_batch):
         with output_files.errors_named(f"A temporary file beside {job.output}"):
           for values, audible in _maps_of(localizer, squares, batch, job.windows_per_batch):
@@ -245,7 +246,7 @@ def _write(
     job.input, (AUDIO,), job.audio_track
   ) as media, sound_stream.open_mono(
     job.input, media_writing.SOUND_RATE_HZ, job.audio_track
-  ) as decoded, progress.MediaBar(
+  ) as decoded, progress.Bar.of_seconds(
     os.path.basename(job.output), pictures.estimated_duration_sec
   ) as bar:
     height = max(2, min(pictures.height, job.output_height) // 2 * 2)

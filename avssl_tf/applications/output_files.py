@@ -51,7 +51,7 @@ def all_or_none(paths: Sequence[str]) -> Iterator[dict[str, str]]:
     The temporary name of each, beside it, of an empty file.
 
   Raises:
-    OSError: one of them cannot be written.
+    UserError: one of them cannot be written.
   """
   with contextlib.ExitStack() as stack:
     temporary = {path: stack.enter_context(whole_file(path)) for path in paths}
@@ -67,4 +67,4 @@ def errors_named(path: str) -> Iterator[None]:
   try:
     yield
   except OSError as error:
-    raise OSError(f"{path} cannot be written: {error.strerror or error}.") from error
+    raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error

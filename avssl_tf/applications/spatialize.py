@@ -14,8 +14,8 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf import keys
-from avssl_tf.applications import output_files, progress
+from avssl_tf import keys, progress
+from avssl_tf.applications import output_files
 from avssl_tf.applications.energy_overlay import WINDOW_SEC, EnergyOverlay
 from avssl_tf.applications.field_file import FieldFile, fold_down
 from avssl_tf.applications.field_generation import FieldGeneration
@@ -128,7 +128,7 @@ def run(generator: Generator, job: Job) -> list[str]:
 
   Raises:
     UserError: the input cannot be read to its end.
-    OSError: an output cannot be written.
+    UserError: an output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.paths[0]))
@@ -181,7 +181,7 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> _Video:
     )
     generation = FieldGeneration(generator, job.chunks_per_batch)
     end_sec = sound.estimated_end_sec
-    with progress.MediaBar("sound field", end_sec and end_sec - sound.start_sec) as bar:
+    with progress.Bar.of_seconds("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
         with output_files.errors_named(f"A temporary file beside {job.paths[0]}"):
           field.append(block)
@@ -225,7 +225,7 @@ def _write_wav(field: FieldFile, path: str, temporary: str) -> str:
 def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: str) -> str:
   folder = os.path.dirname(os.path.abspath(path))
   # Metadata comes last, into a copy.
-  with tempfile.TemporaryFile(dir=folder) as unmarked, progress.MediaBar(
+  with tempfile.TemporaryFile(dir=folder) as unmarked, progress.Bar.of_seconds(
     os.path.basename(path), field.duration_sec
   ) as bar:
     sound = media_writing.Sound(
@@ -263,7 +263,7 @@ def _write_mp4(job: Job, video: _Video, field: FieldFile, path: str, temporary: 
 
 
 def _write_overlay(job: Job, video: _Video, field: FieldFile, path: str, temporary: str) -> str:
-  with job.open_pictures() as pictures, progress.MediaBar(
+  with job.open_pictures() as pictures, progress.Bar.of_seconds(
     os.path.basename(path), field.duration_sec
   ) as bar:
     height = min(pictures.height, job.overlay_height, _MAX_OUTPUT_HEIGHT) // 2 * 2

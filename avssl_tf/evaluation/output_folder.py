@@ -9,7 +9,7 @@ from avssl_tf import own_files
 from avssl_tf.evaluation import clip_journal, results
 from avssl_tf.evaluation.audio_svm import stage_features
 from avssl_tf.evaluation.classifiers import classifier_training
-from avssl_tf.files import leftovers, locked
+from avssl_tf.files import leftovers, locked_folder
 
 RESULTS = "results.json"
 CLIPS = "clips.csv"
@@ -41,8 +41,9 @@ def check(output_dir: str, *above: str) -> None:
       f"{clips} is there, and no list of clips that an evaluation wrote: it is left alone. "
       f"{_REMEDY}"
     )
-  for path in (*above, work, *own_files.links(work, _WORK_TREE)):
+  for path in (*above, work):
     own_files.check_no_link(path, _REMEDY)
+  own_files.check_no_links(work, _WORK_TREE, _REMEDY)
 
 
 @contextlib.contextmanager
@@ -54,20 +55,11 @@ def claimed(output_dir: str) -> Iterator[None]:
   Raises:
     FolderInUseError: another process evaluates there.
   """
-  made, folder = [], os.path.abspath(output_dir)
-  while not os.path.lexists(folder):
-    made.append(folder)
-    folder = os.path.dirname(folder)
-  os.makedirs(output_dir, exist_ok=True)
-  try:
-    with locked(output_dir, f"Another evaluation is at work in {output_dir}. Wait for it."):
-      for path in leftovers(output_dir, _FILES):
-        os.remove(path)
-      yield
-  finally:
-    for folder in made:
-      with contextlib.suppress(OSError):
-        os.rmdir(folder)
+  message = f"Another evaluation is at work in {output_dir}. Wait for it."
+  with locked_folder(output_dir, message):
+    for path in leftovers(output_dir, _FILES):
+      os.remove(path)
+    yield
 
 
 def clear(output_dir: str) -> None:

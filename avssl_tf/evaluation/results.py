@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation import units
-from avssl_tf.files import JsonError, read_json, whole_file
+from avssl_tf.files import JsonError, as_json, changes, read_json, whole_file
 from avssl_tf.foreign_text import printable
 
 
@@ -50,8 +50,7 @@ class Results:
       ResultsError: the file holds results of other settings, or something else than results.
     """
     self.path = path
-    # As they come back from the file: tuples as lists.
-    self.settings: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    self.settings = as_json(settings)
     self._parts: dict[str, dict[str, float]] = {}
     if os.path.exists(path):
       self._parts = self._read()
@@ -107,13 +106,7 @@ class Results:
 
   def _read(self) -> dict[str, dict[str, float]]:
     settings, parts = read(self.path)
-    missing = "(not set)"
-    lines = [
-      f"  {name}: {settings.get(name, missing)!r} -> {self.settings.get(name, missing)!r}"
-      for name in sorted({*settings, *self.settings})
-      if settings.get(name, missing) != self.settings.get(name, missing)
-    ]
-    if lines:
+    if lines := changes(settings, self.settings):
       raise ResultsError(
         f"The results in {self.path} are of other settings (then -> now):\n"
         + "\n".join(lines)

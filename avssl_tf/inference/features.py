@@ -1,20 +1,19 @@
 """Features and embeddings of a whole data set, as NumPy arrays."""
 
 import dataclasses
-import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 from sklearn.preprocessing import normalize
 
 from avssl_tf import keys
 from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
+from avssl_tf.progress import Bar
 
 # Between two states of the bar in a log, which keeps them all.
 _LOG_INTERVAL_SEC = 10.0
@@ -157,17 +156,7 @@ def _forward(
   """Yields for each batch the arrays of all its rows, labels and keys filled in where missing."""
   embed = _compiled(encoder, {key: dataset.element_spec[key] for key in modalities})
   total = int(dataset.cardinality())
-  terminal = sys.stderr.isatty()
-  bar = tqdm.tqdm(
-    dataset,
-    desc=progress,
-    total=total if total >= 0 else None,
-    unit="batch",
-    disable=progress is None,
-    leave=not terminal,
-    mininterval=0.1 if terminal else _LOG_INTERVAL_SEC,
-  )
-  for batch in bar:
+  for batch in Bar(progress, total, "batch", items=dataset, shown=progress is not None):
     rows = {k: v.numpy() for k, v in embed(*(batch[key] for key in modalities)).items()}
     rows[keys.INDEX] = batch[keys.INDEX].numpy()
     if keys.LABELS in batch:

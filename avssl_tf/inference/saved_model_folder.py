@@ -22,7 +22,7 @@ from absl import logging
 
 from avssl_tf import local_paths, own_files
 from avssl_tf.errors import FileThereError
-from avssl_tf.files import FolderInUseError, locked, sync
+from avssl_tf.files import FolderInUseError, locked, locked_folder, sync
 
 EXTRA_DIR = "assets.extra"
 # The name that TensorFlow Serving looks for.
@@ -104,26 +104,18 @@ def replaced(output_dir: str, overwrite: bool) -> Iterator[str]:
   _sweep(output_dir)
   check(output_dir, overwrite)
   # Something to lock, which takes no place: an empty folder is replaced like none.
-  made = False
-  with contextlib.suppress(FileExistsError):
-    os.mkdir(output_dir)
-    made = True
-  try:
-    with locked(output_dir, f"Another process is exporting to {output_dir!r}. Wait for it."):
-      found = os.stat(output_dir)
-      check(output_dir, overwrite)
-      with _work_folder(output_dir) as work:
-        yield os.path.join(work, _NEW)
-        if not os.path.isdir(output_dir) or not os.path.samestat(found, os.stat(output_dir)):
-          raise FolderInUseError(
-            f"{output_dir!r} was replaced while this process exported to it: it is left alone."
-          )
-        check(output_dir, overwrite)  # Somebody may have put files there.
-        _move_into_place(work, output_dir)
-  finally:
-    if made:
-      with contextlib.suppress(OSError):  # It is empty only if nothing was exported.
-        os.rmdir(output_dir)
+  message = f"Another process is exporting to {output_dir!r}. Wait for it."
+  with locked_folder(output_dir, message):
+    found = os.stat(output_dir)
+    check(output_dir, overwrite)
+    with _work_folder(output_dir) as work:
+      yield os.path.join(work, _NEW)
+      if not os.path.isdir(output_dir) or not os.path.samestat(found, os.stat(output_dir)):
+        raise FolderInUseError(
+          f"{output_dir!r} was replaced while this process exported to it: it is left alone."
+        )
+      check(output_dir, overwrite)  # Somebody may have put files there.
+      _move_into_place(work, output_dir)
 
 
 @contextlib.contextmanager

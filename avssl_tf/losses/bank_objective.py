@@ -10,6 +10,7 @@ from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import memory_bank
+from avssl_tf.progress import OnProgress
 
 
 class BankObjective(tf.keras.layers.Layer, abc.ABC):
@@ -99,7 +100,10 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     )
 
   def begin_epoch(
-    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
+    self,
+    epoch: int,
+    strategy: Optional[tf.distribute.Strategy] = None,
+    progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
     """Updates the state of the objective between epochs; called outside of any replica.
 
@@ -108,7 +112,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     Args:
       epoch: number of the epoch that begins, from 0.
       strategy: the strategy that the objective was made under; None: the current one.
-      progress: whether to show progress bars on a terminal.
+      progress: called with how much is done and how much there is, where it takes long.
 
     Returns:
       What there is to log, by name: numbers, and arrays `[n]` of which a histogram is of use.

@@ -4,19 +4,18 @@ Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
 Cross-Modal Agreement", CVPR 2021, section 4.
 """
 
-import sys
 from typing import Callable, Optional, Union
 
 import gin
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import INDEX, Tensor
 from avssl_tf.losses import agreement as agreement_lib
 from avssl_tf.losses import avid, memory_bank, nce
+from avssl_tf.progress import OnProgress
 
 
 @gin.register
@@ -136,7 +135,10 @@ class CMA(avid.AVID):
     self.mined = self._state("mined", tf.int64)
 
   def begin_epoch(
-    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
+    self,
+    epoch: int,
+    strategy: Optional[tf.distribute.Strategy] = None,
+    progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
     """Searches the positive sets where they are due; see `BankObjective.begin_epoch`."""
     since = epoch - self.warmup_epochs
@@ -144,37 +146,31 @@ class CMA(avid.AVID):
       self.mine(strategy or tf.distribute.get_strategy(), progress)
     return {}
 
-  def mine(self, strategy: tf.distribute.Strategy, progress: bool = False) -> None:
+  def mine(
+    self, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
+  ) -> None:
     """Finds the positive set of every video in the banks as they are; see `agreement.nearest`.
 
     The replicas share the videos among them.
 
     Args:
       strategy: the strategy that the objective was made under.
-      progress: whether to show a bar; where there is no terminal, it is written once a minute.
+      progress: called after each block with the number of videos searched and of all videos.
     """
 
     # Traced once a search, on purpose: TensorFlow warns of functions that trace at each call.
     search = tf.function(
       lambda start: strategy.run(self._search, args=(start,))
     ).get_concrete_function(tf.TensorSpec([], tf.int64))
-    is_terminal = sys.stderr.isatty()
     sets = np.zeros(self.positive_sets.shape, np.int64)
     stride = self._mining_block * strategy.num_replicas_in_sync
-    with agreement_lib.full_precision(), tqdm.tqdm(
-      total=self.num_rows,
-      desc="Mining positive sets",
-      unit="video",
-      disable=not progress,
-      leave=False,
-      delay=0.0 if is_terminal else 60.0,
-      mininterval=0.1 if is_terminal else 60.0,
-    ) as bar:
+    with agreement_lib.full_precision():
       for start in range(0, self.num_rows, stride):
         rows, found = search(tf.constant(start, tf.int64))
         rows, found = (strategy.experimental_local_results(value)[0] for value in (rows, found))
         sets[rows.numpy()] = found.numpy()
-        bar.update(min(stride, self.num_rows - start))
+        if progress is not None:
+          progress(min(start + stride, self.num_rows), self.num_rows)
     self.positive_sets.assign(sets)
     self.mined.assign(1)
 

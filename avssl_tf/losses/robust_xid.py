@@ -17,6 +17,7 @@ from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import bank_objective, nce
+from avssl_tf.progress import OnProgress
 
 # Ways to make soft targets.
 SOFT_TARGETS = ("bootstrapping", "swapped", "neighbor", "cycle")
@@ -177,7 +178,10 @@ class RobustXID(bank_objective.BankObjective):
     self.active = self._state("active", tf.float32)
 
   def begin_epoch(
-    self, epoch: int, strategy: Optional[tf.distribute.Strategy] = None, progress: bool = False
+    self,
+    epoch: int,
+    strategy: Optional[tf.distribute.Strategy] = None,
+    progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
     """Measures the banks, and ends the warm-up when it is over.
 

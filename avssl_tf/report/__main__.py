@@ -9,36 +9,29 @@ the report of each that has none. The pages need no other file and no network.
 
 import os
 
-# Before TensorFlow is imported: its runtime is silent about what raises no exception.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-# ruff: noqa: E402
 from absl import app
 
-from avssl_tf import local_paths
+from avssl_tf import cli, local_paths
 from avssl_tf.foreign_text import printable
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import run_folder, terminal
+from avssl_tf.training import run_folder
 
 _OUTPUT = local_paths.define_flag(
   "output", None, "Page of the comparison of several runs; default: comparison.html beside them."
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
   """Writes the pages and says where they are."""
-  model_dirs = argv[1:]
-  if not model_dirs:
-    raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
-  terminal.quiet_libraries()
-  with terminal.plain_endings("report", "Stopped. Pages that were there are unchanged."):
-    for model_dir in model_dirs:
-      local_paths.check(model_dir, "folder of a run")
-    _write(model_dirs)
+  cli.main(_write, "Stopped. Pages that were there are unchanged.", takes_arguments=True)
 
 
 def _write(model_dirs: list[str]) -> None:
+  if not model_dirs:
+    raise app.UsageError("Name the folder of a run, or of several to compare: runs/avid.")
+  for model_dir in model_dirs:
+    local_paths.check(model_dir, "folder of a run")
   if len(model_dirs) == 1:
     if _OUTPUT.value:
       raise app.UsageError("--output names the comparison of several runs; there is one.")
@@ -53,4 +46,4 @@ def _write(model_dirs: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -3,7 +3,6 @@
 import functools
 import glob
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -17,6 +16,7 @@ from avssl_tf.evaluation import results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.generator import Generator
 from avssl_tf.inference.trained import Trained
+from avssl_tf.progress import on_terminal
 from avssl_tf.report import clip_embeddings
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.tasks.task import Task
@@ -182,7 +182,7 @@ class ReportedRun:
   @functools.cached_property
   def embeddings(self) -> ClipEmbeddings:
     """Of clips spread evenly over `shown_split`."""
-    progress = sys.stderr.isatty()
+    progress = on_terminal()
     return clip_embeddings.collect(
       self.encoder, self.data_dir, self.shown_split, _MAX_CLIPS, progress=progress
     )

@@ -2,14 +2,13 @@
 
 import datetime
 import os
-import sys
 import urllib.parse
 from collections.abc import Sequence
 
-import tqdm
 from markupsafe import Markup
 
 from avssl_tf.errors import UserError
+from avssl_tf.progress import Bar
 from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.report.sections import (
@@ -58,8 +57,7 @@ def write(run: ReportedRun, progress: bool = False) -> str:
   checkpoints.latest_of(run.model_dir)
   path = os.path.join(run.model_dir, run_folder.REPORT)
   page.check(path)
-  shown = progress and sys.stderr.isatty()
-  bar = tqdm.tqdm(_SECTIONS, desc="Report", unit="part", leave=False, disable=not shown)
+  bar = Bar("Report", unit="part", items=_SECTIONS, shown=progress, logged=False)
   sections = [module.section(run) for module in bar]
   page.save(
     path, run.name, _subtitle(run), [part for part in sections if part is not None], _facts()

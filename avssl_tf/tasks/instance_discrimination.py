@@ -1,6 +1,6 @@
 """Instance discrimination: two networks, an objective, and a train step."""
 
-from typing import Callable, Union
+from typing import Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 from avssl_tf.keys import AUDIO, INDEX, VIDEO, Batch, Tensor
 from avssl_tf.losses import bank_objective
 from avssl_tf.models.network import Network
+from avssl_tf.progress import OnProgress
 from avssl_tf.tasks.task import Task
 
 
@@ -62,7 +63,7 @@ class InstanceDiscrimination(Task):
     return self.objective(self._embeddings(batch), training=True)
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
     """Lets the objective renew its state; see `BankObjective.begin_epoch`."""
     return self.objective.begin_epoch(epoch, strategy, progress)

@@ -1,5 +1,7 @@
 """Spatial alignment: a network of 360° clips, the loss over its viewpoints, and a train step."""
 
+from typing import Optional
+
 import gin
 import tensorflow as tf
 
@@ -8,6 +10,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.keys import MODALITIES, Batch, Tensor
 from avssl_tf.losses import avsa
 from avssl_tf.models.alignment_model import AlignmentModel
+from avssl_tf.progress import OnProgress
 from avssl_tf.tasks.task import Task
 
 
@@ -101,7 +104,7 @@ class SpatialAlignment(Task):
     return self.network(batch, training=training, pool=self._contrast == "avc", seed=seed)
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, float]:
     """Goes over from the first part of the curriculum to the second when it is time."""
     del strategy, progress

@@ -11,6 +11,7 @@ from avssl_tf import replicas
 from avssl_tf.keys import Batch, Tensor
 from avssl_tf.losses.bank_objective import BankObjective
 from avssl_tf.models.network import Network
+from avssl_tf.progress import OnProgress
 
 
 class Task(tf.keras.Model, abc.ABC):
@@ -85,14 +86,14 @@ class Task(tf.keras.Model, abc.ABC):
     return {name: replicas.mean(value) for name, value in losses.items()}
 
   def begin_epoch(
-    self, epoch: int, strategy: tf.distribute.Strategy, progress: bool = False
+    self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
     """Renews what the task keeps from epoch to epoch; called outside of any replica.
 
     Args:
       epoch: number of the epoch that begins, from 0.
       strategy: the strategy that the task was made under.
-      progress: whether to show progress bars on a terminal.
+      progress: called with how much is done and how much there is, where it takes long.
 
     Returns:
       What there is to log, by name: numbers, and arrays `[n]` of which a histogram is of use.

@@ -10,48 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Callable, Optional
 
 import gin
-from absl import flags
 
-# Registering happens at import: every module with a component that a gin file
-# may name is imported here.
 from avssl_tf import local_paths, text_files
-from avssl_tf.data.building import demo  # noqa: F401
-from avssl_tf.data.pipeline import datasets  # noqa: F401
-from avssl_tf.data.synthetic import planar, spherical  # noqa: F401
-from avssl_tf.evaluation.alignment import (  # noqa: F401
-  alignment_probe,
-)
-from avssl_tf.evaluation.frozen import (  # noqa: F401
-  memory_probe,
-  probe,
-)
-from avssl_tf.evaluation.sound_fields import (  # noqa: F401
-  generation_probe,
-)
-from avssl_tf.losses import avid, cma, robust_xid  # noqa: F401
-from avssl_tf.models import (  # noqa: F401
-  alignment_model,
-  audio_net,
-  audio_unet,
-  av_model,
-  direct_unet,
-  front_end,
-  localizers,
-  panorama_encoder,
-  panorama_net,
-  projection,
-  r2plus1d,
-  spatial_unet,
-  translation,
-)
-from avssl_tf.tasks import (  # noqa: F401
-  classification,
-  instance_discrimination,
-  spatial_alignment,
-  spatial_audio,
-)
-from avssl_tf.training import gin_check, optimizers, run_folder, schedules, trainer  # noqa: F401
+from avssl_tf.training import gin_check, gin_names, run_folder
 from avssl_tf.training.settings import ConfigurationError, Settings, included_files
+
+assert gin_names  # Imported for what it registers.
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Includes are written from the repository's root, and found from anywhere.
@@ -78,14 +42,6 @@ class _GinFile:
   path: str
   blamed: str
   may_include: bool = True
-
-
-def define_flags() -> None:
-  """Defines `--gin_file` and `--gin_param`, both repeatable."""
-  local_paths.define_multi_flag("gin_file", [], "Gin file; several compose, later ones win.")
-  flags.DEFINE_multi_string(
-    "gin_param", [], "Gin binding such as num_epochs=2, applied after the files."
-  )
 
 
 def parse(

@@ -1,12 +1,11 @@
 """What a run does before its first step: it takes over what another knows, and fills its memory."""
 
-import sys
 from collections.abc import Sequence
 from typing import Callable, Optional
 
 import tensorflow as tf
-import tqdm
 
+from avssl_tf.progress import Bar
 from avssl_tf.tasks.task import Task
 from avssl_tf.training import checkpoints, inherited_memory, strategies
 from avssl_tf.training.training_data import TrainingData
@@ -81,6 +80,6 @@ def _fill_memory(trained: Task, strategy, data: TrainingData, seed: int) -> None
   # One pass over all records in a random order, by a seed of its own.
   batches = iter(data.batches(0, "shuffle", seed + 1))
   num_steps = -(-data.num_videos // data.batch_size)
-  hidden = not (strategies.is_chief() and sys.stderr.isatty())
-  for _ in tqdm.trange(num_steps, desc="Filling the memory", disable=hidden, leave=False):
+  steps = range(num_steps)
+  for _ in Bar("Filling the memory", items=steps, shown=strategies.is_chief(), logged=False):
     fill(next(batches))

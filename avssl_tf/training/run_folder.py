@@ -10,7 +10,7 @@ import gin
 from avssl_tf import checkpoint_files, own_files, text_files
 from avssl_tf.errors import FileThereError, UserError
 from avssl_tf.evaluation import output_folder
-from avssl_tf.files import locked, whole_file
+from avssl_tf.files import locked_folder, whole_file
 from avssl_tf.inference import saved_model_folder
 from avssl_tf.training.settings import ConfigurationError, Settings
 
@@ -98,7 +98,18 @@ def claimed(model_dir: str) -> Iterator[None]:
     FolderInUseError: another process trains there.
     ForeignFilesError: a part of the run is a symbolic link.
   """
-  os.makedirs(model_dir, exist_ok=True)
+  message = (
+    f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or name "
+    "another folder."
+  )
+  with locked_folder(model_dir, message):
+    _check(model_dir)
+    own_files.empty(os.path.realpath(model_dir), _LEFTOVERS)
+    yield
+
+
+def _check(model_dir: str) -> None:
+  """Makes sure that a folder is empty or that of a run, and can be written."""
   if not os.access(model_dir, os.W_OK | os.X_OK):
     raise UserError(f"--model_dir={model_dir}: no permission to write there.")
   others = [name for name in os.listdir(model_dir) if not name.startswith(OPERATIVE_CONFIG)]
@@ -107,20 +118,13 @@ def claimed(model_dir: str) -> Iterator[None]:
       f"--model_dir={model_dir} holds {sorted(others)[0]!r}, but no run: name an empty or a new "
       "folder."
     )
-  message = (
-    f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or name "
-    "another folder."
+  # Of a run that was received, such a link may lead to files of anybody.
+  own_files.check_no_links(
+    os.path.realpath(model_dir),
+    TREE,
+    "Training would write there. Put the files themselves in the place of the link, or link the "
+    "folder of the run as a whole.",
   )
-  with locked(model_dir, message):
-    # Of a run that was received, such a link may lead to files of anybody.
-    for path in own_files.links(os.path.realpath(model_dir), TREE):
-      own_files.check_no_link(
-        path,
-        "Training would write there. Put the files themselves in the place of the link, or link "
-        "the folder of the run as a whole.",
-      )
-    own_files.empty(os.path.realpath(model_dir), _LEFTOVERS)
-    yield
 
 
 def check_clearable(model_dir: str) -> None:

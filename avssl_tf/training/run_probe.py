@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from typing import Callable, Optional
 
@@ -11,6 +10,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models import av_model
+from avssl_tf.progress import on_terminal
 from avssl_tf.training.metrics import PROBE, Metrics
 
 
@@ -46,7 +46,7 @@ class RunProbe:
     """Measures the network as it is after `step` steps, unless the log has that."""
     if self._probe is None or step in self._metrics.probes:
       return
-    progress = self._show and sys.stderr.isatty()
+    progress = self._show and on_terminal()
     result = self._probe(self._network, self._data_dir, self._clip, progress=progress)
     if self._measure_memory is not None:
       result.update({f"{PROBE}{name}": value for name, value in self._measure_memory().items()})

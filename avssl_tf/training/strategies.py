@@ -1,19 +1,27 @@
 """Where a run computes: one device, all GPUs, virtual CPUs, or several machines."""
 
+import contextlib
 import functools
-import json
-import os
+from collections.abc import Iterator
 from typing import Callable
 
 import tensorflow as tf
 
-from avssl_tf import replicas
+from avssl_tf import cluster, replicas
+from avssl_tf.cluster import is_chief
 from avssl_tf.errors import UserError
 from avssl_tf.training.settings import ConfigurationError
 
+# Errors of TensorFlow when a worker of a cluster is lost.
+_LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)
+
 
 class ChiefError(UserError):
-  """The chief of a cluster gave up, and this worker with it."""
+  """The chief of a cluster failed, and this worker stops with it."""
+
+
+class LostWorkerError(UserError):
+  """The connection to a worker of the cluster is lost."""
 
 
 def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
@@ -47,7 +55,7 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
     tf.config.experimental.set_memory_growth(gpu, True)
   if num_workers > 1:
     if is_chief():
-      print(f"Waiting for {num_workers} workers: {', '.join(_workers())}", flush=True)
+      print(f"Waiting for {num_workers} workers: {', '.join(cluster.workers())}", flush=True)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
   elif virtual_devices > 1:
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(virtual_devices)])
@@ -60,15 +68,6 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
   return strategy
 
 
-def is_chief() -> bool:
-  """Whether this process writes the run's files (the chief, worker 0, or the only one)."""
-  config = _tf_config()
-  task = config.get("task", {})
-  if "chief" in config.get("cluster", {}):
-    return task.get("type") == "chief"
-  return task.get("index", 0) == 0
-
-
 def print_on_chief(text: str) -> None:
   """Prints what all workers would say once."""
   if is_chief():
@@ -77,7 +76,7 @@ def print_on_chief(text: str) -> None:
 
 def count_workers() -> int:
   """Number of processes that train together according to `TF_CONFIG`; 0 without one."""
-  return len(_workers())
+  return len(cluster.workers())
 
 
 def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
@@ -105,7 +104,21 @@ def on_chief(strategy: tf.distribute.Strategy, function: Callable[[], None]) -> 
   if failure is not None:
     raise failure
   if any(failures):
-    raise ChiefError("The first worker gave up; its message says why.")
+    raise ChiefError("The chief worker failed; its message says why.")
+
+
+@contextlib.contextmanager
+def lost_workers_named() -> Iterator[None]:
+  """Turns TensorFlow's errors of a lost worker into a `LostWorkerError`; for clusters alone."""
+  try:
+    yield
+  except _LOST_WORKER_ERRORS as error:
+    if count_workers() < 2:
+      raise
+    raise LostWorkerError(
+      f"{error}\nLost connection to a worker. Restart all workers: they resume from the last "
+      "checkpoint."
+    ) from error
 
 
 @functools.cache
@@ -124,28 +137,6 @@ def _description(strategy, num_workers: int, num_gpus: int, virtual_devices: int
     devices = f"{num_gpus} GPU(s)"
   workers = f" of each of {num_workers} workers" if num_workers > 1 else ""
   return f"Training on {devices}{workers}: {num_replicas} replica(s)."
-
-
-def _tf_config() -> dict:
-  text = os.environ.get("TF_CONFIG") or "{}"
-  try:
-    config = json.loads(text)
-    workers = config.get("cluster", {}).get("worker", [])
-    config.get("task", {}).get("index", 0)
-    if not isinstance(workers, list):
-      raise TypeError(f"worker is {workers!r}")
-  except (ValueError, TypeError, AttributeError) as error:
-    raise ConfigurationError(
-      f"TF_CONFIG is not understood ({error}): {text!r}. Expected JSON such as "
-      '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
-      '"task": {"type": "worker", "index": 0}}.'
-    ) from error
-  return config
-
-
-def _workers() -> list[str]:
-  cluster = _tf_config().get("cluster", {})
-  return [*cluster.get("chief", []), *cluster.get("worker", [])]
 
 
 def _cut_cpu(num_devices: int) -> None:

@@ -1,11 +1,11 @@
 """One training run, from a data set to a checkpoint, its curves and its probe."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 import gin
+import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.building.demo import DemoData
@@ -15,6 +15,7 @@ from avssl_tf.errors import NonFiniteError, UserError
 from avssl_tf.evaluation.frozen.memory_probe import MemoryProbe
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.models.network import Network
+from avssl_tf.progress import bar_when_called, on_terminal
 from avssl_tf.tasks.task import Task
 from avssl_tf.training import (
   batch_picture,
@@ -177,9 +178,7 @@ def train(
   losses = loss_log.LossLog(metrics, log_every_steps, batch_size)
   around = [
     epoch_start.EpochStart(
-      lambda epoch: trained.begin_epoch(epoch, strategy, progress=is_chief),
-      metrics,
-      data.steps_per_epoch,
+      lambda epoch: _begin_epoch(trained, epoch, strategy), metrics, data.steps_per_epoch
     ),
     epoch_start.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
     losses,
@@ -235,6 +234,13 @@ def _check_counts(**counts: int) -> None:
       raise UserError(f"{name} is {value}; expected 1 or more.")
 
 
+def _begin_epoch(
+  trained: Task, epoch: int, strategy: tf.distribute.Strategy
+) -> dict[str, Union[float, np.ndarray]]:
+  with bar_when_called("Mining positive sets", "video", shown=strategies.is_chief()) as show:
+    return trained.begin_epoch(epoch, strategy, progress=show)
+
+
 def _memory_measurement(
   trained: Task, memory_probe: Optional[MemoryProbe], data: TrainingData, is_chief: bool
 ) -> Optional[Callable[[], dict[str, float]]]:
@@ -250,7 +256,7 @@ def _memory_measurement(
       objective.audio_bank.rows.numpy(),
       records.labels,
       records.sound_replaced,
-      progress=is_chief and sys.stderr.isatty(),
+      progress=is_chief and on_terminal(),
     )
 
   return measure

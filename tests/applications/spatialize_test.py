@@ -13,6 +13,7 @@ from avssl_tf.applications import spatialize
 from avssl_tf.data.media import media_writing
 from avssl_tf.data.metadata import spatial_media
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
+from avssl_tf.errors import UserError
 from avssl_tf.inference.generator import Generator
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, spatial_files
@@ -266,7 +267,7 @@ class SpatializeTest(media_variants.MediaTestCase):
       (spatial_media, "mark", stop, None),
     ):
       with self.subTest(name), mock.patch.object(module, name, error):
-        with self.assertRaises(KeyboardInterrupt if expected is None else OSError) as caught:
+        with self.assertRaises(KeyboardInterrupt if expected is None else UserError) as caught:
           spatialize.run(self.generator, job)
         self.assertIn(expected or "", str(caught.exception))
       self.assert_nothing_else("in.mp4", "old.wav")

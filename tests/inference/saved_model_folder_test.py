@@ -19,8 +19,8 @@ _FILES = (
 )
 _EXPORT = """
 import sys
-from avssl_tf import saved_model_folder
-from tests import saved_model_folder_test
+from avssl_tf.inference import saved_model_folder
+from tests.inference import saved_model_folder_test
 with saved_model_folder.replaced(sys.argv[1], True) as folder:
   saved_model_folder_test.fill(folder, "theirs")
   print("exporting", flush=True)

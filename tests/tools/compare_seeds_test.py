@@ -101,8 +101,10 @@ class CommandTest(absltest.TestCase):
     values([
       "compare_seeds", "--method=AVID: gin/avid.gin", f"--output_dir={self.output_dir}", "--seeds=0"
     ])  # fmt: skip
-    with mock.patch.object(compare_seeds, "FLAGS", values):
-      compare_seeds.main(["compare_seeds"])
+    self.enter_context(mock.patch.object(compare_seeds, "FLAGS", values))
+    self.enter_context(mock.patch.object(compare_seeds, "define_flags"))
+    with mock.patch("sys.argv", ["compare_seeds"]):
+      compare_seeds.main()
 
   def num_calls(self, run):
     return os.path.getsize(self.path(run, "calls"))
@@ -186,7 +188,9 @@ class CommandTest(absltest.TestCase):
       self.main()
     self.assertRegex(raised.exception.code, "1 of 1 runs failed(.|\n)*AVID, seed 0: the run in")
     os.remove(self.path("AVID-seed0-fails"))
-    self.main()
+    with self.assertRaises(SystemExit) as raised:
+      self.main()
+    self.assertIsNone(raised.exception.code)
 
   def test_a_kill_stops_like_an_interrupt(self):
     self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))

@@ -138,7 +138,7 @@ class MakeTfrecordsTest(absltest.TestCase):
     # The data set does not change its kind unasked.
     process = _run(*arguments)
     self.assertEqual(process.returncode, 1)
-    self.assertIn("flow: True there, None now", process.stderr)
+    self.assertIn("flow: True -> (not set)", process.stderr)
     info.flow = False
     problems = survey(self.output, info).problems
     self.assertLen(problems, 3)

@@ -13,7 +13,8 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf.applications import output_files, progress
+from avssl_tf import progress
+from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding import embedding_file, embedding_parts
 from avssl_tf.applications.embedding.file_embedding import FileEmbedding, Source
 from avssl_tf.applications.embedding.window_features import WindowFeatures
@@ -114,7 +115,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
 
   Raises:
     UserError: there are no files, none can be read, or the folder of parts holds something else.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   sources, notes = job.sources()

@@ -21,7 +21,15 @@ from avssl_tf import arrays, own_files
 from avssl_tf.applications import output_files
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.errors import UserError
-from avssl_tf.files import leftovers, locked, parse_json, read_json, whole_file
+from avssl_tf.files import (
+  as_json,
+  changes,
+  leftovers,
+  locked_folder,
+  parse_json,
+  read_json,
+  whole_file,
+)
 
 _SETTINGS = "settings.json"
 _PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
@@ -62,15 +70,14 @@ class Parts:
     Raises:
       UserError: the folder holds parts of something else, or another command is at work there.
       ForeignFilesError: it is a link, or holds something else than parts.
-      OSError: it cannot be written.
+      UserError: it cannot be written.
     """
     own_files.check_no_link(self.folder, _REMEDY)
     own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
     with contextlib.ExitStack() as stack:
       with output_files.errors_named(self.folder):
-        os.makedirs(self.folder, exist_ok=True)
         message = f"Another command is at work in {self.folder}. Wait for it or stop it first."
-        stack.enter_context(locked(self.folder, message))
+        stack.enter_context(locked_folder(self.folder, message))
       self._check_settings()
       self._stack = stack.pop_all()
     for path in leftovers(self.folder, re.compile("|".join(_TREE))):
@@ -116,7 +123,7 @@ class Parts:
       failures: what is missing in it.
 
     Raises:
-      OSError: it cannot be written.
+      UserError: it cannot be written.
     """
     path = os.path.join(self.folder, _name(checksum, number, count))
     listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
@@ -148,14 +155,10 @@ class Parts:
     path = os.path.join(self.folder, _SETTINGS)
     if os.path.exists(path):
       known = read_json(path)
-      differences = [
-        f"  {name}: {known.get(name)!r} there, {self._settings.get(name)!r} now"
-        for name in sorted({*known, *self._settings})
-        if known.get(name) != self._settings.get(name)
-      ]
+      differences = changes(known, as_json(self._settings))
       if differences and not self._overwrite:
         raise UserError(
-          f"{self.folder} holds parts of embeddings that were made otherwise:\n"
+          f"{self.folder} holds parts of embeddings that were made otherwise (then -> now):\n"
           + "\n".join(differences)
           + "\nChoose another --output, or pass --overwrite to begin anew."
         )

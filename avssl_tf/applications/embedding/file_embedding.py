@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from avssl_tf.applications import progress
+from avssl_tf import progress
 from avssl_tf.applications.embedding import embedding_file, embedding_parts
 from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, Span, Window, WindowReader
@@ -105,13 +105,13 @@ class FileEmbedding:
     """Embeds what has no parts yet.
 
     Raises:
-      OSError: a part cannot be written.
+      UserError: a part cannot be written.
     """
     todo = [source for source in sources if not self._parts.complete(source.checksum)]
     num_done = len(sources) - len(todo)
     num_windows = 0
     with contextlib.ExitStack() as stack:
-      bar = stack.enter_context(progress.FileBar("embedding", len(sources), num_done))
+      bar = stack.enter_context(progress.Bar.of_files("embedding", len(sources), num_done))
       # One thread: while several read, memory was once found corrupted (free(): invalid next size),
       # in a library that is not known. It has not been seen again: three readers beside the network
       # for 7 minutes under glibc's malloc checks, two without TensorFlow for 15 minutes under

@@ -10,8 +10,8 @@ from typing import Optional
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from avssl_tf import keys
-from avssl_tf.applications import output_files, progress
+from avssl_tf import keys, progress
+from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
 from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, WindowReader, modalities_of
@@ -113,7 +113,7 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
   Raises:
     UserError: the embeddings are of another network or have not what is searched, or the query
       cannot be read or has not what is to count.
-    OSError: the output cannot be written.
+    UserError: the output cannot be written.
   """
   index = EmbeddingFile.open(job.index)
   if index.about["weights"] != weights:
@@ -200,7 +200,7 @@ def _embed(encoder: Encoder, reader: WindowReader, plan: Plan) -> np.ndarray:
   features = WindowFeatures(encoder)
   name = f"{plan.modalities[0]}_embeddings"
   sums, failures = [], []
-  with progress.MediaBar("query", plan.spans[-1].end_sec - plan.spans[0].start_sec) as bar:
+  with progress.Bar.of_seconds("query", plan.spans[-1].end_sec - plan.spans[0].start_sec) as bar:
     for spans in reader.blocks(plan.spans):
       windows, failed = reader.read(plan, spans)
       failures += failed

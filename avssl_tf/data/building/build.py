@@ -29,13 +29,13 @@ from avssl_tf import keys
 from avssl_tf.data.building import finish, plan, shards, subsets, workers
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
-from avssl_tf.data.building.progress import ProgressBar
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.files import whole_file
+from avssl_tf.progress import Bar
 
 TRAINING_SPLIT = "train"
 
@@ -178,7 +178,7 @@ class _Build:
     self._check_failures(failures, num_asked)
     resolved, missing = subsets.resolve(recipe, planned, states)
     total = sum(len(state.kept) for state in states)
-    with ProgressBar("Writing", "clip", total) as bar:
+    with Bar("Writing", total, "clip", stays=True) as bar:
       splits = finish.write_final_shards(
         self._folder, generations[-1], planned, states, bar.reach
       )
@@ -223,10 +223,11 @@ class _Build:
         "start anew."
       )
     missing = sum(path not in self._journal.probes for path in paths)
-    with ProgressBar("Probing", "file", len(paths), len(paths) - missing) as bar:
+    with Bar("Probing", len(paths), "file", done=len(paths) - missing, stays=True) as bar:
       self._journal.probe_missing(
         paths, self._recipe.reader, self._recipe.modalities, self._num_workers, bar.reach
       )
+      bar.reach(missing)
     return {path: self._journal.probes[path] for path in paths}
 
   def _encode(
@@ -246,13 +247,14 @@ class _Build:
       tasks = [self._task(planned[number], generations[-1], donors) for number in missing]
       total = sum(len(shard.clips) for shard in planned)
       done = total - sum(len(task.clips) for task in tasks)
-      with ProgressBar("Encoding", "clip", total, done) as bar:
+      with Bar("Encoding", total, "clip", done=done, stays=True) as bar:
         run = workers.run(shards.build_shard, tasks, self._num_workers, bar.reach)
         with contextlib.closing(run) as finished:
           for position, state in finished:
             states[missing[position]] = state
             # Too many failures are too many as soon as they are, not hours later.
             self._check_failures(failures + _failures(states), num_asked)
+        bar.reach(total - done)
     return states, not missing and len(generations) == 1
 
   def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:

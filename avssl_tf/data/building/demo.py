@@ -1,7 +1,6 @@
 """The embedded demo data sets: synthetic worlds, built where they are first needed."""
 
 import dataclasses
-import json
 import os
 from typing import Optional
 
@@ -16,6 +15,7 @@ from avssl_tf.data.records import dataset_info
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.world import clips_of_world
 from avssl_tf.data.synthetic.world import World
+from avssl_tf.files import as_json
 from avssl_tf.spectrograms import Spectrogram
 
 
@@ -99,7 +99,7 @@ class DemoData(os.PathLike):
     )
 
   def _check(self) -> None:
-    wanted = json.loads(json.dumps(dataclasses.asdict(self.world)))
+    wanted = as_json(dataclasses.asdict(self.world))
     info = dataset_info.DatasetInfo.load(self.folder)
     found = info.build.get("reader", {}).get("world")
     if found != wanted:

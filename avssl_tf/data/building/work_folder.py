@@ -22,7 +22,15 @@ from avssl_tf import own_files
 from avssl_tf.data.building.shards import ClipKey, ShardState, digest_of
 from avssl_tf.data.records import dataset_info, encoding
 from avssl_tf.errors import UserError
-from avssl_tf.files import FolderInUseError, leftovers, locked, read_json, whole_file
+from avssl_tf.files import (
+  FolderInUseError,
+  as_json,
+  changes,
+  leftovers,
+  locked_folder,
+  read_json,
+  whole_file,
+)
 
 FAILURES_FILE = "failures.jsonl"
 _RECIPE_FILE = "recipe.json"
@@ -61,26 +69,22 @@ class WorkFolder:
     with contextlib.ExitStack() as stack:
       try:
         self._check()
-        os.makedirs(self.path, exist_ok=True)
         message = (
           f"Another build is at work in {self.output_dir!r}. Wait for it or stop it first."
         )
-        stack.enter_context(locked(self.path, message))
+        stack.enter_context(locked_folder(self.path, message))
       except (FolderInUseError, own_files.ForeignFilesError) as error:
         raise BuildError(str(error)) from error
       self._stack = stack.pop_all()
     return self
 
   def __exit__(self, *exc_info) -> None:
-    with contextlib.suppress(OSError):  # It is empty only if the build was refused.
-      os.rmdir(self.path)
     self._stack.close()
 
   def _check(self) -> None:
     """Makes sure that `.build` is the folder of a build, and that no link leads out of it."""
     own_files.check_no_link(self.path, _REMEDY)
-    for path in own_files.links(self.path, _TREE):
-      own_files.check_no_link(path, _REMEDY)
+    own_files.check_no_links(self.path, _TREE, _REMEDY)
     if not self._has_recipe():
       own_files.check(self.path, _BEGINNING_TREE, f"There is no {_RECIPE_FILE}. {_REMEDY}")
 
@@ -203,16 +207,14 @@ class WorkFolder:
     remedy = "Choose another --output_dir, or pass --overwrite to start anew."
     known = self.known_recipe()
     if known is not None:
-      # Through JSON, in which tuples are lists.
-      wanted = json.loads(json.dumps(recipe))
-      differences = [
-        f"  {name}: {known.get(name)!r} there, {wanted.get(name)!r} now"
-        for name in sorted({*known, *wanted})
-        if known.get(name) != wanted.get(name)
-      ]
-      if differences:
+      # Recipes of earlier versions lack settings, which are None by default.
+      there, wanted = (
+        {name: value for name, value in settings.items() if value is not None}
+        for settings in (known, as_json(recipe))
+      )
+      if differences := changes(there, wanted):
         raise BuildError(
-          f"{self.output_dir!r} holds a data set that was asked for differently:\n"
+          f"{self.output_dir!r} holds a data set that was asked for differently (then -> now):\n"
           + "\n".join(differences)
           + f"\n{remedy}"
         )

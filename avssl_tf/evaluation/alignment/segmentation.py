@@ -7,14 +7,12 @@ modality's views are translated into as context.
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from typing import Callable, ClassVar, Optional
 
 import gin
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
@@ -31,6 +29,7 @@ from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, MODALITIES, VIDEO, Tensor
 from avssl_tf.models.fpn import STAGES, FeaturePyramid
+from avssl_tf.progress import Bar
 
 INPUTS = ("visual", "audio", "context")
 # What is reached without looking: all pixels taken for the most frequent class, as a rule that of
@@ -255,8 +254,7 @@ class Segmentation(Protocol):
       return tf.argmax(logits, axis=-1), tf.reshape(batch[keys.MASK], tf.shape(logits)[:-1])
 
     confusion = np.zeros([self.num_classes, self.num_classes], np.int64)
-    shows = progress and sys.stderr.isatty()
-    for batch in tqdm.tqdm(dataset, "testing", unit="batch", disable=not shows, leave=False):
+    for batch in Bar("testing", unit="batch", items=dataset, shown=progress, logged=False):
       predicted, truth = (value.numpy() for value in predict(batch))
       confusion += confusion_matrix(truth, predicted, self.num_classes)
     return confusion

@@ -15,7 +15,6 @@ from typing import Optional
 
 import gin
 import numpy as np
-import tqdm
 from absl import logging
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
@@ -28,6 +27,7 @@ from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference import audio_windows
 from avssl_tf.inference.encoder import Encoder
+from avssl_tf.progress import Bar
 
 _STD_FLOOR = 0.01
 _COLUMNS_AT_A_TIME = 512
@@ -134,14 +134,8 @@ class AudioSVM(Protocol):
       for side in ("train", "test")
     }
     self._extract(store, network, encoder.sample_rate_hz, sounds, numbers, progress)
-    bar = tqdm.tqdm(
-      desc="classifiers",
-      unit="classifier",
-      total=len(parts) * len(self.sizes),
-      disable=not progress,
-      mininterval=0.1 if os.isatty(2) else stage_features.LOG_INTERVAL_SEC,
-    )
-    with bar:
+    total = len(parts) * len(self.sizes)
+    with Bar("classifiers", total, "classifier", shown=progress, stays=True) as bar:
       for part in parts:
         metrics = {}
         for stage in self.sizes:

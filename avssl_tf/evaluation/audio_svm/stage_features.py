@@ -14,15 +14,15 @@ from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 from absl import logging
 
 from avssl_tf import arrays, own_files
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
-from avssl_tf.files import read_json, whole_file
+from avssl_tf.files import as_json, read_json, whole_file
 from avssl_tf.inference.encoder import Encoder
+from avssl_tf.progress import Bar
 
 # Of one chunk; 48,000 samples each take 123 MB.
 _WINDOWS_PER_CHUNK = 640
@@ -107,7 +107,7 @@ class FeatureStore:
     self._folder = folder
     self.failures: dict[int, str] = {}
     path = os.path.join(folder, "key.json")
-    key = json.loads(json.dumps(dict(key)))
+    key = as_json(key)
     if os.path.isdir(folder) and not _is_same(path, key, fingerprint):
       logging.info("%s holds features of other settings: they are computed anew.", folder)
       self.remove()
@@ -141,13 +141,7 @@ class FeatureStore:
       UserError: more sounds than that cannot be read, or features exceed half precision.
     """
     chunks = list(_chunks(numbers, num_windows))
-    bar = tqdm.tqdm(
-      desc=f"features to {title}",
-      unit="sound",
-      total=len(numbers),
-      disable=not progress,
-      mininterval=0.1 if os.isatty(2) else LOG_INTERVAL_SEC,
-    )
+    bar = Bar(f"features to {title}", len(numbers), "sound", shown=progress, stays=True)
     with bar, concurrent.futures.ThreadPoolExecutor() as executor:
       for number, chunk in enumerate(chunks):
         path = self._path(title, number)

@@ -3,7 +3,6 @@
 import abc
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from typing import Callable, ClassVar, Optional
 
@@ -181,7 +180,7 @@ class ClassifierProtocol(Protocol):
     several: bool,
   ) -> dict[str, float]:
     """The metrics of a fold; where there are several classifiers, their names come first."""
-    title = f"{fold.name}: testing" if progress and sys.stderr.isatty() else None
+    title = f"{fold.name}: testing" if progress else None
     metrics = {}
     chosen = self.random_clips_per_video
     kinds = (

@@ -10,13 +10,11 @@ import dataclasses
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional
 
 import tensorflow as tf
-import tqdm
 from absl import logging
 
 from avssl_tf import checkpoint_files, keys, own_files
@@ -24,6 +22,7 @@ from avssl_tf.errors import NonFiniteError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import Tensor
 from avssl_tf.models import graph_rewriting
+from avssl_tf.progress import Bar, on_terminal
 
 _SETTINGS_FILE = "settings.json"
 # What the folder of a training holds.
@@ -243,9 +242,9 @@ class _Watch(tf.keras.callbacks.Callback):
     self._title = title
     self._num_epochs = num_epochs
     self._steps_per_epoch = steps_per_epoch
-    self._prints = progress and not sys.stderr.isatty()
-    self._shows = progress and sys.stderr.isatty()
-    self._bar: Optional[tqdm.tqdm] = None
+    self._prints = progress and not on_terminal()
+    self._shows = progress
+    self._bar: Optional[Bar] = None
     self._looked = self._began = time.monotonic()
 
   def close(self) -> None:
@@ -264,14 +263,12 @@ class _Watch(tf.keras.callbacks.Callback):
   def on_epoch_begin(self, epoch, logs=None):
     self._began = time.monotonic()
     if self._bar is None:
-      self._bar = tqdm.tqdm(
-        desc=self._title,
-        initial=epoch * self._steps_per_epoch,
-        total=self._num_epochs * self._steps_per_epoch,
-        unit="step",
-        dynamic_ncols=True,
-        disable=not self._shows,
-        leave=False,
+      self._bar = Bar(
+        self._title,
+        self._num_epochs * self._steps_per_epoch,
+        done=epoch * self._steps_per_epoch,
+        shown=self._shows,
+        logged=False,
       )
 
   def on_train_batch_end(self, batch, logs=None):
@@ -283,7 +280,7 @@ class _Watch(tf.keras.callbacks.Callback):
     loss = self._look(logs)
     if self._prints:
       sec = time.monotonic() - self._began
-      left = tqdm.tqdm.format_interval(sec * (self._num_epochs - epoch - 1))
+      left = Bar.format_interval(sec * (self._num_epochs - epoch - 1))
       print(
         f"{self._title}: epoch {epoch + 1}/{self._num_epochs}, loss {loss:.3f}, "
         f"{self._steps_per_epoch / sec:.1f} steps/s, {left} left",

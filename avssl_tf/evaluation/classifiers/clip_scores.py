@@ -6,7 +6,6 @@ from typing import Callable, Optional
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
@@ -14,6 +13,7 @@ from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation.frozen import multi_label
 from avssl_tf.keys import Tensor
+from avssl_tf.progress import Bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,15 +148,8 @@ def _scored(
   )
   joint = 1 if random_seed is not None else num_windows  # Clips that are classified together.
   scores = _compiled(logits, joint, dataset.element_spec[keys.VIDEO], share)
-  bar = tqdm.tqdm(
-    dataset,
-    desc=progress,
-    total=int(dataset.cardinality()),
-    unit="batch",
-    disable=progress is None,
-    leave=False,
-  )
-  for batch in bar:
+  total, shown = int(dataset.cardinality()), progress is not None
+  for batch in Bar(progress, total, "batch", items=dataset, shown=shown, logged=False):
     labels = batch[keys.LABELS if several else keys.LABEL].numpy()[::joint]
     yield labels, {name: s.numpy() for name, s in scores(batch[keys.VIDEO]).items()}
 

@@ -6,11 +6,11 @@ from typing import Optional
 import gin
 import numpy as np
 import tensorflow as tf
-import tqdm
 from sklearn.metrics import roc_auc_score
 
 from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement as agreement_lib
+from avssl_tf.progress import Bar
 
 _BLOCK_SIZE = 512
 
@@ -43,9 +43,8 @@ def positive_sets(
     lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
   ).get_concrete_function(tf.TensorSpec([None], tf.int64))
   sets = np.empty((len(queries), k), np.int32)
-  with agreement_lib.full_precision(), tqdm.tqdm(
-    total=len(sets), desc=progress, unit="video", disable=progress is None, leave=False
-  ) as bar:
+  shown = progress is not None
+  with agreement_lib.full_precision(), Bar(progress, len(sets), "video", shown=shown) as bar:
     for start in range(0, len(sets), _BLOCK_SIZE):
       block = slice(start, start + _BLOCK_SIZE)
       sets[block] = search(tf.constant(queries[block], tf.int64)).numpy()

@@ -14,7 +14,6 @@ from typing import ClassVar, Optional
 import gin
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
@@ -34,6 +33,7 @@ from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import SoundLocalizer
+from avssl_tf.progress import Bar
 
 TRAINED, OTHER_SOUND = "trained", "other sound"
 # What is kept of a clip with a sound by each method.
@@ -165,13 +165,8 @@ class Localization(Protocol):
     localizer = SoundLocalizer(encoder, self.windows, self.mirrors)
     done = journal.num_blocks * self.batch_size
     dataset = self._dataset(encoder, data_dir)
-    with tqdm.tqdm(
-      total=info.num_clips(self.split),
-      initial=done,
-      desc=f"localising in {self.split}",
-      unit="clip",
-      disable=not progress,
-    ) as bar:
+    title, total = f"localising in {self.split}", info.num_clips(self.split)
+    with Bar(title, total, "clip", done=done, shown=progress, stays=True) as bar:
       for batch in dataset.skip(journal.num_blocks):
         journal.add(self._measure(localizer, batch, annotated, done))
         done += len(batch[keys.KEY])
@@ -212,7 +207,7 @@ class Localization(Protocol):
     """
     localizer, annotated = SoundLocalizer(encoder, self.windows, self.mirrors), self._annotations()
     found: list[LocalizedClip] = []
-    with tqdm.tqdm(total=count, desc="localising", unit="clip", disable=not progress) as bar:
+    with Bar("localising", count, "clip", shown=progress) as bar:
       for batch in self._dataset(encoder, data_dir, None if known_alone else count):
         maps = localizer.maps(batch[keys.VIDEO], batch[keys.AUDIO]).numpy()
         for number, values in enumerate(maps):

@@ -7,7 +7,6 @@ from typing import Callable, ClassVar
 
 import gin
 import numpy as np
-import tqdm
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
@@ -29,6 +28,7 @@ from avssl_tf.evaluation.sound_fields.sound_field_baselines import (
 from avssl_tf.inference import generator
 from avssl_tf.inference.generator import Generator
 from avssl_tf.inference.trained import Trained
+from avssl_tf.progress import Bar
 
 TRAINED = "trained"
 
@@ -126,12 +126,9 @@ class SpatialAudioEvaluation(Protocol):
       data_dir, self.split, clip, self.batch_size, self.windows_per_clip
     )
     done = journal.num_blocks * self.batch_size
-    with tqdm.tqdm(
-      total=info.num_clips(self.split) * self.windows_per_clip,
-      initial=done,
-      desc=f"fields of {self.split}",
-      unit="clip",
-      disable=not progress,
+    total = info.num_clips(self.split) * self.windows_per_clip
+    with Bar(
+      f"fields of {self.split}", total, "clip", done=done, shown=progress, stays=True
     ) as bar:
       for batch in dataset.skip(journal.num_blocks):
         fields = {name: one.generate(batch).numpy() for name, one in generators.items()}
@@ -166,7 +163,8 @@ class SpatialAudioEvaluation(Protocol):
     """The mean weights of Y, Z and X in the training set."""
     dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, self.batch_size)
     total = np.zeros(4)
-    for batch in tqdm.tqdm(dataset, desc=f"mean field of {self.train_split}", disable=not progress):
+    title = f"mean field of {self.train_split}"
+    for batch in Bar(title, unit="batch", items=dataset, shown=progress):
       total += np.sum([moments(field) for field in batch[keys.AUDIO].numpy()], axis=0)
     return mean_weights(total)
 

@@ -6,7 +6,6 @@ from typing import Optional, Union
 
 import gin
 import tensorflow as tf
-import tqdm
 
 from avssl_tf import keys
 from avssl_tf.data.building.demo import DemoData
@@ -16,6 +15,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.sound_fields import sound_field_scores
 from avssl_tf.inference import generator
 from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.progress import Bar
 
 
 @gin.register
@@ -53,7 +53,8 @@ class GenerationProbe:
     generate = tf.function(model.generate)
     dataset = datasets.evaluation_dataset(data_dir, self.test_split, clip, self.batch_size)
     rows = []
-    for batch in tqdm.tqdm(dataset, desc=f"fields of {self.test_split}", disable=not progress):
+    title = f"fields of {self.test_split}"
+    for batch in Bar(title, unit="batch", items=dataset, shown=progress):
       rows += [
         sound_field_scores.measure(
           target, field, tracks, model.sample_rate_hz, channels, published=False

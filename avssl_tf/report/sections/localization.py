@@ -7,10 +7,6 @@ import gin
 from markupsafe import Markup
 
 from avssl_tf import keys
-
-# Registering happens at import: what the settings name is imported here.
-from avssl_tf.evaluation import protocol  # noqa: F401
-from avssl_tf.evaluation.localization import localization  # noqa: F401
 from avssl_tf.report import inline_media, page
 from avssl_tf.report.drawings import localization_picture
 from avssl_tf.report.reported_run import ReportedRun

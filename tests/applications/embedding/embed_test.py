@@ -320,8 +320,8 @@ class EmbedTest(media_variants.MediaTestCase):
     with patched, self.assertRaises(KeyboardInterrupt):
       self.embed(batch_size=1)
     for options, words in (
-      ({"weights": "ckpt-8 ba9876543210"}, "weights: 'ckpt-7 0123456789ab' there, 'ckpt-8"),
-      ({"stride_sec": 0.5}, "stride_sec: 1.0 there, 0.5 now"),
+      ({"weights": "ckpt-8 ba9876543210"}, "weights: 'ckpt-7 0123456789ab' -> 'ckpt-8"),
+      ({"stride_sec": 0.5}, "stride_sec: 1.0 -> 0.5"),
     ):
       with self.assertRaisesRegex(ValueError, f"(?s)made otherwise.*{words}.*--overwrite"):
         self.embed(**options)

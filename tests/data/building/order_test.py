@@ -114,7 +114,7 @@ class OrderTest(build_case.BuildCase):
 
   def test_other_changes_are_refused_all_the_same(self):
     self.begin(self.recipe(shuffle=False))
-    with self.assertRaisesRegex(build_lib.BuildError, "num_shards: 3 there, 2 now"):
+    with self.assertRaisesRegex(build_lib.BuildError, "num_shards: 3 -> 2"):
       build(self.recipe(num_shards=2), self.output, 0)
 
   def test_demo_worlds_are_samples_already(self):

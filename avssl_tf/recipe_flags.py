@@ -1,0 +1,262 @@
+"""Flags of `make_tfrecords` that say what a data set consists of, and the recipe that they give."""
+
+import dataclasses
+import os
+from typing import Optional
+
+import gin
+from absl import flags
+
+from avssl_tf import local_paths
+from avssl_tf.data.building import demo
+from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
+from avssl_tf.data.building.plan import Cutting
+from avssl_tf.data.building.readers import MediaReader
+from avssl_tf.data.building.recipe import Recipe
+from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
+from avssl_tf.data.clip_content import EQUIRECTANGULAR
+from avssl_tf.data.media.picture_view import AUTO, STEREO_MODES
+from avssl_tf.data.media.sound_field import CHANNEL_ORDERS
+from avssl_tf.data.records.jpeg import JpegSettings
+from avssl_tf.data.sources import holdout
+from avssl_tf.data.synthetic.planar import PlanarWorld
+from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.errors import UserError
+from avssl_tf.foreign_text import printable
+from avssl_tf.spectrograms import Spectrogram
+
+# The flags are those of `make_tfrecords`, for --help.
+flags.disclaim_key_flags()
+
+FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+  """A demo world as a source.
+
+  Attributes:
+    world: class of the world.
+    gin_file: its settings.
+    output_dir: where its records go, and where training looks for them.
+    method: the gin file to train with.
+  """
+
+  world: type
+  gin_file: str
+  output_dir: str
+  method: str
+
+
+DEMOS = {
+  "demo": Demo(PlanarWorld, "gin/base/demo.gin", "data/demo", "avid"),
+  "demo360": Demo(SphericalWorld, "gin/base/demo360.gin", "data/demo360", "avsa"),
+}
+
+_MEDIA_FLAGS = (
+  "input_dir", "input_csv", "trimmed", "frame_rate_hz", "short_side", "sample_rate_hz",
+  "num_channels", "clip_duration_sec", "min_duration_sec", "test_fraction", "jpeg_quality",
+  "projection", "channel_order", "flow", "stereo_mode", "audio_track",
+)  # fmt: skip
+_ONLY_360 = frozenset({"channel_order", "flow"})
+
+
+class UsageError(UserError):
+  """Flags that do not go together; the message says which and what to do."""
+
+
+def define_flags() -> None:
+  """Defines the flags; not at import, where they would meet those of other commands."""
+  flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Where the clips come from.")
+  local_paths.define_flag(
+    "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
+    "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
+  )
+  local_paths.define_multi_flag(
+    "input_csv", [], "csv: manifest: path[, start_sec, end_sec, label, split]. kinetics, audioset: "
+    "a list of clips, repeatable; by default all that are found in --input_dir."
+  )
+  flags.DEFINE_boolean(
+    "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, "
+    "rather than whole videos that the clips are to be cut from."
+  )
+  local_paths.define_flag(
+    "output_dir", None, "Folder of the data set; of demo and demo360 in data/ by default."
+  )
+  flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
+  flags.DEFINE_integer(
+    "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0
+  )
+  flags.DEFINE_float(
+    "max_failure_rate", 0.1, "Share of the files, and of their clips, that may fail.",
+    lower_bound=0, upper_bound=1,
+  )
+  flags.DEFINE_boolean("retry_failed", False, "Try again what failed in an earlier build.")
+  flags.DEFINE_boolean("overwrite", False, "Delete the data set in --output_dir first.")
+  _define_media_flags()
+  flags.mark_flag_as_required("source")
+
+
+def _define_media_flags() -> None:
+  flags.DEFINE_float("frame_rate_hz", 16.0, "Rate of the frames.", lower_bound=0.1)
+  flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
+  flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
+  flags.DEFINE_enum(
+    "projection", "flat", ["flat", "equirectangular", "cubemap"],
+    "360° video: how the files show all directions (cubemap: equi-angular, as on YouTube). Records "
+    "are equirectangular, --short_side high and twice as wide, with the sound as ambisonics."
+  )
+  flags.DEFINE_enum(
+    "channel_order", "acn", CHANNEL_ORDERS,
+    "360° video: order of the sound's channels where a file does not say it. acn: W Y Z X with "
+    "SN3D weights; youtube_aac: as in AAC from YouTube."
+  )
+  flags.DEFINE_enum(
+    "stereo_mode", AUTO, STEREO_MODES,
+    "Where two eyes are in the pictures, of which the left one is taken; auto: what each file says."
+  )
+  flags.DEFINE_integer(
+    "audio_track", None, "Number of the sound track to take, from 1; by default the default one of "
+    "each file, of 360° video the first that can be ambisonics.", lower_bound=1
+  )
+  flags.DEFINE_boolean(
+    "flow", False, "360° video, and demo360: make and store the optical flow of the frames as well."
+  )
+  flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
+  flags.DEFINE_float(
+    "clip_duration_sec", 10.0, "Long files and spans are cut into clips this long."
+  )
+  flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
+  flags.DEFINE_float(
+    "test_fraction", 0.1,
+    "Share of the files of each class that become the test split where the input has no splits.",
+  )
+  flags.DEFINE_integer("jpeg_quality", 85, "Quality of clips whose detail permits it.")
+
+
+def media_recipe(source: MediaSource) -> Recipe:
+  """The recipe of a source of media files; prints what is to be known of the input.
+
+  Raises:
+    ValueError, OSError: the input is not what the flags say, or cannot be read.
+  """
+  for name, value in source.defaults.items():
+    FLAGS.set_default(name, value)
+  is_360 = source.is_360 or FLAGS.projection != "flat"
+  _check_media_flags(source, is_360)
+  name = _name_of_input()
+  listing = source.list_clips(Inputs(FLAGS.input_dir, FLAGS.input_csv, FLAGS.trimmed))
+  for note in listing.notes:
+    print(f"Note: {printable(note)}", flush=True)
+  requests = listing.requests
+  if "test_fraction" in source.settings:
+    requests = holdout.hold_out(requests, FLAGS.test_fraction)
+  return Recipe(
+    name=name,
+    requests=requests,
+    label_names=listing.label_names,
+    reader=_reader_360() if is_360 else MediaReader(
+      frame_rate_hz=FLAGS.frame_rate_hz,
+      short_side=FLAGS.short_side,
+      sample_rate_hz=FLAGS.sample_rate_hz,
+      num_channels=None if FLAGS.num_channels in ("0", "all") else int(FLAGS.num_channels),
+      stereo_mode=FLAGS.stereo_mode,
+      audio_track=FLAGS.audio_track,
+    ),
+    cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
+    jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
+    num_shards=FLAGS.num_shards,
+    # What is for evaluation is heard with the statistics of the training data.
+    spectrogram=None if source.task else _spectrogram_at(FLAGS.sample_rate_hz),
+    modalities=source.modalities,
+    subsets=listing.subsets,
+    origin={
+      "source": FLAGS.source,
+      "input": FLAGS.input_dir if not FLAGS.input_csv else " ".join(FLAGS.input_csv),
+    },
+    flow=FLAGS.flow,
+    shuffle=True,
+  )
+
+
+def _check_media_flags(source: MediaSource, is_360: bool) -> None:
+  given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
+  settings = set(source.settings)
+  # Ambisonics are never mixed, and have no order where they are none.
+  settings -= {"num_channels"} if is_360 else _ONLY_360
+  lacking = [f"--{name}" for name in given if name in source.settings & _ONLY_360 - settings]
+  if lacking:
+    raise UsageError(
+      f"{', '.join(lacking)}: of 360° video alone; pass --projection=equirectangular or cubemap."
+    )
+  vain = [f"--{name}" for name in given if name not in settings]
+  if vain:
+    raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
+
+
+def _name_of_input() -> str:
+  """Name of the data set, by the flags that name its input."""
+  if FLAGS.source == "csv":
+    if len(FLAGS.input_csv) != 1:
+      raise UsageError("--source=csv needs --input_csv=<manifest>, once.")
+    name = os.path.splitext(os.path.basename(FLAGS.input_csv[0]))[0]
+  else:
+    if not FLAGS.input_dir:
+      raise UsageError(f"--source={FLAGS.source} needs --input_dir=<folder of the data set>.")
+    name = FLAGS.source
+    if name == "folder":
+      name = os.path.basename(os.path.abspath(FLAGS.input_dir))
+    else:
+      print(f"Looking through the lists and files of {FLAGS.input_dir}.", flush=True)
+  return name
+
+
+def _reader_360() -> SphericalReader:
+  """What reads 360° video."""
+  return SphericalReader(
+    frame_rate_hz=FLAGS.frame_rate_hz,
+    height=FLAGS.short_side,
+    sample_rate_hz=FLAGS.sample_rate_hz,
+    input_projection=CUBEMAP if FLAGS.projection == "cubemap" else EQUIRECTANGULAR,
+    channel_order=FLAGS.channel_order,
+    stereo_mode=FLAGS.stereo_mode,
+    audio_track=FLAGS.audio_track,
+  )
+
+
+def demo_recipe(source: Demo) -> Recipe:
+  """The recipe of a demo world, which decides rates and sizes itself.
+
+  Raises:
+    UsageError: a flag is given that means nothing here.
+  """
+  is_360 = source.world.projection is not None
+  settings = {"flow"} if is_360 else set()
+  vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present and name not in settings]
+  if vain:
+    raise UsageError(
+      f"{', '.join(vain)}: no such choice with --source={FLAGS.source}, whose world has rates and "
+      "sizes of its own. Its knobs are gin parameters: "
+      f"--gin_param={source.world.__name__}.num_train=512."
+    )
+  world = gin.get_configurable(source.world)()
+  return demo.recipe(world, _spectrogram_at(world.sample_rate_hz), FLAGS.num_shards, FLAGS.flow)
+
+
+def _spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
+  """The configured spectrogram if it suits `sample_rate_hz`; the published one by default.
+
+  The hop of the default is scaled to the rate, which keeps the frames per second.
+  """
+  spectrogram = gin.get_configurable(Spectrogram)()
+  hop = spectrogram.hop_length * sample_rate_hz / spectrogram.sample_rate_hz
+  if spectrogram.sample_rate_hz == sample_rate_hz:
+    return spectrogram
+  if FLAGS.gin_file or FLAGS.gin_param or hop != int(hop):
+    print(
+      f"Note: the spectrogram is made for {spectrogram.sample_rate_hz} Hz and the sound has "
+      f"{sample_rate_hz} Hz: its statistics are not measured. Configure it with "
+      f"--gin_param=Spectrogram.sample_rate_hz={sample_rate_hz} and a hop_length that suits."
+    )
+    return None
+  return Spectrogram(sample_rate_hz=sample_rate_hz, hop_length=int(hop))

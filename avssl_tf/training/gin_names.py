@@ -1,0 +1,53 @@
+"""Everything that a gin file may name: importing this module registers it.
+
+`configuration` imports it; who reads gin files needs no list of modules.
+"""
+
+# ruff: noqa: F401
+from avssl_tf import spectrograms
+from avssl_tf.data.building import demo
+from avssl_tf.data.pipeline import clip_spec, viewpoints
+from avssl_tf.data.synthetic import planar, spherical
+from avssl_tf.evaluation import protocol
+from avssl_tf.evaluation.alignment import (
+  alignment_probe,
+  binary_alignment,
+  segmentation,
+  viewpoint_retrieval,
+)
+from avssl_tf.evaluation.audio_svm import audio_svm
+from avssl_tf.evaluation.classifiers import finetune, kinetics_linear
+from avssl_tf.evaluation.frozen import (
+  knn,
+  linear_probe,
+  memory_probe,
+  probe,
+  raw_input,
+  retrieval,
+)
+from avssl_tf.evaluation.localization import localization
+from avssl_tf.evaluation.sound_fields import generation, generation_probe, sound_field_baselines
+from avssl_tf.losses import avid, cma, robust_xid
+from avssl_tf.models import (
+  alignment_model,
+  audio_net,
+  audio_unet,
+  av_model,
+  direct_unet,
+  fpn,
+  front_end,
+  localizers,
+  panorama_encoder,
+  panorama_net,
+  projection,
+  r2plus1d,
+  spatial_unet,
+  translation,
+)
+from avssl_tf.tasks import (
+  classification,
+  instance_discrimination,
+  spatial_alignment,
+  spatial_audio,
+)
+from avssl_tf.training import optimizers, schedules, trainer
