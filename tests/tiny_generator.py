@@ -2,6 +2,7 @@
 
 import os
 
+from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
 from avssl_tf.training import configuration, strategies, trainer
 from tests import source_tree
 
@@ -21,3 +22,17 @@ def train(data_dir: str, model_dir: str, *gin_params: str) -> trainer.Result:
   configuration.parse([path], [*GIN_PARAMS, f'data_dir = "{data_dir}"', *gin_params])
   os.makedirs(model_dir, exist_ok=True)
   return trainer.train(model_dir=model_dir, strategy=strategies.create())
+
+
+def network() -> spatial_unet.SpatialUNet:
+  """A network for frames of 16 x 32 pixels and sound of 8 kHz, without its variables."""
+  return spatial_unet.SpatialUNet(
+    front_end.VideoFrontEnd(),
+    panorama_net.PanoramaNet((8, 8), (2, 1)),
+    localizers.AttentionLocalizer,
+    8000,
+    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8), (1, 2)),
+    num_tracks=2,
+    frame_length=64,
+    hop_length=32,
+  )

@@ -15,6 +15,7 @@ import tensorflow as tf
 from avssl_tf import checkpoint_files
 from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
 from avssl_tf.models.network import Network
+from avssl_tf.tasks.task import Task
 from avssl_tf.training import keras_optimizers, run_folder
 
 # What the names of values begin with.
@@ -154,7 +155,7 @@ class RunCheckpoints:
   write goes to a temporary folder, and goes with it.
   """
 
-  def __init__(self, task: tf.keras.Model, model_dir: str, is_chief: bool):
+  def __init__(self, task: Task, model_dir: str, is_chief: bool):
     """Prepares for a compiled `task` whose variables and optimiser are built."""
     self._task = task
     self._is_chief = is_chief

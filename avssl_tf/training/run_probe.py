@@ -9,7 +9,7 @@ from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
 from avssl_tf.evaluation.frozen.probe import Probe
-from avssl_tf.models import av_model
+from avssl_tf.models.network import Network
 from avssl_tf.progress import on_terminal
 from avssl_tf.training.metrics import PROBE, Metrics
 
@@ -20,7 +20,7 @@ class RunProbe:
   def __init__(
     self,
     probe: Optional[Probe],
-    network: av_model.AudioVisualModel,
+    network: Network,
     data_dir: str,
     clip: ClipSpec,
     metrics: Metrics,

@@ -3,23 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
 from avssl_tf.spatial import ambisonics, directions
 from avssl_tf.tasks.spatial_audio import SpatialAudio
-from tests import test_base, tiny_av_model
-
-
-def _network():
-  return spatial_unet.SpatialUNet(
-    front_end.VideoFrontEnd(),
-    panorama_net.PanoramaNet((8, 8), (2, 1)),
-    localizers.AttentionLocalizer,
-    8000,
-    lambda num_tracks: audio_unet.AudioUNet(num_tracks, (4, 8), (1, 2)),
-    num_tracks=2,
-    frame_length=64,
-    hop_length=32,
-  )
+from tests import test_base, tiny_av_model, tiny_generator
 
 
 class SpatialAudioTest(test_base.TestCase):
@@ -41,7 +27,7 @@ class SpatialAudioTest(test_base.TestCase):
     }
 
   def test_learns_where_sound_comes_from(self):
-    task = SpatialAudio(_network(), num_videos=1)
+    task = SpatialAudio(tiny_generator.network(), num_videos=1)
     task.compile(optimizer=tf.keras.optimizers.Adam(1e-2))
     step = tf.function(task.train_step)
     errors_db = [float(step(self.clips(16))["error_db"]) for _ in range(60)]
@@ -58,7 +44,7 @@ class SpatialAudioTest(test_base.TestCase):
     self.assertLess(np.median(near), 3)
 
   def test_what_a_clip_lacks_has_no_part_in_the_loss(self):
-    task = SpatialAudio(_network(), num_videos=1)
+    task = SpatialAudio(tiny_generator.network(), num_videos=1)
     task.compile(optimizer=tf.keras.optimizers.SGD(0.0))
     clips = self.clips(4)
     loud = {**clips, "audio": clips["audio"] * [1.0, 1.0, 50.0, 1.0]}
@@ -75,7 +61,7 @@ class SpatialAudioTest(test_base.TestCase):
 
   def test_bad_settings(self):
     with self.assertRaisesRegex(ValueError, "SpatialAudio.loss is 'l2'"):
-      SpatialAudio(_network(), 1, loss="l2")
+      SpatialAudio(tiny_generator.network(), 1, loss="l2")
     with self.assertRaisesRegex(ValueError, "trains a SpatialUNet, got AudioVisualModel"):
       SpatialAudio(tiny_av_model.make(), 1)
 

@@ -1,4 +1,4 @@
-"""Tests that runs of earlier versions load and resume: one of each task, as written then."""
+"""Tests that runs of an earlier version load and resume: one of each task, as written then."""
 
 import os
 import zipfile

@@ -18,7 +18,7 @@ from absl import logging
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.errors import UserError
-from avssl_tf.evaluation.alignment import view_features
+from avssl_tf.evaluation.alignment import pair_classifier, view_features
 from avssl_tf.evaluation.alignment.pair_classifier import PairClassifier
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
 from avssl_tf.evaluation.classifiers import classifier_training
@@ -26,7 +26,6 @@ from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.evaluation.protocol import Protocol, added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
-from avssl_tf.keys import AUDIO
 
 # Views of a step of the classifier.
 _CLASSIFIER_BATCH = 256
@@ -176,7 +175,7 @@ class BinaryAlignment(Protocol):
   ) -> tuple[np.ndarray, np.ndarray]:
     count, translated = kind
     views = views.single_views() if count == 1 else views
-    return _pairs(encoder if translated else None, views)
+    return pair_classifier.pairs(encoder if translated else None, views)
 
   @abc.abstractmethod
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
@@ -263,16 +262,6 @@ class BinaryAlignment(Protocol):
     return PairClassifier(
       rows, self.hidden_units, self.dropout, self.optimizer(learning_rate=schedule)
     )
-
-
-def _pairs(encoder: Optional[Encoder], views: ViewFeatures) -> tuple[np.ndarray, np.ndarray]:
-  """Inputs of the classifier, float32 `[2 N, K, ...]`, and what it should say, `[2 N]`."""
-  picture = views.video
-  if encoder is not None:
-    # Of the picture alone: the sounds of the pair have no part in it.
-    picture = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
-  inputs = [np.concatenate([picture, sound], axis=-1) for sound in (views.audio, views.wrong)]
-  return np.concatenate(inputs), np.repeat(np.float32([1, 0]), len(views))
 
 
 @gin.register

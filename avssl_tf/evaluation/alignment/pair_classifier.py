@@ -1,7 +1,14 @@
 """A small classifier of pairs of picture and sound, on frozen features."""
 
+from typing import Optional
+
 import numpy as np
 import tensorflow as tf
+
+from avssl_tf.evaluation.alignment import view_features
+from avssl_tf.evaluation.alignment.view_features import ViewFeatures
+from avssl_tf.inference.encoder import Encoder
+from avssl_tf.keys import AUDIO
 
 # Of features that are the same for all.
 _MIN_STD = 1e-6
@@ -69,3 +76,20 @@ class PairClassifier:
     decision = logits.reshape(-1, inputs.shape[1]).mean(axis=1) > 0
     return float(np.mean(decision == (labels > 0)))
 
+
+def pairs(encoder: Optional[Encoder], views: ViewFeatures) -> tuple[np.ndarray, np.ndarray]:
+  """Right pairs of picture and sound, and as many wrong ones.
+
+  Args:
+    encoder: translates features of pictures into those of sound; None: they stay as they are.
+    views: features of N clips, K views each, with those of wrong sounds.
+
+  Returns:
+    Inputs of the classifier, float32 `[2 N, K, ...]`, and what it should say, `[2 N]`.
+  """
+  picture = views.video
+  if encoder is not None:
+    # Of the picture alone: the sounds of the pair have no part in it.
+    picture = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
+  inputs = [np.concatenate([picture, sound], axis=-1) for sound in (views.audio, views.wrong)]
+  return np.concatenate(inputs), np.repeat(np.float32([1, 0]), len(views))

@@ -20,7 +20,7 @@ from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.errors import UserError
-from avssl_tf.evaluation.alignment import view_features
+from avssl_tf.evaluation.alignment import confusion_matrices, view_features
 from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
 from avssl_tf.evaluation.frozen import frozen_features
@@ -208,8 +208,9 @@ class Segmentation(Protocol):
         examples=lambda batch: (self._inputs_of(batch), batch[keys.MASK]),
       )
       confusion = self._test(model, data_dir, test_clip, progress)
-      results.put(inputs, scores(confusion))
-      results.put(MOST_FREQUENT, scores(most_frequent(confusion)))
+      results.put(inputs, confusion_matrices.scores(confusion))
+      guessed = confusion_matrices.most_frequent(confusion)
+      results.put(MOST_FREQUENT, confusion_matrices.scores(guessed))
       classifier_training.delete(folder)
 
   @staticmethod
@@ -256,47 +257,5 @@ class Segmentation(Protocol):
     confusion = np.zeros([self.num_classes, self.num_classes], np.int64)
     for batch in Bar("testing", unit="batch", items=dataset, shown=progress, logged=False):
       predicted, truth = (value.numpy() for value in predict(batch))
-      confusion += confusion_matrix(truth, predicted, self.num_classes)
+      confusion += confusion_matrices.confusion_matrix(truth, predicted, self.num_classes)
     return confusion
-
-
-def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-  """How many pixels of each class (rows) are taken for each class (columns).
-
-  Args:
-    truth: int, classes, negative where unknown.
-    predicted: int of the same shape, in 0..num_classes - 1.
-    num_classes: number of classes.
-
-  Returns:
-    int64 `[num_classes, num_classes]`.
-
-  Raises:
-    UserError: a class that is not below `num_classes`.
-  """
-  known = truth >= 0
-  if known.any() and truth[known].max() >= num_classes:
-    raise UserError(
-      f"A mask has the class {truth[known].max()}; Segmentation.num_classes is {num_classes}."
-    )
-  numbers = truth[known].astype(np.int64) * num_classes + predicted[known]
-  return np.bincount(numbers, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-def most_frequent(confusion: np.ndarray) -> np.ndarray:
-  """The confusion matrix of taking all pixels for the class that most of them are of."""
-  counts = confusion.sum(axis=1)
-  found = np.zeros_like(confusion)
-  found[:, np.argmax(counts)] = counts
-  return found
-
-
-def scores(confusion: np.ndarray) -> dict[str, float]:
-  """`mean_iou` over the classes that occur, predicted or true, and `pixel_accuracy`, in 0..1."""
-  right = np.diagonal(confusion)
-  union = confusion.sum(axis=0) + confusion.sum(axis=1) - right
-  there = union > 0
-  return {
-    "mean_iou": float(np.mean(right[there] / union[there])) if there.any() else 0.0,
-    "pixel_accuracy": float(right.sum() / max(1, confusion.sum())),
-  }

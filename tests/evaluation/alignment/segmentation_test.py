@@ -13,7 +13,7 @@ from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.pipeline.viewpoints import ViewpointSpec
 from avssl_tf.data.records import dataset_info, encoding, jpeg
-from avssl_tf.evaluation.alignment import segmentation
+from avssl_tf.evaluation.alignment import confusion_matrices, segmentation
 from avssl_tf.evaluation.alignment.segmentation import Segmentation
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
@@ -60,31 +60,31 @@ class ScoresTest(test_base.TestCase):
   def test_counts_by_hand(self):
     truth = np.array([[0, 0, 1, -1], [1, 1, 2, 2]])
     predicted = np.array([[0, 1, 1, 0], [1, 0, 2, 2]])
-    confusion = segmentation.confusion_matrix(truth, predicted, 4)
+    confusion = confusion_matrices.confusion_matrix(truth, predicted, 4)
     self.assertAllEqual(
       confusion, [[1, 1, 0, 0], [1, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
     )
-    found = segmentation.scores(confusion)
+    found = confusion_matrices.scores(confusion)
     # Class 0: 1 of 3, class 1: 2 of 4, class 2: 2 of 2; class 3 does not occur.
     self.assertAllClose(found["mean_iou"], (1 / 3 + 2 / 4 + 1) / 3)
     self.assertAllClose(found["pixel_accuracy"], 5 / 7)
 
   def test_the_most_frequent_class_by_hand(self):
     confusion = np.array([[1, 1, 0], [0, 5, 2], [1, 0, 0]])
-    found = segmentation.most_frequent(confusion)
+    found = confusion_matrices.most_frequent(confusion)
     self.assertAllEqual(found, [[0, 2, 0], [0, 7, 0], [0, 1, 0]])
     # Two classes are never found; of the third, 7 of 10.
     self.assertAllClose(
-      segmentation.scores(found), {"mean_iou": 0.7 / 3, "pixel_accuracy": 0.7}
+      confusion_matrices.scores(found), {"mean_iou": 0.7 / 3, "pixel_accuracy": 0.7}
     )
 
   def test_classes_beyond_the_number(self):
     with self.assertRaisesRegex(ValueError, "has the class 5; Segmentation.num_classes is 4"):
-      segmentation.confusion_matrix(np.array([5, -1]), np.array([0, 0]), 4)
+      confusion_matrices.confusion_matrix(np.array([5, -1]), np.array([0, 0]), 4)
 
   def test_nothing_known(self):
-    confusion = segmentation.confusion_matrix(np.array([-1]), np.array([0]), 2)
-    self.assertEqual(segmentation.scores(confusion), {"mean_iou": 0.0, "pixel_accuracy": 0.0})
+    confusion = confusion_matrices.confusion_matrix(np.array([-1]), np.array([0]), 2)
+    self.assertEqual(confusion_matrices.scores(confusion), {"mean_iou": 0.0, "pixel_accuracy": 0.0})
 
 
 class ProtocolTest(test_base.TestCase):
