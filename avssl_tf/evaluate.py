@@ -76,8 +76,8 @@ def _run() -> None:
 
 
 def _task_file(task: str) -> str:
-  """Path of the gin file of a task, from the repository's root."""
-  folder = os.path.join(configuration.REPOSITORY, _TASKS)
+  """Path of the gin file of a task, from the folder that holds `gin/`."""
+  folder = os.path.join(configuration.ROOT, _TASKS)
   known = sorted(os.path.splitext(f)[0] for f in os.listdir(folder) if f.endswith(".gin"))
   if task not in known:
     raise ConfigurationError(

@@ -205,7 +205,8 @@ def thread_limits(num_parallel: int) -> Mapping[str, str]:
 
 
 def _start(run: Run, num_parallel: int) -> subprocess.Popen:
-  search_path = filter(None, [configuration.REPOSITORY, os.environ.get("PYTHONPATH")])
+  home = os.path.dirname(configuration.PACKAGE)
+  search_path = filter(None, [home, os.environ.get("PYTHONPATH")])
   environment = {
     **thread_limits(num_parallel),  # Whoever sets them outside knows better.
     **os.environ,

@@ -17,9 +17,12 @@ from avssl_tf.training.settings import ConfigurationError, Settings, included_fi
 
 assert gin_names  # Imported for what it registers.
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# Includes are written from the repository's root, and found from anywhere.
-gin.add_config_file_search_path(REPOSITORY)
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# An installed package has the gin files inside, a checkout beside it.
+_SHIPPED = os.path.join(PACKAGE, "shipped")
+# Folder that holds `gin/`. Includes are written from there, and found from anywhere.
+ROOT = _SHIPPED if os.path.isdir(_SHIPPED) else os.path.dirname(PACKAGE)
+gin.add_config_file_search_path(ROOT)
 # gin can be given more readers, but tries its own first, which takes a byte order mark for a name.
 gin.config._FILE_READERS[:] = [(text_files.open_text, os.path.isfile)]
 
@@ -34,7 +37,7 @@ class _GinFile:
   """A gin file to parse.
 
   Attributes:
-    path: from here or from the repository's root.
+    path: from here or from the folder that holds `gin/`.
     blamed: what error messages call it.
     may_include: whether it may include other files.
   """
@@ -50,7 +53,7 @@ def parse(
   """Reads gin files, then single bindings; replaces whatever was bound before.
 
   Args:
-    gin_files: paths, from here or from the repository's root; later files
+    gin_files: paths, from here or from the folder that holds `gin/`; later files
       override earlier ones.
     gin_params: bindings such as `"num_epochs=2"`.
     used_by: name of the configurable function that all of it is for; None: bindings of components
@@ -154,7 +157,7 @@ def _sources(file: _GinFile) -> list[Settings]:
   found, waiting = [], [(file.path, file.blamed, ())]
   while waiting:
     path, blamed, inside = waiting.pop()
-    resolved = next((p for p in (path, os.path.join(REPOSITORY, path)) if os.path.isfile(p)), None)
+    resolved = next((p for p in (path, os.path.join(ROOT, path)) if os.path.isfile(p)), None)
     if resolved is None:
       raise ConfigurationError(f"{blamed}: no such file. {_suggest_file(path)}")
     identity = os.path.realpath(resolved)
