@@ -13,8 +13,8 @@ LAYERS = (
   {
     "base": {
       "__init__", "addons", "arrays", "checkpoint_files", "cli", "cluster", "errors", "files",
-      "foreign_text", "keys", "local_paths", "own_files", "progress", "replicas",
-      "spectrograms", "stops", "text_files",
+      "foreign_text", "job_flags", "keys", "local_paths", "own_files", "progress",
+      "replicas", "spectrograms", "stops", "text_files",
     },
   },
   {"spatial": {"spatial"}},

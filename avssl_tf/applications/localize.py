@@ -35,6 +35,7 @@ from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
+from avssl_tf.job_flags import flag
 from avssl_tf.keys import AUDIO
 
 # Maps of fewer positions are too coarse to see much in them: the network looks through windows.
@@ -48,23 +49,20 @@ _SILENCE = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do.
+  """What to do; each field is a flag of the command, with its meaning."""
 
-  Attributes:
-    input: a video with sound.
-    output: an .mp4 to write that shows, over the frames, where sound comes from.
-    overwrite: whether a file that is there may be replaced.
-    output_height: largest number of rows of the output.
-    windows_per_batch: windows that the network is given at once.
-    audio_track: number of the sound track, from 1; None: the default one.
-  """
-
-  input: str
-  output: str
-  overwrite: bool = False
-  output_height: int = 720
-  windows_per_batch: int = 4
-  audio_track: Optional[int] = None
+  input: str = flag("Video with sound, of any length and shape.")
+  output: str = flag(
+    "Video (.mp4) to write, with a map of where sound comes from, and the sound."
+  )
+  overwrite: bool = flag("Replace --output if it is there.", False)
+  output_height: int = flag("Maximum height of --output, in pixels.", 720, at_least=2)
+  windows_per_batch: int = flag("Windows that the network sees at once.", 4, at_least=1)
+  audio_track: Optional[int] = flag(
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    None,
+    at_least=1,
+  )
 
   def check(self) -> None:
     """Makes sure, before all the work, that the files are what they have to be.

@@ -33,6 +33,7 @@ from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.metadata import spatial_media, spherical_metadata
 from avssl_tf.errors import UserError
 from avssl_tf.inference.generator import Generator
+from avssl_tf.job_flags import flag
 
 # Finer than for a picture to look at once: this one may be encoded again by whoever shows it.
 _OUTPUT_CRF = 17
@@ -43,30 +44,39 @@ _MAX_OUTPUT_HEIGHT = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do.
+  """What to do; each field is a flag of the command, with its meaning."""
 
-  Attributes:
-    input: a 360° video with sound.
-    outputs: files to write the sound field to: .wav, the sound alone, or .mp4, with the pictures.
-    overlay: an .mp4 to write that shows, over the frames, where sound comes from; None: none.
-    projection: of the pictures of the input, one of `picture_stream.PROJECTIONS`.
-    overlay_height: largest number of rows of the overlay.
-    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`; the network
-      sees the left one.
-    audio_track: number of the sound track, from 1; None: the default one.
-    overwrite: whether files that are there may be replaced.
-    chunks_per_batch: chunks that the network is given at once.
-  """
-
-  input: str
-  outputs: Sequence[str] = ()
-  overlay: Optional[str] = None
-  projection: str = EQUIRECTANGULAR
-  overlay_height: int = 720
-  overwrite: bool = False
-  chunks_per_batch: int = 4
-  stereo_mode: str = picture_view.AUTO
-  audio_track: Optional[int] = None
+  input: str = flag(
+    "360° video with sound: mono, or more channels, which are mixed to mono."
+  )
+  outputs: Sequence[str] = flag(
+    "File to write, once or twice: .wav for ambisonics (W Y Z X, SN3D), .mp4 for the 360° video "
+    "with them.",
+    (),
+    name="output",
+  )
+  overlay: Optional[str] = flag(
+    "Video (.mp4) to write, with a map of where sound comes from, and stereo.", None
+  )
+  projection: str = flag(
+    "Of the pictures of --input: equirectangular (2:1), or equi-angular cubemaps (3:2).",
+    EQUIRECTANGULAR,
+    choices=picture_stream.PROJECTIONS,
+  )
+  overlay_height: int = flag("Maximum height of --overlay, in pixels.", 720, at_least=2)
+  overwrite: bool = flag("Replace outputs that are there.", False)
+  chunks_per_batch: int = flag("Chunks that the network sees at once.", 4, at_least=1)
+  stereo_mode: str = flag(
+    "Where two eyes are in the pictures of --input, of which the network sees the left one; auto: "
+    "what the file says.",
+    picture_view.AUTO,
+    choices=picture_view.STEREO_MODES,
+  )
+  audio_track: Optional[int] = flag(
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    None,
+    at_least=1,
+  )
 
   @property
   def paths(self) -> list[str]:
@@ -299,7 +309,7 @@ def _equirect_frames(
     yield time_sec - origin_sec, pictures.to_equirect(frame, height)
 
 
-def _scaled(field: FieldFile, gain: float, bar: progress.MediaBar) -> Iterator[np.ndarray]:
+def _scaled(field: FieldFile, gain: float, bar: progress.Bar) -> Iterator[np.ndarray]:
   done = 0
   for block in field.blocks():
     yield gain * block
