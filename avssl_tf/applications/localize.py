@@ -4,7 +4,6 @@ First the maps of all windows are made, into a file without a name; then they ar
 frames, as colours need to know how similar sounds and places of the whole are.
 """
 
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -20,6 +19,7 @@ import tensorflow as tf
 from avssl_tf import progress
 from avssl_tf.applications import output_files
 from avssl_tf.applications.heat_overlay import HeatOverlay
+from avssl_tf.applications.input_files import media_errors_named
 from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
 from avssl_tf.applications.sample_windows import SampleWindows
@@ -31,7 +31,6 @@ from avssl_tf.data.media import (
   picture_stream,
   sound_stream,
 )
-from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
@@ -73,7 +72,7 @@ class Job:
     if not os.path.exists(self.input):
       raise UserError(f"--input={self.input}: there is no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
-    with self.errors_named():
+    with media_errors_named(self.input):
       # Gaps are filled up: they must end.
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
@@ -82,14 +81,6 @@ class Job:
         self.input, media_writing.SOUND_RATE_HZ, self.audio_track
       ):
         pass
-
-  @contextlib.contextmanager
-  def errors_named(self) -> Iterator[None]:
-    """Makes errors of reading name the input."""
-    try:
-      yield
-    except MediaError as error:
-      raise UserError(f"--input={self.input}: {error}.") from error
 
 
 def run(encoder: Encoder, job: Job) -> list[str]:
@@ -108,7 +99,7 @@ def run(encoder: Encoder, job: Job) -> list[str]:
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.output))
-  with output_files.all_or_none([job.output]) as temporary, job.errors_named():
+  with output_files.all_or_none([job.output]) as temporary, media_errors_named(job.input):
     with picture_stream.open_pictures(job.input, projection=None) as pictures:
       first_sec = pictures.start_sec + encoder.clip.video_sec / 2
     step_sec = _hop(encoder) / encoder.clip.frame_rate_hz

@@ -19,7 +19,7 @@ from avssl_tf.applications.embedding import embedding_file, embedding_parts
 from avssl_tf.applications.embedding.file_embedding import FileEmbedding, Source
 from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import WindowReader
-from avssl_tf.data.building.build import describe_failures
+from avssl_tf.data.building.failure_texts import describe_failures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.errors import UserError
