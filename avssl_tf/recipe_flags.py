@@ -13,10 +13,12 @@ from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
-from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
+from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.clip_content import EQUIRECTANGULAR
+from avssl_tf.data.media import picture_view
 from avssl_tf.data.media.picture_view import AUTO, STEREO_MODES
 from avssl_tf.data.media.sound_field import CHANNEL_ORDERS
+from avssl_tf.data.metadata.spherical_metadata import EQUI_ANGULAR_CUBEMAP
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -102,7 +104,7 @@ def _define_media_flags() -> None:
   flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
   flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
   flags.DEFINE_enum(
-    "projection", "flat", ["flat", "equirectangular", "cubemap"],
+    "projection", "flat", ["flat", *picture_view.PROJECTIONS],
     "360° video: how the files show all directions (cubemap: equi-angular, as on YouTube). Records "
     "are equirectangular, --short_side high and twice as wide, with the sound as ambisonics."
   )
@@ -217,7 +219,9 @@ def _reader_360() -> SphericalReader:
     frame_rate_hz=FLAGS.frame_rate_hz,
     height=FLAGS.short_side,
     sample_rate_hz=FLAGS.sample_rate_hz,
-    input_projection=CUBEMAP if FLAGS.projection == "cubemap" else EQUIRECTANGULAR,
+    input_projection=(
+      EQUI_ANGULAR_CUBEMAP if FLAGS.projection == picture_view.CUBEMAP else EQUIRECTANGULAR
+    ),
     channel_order=FLAGS.channel_order,
     stereo_mode=FLAGS.stereo_mode,
     audio_track=FLAGS.audio_track,

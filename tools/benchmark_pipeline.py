@@ -24,6 +24,7 @@ sys.path.insert(0, _ROOT)
 
 # ruff: noqa: E402
 from avssl_tf import cli  # Before TensorFlow is imported.
+from avssl_tf.data.media import media_probe
 
 # isort: split
 import numpy as np
@@ -86,7 +87,7 @@ def texture_frames(rng: np.random.Generator) -> np.ndarray:
 def film_frames(path: str) -> np.ndarray:
   """Frames of a film, forwards and backwards until they last: uint8 `[T, H, W, 3]`."""
   height, width = _STORED_SIZE
-  duration_sec = min(clip_reading.probe(path).duration_sec, _STORED_SEC)
+  duration_sec = min(media_probe.probe(path).duration_sec, _STORED_SEC)
   frames = clip_reading.read_clip(path, 0, duration_sec, _STORED_RATE_HZ, short_side=height).frames
   left = (frames.shape[2] - width) // 2
   frames = frames[:, :height, left : left + width]

@@ -22,7 +22,7 @@ from absl import flags
 
 from avssl_tf import cli, keys, local_paths
 from avssl_tf.data.building.spherical_reader import SphericalReader
-from avssl_tf.data.media import clip_reading, sound_field
+from avssl_tf.data.media import clip_reading, media_probe, sound_field
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.report.drawings import picture_files, sound_field_picture
 from avssl_tf.spatial import ambisonics, directions
@@ -41,7 +41,7 @@ def read(
     MediaError: no sound, or no first-order ambisonics in that order.
   """
   choice = sound_field.choose(path, channel_order, audio_track)
-  duration_sec = clip_reading.probe(path, (keys.AUDIO,), audio_track=choice.track).duration_sec
+  duration_sec = media_probe.probe(path, (keys.AUDIO,), audio_track=choice.track).duration_sec
   found = clip_reading.read_clip(
     path,
     0.0,

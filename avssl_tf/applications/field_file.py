@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from avssl_tf.data.metadata import spatial_media
+from avssl_tf.spatial import rendering
 
 # Peaks of AAC lie somewhat above those of what was encoded: 1 dB is left for them.
 _CEILING = 10.0 ** (-1.0 / 20.0)
@@ -65,7 +66,8 @@ class FieldFile:
     self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
     self.num_samples += len(block)
     self._peak = max(self._peak, float(np.abs(block).max()))
-    self._stereo_peak = max(self._stereo_peak, float(np.abs(fold_down(block)).max()))
+    stereo = rendering.to_stereo(block).numpy()
+    self._stereo_peak = max(self._stereo_peak, float(np.abs(stereo).max()))
 
   def read(self, start: int, stop: int) -> np.ndarray:
     """Samples `start` to `stop - 1`, as far as there are such: float32 `[samples, 4]`."""
@@ -79,16 +81,3 @@ class FieldFile:
     length = round(_BLOCK_SEC * self.sample_rate_hz)
     for start in range(0, self.num_samples, length):
       yield self.read(start, start + length)
-
-
-def fold_down(field: np.ndarray) -> np.ndarray:
-  """What two cardioid microphones hear that look to the left and to the right.
-
-  Args:
-    field: float32 `[samples, 4]`, W Y Z X.
-
-  Returns:
-    float32 `[samples, 2]`, left and right: for a single source no louder than W.
-  """
-  w, y = field[:, 0], field[:, 1]
-  return 0.5 * np.stack([w + y, w - y], axis=-1)

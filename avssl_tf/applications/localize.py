@@ -4,7 +4,6 @@ First the maps of all windows are made, into a file without a name; then they ar
 frames, as colours need to know how similar sounds and places of the whole are.
 """
 
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -20,6 +19,7 @@ import tensorflow as tf
 from avssl_tf import progress
 from avssl_tf.applications import output_files
 from avssl_tf.applications.heat_overlay import HeatOverlay
+from avssl_tf.applications.input_files import media_errors_named
 from avssl_tf.applications.map_file import MapFile
 from avssl_tf.applications.picture_squares import PictureSquares
 from avssl_tf.applications.sample_windows import SampleWindows
@@ -31,10 +31,10 @@ from avssl_tf.data.media import (
   picture_stream,
   sound_stream,
 )
-from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocalizer
+from avssl_tf.job_flags import flag
 from avssl_tf.keys import AUDIO
 
 # Maps of fewer positions are too coarse to see much in them: the network looks through windows.
@@ -48,23 +48,20 @@ _SILENCE = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do.
+  """What to do; each field is a flag of the command, with its meaning."""
 
-  Attributes:
-    input: a video with sound.
-    output: an .mp4 to write that shows, over the frames, where sound comes from.
-    overwrite: whether a file that is there may be replaced.
-    output_height: largest number of rows of the output.
-    windows_per_batch: windows that the network is given at once.
-    audio_track: number of the sound track, from 1; None: the default one.
-  """
-
-  input: str
-  output: str
-  overwrite: bool = False
-  output_height: int = 720
-  windows_per_batch: int = 4
-  audio_track: Optional[int] = None
+  input: str = flag("Video with sound, of any length and shape.")
+  output: str = flag(
+    "Video (.mp4) to write, with a map of where sound comes from, and the sound."
+  )
+  overwrite: bool = flag("Replace --output if it is there.", False)
+  output_height: int = flag("Maximum height of --output, in pixels.", 720, at_least=2)
+  windows_per_batch: int = flag("Windows that the network sees at once.", 4, at_least=1)
+  audio_track: Optional[int] = flag(
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    None,
+    at_least=1,
+  )
 
   def check(self) -> None:
     """Makes sure, before all the work, that the files are what they have to be.
@@ -75,7 +72,7 @@ class Job:
     if not os.path.exists(self.input):
       raise UserError(f"--input={self.input}: there is no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
-    with self.errors_named():
+    with media_errors_named(self.input):
       # Gaps are filled up: they must end.
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
@@ -84,14 +81,6 @@ class Job:
         self.input, media_writing.SOUND_RATE_HZ, self.audio_track
       ):
         pass
-
-  @contextlib.contextmanager
-  def errors_named(self) -> Iterator[None]:
-    """Makes errors of reading name the input."""
-    try:
-      yield
-    except MediaError as error:
-      raise UserError(f"--input={self.input}: {error}.") from error
 
 
 def run(encoder: Encoder, job: Job) -> list[str]:
@@ -110,7 +99,7 @@ def run(encoder: Encoder, job: Job) -> list[str]:
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.output))
-  with output_files.all_or_none([job.output]) as temporary, job.errors_named():
+  with output_files.all_or_none([job.output]) as temporary, media_errors_named(job.input):
     with picture_stream.open_pictures(job.input, projection=None) as pictures:
       first_sec = pictures.start_sec + encoder.clip.video_sec / 2
     step_sec = _hop(encoder) / encoder.clip.frame_rate_hz

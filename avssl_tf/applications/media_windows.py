@@ -16,7 +16,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.clip_content import Failure, reason_of
-from avssl_tf.data.media import clip_reading, media_limits, media_streams
+from avssl_tf.data.media import clip_reading, media_limits, media_probe, media_streams
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.pipeline import frame_ops, ordinary
 from avssl_tf.data.records import jpeg
@@ -168,7 +168,7 @@ class WindowReader:
     wanted = [modality for modality in modalities_of(path) if modality in modalities]
     if not wanted:
       raise MediaError(f"no {' and no '.join(modalities)} stream")
-    info = clip_reading.probe(path, wanted, audio_track=self._audio_track)
+    info = media_probe.probe(path, wanted, audio_track=self._audio_track)
     failures = []
     # One or two channels can be mixed of any; others, such as ambisonics, have to be there.
     fitting = (1, 2, info.num_channels)
@@ -181,7 +181,7 @@ class WindowReader:
       if not wanted:
         raise MediaError(reason)
       failures.append(Failure(path, None, None, reason))
-      info = clip_reading.probe(path, wanted, audio_track=self._audio_track)
+      info = media_probe.probe(path, wanted, audio_track=self._audio_track)
     # Down, not to the nearest: a window must not end after its file.
     duration_sec = math.floor(info.duration_sec / _MICRO) * _MICRO
     span = Span(start_sec, duration_sec if end_sec is None else end_sec)

@@ -5,7 +5,9 @@ from avssl_tf import lazy
 __getattr__, __dir__, __all__ = lazy.face(
   __name__,
   {
-    "media.clip_reading": ["MediaError", "probe", "read_clip"],
+    "media.clip_reading": ["read_clip"],
+    "media.media_limits": ["MediaError"],
+    "media.media_probe": ["probe"],
     "media.sound_file": ["read_sound"],
     "pipeline.clip_spec": ["Augmentation", "ClipSpec"],
     "pipeline.datasets": ["evaluation_dataset", "training_dataset"],

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib import colormaps
 
 from avssl_tf.data.records import jpeg
+from avssl_tf.data.records.record import Record
 from avssl_tf.data.records.record_reader import RecordReader
-from avssl_tf.data.records.survey import Record
 from avssl_tf.report import inline_media
 from avssl_tf.report.drawings import sound_levels
 

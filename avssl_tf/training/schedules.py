@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from avssl_tf import learning_rates
+
 Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -70,9 +72,4 @@ def step_decay(
   """
   del total_steps
   milestones = [*(epoch * steps_per_epoch for epoch in milestone_epochs), *milestone_steps]
-  # A value of Keras holds up to and including its boundary. The first one is reached before any
-  # step: there has to be one.
-  boundaries = [-1, *(step - 1 for step in sorted(milestones))]
-  values = [learning_rate, *(learning_rate * factor**i for i in range(len(boundaries)))]
-  decay = tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
-  return WarmUp(decay, warmup_steps)
+  return WarmUp(learning_rates.falling(learning_rate, factor, milestones), warmup_steps)

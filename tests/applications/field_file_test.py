@@ -42,10 +42,6 @@ class FieldFileTest(unittest.TestCase):
         self.assertAlmostEqual(field.stereo_gain, stereo_gain, places=3)
         self.assertLessEqual(field.gain * field.peak, 0.8913)
 
-  def test_left_is_left(self):
-    left = np.array([[1.0, 1.0, 0.0, 0.0]], np.float32)
-    np.testing.assert_array_equal(field_file.fold_down(left), [[1.0, 0.0]])
-
 
 if __name__ == "__main__":
   unittest.main()

@@ -19,33 +19,33 @@ from avssl_tf.applications.embedding import embedding_file, embedding_parts
 from avssl_tf.applications.embedding.file_embedding import FileEmbedding, Source
 from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import WindowReader
-from avssl_tf.data.building.build import describe_failures
+from avssl_tf.data.building.failure_texts import describe_failures
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.inference.encoder import Encoder
+from avssl_tf.job_flags import flag
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do.
+  """What to do; each field is a flag of the command, with its meaning."""
 
-  Attributes:
-    input: a folder, or a file.
-    output: the .npz to write.
-    stride_sec: from the start of a window to that of the next; None: windows follow each other.
-    batch_size: windows that go through the network at a time.
-    overwrite: whether an output that is there may be replaced, and parts of another one deleted.
-    audio_track: number of the sound track of each file, from 1; None: the default one.
-  """
-
-  input: str
-  output: str
-  stride_sec: Optional[float] = None
-  batch_size: int = 16
-  overwrite: bool = False
-  audio_track: Optional[int] = None
+  input: str = flag("Folder of videos and sounds, of any depth; or one file.")
+  output: str = flag("File to write (.npz): one row per window.")
+  stride_sec: Optional[float] = flag(
+    "From the start of a window to that of the next; by default, their length.", None
+  )
+  batch_size: int = flag("Windows that the network sees at once.", 16, at_least=1)
+  overwrite: bool = flag(
+    "Replace an output that is there, and parts of another network's.", False
+  )
+  audio_track: Optional[int] = flag(
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    None,
+    at_least=1,
+  )
 
   @property
   def parts_folder(self) -> str:

@@ -157,7 +157,7 @@ class FileEmbedding:
     ]  # fmt: skip
 
   def _blocks(
-    self, plans: Iterable[tuple[Source, list[_Stretch]]], bar: progress.FileBar
+    self, plans: Iterable[tuple[Source, list[_Stretch]]], bar: progress.Bar
   ) -> Iterator[tuple[_Stretch, Sequence[Span], bool]]:
     """Blocks of all stretches that are not done, and whether they are the last of theirs."""
     for _, stretches in plans:

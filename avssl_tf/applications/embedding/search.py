@@ -21,6 +21,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable, spreadsheet_cell
 from avssl_tf.inference.encoder import Encoder
+from avssl_tf.job_flags import flag
 
 # The modality of the query that is chosen by what the file holds.
 AUTO = "auto"
@@ -30,33 +31,29 @@ _CALLED = {keys.VIDEO: "pictures", keys.AUDIO: "sound"}
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to look for, and where.
+  """What to look for, and where; each field is a flag of the command, with its meaning."""
 
-  Attributes:
-    index: a file of embeddings.
-    query: a video, a sound, or a picture.
-    query_modality: what of it counts, "video" or "audio"; `AUTO`: pictures where there are any.
-    find: what is searched, "video" or "audio"; None: what the query is not.
-    start_sec: where the part of the query that counts starts.
-    end_sec: where it ends; None: at the end of the file.
-    top: results.
-    all_windows: whether each window is a result, rather than the best one of each file.
-    output: a .json or .csv to write as well; None: none.
-    overwrite: whether an output that is there may be replaced.
-    audio_track: number of the sound track of the query, from 1; None: the default one.
-  """
-
-  index: str
-  query: str
-  query_modality: str = AUTO
-  find: Optional[str] = None
-  start_sec: float = 0.0
-  end_sec: Optional[float] = None
-  top: int = 10
-  all_windows: bool = False
-  output: Optional[str] = None
-  overwrite: bool = False
-  audio_track: Optional[int] = None
+  index: str = flag("File of embeddings that `embed` wrote.")
+  query: str = flag("Video, sound or picture to look for.")
+  query_modality: str = flag(
+    "What of --query counts: its pictures or its sound; auto: pictures where there are any.",
+    AUTO,
+    choices=(AUTO, *keys.MODALITIES),
+  )
+  find: Optional[str] = flag(
+    "Modality to search; defaults to the other modality.", None, choices=keys.MODALITIES
+  )
+  start_sec: float = flag("Start of the part of --query that counts.", 0.0)
+  end_sec: Optional[float] = flag("Its end; by default, that of the file.", None)
+  top: int = flag("Results.", 10, at_least=1)
+  all_windows: bool = flag("Each window is a result, not the best one of a file.", False)
+  output: Optional[str] = flag("File to write the results to as well: .json or .csv.", None)
+  overwrite: bool = flag("Replace an output that is there.", False)
+  audio_track: Optional[int] = flag(
+    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    None,
+    at_least=1,
+  )
 
   def check(self) -> None:
     """Makes sure, before all the work, that the flags make sense.
@@ -64,9 +61,9 @@ class Job:
     Raises:
       UserError: one of them does not; the message names it.
     """
-    for flag, path in (("--index", self.index), ("--query", self.query)):
+    for name, path in (("--index", self.index), ("--query", self.query)):
       if not os.path.isfile(path):
-        raise UserError(f"{flag}={path}: there is no such file.")
+        raise UserError(f"{name}={path}: there is no such file.")
     if self.top < 1:
       raise UserError(f"--top={self.top}; expected 1 or more.")
     if self.start_sec < 0:

@@ -20,13 +20,14 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Optional
 
 import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.data.building import finish, plan, shards, subsets, workers
+from avssl_tf.data.building.failure_texts import describe_failures, describe_notes
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
 from avssl_tf.data.building.recipe import Recipe
@@ -105,25 +106,6 @@ def build(
       f"The data set in {output_dir!r} cannot be written or read: {error}\nWhat is done is kept: "
       "once this is put right, the same command goes on."
     ) from error
-
-
-def describe_failures(failures: Sequence[Failure]) -> str:
-  """The number of failures of each kind, the most frequent first, each with an example."""
-  kinds: dict[str, list[Failure]] = collections.defaultdict(list)
-  for failure in failures:
-    kinds[failure.reason.split(":")[0]].append(failure)
-  ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
-  return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path!r}" for kind, some in ordered)
-
-
-def describe_notes(probes: Iterable[Probe]) -> list[str]:
-  """What there is to know of how files are read: a line each, with the number of files."""
-  files: dict[str, list[str]] = collections.defaultdict(list)
-  for probe in probes:
-    for note in probe.notes:
-      files[note].append(probe.path)
-  ordered = sorted(files.items(), key=lambda item: (-len(item[1]), item[0]))
-  return [f"{len(paths)} file(s), such as {paths[0]!r}: {note}." for note, paths in ordered]
 
 
 def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:

@@ -13,7 +13,7 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.work_folder import BuildError
 from avssl_tf.data.records import dataset_info
 from avssl_tf.data.records.jpeg import JpegSettings
-from avssl_tf.data.sources.world import clips_of_world
+from avssl_tf.data.sources.world_clips import clips_of_world
 from avssl_tf.data.synthetic.world import World
 from avssl_tf.files import as_json
 from avssl_tf.spectrograms import Spectrogram

@@ -7,7 +7,7 @@ from typing import ClassVar, Optional
 
 from avssl_tf import keys
 from avssl_tf.data.clip_content import Content, PlannedClip, Probed
-from avssl_tf.data.media import clip_reading, picture_view
+from avssl_tf.data.media import clip_reading, media_probe, picture_view
 from avssl_tf.data.synthetic.world import World
 
 
@@ -36,7 +36,7 @@ class MediaReader:
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
     """What is known of a file; raises `MediaError`."""
     wanted = picture_view.Wanted(stereo_mode=self.stereo_mode)
-    info = clip_reading.probe(path, modalities, wanted, self.audio_track)
+    info = media_probe.probe(path, modalities, wanted, self.audio_track)
     return Probed(info.duration_sec, info.num_channels, info.notes)
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:

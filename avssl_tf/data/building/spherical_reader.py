@@ -12,15 +12,15 @@ import numpy as np
 from avssl_tf import keys
 from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content, PlannedClip, Probed
-from avssl_tf.data.media import clip_reading, picture_view, sound_field
+from avssl_tf.data.media import clip_reading, media_probe, picture_view, sound_field
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.media.sound_field import CHANNEL_ORDERS, FirstOrder
+from avssl_tf.data.metadata.spherical_metadata import EQUI_ANGULAR_CUBEMAP
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap, equirect
 
-CUBEMAP = "equi-angular cubemap"
-PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
+PROJECTIONS = (EQUIRECTANGULAR, EQUI_ANGULAR_CUBEMAP)
 # The other channels carry no more power than W: as much for a single source, less for several and
 # for diffuse sound. Recordings are not perfect: this factor more is taken for another order.
 _MAX_POWER_OF_ALL = 4.0
@@ -81,7 +81,7 @@ class SphericalReader:
         choice = self._choose(source)
         num_channels, track = self.num_channels, choice.track
         notes += choice.first_order.notes
-      info = clip_reading.probe(source, group, self._wanted, track)
+      info = media_probe.probe(source, group, self._wanted, track)
       durations.append(info.duration_sec)
       notes += info.notes
       if keys.VIDEO in group and self.input_projection == EQUIRECTANGULAR:
@@ -120,7 +120,7 @@ class SphericalReader:
 
   @property
   def _wanted(self) -> picture_view.Wanted:
-    cube = self.input_projection == CUBEMAP
+    cube = self.input_projection == EQUI_ANGULAR_CUBEMAP
     projection = picture_view.CUBEMAP if cube else EQUIRECTANGULAR
     return picture_view.Wanted(projection, self.stereo_mode)
 

@@ -11,7 +11,8 @@ from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import BuildError
-from avssl_tf.data.records.dataset_info import Subset, check_name
+from avssl_tf.data.records.dataset_info import Subset
+from avssl_tf.data.records.split_names import check_name
 
 _MAX_NAMED = 3
 

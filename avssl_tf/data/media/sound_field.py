@@ -16,7 +16,7 @@ import numpy as np
 from avssl_tf.data.media import media_streams, media_tracks
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.metadata import ambisonic_metadata
-from avssl_tf.data.metadata.ambisonic_metadata import FUMA, N3D, Field
+from avssl_tf.data.metadata.ambisonic_field import FUMA, N3D, Field
 
 ACN, YOUTUBE_AAC = "acn", "youtube_aac"
 CHANNEL_ORDERS = (ACN, "fuma", YOUTUBE_AAC)

@@ -33,7 +33,7 @@ QUINCUNX = "two eyes side by side, every second pixel of each"
 EQUIRECTANGULAR = "equirectangular"
 HALF_EQUIRECTANGULAR = "half equirectangular"
 EQUI_ANGULAR_CUBEMAP = "equi-angular cubemap"
-CUBEMAP = "cubemap"
+STANDARD_CUBEMAP = "cubemap"
 MESH = "mesh"
 FISHEYE = "fisheye"
 OTHER = "unknown"
@@ -54,9 +54,9 @@ _STEREO3D = (
 _SINGLE_EYES = (1, 2)  # Of AVStereo3DView.
 # By those of libavutil/spherical.h, and of ProjectionType in Matroska.
 _SPHERICAL = (
-  EQUIRECTANGULAR, CUBEMAP, EQUIRECTANGULAR, HALF_EQUIRECTANGULAR, None, FISHEYE, OTHER,
+  EQUIRECTANGULAR, STANDARD_CUBEMAP, EQUIRECTANGULAR, HALF_EQUIRECTANGULAR, None, FISHEYE, OTHER,
 )  # fmt: skip
-_PROJECTION_TYPE = (None, EQUIRECTANGULAR, CUBEMAP, MESH)
+_PROJECTION_TYPE = (None, EQUIRECTANGULAR, STANDARD_CUBEMAP, MESH)
 _PRJI = {
   b"rect": None, b"equi": EQUIRECTANGULAR, b"hequ": HALF_EQUIRECTANGULAR, b"fish": FISHEYE,
 }  # fmt: skip
@@ -126,7 +126,7 @@ def of_xml(xml: str) -> Said:
     return Said(packing)
   named = fields.get("ProjectionType", "equirectangular").lower()
   if named != "equirectangular":
-    return Said(packing, projection={"cubemap": CUBEMAP, "mesh": MESH}.get(named, OTHER))
+    return Said(packing, projection={"cubemap": STANDARD_CUBEMAP, "mesh": MESH}.get(named, OTHER))
   return Said(packing, projection=EQUIRECTANGULAR, cut=_cut_of_xml(fields))
 
 
@@ -196,7 +196,7 @@ def _of_sv3d(box: Optional[Box]) -> Said:
       if kind.type == b"equi":
         projection, cut = EQUIRECTANGULAR, _cut_of_bounds(kind.fields[4:])
       elif kind.type == b"cbmp":
-        projection = CUBEMAP
+        projection = STANDARD_CUBEMAP
       elif kind.type == b"ytmp":
         projection = EQUI_ANGULAR_CUBEMAP
       elif kind.type == b"mshp":

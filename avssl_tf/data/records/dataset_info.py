@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
 
 from avssl_tf import keys, local_paths
+from avssl_tf.data.records.split_names import check_name, is_plain_name, parse_split
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import JsonError, read_json, whole_file
 
@@ -17,25 +17,6 @@ FILE_NAME = "dataset_info.json"
 
 # Clip n of a demo world is drawn at random, whatever n is.
 _SHUFFLED_SOURCES = ("demo", "demo360")
-_SPLIT_PATTERN = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<start>\d*):(?P<stop>\d*)\])?")
-
-
-def check_name(name: str) -> None:
-  """Makes sure that a split or subset of this name could be asked for.
-
-  Raises:
-    UserError: it could not.
-  """
-  match = _SPLIT_PATTERN.fullmatch(name)
-  if match is None or match["name"] != name or not _is_plain_name(name):
-    raise UserError(
-      f"A split or subset is called {name!r}; expected text without brackets and slashes."
-    )
-
-
-def _is_plain_name(name: Any) -> bool:
-  """Whether `name` is that of a file in a folder, which no path can lead out of."""
-  return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & {"/", "\0"}
 
 
 def sample_positions(total: int, count: int, is_shuffled: bool) -> np.ndarray:
@@ -52,26 +33,6 @@ def sample_positions(total: int, count: int, is_shuffled: bool) -> np.ndarray:
   """
   positions = np.arange(min(total, count), dtype=np.int64)
   return positions if is_shuffled or not len(positions) else positions * total // len(positions)
-
-
-def parse_split(split: str) -> tuple[str, int, Optional[int]]:
-  """Takes a split such as `"train"`, `"train[:3584]"` or `"train[3584:]"` apart.
-
-  Returns:
-    The name of the whole split or subset, the number of the first record and that after the
-    last one (None: its end).
-
-  Raises:
-    UserError: `split` is not of this form.
-  """
-  match = _SPLIT_PATTERN.fullmatch(split)
-  if match is None:
-    raise UserError(
-      f"Split {split!r} is not understood: expected a name, or a name and a range of records "
-      'such as "train[:3584]" or "train[3584:]".'
-    )
-  stop = match["stop"]
-  return match["name"], int(match["start"] or 0), int(stop) if stop else None
 
 
 @dataclasses.dataclass
@@ -96,7 +57,7 @@ class Shard:
   sound_replaced: Optional[list[bool]] = None
 
   def __post_init__(self):
-    if not _is_plain_name(self.file):
+    if not is_plain_name(self.file):
       raise UserError(
         f"A shard is the file {self.file!r}; expected the name of a file in the folder of the data "
         "set itself."

@@ -17,7 +17,7 @@ import tensorflow as tf
 from avssl_tf import local_paths
 from avssl_tf.data.clip_content import Content, PlannedClip
 from avssl_tf.data.media import media_limits
-from avssl_tf.data.records import features, schema, spherical_features
+from avssl_tf.data.records import schema, spherical_features, tf_features
 from avssl_tf.data.records.jpeg import JpegSettings, encode_frames
 from avssl_tf.data.records.record_reader import record_at
 from avssl_tf.errors import UserError
@@ -62,20 +62,20 @@ def encode_example(
   labels = clip.labels or known_by_reading
   label_text = [os.fsencode(label) for label in labels]
   context = {
-    schema.LABEL_INDEX: features.int64_list(
+    schema.LABEL_INDEX: tf_features.int64_list(
       [label_names.index(label) for label in labels if label in label_names]
     ),
-    schema.LABEL_STRING: features.bytes_list(label_text),
-    schema.LABEL_TEXT: features.bytes_list(label_text),
-    schema.CLIP_START: features.int64_list([clip.start_us]),
-    schema.CLIP_END: features.int64_list([clip.end_us]),
-    schema.CLIP_DATA_PATH: features.bytes_list([os.fsencode(clip.path)]),
-    schema.CLIP_MEDIA_ID: features.bytes_list([os.fsencode(clip.media_id)]),
-    schema.EXAMPLE_ID: features.bytes_list([os.fsencode(clip.example_id)]),
-    schema.DATASET_NAME: features.bytes_list([os.fsencode(dataset_name)]),
+    schema.LABEL_STRING: tf_features.bytes_list(label_text),
+    schema.LABEL_TEXT: tf_features.bytes_list(label_text),
+    schema.CLIP_START: tf_features.int64_list([clip.start_us]),
+    schema.CLIP_END: tf_features.int64_list([clip.end_us]),
+    schema.CLIP_DATA_PATH: tf_features.bytes_list([os.fsencode(clip.path)]),
+    schema.CLIP_MEDIA_ID: tf_features.bytes_list([os.fsencode(clip.media_id)]),
+    schema.EXAMPLE_ID: tf_features.bytes_list([os.fsencode(clip.example_id)]),
+    schema.DATASET_NAME: tf_features.bytes_list([os.fsencode(dataset_name)]),
   }
   if content.sound_replaced is not None:
-    context[schema.SOUND_REPLACED] = features.int64_list([int(content.sound_replaced)])
+    context[schema.SOUND_REPLACED] = tf_features.int64_list([int(content.sound_replaced)])
   lists = {}
   if content.frames is not None:
     _add_pictures(context, lists, content, frame_rate_hz, jpeg)
@@ -195,17 +195,17 @@ def _add_pictures(
   jpeg: JpegSettings,
 ) -> None:
   height, width = content.frames.shape[1:3]
-  context[schema.IMAGE_FORMAT] = features.bytes_list([b"JPEG"])
-  context[schema.IMAGE_HEIGHT] = features.int64_list([height])
-  context[schema.IMAGE_WIDTH] = features.int64_list([width])
-  context[schema.IMAGE_FRAME_RATE] = features.float_list([frame_rate_hz])
+  context[schema.IMAGE_FORMAT] = tf_features.bytes_list([b"JPEG"])
+  context[schema.IMAGE_HEIGHT] = tf_features.int64_list([height])
+  context[schema.IMAGE_WIDTH] = tf_features.int64_list([width])
+  context[schema.IMAGE_FRAME_RATE] = tf_features.float_list([frame_rate_hz])
   encoded = encode_frames(content.frames, frame_rate_hz, jpeg)
-  lists[schema.IMAGE_ENCODED] = [features.bytes_list([frame]) for frame in encoded]
+  lists[schema.IMAGE_ENCODED] = [tf_features.bytes_list([frame]) for frame in encoded]
   times = content.timestamps_us.tolist()
-  lists[schema.IMAGE_TIMESTAMP] = [features.int64_list([time]) for time in times]
+  lists[schema.IMAGE_TIMESTAMP] = [tf_features.int64_list([time]) for time in times]
   if content.boxes is not None:
     for key, side in zip(schema.BBOX_KEYS, content.boxes.T.tolist()):
-      lists[key] = [features.float_list([value]) for value in side]
+      lists[key] = [tf_features.float_list([value]) for value in side]
 
 
 def _add_sound(
@@ -215,10 +215,10 @@ def _add_sound(
   sample_rate_hz: int,
 ) -> None:
   num_samples, num_channels = waveform.shape
-  context[schema.SAMPLE_RATE] = features.float_list([sample_rate_hz])
-  context[schema.NUM_CHANNELS] = features.int64_list([num_channels])
-  context[schema.NUM_SAMPLES] = features.int64_list([num_samples])
-  lists[schema.WAVEFORM] = [features.float_list(waveform.ravel().tolist())]
+  context[schema.SAMPLE_RATE] = tf_features.float_list([sample_rate_hz])
+  context[schema.NUM_CHANNELS] = tf_features.int64_list([num_channels])
+  context[schema.NUM_SAMPLES] = tf_features.int64_list([num_samples])
+  lists[schema.WAVEFORM] = [tf_features.float_list(waveform.ravel().tolist())]
 
 
 def _check_content(content: Content) -> None:

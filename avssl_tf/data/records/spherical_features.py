@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.data.clip_content import EQUIRECTANGULAR, Content
-from avssl_tf.data.records import features, schema
+from avssl_tf.data.records import schema, tf_features
 from avssl_tf.data.records.jpeg import JpegSettings, encode_frames
 from avssl_tf.errors import UserError
 from avssl_tf.spatial import ambisonics, equirect
@@ -31,23 +31,23 @@ def add(
   _check(content)
   if content.projection is None:
     return
-  context[schema.PROJECTION] = features.bytes_list([content.projection.encode()])
+  context[schema.PROJECTION] = tf_features.bytes_list([content.projection.encode()])
   if content.waveform is not None:
-    context[schema.AMBISONICS] = features.bytes_list([AMBISONICS.encode()])
+    context[schema.AMBISONICS] = tf_features.bytes_list([AMBISONICS.encode()])
   if content.frames is not None and content.tracks is not None:
     tracks = content.tracks
-    context[schema.OBJECT_LABEL] = features.int64_list(tracks.labels)
-    context[schema.OBJECT_IS_SOUNDING] = features.int64_list(tracks.is_sounding.astype(int))
-    lists[schema.OBJECT_AZIMUTH] = [features.float_list(step) for step in tracks.azimuth_rad]
-    lists[schema.OBJECT_ELEVATION] = [features.float_list(step) for step in tracks.elevation_rad]
+    context[schema.OBJECT_LABEL] = tf_features.int64_list(tracks.labels)
+    context[schema.OBJECT_IS_SOUNDING] = tf_features.int64_list(tracks.is_sounding.astype(int))
+    lists[schema.OBJECT_AZIMUTH] = [tf_features.float_list(step) for step in tracks.azimuth_rad]
+    lists[schema.OBJECT_ELEVATION] = [tf_features.float_list(step) for step in tracks.elevation_rad]
   if content.frames is not None and content.masks is not None:
-    context[schema.MASK_FORMAT] = features.bytes_list([b"PNG"])
-    lists[schema.MASK_ENCODED] = [features.bytes_list([_png(mask)]) for mask in content.masks]
+    context[schema.MASK_FORMAT] = tf_features.bytes_list([b"PNG"])
+    lists[schema.MASK_ENCODED] = [tf_features.bytes_list([_png(mask)]) for mask in content.masks]
   if content.frames is not None and content.flow is not None:
-    context[schema.FLOW_FORMAT] = features.bytes_list([b"JPEG"])
+    context[schema.FLOW_FORMAT] = tf_features.bytes_list([b"JPEG"])
     # Without a bound on bytes, the rate means nothing.
     encoded = encode_frames(content.flow, 1.0, FLOW_JPEG)
-    lists[schema.FLOW_ENCODED] = [features.bytes_list([picture]) for picture in encoded]
+    lists[schema.FLOW_ENCODED] = [tf_features.bytes_list([picture]) for picture in encoded]
 
 
 def _check(content: Content) -> None:

@@ -25,8 +25,9 @@ import os
 import re
 from typing import Optional
 
-from avssl_tf.data.sources import folds, list_file
+from avssl_tf.data.sources import list_file
 from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.fold_listing import listing_of_folds
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
 
@@ -142,7 +143,7 @@ def _with_lists(input_dir: str) -> Listing:
   files = MediaFiles(input_dir, AUDIO_EXTENSIONS)
   used = set().union(*parts.values())
   scene_of = {name: scene for name, scene in scene_of.items() if name in used}
-  listing = folds.listing_of_folds(files, scene_of, sorted(set(scene_of.values())), parts)
+  listing = listing_of_folds(files, scene_of, sorted(set(scene_of.values())), parts)
   if num_folds == 1:
     split_of = {name: part[:-1] for part, names in parts.items() for name in names}
     requests = [dataclasses.replace(r, split=split_of[r.media_id]) for r in listing.requests]

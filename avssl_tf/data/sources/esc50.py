@@ -12,7 +12,7 @@ import collections
 import os
 
 from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.folds import listing_of_folds
+from avssl_tf.data.sources.fold_listing import listing_of_folds
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
 

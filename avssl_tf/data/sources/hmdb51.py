@@ -14,7 +14,7 @@ import re
 from typing import Optional
 
 from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.folds import listing_of_folds
+from avssl_tf.data.sources.fold_listing import listing_of_folds
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
 

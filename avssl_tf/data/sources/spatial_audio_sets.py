@@ -25,7 +25,7 @@ Many of the videos are gone for good: those without a file are listed among the 
 import os
 
 from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.folds import listing_of_folds
+from avssl_tf.data.sources.fold_listing import listing_of_folds
 from avssl_tf.data.sources.listing import ListError, Listing
 from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
 from avssl_tf.errors import UserError

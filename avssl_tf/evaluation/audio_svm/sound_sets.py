@@ -13,7 +13,7 @@ from absl import logging
 from avssl_tf.data.clip_content import reason_of
 from avssl_tf.data.media import media_sound, sound_file
 from avssl_tf.data.media.media_streams import MediaError
-from avssl_tf.data.records import dataset_info
+from avssl_tf.data.records import dataset_info, split_names
 from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.dcase import clips_of_dcase
@@ -155,7 +155,7 @@ def of_records(
   }
 
   def select(name: str) -> list[int]:
-    split = dataset_info.parse_split(name)[0]
+    split = split_names.parse_split(name)[0]
     split = info.subsets[split].split if split in info.subsets else split
     return [position[split, number] for number in info.records(name).numbers]
 

@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional
 import tensorflow as tf
 from absl import logging
 
-from avssl_tf import checkpoint_files, keys, own_files
+from avssl_tf import checkpoint_files, keys, learning_rates, own_files
 from avssl_tf.errors import NonFiniteError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import Tensor
@@ -52,10 +52,8 @@ def step_decay(
   learning_rate: float, factor: float, milestone_epochs: Sequence[int], steps_per_epoch: int
 ) -> tf.keras.optimizers.schedules.LearningRateSchedule:
   """`learning_rate`, multiplied by `factor` when each of the epochs begins (the first is 0)."""
-  # A value holds up to and including its boundary. The first one is reached before any step.
-  boundaries = [-1] + [epoch * steps_per_epoch - 1 for epoch in milestone_epochs]
-  values = [learning_rate] + [learning_rate * factor**i for i in range(len(boundaries))]
-  return tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+  steps = [epoch * steps_per_epoch for epoch in milestone_epochs]
+  return learning_rates.falling(learning_rate, factor, steps)
 
 
 def train(

@@ -9,7 +9,8 @@ import numpy as np
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
-from avssl_tf.data.records.dataset_info import DatasetInfo, parse_split
+from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.data.records.split_names import parse_split
 from avssl_tf.errors import UserError
 from avssl_tf.evaluation import folds as folds_lib
 from avssl_tf.evaluation.frozen import multi_label

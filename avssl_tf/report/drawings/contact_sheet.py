@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avssl_tf.data.records import jpeg
-from avssl_tf.data.records.survey import Record
+from avssl_tf.data.records.record import Record
 from avssl_tf.foreign_text import printable
 from avssl_tf.report.drawings import sound_levels
 

@@ -15,7 +15,7 @@ from avssl_tf.applications.embedding import (
   file_embedding,
   window_features,
 )
-from avssl_tf.data.media import clip_reading
+from avssl_tf.data.media import clip_reading, media_probe
 from tests import colour_encoder, hostile_media, media_variants, spatial_files
 
 _WEIGHTS = "ckpt-7 0123456789ab"
@@ -132,7 +132,7 @@ class EmbedTest(media_variants.MediaTestCase):
     self.film("a.mkv", "blue", 2.0, tone="red")
     self.film("b.mkv", "red", 2.0, tone="red")
     self.film("c.mkv", "red", 2.0, tone="red")
-    probe, read_clip = clip_reading.probe, clip_reading.read_clip
+    probe, read_clip = media_probe.probe, clip_reading.read_clip
 
     def bad_probe(path, *args, **options):
       if path.endswith("b.mkv"):

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 from scipy.io import wavfile
 
-from avssl_tf.data.building.spherical_reader import CUBEMAP, SphericalReader
+from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.clip_content import PlannedClip
 from avssl_tf.data.media.clip_reading import MediaError
+from avssl_tf.data.metadata.spherical_metadata import EQUI_ANGULAR_CUBEMAP
 from avssl_tf.spatial import ambisonics
 from tests import media_variants, source_tree, test_base
 from tests.data.building import segmentation_maps_test
@@ -145,14 +146,14 @@ class SphericalReaderTest(test_base.TestCase):
     for i in range(3):
       frame[:48, 48 * i : 48 * (i + 1), i] = 200
     path = self.write("cube.mkv", self.field, [(i / 20, frame) for i in range(40)])
-    content = self.read(self.reader(input_projection=CUBEMAP), path)
+    content = self.read(self.reader(input_projection=EQUI_ANGULAR_CUBEMAP), path)
     self.assert_shape(content.frames, [12, 64, 128, 3], np.uint8)
     # Left, front and right, on the horizon.
     found = content.frames[3, 32, [32, 64, 96]]
     self.assertAllClose(found, 200 * np.eye(3), atol=12)
     flat = self.write("flat.mkv", self.field, _pictures())
     with self.assertRaisesRegex(MediaError, "no equi-angular cubemap: .* 3:2"):
-      self.read(self.reader(input_projection=CUBEMAP), flat)
+      self.read(self.reader(input_projection=EQUI_ANGULAR_CUBEMAP), flat)
 
   def test_pictures_that_are_not_two_to_one(self):
     path = self.write("wide.mkv", self.field, _pictures(72, 128))

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from avssl_tf.data.media import clip_reading, media_streams
+from avssl_tf.data.media import clip_reading, media_probe, media_streams
 from tests import media_variants
 
 FRAME_SEC = 1 / 16
@@ -32,7 +32,7 @@ class VariantsTest(parameterized.TestCase):
   @parameterized.named_parameters((v.name, v) for v in media_variants.GOOD_VARIANTS)
   def test_good(self, variant):
     path = os.path.join(self.folder, variant.name)
-    info = clip_reading.probe(path)
+    info = media_probe.probe(path)
     self.assertEqual((info.height, info.width), variant.size)
     self.assertEqual(info.num_channels, variant.num_channels)
     self.assertAlmostEqual(info.duration_sec, variant.duration_sec, delta=0.11)
@@ -70,13 +70,13 @@ class VariantsTest(parameterized.TestCase):
   def test_bad(self, variant):
     path = os.path.join(self.folder, variant.name)
     with self.assertRaisesRegex(clip_reading.MediaError, variant.problem):
-      clip_reading.probe(path)
+      media_probe.probe(path)
       clip_reading.read_clip(path, 0.0, 4.0)
 
   @parameterized.parameters("no_sound.mp4", "silent.mp4", "surround.mkv", "sound_later.mp4")
   def test_pictures_alone(self, name):
     path = os.path.join(self.folder, name)
-    info = clip_reading.probe(path, ["video"])
+    info = media_probe.probe(path, ["video"])
     self.assertEqual((info.height, info.width, info.num_channels), (90, 160, 0))
     self.assertAlmostEqual(info.duration_sec, 5.28, delta=0.05)
     clip = clip_reading.read_clip(path, 2.0, 4.0, short_side=90, modalities=["video"])
@@ -89,7 +89,7 @@ class VariantsTest(parameterized.TestCase):
   @parameterized.parameters("no_pictures.mp4", "surround.mkv", "opus_vp9.webm", "variable_rate.mkv")
   def test_sound_alone(self, name):
     path = os.path.join(self.folder, name)
-    info = clip_reading.probe(path, ["audio"])
+    info = media_probe.probe(path, ["audio"])
     self.assertEqual((info.height, info.frame_rate_hz), (0, 0))
     clip = clip_reading.read_clip(path, 1.0, 3.0, num_channels=None, modalities=["audio"])
     self.assertIsNone(clip.frames)
@@ -103,7 +103,7 @@ class VariantsTest(parameterized.TestCase):
   def test_damage_is_found_in_either_modality(self, name):
     for modality in ("video", "audio"):
       with self.assertRaisesRegex(clip_reading.MediaError, "truncated|not a video"):
-        clip_reading.probe(os.path.join(self.folder, name), [modality])
+        media_probe.probe(os.path.join(self.folder, name), [modality])
 
   def test_truncated_file_gives_what_it_still_holds(self):
     path = os.path.join(self.folder, "truncated.mp4")
@@ -112,7 +112,7 @@ class VariantsTest(parameterized.TestCase):
     with self.assertRaisesRegex(clip_reading.MediaError, message):
       clip_reading.read_clip(path, 1.0, 5.0)
     with self.assertRaisesRegex(clip_reading.MediaError, r"truncated: .* promises 5.\d\d s"):
-      clip_reading.probe(path)
+      media_probe.probe(path)
 
   @parameterized.parameters(
     ("pcm_u8_stereo.mov", "video", 0, "damaged: the video stream cannot be decoded at 2.[5-7]. s"),
@@ -149,7 +149,7 @@ class SoundFilesTest(media_variants.MediaTestCase):
     levels = np.repeat(np.arange(1, 25) / 25, 48000).astype(np.float32)
     samples = 2 * media_variants.sine(24.0) * levels
     path = self.write(name, None, samples, audio_codec=codec, audio_rate_hz=rate_hz)
-    info = clip_reading.probe(path, ["audio"])
+    info = media_probe.probe(path, ["audio"])
     self.assertEqual((info.sample_rate_hz, info.num_channels), (rate_hz, 1))
     self.assertAlmostEqual(info.duration_sec, 24.0, delta=0.08)
     for start_sec in (0.0, 15.0, 22.0):
@@ -159,7 +159,7 @@ class SoundFilesTest(media_variants.MediaTestCase):
       expected = levels[[k * 48000 + 24000 for k in (second, second, second + 1, second + 1)]]
       np.testing.assert_allclose(found[[0, 2, 3]], expected[[0, 2, 3]], atol=0.05)
     with self.assertRaisesRegex(clip_reading.MediaError, "no video stream"):
-      clip_reading.probe(path)
+      media_probe.probe(path)
     whole = clip_reading.read_clip(path, 0.0, info.duration_sec, modalities=["audio"])
     self.assertLen(whole.waveform, round(info.duration_sec * 24000))
 
@@ -167,11 +167,11 @@ class SoundFilesTest(media_variants.MediaTestCase):
 class ErrorsTest(media_variants.MediaTestCase):
   def test_no_such_file(self):
     with self.assertRaisesRegex(clip_reading.MediaError, "no such file"):
-      clip_reading.probe(os.path.join(self.folder, "none.mp4"))
+      media_probe.probe(os.path.join(self.folder, "none.mp4"))
 
   def test_folder(self):
     with self.assertRaises(clip_reading.MediaError):
-      clip_reading.probe(self.folder)
+      media_probe.probe(self.folder)
 
   def test_shorter_than_asked(self):
     path = self.write("a.mp4", duration_sec=2.0)
@@ -184,7 +184,7 @@ class ErrorsTest(media_variants.MediaTestCase):
     path = self.write(
       "a.mkv", samples=media_variants.sine(1.0), duration_sec=2.0, audio_codec="pcm_s16le"
     )
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, 1.0, delta=0.01)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, 1.0, delta=0.01)
     with self.assertRaisesRegex(clip_reading.MediaError, "shorter than asked: the audio stream"):
       clip_reading.read_clip(path, 0.0, 1.5)
 
@@ -206,7 +206,7 @@ class ErrorsTest(media_variants.MediaTestCase):
     with av.open(path) as container:
       self.assertLen(container.streams.video, 1)
     with self.assertRaisesRegex(clip_reading.MediaError, "no video stream"):
-      clip_reading.probe(path)
+      media_probe.probe(path)
 
   def test_channels_that_cannot_be_made(self):
     path = self.write("a.mp4")
@@ -296,7 +296,7 @@ class SynchronyTest(media_variants.MediaTestCase):
     common_sec = max(media_streams.frame_time_sec(frame) for frame in firsts)
     # Encoders may prime the sound with up to a frame of silence before its first sample.
     self.assertBetween(common_sec, 0.65, 0.69)
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, 10.0 - common_sec, delta=0.05)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, 10.0 - common_sec, delta=0.05)
     for flash_sec in flashes_sec:
       self.assert_synchronous(path, flash_sec - common_sec)
 

@@ -10,7 +10,14 @@ import av
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.media import clip_reading, decoding, picture_stream, sound_file, sound_stream
+from avssl_tf.data.media import (
+  clip_reading,
+  decoding,
+  media_probe,
+  picture_stream,
+  sound_file,
+  sound_stream,
+)
 from avssl_tf.data.media.media_limits import MediaError
 from tests import media_variants
 
@@ -36,7 +43,7 @@ class DecodingTest(media_variants.MediaTestCase):
 
   def read_all(self, path, modalities=("video", "audio")):
     """All pictures at their rate, and the sound."""
-    info = clip_reading.probe(path, modalities)
+    info = media_probe.probe(path, modalities)
     return info, clip_reading.read_clip(
       path, 0.0, info.duration_sec, frame_rate_hz=_RATE_HZ, short_side=48, modalities=modalities
     )
@@ -123,7 +130,7 @@ class DecodingTest(media_variants.MediaTestCase):
         output.mux(video.encode(frame))
       output.mux(video.encode(None))
     with self.assertRaisesRegex(MediaError, "without presentation times, from the first one on"):
-      clip_reading.probe(path, ("video",))
+      media_probe.probe(path, ("video",))
 
   @parameterized.product(kind=("mp4", "mkv", "flv"), unit=_NO_PICTURES, place=(0, 10))
   def test_packets_of_h264_without_pictures(self, kind, unit, place):

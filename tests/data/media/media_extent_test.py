@@ -9,7 +9,7 @@ import av
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.media import clip_reading, media_extent, media_streams, sound_stream
+from avssl_tf.data.media import clip_reading, media_extent, media_probe, media_streams, sound_stream
 from avssl_tf.data.media.media_limits import MediaError
 from tests import media_variants
 
@@ -65,7 +65,7 @@ class EndsTest(media_variants.MediaTestCase):
 
   def assert_whole(self, path, modalities=("video", "audio"), expected_sec=_SEC, delta=0.05):
     """Everything is measured, and can be read."""
-    info = clip_reading.probe(path, modalities)
+    info = media_probe.probe(path, modalities)
     self.assertAlmostEqual(info.duration_sec, expected_sec, delta=delta)
     for start_sec in (0.0, info.duration_sec - 0.5):
       clip = clip_reading.read_clip(
@@ -125,7 +125,7 @@ class EndsTest(media_variants.MediaTestCase):
   def test_mp3_that_states_its_padding(self):
     path = self.path("a.mp3")
     _write(path, "mp3", None, "libmp3lame")
-    self.assertAlmostEqual(clip_reading.probe(path, ("audio",)).duration_sec, _SEC, delta=0.001)
+    self.assertAlmostEqual(media_probe.probe(path, ("audio",)).duration_sec, _SEC, delta=0.001)
 
   def test_adts_whose_beginning_takes_most_bits(self):
     path = self.path("a.aac")
@@ -202,7 +202,7 @@ class EndsTest(media_variants.MediaTestCase):
       _write(path, kind, "libx264", audio_codec, **options)
       media_variants.truncate(path, 0.4)
       with self.assertRaisesRegex(MediaError, "truncated"):
-        clip_reading.probe(path)
+        media_probe.probe(path)
       with sound_stream.open_mono(path, 24000) as stream:
         present_sec = sum(map(len, stream.blocks())) / 24000
         self.assertAlmostEqual(stream.shortfall_sec(), _SEC - present_sec, delta=0.1)
@@ -220,7 +220,7 @@ class HeldPicturesTest(media_variants.MediaTestCase):
       "webm": ("libvpx", "libopus"), "avi": ("mpeg4", "libmp3lame"), "mpg": ("mpeg2video", "mp2")
     }.get(kind, ("libx264", "aac"))  # fmt: skip
     _write(path, None, *codecs, rate_hz=48000, times_sec=times_sec)
-    info = clip_reading.probe(path)
+    info = media_probe.probe(path)
     self.assertAlmostEqual(info.duration_sec, _SEC, delta=0.06)
     for start_sec in (0.0, 2.0, 3.0):
       clip = clip_reading.read_clip(
@@ -235,7 +235,7 @@ class HeldPicturesTest(media_variants.MediaTestCase):
   def test_pictures_alone_last_as_long_as_they_do(self):
     path = os.path.join(self.folder, "a.mkv")
     _write(path, None, "libx264", "aac", times_sec=(0.0, 1.0))
-    self.assertLess(clip_reading.probe(path, ("video",)).duration_sec, 2.5)
+    self.assertLess(media_probe.probe(path, ("video",)).duration_sec, 2.5)
 
   def test_one_picture_of_an_hour(self):
     """No frame rate is too low: the picture stays."""
@@ -254,7 +254,7 @@ class HeldPicturesTest(media_variants.MediaTestCase):
       f.write(data)
     with av.open(path) as container:
       self.assertLess(container.streams.video[0].average_rate, Fraction(1, 3000))
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, _SEC, delta=0.06)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, _SEC, delta=0.06)
     self.assertLen(clip_reading.read_clip(path, 1.0, 2.0, short_side=32).frames, 16)
 
   def test_pictures_that_break_off_are_not_held(self):

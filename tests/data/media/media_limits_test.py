@@ -10,7 +10,14 @@ import av
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.media import clip_reading, media_limits, picture_stream, sound_file, sound_stream
+from avssl_tf.data.media import (
+  clip_reading,
+  media_limits,
+  media_probe,
+  picture_stream,
+  sound_file,
+  sound_stream,
+)
 from avssl_tf.data.media.media_limits import MediaError
 from tests import hostile_media, media_variants, source_tree
 
@@ -48,7 +55,7 @@ class SoundTest(media_variants.MediaTestCase):
   def test_rate(self, rate_hz):
     path = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), rate_hz)
     with self.assertRaisesRegex(MediaError, f"sample rate out of bounds: {rate_hz} Hz; expected"):
-      clip_reading.probe(path, ("audio",))
+      media_probe.probe(path, ("audio",))
     with self.assertRaisesRegex(MediaError, "sample rate out of bounds"):
       sound_file.read_sound(path, 24000, 1)
     with self.assertRaisesRegex(MediaError, "sample rate out of bounds"):
@@ -58,28 +65,28 @@ class SoundTest(media_variants.MediaTestCase):
   @parameterized.parameters(1000, 8000, 384_000)
   def test_rates_that_are_in_use(self, rate_hz):
     path = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), rate_hz)
-    self.assertEqual(clip_reading.probe(path, ("audio",)).sample_rate_hz, rate_hz)
+    self.assertEqual(media_probe.probe(path, ("audio",)).sample_rate_hz, rate_hz)
 
   def test_channels(self):
     path = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 8000, 900, 512)
     with self.assertRaisesRegex(MediaError, "too many channels: 512; expected at most 64"):
-      clip_reading.probe(path, ("audio",))
+      media_probe.probe(path, ("audio",))
     path = hostile_media.write_wav(os.path.join(self.folder, "b.wav"), 8000, 900, 64)
-    self.assertEqual(clip_reading.probe(path, ("audio",)).num_channels, 64)
+    self.assertEqual(media_probe.probe(path, ("audio",)).num_channels, 64)
 
   @parameterized.parameters(0xFFFFFFF0, 0xFFFFFFFF)
   def test_wav_that_claims_4_gb(self, claimed_bytes):
     path = os.path.join(self.folder, "a.wav")
     hostile_media.write_wav(path, 8000, claimed_bytes=claimed_bytes)
     hostile_media.reset_peak_memory()
-    self.assertAlmostEqual(clip_reading.probe(path, ("audio",)).duration_sec, 5.0)
+    self.assertAlmostEqual(media_probe.probe(path, ("audio",)).duration_sec, 5.0)
     self.assertEqual(sound_file.read_sound(path, 8000, 1).shape, (40000, 1))
     self.assertLess(hostile_media.peak_memory_mb(), _MOST_MB)
 
   def test_rf64_that_claims_exabytes(self):
     path = hostile_media.write_rf64(os.path.join(self.folder, "a.wav"), 2**61)
     with self.assertRaisesRegex(MediaError, "truncated: the audio stream ends at 0.83 s"):
-      clip_reading.probe(path, ("audio",))
+      media_probe.probe(path, ("audio",))
 
   def test_clip_that_would_not_fit(self):
     # A minute of 64 channels at 1 MHz.
@@ -95,7 +102,7 @@ class PicturesTest(media_variants.MediaTestCase):
       path = os.path.join(self.folder, "a.mkv")
       hostile_media.write_at(path, hostile_media.SECOND, hostile_media.SECOND, size)
       hostile_media.reset_peak_memory()
-      for read in (clip_reading.probe, lambda path: clip_reading.read_clip(path, 0, 1.0)):
+      for read in (media_probe.probe, lambda path: clip_reading.read_clip(path, 0, 1.0)):
         with self.assertRaisesRegex(MediaError, f"frames too narrow: {size[1]}x{size[0]} with"):
           read(path)
       with self.assertRaisesRegex(MediaError, "frames too narrow"):
@@ -112,7 +119,7 @@ class PicturesTest(media_variants.MediaTestCase):
       with open(path, "wb") as f:
         f.write(data[:at] + struct.pack(">II", *aspect) + data[at + 8 :])
       with self.assertRaisesRegex(MediaError, f"frames too narrow: {seen} with square pixels"):
-        clip_reading.probe(path)
+        media_probe.probe(path)
     with self.assertRaisesRegex(MediaError, "frames too narrow"):
       media_limits.check_upright(16, 16 * 17)
 
@@ -153,7 +160,7 @@ class PicturesTest(media_variants.MediaTestCase):
       frame.pts, frame.time_base = 0, Fraction(1, 25)
       output.mux([*stream.encode(frame), *stream.encode(None)])
     with self.assertRaisesRegex(MediaError, "frames too large: 8192x8208 pixels; expected at most"):
-      clip_reading.probe(path, ("video",))
+      media_probe.probe(path, ("video",))
 
   def test_clip_that_would_not_fit(self):
     path = os.path.join(self.folder, "a.mkv")

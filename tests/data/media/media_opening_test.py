@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from avssl_tf.data.media import clip_reading, media_opening, sound_file
+from avssl_tf.data.media import clip_reading, media_opening, media_probe, sound_file
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.sources import youtube
 from tests import hostile_media, media_variants, source_tree
@@ -34,7 +34,7 @@ class NamesTest(media_variants.MediaTestCase):
     for name in names:
       shutil.copy(source, os.fsencode(name))
       with self.subTest(name=name.encode("utf-8", "replace")):
-        self.assertAlmostEqual(clip_reading.probe(name).duration_sec, 1.0, delta=0.1)
+        self.assertAlmostEqual(media_probe.probe(name).duration_sec, 1.0, delta=0.1)
 
   def test_addresses_are_not_opened(self):
     requested = []
@@ -55,7 +55,7 @@ class NamesTest(media_variants.MediaTestCase):
     address = f"http://127.0.0.1:{server.server_port}/x.mp4"
     for path in (address, f"concat:{good}|{good}", f"subfile,,start,0,end,900,,:{good}", "pipe:0"):
       with self.subTest(path=path), self.assertRaisesRegex(MediaError, "no such file"):
-        clip_reading.probe(path, ("audio",))
+        media_probe.probe(path, ("audio",))
     self.assertEqual(requested, [])
 
   def test_pictures_with_patterns_in_their_names_are_themselves(self):
@@ -86,14 +86,14 @@ class KindsTest(media_variants.MediaTestCase):
       ("a\0b.mp4", "cannot be opened: embedded null"),
     ):
       with self.subTest(path=path), self.assertRaisesRegex(MediaError, reason):
-        clip_reading.probe(path)
+        media_probe.probe(path)
 
   def test_names_that_differ_in_accents_are_shown(self):
     path = os.path.join(self.folder, unicodedata.normalize("NFD", "é.wav"))
     hostile_media.write_wav(path, 8000)
     other = os.path.join(self.folder, unicodedata.normalize("NFC", "é.wav"))
     with self.assertRaisesRegex(MediaError, f"no such file; '{path}' is there, .*accents"):
-      clip_reading.probe(other)
+      media_probe.probe(other)
 
   def test_playlists_and_scripts(self):
     hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 8000)
@@ -112,7 +112,7 @@ class KindsTest(media_variants.MediaTestCase):
         f.write(text)
       for modality in ("video", "audio"):
         with self.subTest(name=name), self.assertRaisesRegex(MediaError, "a playlist or script"):
-          clip_reading.probe(path, (modality,))
+          media_probe.probe(path, (modality,))
     with self.assertRaisesRegex(MediaError, "a playlist or script"):
       sound_file.read_sound(os.path.join(self.folder, "script.wav"), 8000, 1)
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from avssl_tf.data.media import clip_reading, media_pictures, media_streams
+from avssl_tf.data.media import clip_reading, media_pictures, media_probe, media_streams
 from tests import media_variants
 
 
@@ -73,7 +73,7 @@ class PicturesTest(media_variants.MediaTestCase):
     picture[:16, :32] = 255  # Top left.
     path = self.write("a.mp4", [(k / 25, picture) for k in range(25)])
     media_variants.set_rotation(path, clockwise_deg)
-    info = clip_reading.probe(path)
+    info = media_probe.probe(path)
     clip = clip_reading.read_clip(path, 0.0, 0.5, short_side=32)
     expected = np.rot90(picture, -clockwise_deg // 90)
     self.assertEqual((info.height, info.width), expected.shape[:2])
@@ -107,7 +107,7 @@ class PicturesTest(media_variants.MediaTestCase):
 
   def test_pixels_that_are_not_square(self):
     path = self.write("a.mp4", aspect=Fraction(2, 1))
-    info = clip_reading.probe(path)
+    info = media_probe.probe(path)
     self.assertEqual((info.height, info.width), (16, 160))
     clip = clip_reading.read_clip(path, 0.0, 0.5, short_side=8)
     self.assertEqual(clip.frames.shape, (8, 8, 80, 3))

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 from avssl_tf.applications import localize, media_windows, spatialize
 from avssl_tf.applications.media_windows import Span
 from avssl_tf.data.building import plan
-from avssl_tf.data.media import clip_reading, media_limits, media_times
+from avssl_tf.data.media import clip_reading, media_limits, media_probe, media_times
 from avssl_tf.data.media.media_limits import MediaError
 from tests import hostile_media, media_variants
 
@@ -30,7 +30,7 @@ class TimesTest(media_variants.MediaTestCase):
     path = self.write_at(times, times)
     hostile_media.reset_peak_memory()
     with self.assertRaisesRegex(MediaError, "too long: it claims 31536000. s; expected at most"):
-      clip_reading.probe(path)
+      media_probe.probe(path)
     with self.assertRaisesRegex(MediaError, "time stamps jump by 315359999 s at 0.90 s"):
       media_times.check(path)
     self.assertLess(hostile_media.peak_memory_mb(), 100)
@@ -38,12 +38,12 @@ class TimesTest(media_variants.MediaTestCase):
   def test_jump_of_a_day(self):
     times = [*_SECOND, *_later(_SECOND, _DAY_SEC)]
     with self.assertRaisesRegex(MediaError, "time stamps jump by 86399 s at 0.90 s; expected"):
-      clip_reading.probe(self.write_at(times, times))
+      media_probe.probe(self.write_at(times, times))
 
   def test_many_gaps(self):
     times = [250.0 * k for k in range(100)]
     with self.assertRaisesRegex(MediaError, "time stamps with gaps of 24750 s in all, of 24750 s"):
-      clip_reading.probe(self.write_at(times, times))
+      media_probe.probe(self.write_at(times, times))
 
   @parameterized.parameters("mkv", "ts", "mp4")
   def test_recording_that_starts_late(self, kind):
@@ -54,7 +54,7 @@ class TimesTest(media_variants.MediaTestCase):
     media_variants.write_media(
       path, pictures, media_variants.sine(3.0), sound_start_sec=start_sec
     )
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, 3.0, delta=0.2)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, 3.0, delta=0.2)
     self.assertEqual(len(clip_reading.read_clip(path, 1.0, 2.0).frames), 16)
     media_times.check(path)
 
@@ -62,17 +62,17 @@ class TimesTest(media_variants.MediaTestCase):
     times = [*_SECOND, *_later(_SECOND, 200.0)]
     path = self.write_at(times, times)
     media_times.check(path)
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, 201.0, delta=0.1)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, 201.0, delta=0.1)
 
   def test_picture_that_is_held_while_there_is_sound(self):
     path = self.write_at([0.0, 1500.0], [k / 10 for k in range(15000)])
     media_times.check(path)
-    self.assertAlmostEqual(clip_reading.probe(path).duration_sec, 1500.0, delta=0.2)
+    self.assertAlmostEqual(media_probe.probe(path).duration_sec, 1500.0, delta=0.2)
 
   def test_pictures_that_are_held_alone(self):
     path = self.write_at([0.0, 1500.0], [0.0])
     with self.assertRaisesRegex(MediaError, "time stamps jump by 1500 s"):
-      clip_reading.probe(path, ("video",))
+      media_probe.probe(path, ("video",))
 
   def test_times_that_go_back(self):
     path = self.write_at([0.0, *_SECOND[1:]], [*_SECOND])

@@ -5,7 +5,7 @@ import unittest
 import numpy as np
 from absl.testing import parameterized
 
-from avssl_tf.data.media import clip_reading, picture_stream
+from avssl_tf.data.media import clip_reading, media_probe, picture_stream
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.media.picture_view import Wanted
 from tests import media_variants, spatial_files
@@ -30,7 +30,7 @@ class PictureViewTest(media_variants.MediaTestCase):
     return path
 
   def assert_read(self, path, colour, wanted=_360, size=(64, 128)):
-    info = clip_reading.probe(path, ("video",), wanted)
+    info = media_probe.probe(path, ("video",), wanted)
     self.assertEqual((info.height, info.width), size)
     self.assertRegex(info.notes[0], "that its pictures show two eyes .*: the left eye is taken")
     # Where eyes meet as well, at the beginning and after a seek.
@@ -65,7 +65,7 @@ class PictureViewTest(media_variants.MediaTestCase):
   def test_eyes_that_only_the_flag_knows_of(self):
     path = self.eyes("a.mp4", "top-bottom")
     self.assert_read(path, _RED, Wanted("equirectangular", "top_bottom"))
-    info = clip_reading.probe(path, ("video",), Wanted("equirectangular", "top_bottom"))
+    info = media_probe.probe(path, ("video",), Wanted("equirectangular", "top_bottom"))
     self.assertIn("--stereo_mode=top_bottom says", info.notes[0])
     with self.assertRaisesRegex(MediaError, "pictures are 128x128.*: if it shows two eyes, one"):
       with picture_stream.open_pictures(path):
@@ -81,7 +81,7 @@ class PictureViewTest(media_variants.MediaTestCase):
       with self.assertRaisesRegex(
         MediaError, f"the file says 'top-bottom', and --stereo_mode={flag} something else"
       ):
-        clip_reading.probe(path, ("video",), Wanted("equirectangular", flag))
+        media_probe.probe(path, ("video",), Wanted("equirectangular", flag))
     with self.assertRaisesRegex(ValueError, "stereo_mode is 'both'; expected one of auto, mono"):
       Wanted(stereo_mode="both")
 
@@ -93,7 +93,7 @@ class PictureViewTest(media_variants.MediaTestCase):
     path = self.eyes("a.mkv", "left-right", stereo_mode=number)
     for wanted in (_360, Wanted()):
       with self.assertRaisesRegex(MediaError, f"two eyes: .* {message}.* Write the left eye"):
-        clip_reading.probe(path, ("video",), wanted)
+        media_probe.probe(path, ("video",), wanted)
       with self.assertRaisesRegex(MediaError, message):
         clip_reading.read_clip(path, 0.0, 1.0, modalities=("video",), wanted=wanted)
 
@@ -104,23 +104,23 @@ class PictureViewTest(media_variants.MediaTestCase):
     )
     message = r"half a sphere: .* 180° x 180°, for each of two eyes \(left-right\), expected all"
     with self.assertRaisesRegex(MediaError, message):
-      clip_reading.probe(vr180, ("video",), _360)
+      media_probe.probe(vr180, ("video",), _360)
     # An ordinary picture of the left eye, in its own shape.
     self.assert_read(vr180, _RED, Wanted(), (64, 64))
     element = spatial_files.projection(1, bytes(4) + half)
     with self.assertRaisesRegex(MediaError, message):
-      clip_reading.probe(
+      media_probe.probe(
         self.eyes("a.mkv", "left-right", stereo_mode=1, projection=element, width=64),
         ("video",), _360,
       )  # fmt: skip
     # Without bounds, the shape of an eye tells.
     path = self.eyes("b.mkv", "left-right", stereo_mode=1, width=64)
     with self.assertRaisesRegex(MediaError, r"two eyes \(left-right\) of 64x64 pixels each; .*2:1"):
-      clip_reading.probe(path, ("video",), _360)
+      media_probe.probe(path, ("video",), _360)
     cut = self.write("c.mp4", [(i / 25, np.zeros((64, 128, 3), np.uint8)) for i in range(25)])
     spatial_files.change_mp4(cut, [spatial_files.sv3d(fields=spatial_files.bounds(0.2, 0, 0, 0))])
     with self.assertRaisesRegex(MediaError, "a part of the sphere: .* 360° x 144°, expected"):
-      clip_reading.probe(cut, ("video",), _360)
+      media_probe.probe(cut, ("video",), _360)
 
   def test_projections_against_the_flag(self):
     mesh = bytes(40)
@@ -135,21 +135,21 @@ class PictureViewTest(media_variants.MediaTestCase):
       path = self.write("a.mp4")
       spatial_files.change_mp4(path, [box])
       with self.subTest(message), self.assertRaisesRegex(MediaError, message):
-        clip_reading.probe(path, ("video",), wanted)
+        media_probe.probe(path, ("video",), wanted)
     for kind in (b"ytmp", b"mshp"):
       path = self.write("a.mp4")
       spatial_files.change_mp4(path, [spatial_files.sv3d(kind, mesh)])
-      self.assertEqual(clip_reading.probe(path, ("video",), _CUBES).notes, ())
+      self.assertEqual(media_probe.probe(path, ("video",), _CUBES).notes, ())
 
   def test_ordinary_reading_of_360_video_is_noted(self):
     path = self.write("a.mp4")
     spatial_files.change_mp4(path, [spatial_files.sv3d()])
-    self.assertRegex(clip_reading.probe(path).notes[0], r"360° video \(equirectangular\): they are")
-    self.assertEqual(clip_reading.probe(path, ("audio",)).notes, ())
+    self.assertRegex(media_probe.probe(path).notes[0], r"360° video \(equirectangular\): they are")
+    self.assertEqual(media_probe.probe(path, ("audio",)).notes, ())
 
   def test_films_of_two_squeezed_eyes_get_their_shape_back(self):
     squeezed = self.eyes("a.mkv", "left-right", stereo_mode=1, height=72, width=64)
-    info = clip_reading.probe(squeezed, ("video",))
+    info = media_probe.probe(squeezed, ("video",))
     self.assertEqual((info.height, info.width), (72, 128))
     frames = clip_reading.read_clip(squeezed, 0, 1, short_side=72, modalities=("video",)).frames
     self.assertEqual(frames.shape[1:], (72, 128, 3))
@@ -159,7 +159,7 @@ class PictureViewTest(media_variants.MediaTestCase):
     path = self.eyes("a.mp4", "top-bottom", spatial_files.st3d(1))
     media_variants.set_rotation(path, 90)
     with self.assertRaisesRegex(MediaError, "two eyes in pictures that are to be turned"):
-      clip_reading.probe(path, ("video",), _360)
+      media_probe.probe(path, ("video",), _360)
 
 
 if __name__ == "__main__":

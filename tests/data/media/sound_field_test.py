@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.clip_content import PlannedClip
-from avssl_tf.data.media import clip_reading, media_streams, sound_field, sound_stream
+from avssl_tf.data.media import clip_reading, media_probe, media_streams, sound_field, sound_stream
 from avssl_tf.data.media.media_limits import MediaError
 from tests import media_variants, spatial_files
 
@@ -146,7 +146,7 @@ class TracksTest(media_variants.MediaTestCase):
       MediaError, r"--audio_track=3, but the file has 2 sound tracks: 1 \(flac, 1 channel\(s\)\); "
       r"2 \(flac, 1 channel\(s\), the default\)",
     ):
-      clip_reading.probe(path, audio_track=3)
+      media_probe.probe(path, audio_track=3)
 
   def test_the_first_track_where_none_is_the_default(self):
     tones = [media_variants.sine(2.0, 48000, f) for f in (500, 900)]

@@ -7,7 +7,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from avssl_tf.data.metadata import ambisonic_metadata
-from avssl_tf.data.metadata.ambisonic_metadata import FUMA, N3D, SN3D
+from avssl_tf.data.metadata.ambisonic_field import FUMA, N3D, SN3D
 from avssl_tf.data.metadata.isobmff import Box
 from tests import media_variants, spatial_files
 

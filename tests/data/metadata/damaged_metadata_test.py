@@ -6,7 +6,13 @@ import unittest
 
 import numpy as np
 
-from avssl_tf.data.metadata import ambisonic_metadata, isobmff, matroska, spherical_metadata
+from avssl_tf.data.metadata import (
+  ambisonic_chunks,
+  ambisonic_metadata,
+  isobmff,
+  matroska,
+  spherical_metadata,
+)
 from tests import media_variants, spatial_files
 
 _NUM_DAMAGED = 300
@@ -62,7 +68,7 @@ class DamagedMetadataTest(media_variants.MediaTestCase):
     caf = spatial_files.write_caf(os.path.join(self.folder, "a.caf"), samples, [layout])
     for path, kind in ((wave, "wav"), (caf, "caf")):
       for copy in self.damaged(path, 0, 300):
-        field = ambisonic_metadata._of_chunks(copy, kind, 0, 0)
+        field = ambisonic_chunks.of_chunks(copy, kind, 0, 0)
         self.assertIsInstance(field, (ambisonic_metadata.Field, type(None)))
 
   def test_elements_without_end_and_without_number(self):

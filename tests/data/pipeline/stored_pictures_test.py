@@ -13,7 +13,7 @@ from avssl_tf import keys
 from avssl_tf.data.building import segmentation_maps
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.pipeline import datasets, frame_ops, ordinary
-from avssl_tf.data.records import jpeg, schema, survey
+from avssl_tf.data.records import jpeg, record, schema, survey
 from avssl_tf.report import clip_media
 from avssl_tf.report.drawings import contact_sheet
 from tests import hostile_media
@@ -96,7 +96,7 @@ class OutsideOfGraphsTest(toy_records.ToyRecordsCase):
 
   def test_pages_and_checks(self):
     bomb = _with_frames(toy_records.record(0), hostile_media.jpeg(16000, 16000))
-    clip = survey.Record.parse(bomb, keys.MODALITIES)
+    clip = record.Record.parse(bomb, keys.MODALITIES)
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):
       contact_sheet.filmstrip(clip)
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):

@@ -5,7 +5,7 @@ import tempfile
 
 import numpy as np
 
-from avssl_tf.data.records import dataset_info
+from avssl_tf.data.records import dataset_info, split_names
 from tests import test_base
 
 
@@ -72,12 +72,12 @@ class ParseSplitTest(test_base.TestCase):
       ("test-other[2:5]", ("test-other", 2, 5)),
       ("train[:]", ("train", 0, None)),
     ):
-      self.assertEqual(dataset_info.parse_split(split), expected)
+      self.assertEqual(split_names.parse_split(split), expected)
 
   def test_other_forms_are_errors(self):
     for split in ("", "train[3]", "train[:10%]", "train[-5:]", "train[:3", "train[:3]x", "[:3]"):
       with self.subTest(split), self.assertRaisesRegex(ValueError, "not understood"):
-        dataset_info.parse_split(split)
+        split_names.parse_split(split)
 
 
 class RecordsTest(test_base.TestCase):

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from avssl_tf.data.records import encoding, schema
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.data.records.survey import Record, check_clip, survey
+from avssl_tf.data.records.record import Record
+from avssl_tf.data.records.survey import check_clip, survey
 from tests import test_base
 from tests.data.building import build_case
 

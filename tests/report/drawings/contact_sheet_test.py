@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.data.records.survey import Record
+from avssl_tf.data.records.record import Record
 from avssl_tf.report.drawings import contact_sheet
 
 

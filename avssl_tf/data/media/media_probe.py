@@ -1,0 +1,141 @@
+"""What a media file holds, by its streams and its first frames."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import av
+
+from avssl_tf import keys
+from avssl_tf.data.media import (
+  media_extent,
+  media_limits,
+  media_pictures,
+  media_streams,
+  media_times,
+  picture_view,
+)
+from avssl_tf.data.media.media_streams import MediaError
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+  """What a file holds.
+
+  Attributes:
+    duration_sec: duration of the common span of picture and sound.
+    width: of the upright picture with square pixels; like the next two 0
+      where pictures were not asked for.
+    height: of the upright picture.
+    frame_rate_hz: mean frame rate.
+    sample_rate_hz: of the decoded sound; like the next 0 where sound was not
+      asked for.
+    num_channels: of the sound.
+    notes: what of the pictures the user should know.
+  """
+
+  duration_sec: float
+  width: int
+  height: int
+  frame_rate_hz: float
+  sample_rate_hz: int
+  num_channels: int
+  notes: tuple[str, ...] = ()
+
+
+class _FirstFrames(NamedTuple):
+  picture: Optional[av.VideoFrame]
+  sound: Optional[av.AudioFrame]
+
+  @property
+  def start_sec(self) -> float:
+    """Start of the common span on the container's time line."""
+    return max(media_streams.frame_time_sec(frame) for frame in self if frame is not None)
+
+
+class _FirstFrame:
+  """Consumer that takes the first frame of a stream."""
+
+  def __init__(self):
+    self.done = False
+    self.late = False
+    self.frame = None
+
+  def needs(self, packet: av.Packet) -> bool:
+    del packet
+    return True
+
+  def add(self, frame: media_streams.Frame) -> None:
+    if self.frame is None:
+      self.frame, self.done = frame, True
+
+
+def first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
+  """The first frames of each stream of a file, read from its start."""
+  picture, sound = _FirstFrame(), _FirstFrame()
+  media_streams.feed(media, picture, sound)
+  for first, stream in ((picture, media.video), (sound, media.audio)):
+    if stream is not None and first.frame is None:
+      raise MediaError(f"truncated or damaged: the {stream.type} stream holds nothing to decode")
+  return _FirstFrames(picture.frame, sound.frame)
+
+
+def probe(
+  path: str,
+  modalities: Sequence[str] = keys.MODALITIES,
+  wanted: picture_view.Wanted = picture_view.ORDINARY,
+  audio_track: Optional[int] = None,
+) -> MediaInfo:
+  """Finds out what a file holds; decodes the first frames only.
+
+  Args:
+    path: the file.
+    modalities: what is asked for: "video", "audio", or both.
+    wanted: what its pictures are taken for.
+    audio_track: number of the sound track to take, from 1; None: the default one.
+
+  Raises:
+    MediaError: not a video, a stream is missing, truncated, picture and sound
+      do not overlap, something exceeds `media_limits`, or its pictures are not what is wanted.
+  """
+  with media_streams.open_streams(path, modalities, audio_track) as media:
+    first = first_frames(media)
+    height, width, frame_rate_hz, sample_rate_hz, num_channels = 0, 0, 0.0, 0, 0
+    view = view_of(path, media, first, wanted)
+    if first.picture is not None:
+      height, width = media_pictures.display_size(first.picture, media.video, view)
+      frame_rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
+    if first.sound is not None:
+      sample_rate_hz = first.sound.sample_rate
+      num_channels = len(first.sound.layout.channels)
+      media_limits.check_sound(sample_rate_hz, num_channels)
+    start_sec = first.start_sec
+    duration_sec = min(media_extent.measured_ends_sec(path, media)) - start_sec
+    if duration_sec <= 0:
+      raise MediaError(
+        "picture and sound do not overlap in time" if len(media.streams) == 2 else "no duration"
+      )
+    media_limits.check_duration(duration_sec)
+    if media_times.are_doubtful(path, duration_sec):
+      media_times.check(path, modalities)
+    return MediaInfo(
+      duration_sec=duration_sec,
+      width=width,
+      height=height,
+      frame_rate_hz=frame_rate_hz,
+      sample_rate_hz=sample_rate_hz,
+      num_channels=num_channels,
+      notes=view.notes,
+    )
+
+
+def view_of(
+  path: str,
+  media: media_streams.MediaStreams,
+  first: _FirstFrames,
+  wanted: picture_view.Wanted,
+) -> picture_view.View:
+  """What of the pictures of a file is taken; all of them where it has none."""
+  if first.picture is None:
+    return picture_view.WHOLE_VIEW
+  return picture_view.view_of(path, media.video, first.picture, wanted)
