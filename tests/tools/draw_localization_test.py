@@ -7,7 +7,7 @@ import unittest
 import cv2
 import numpy as np
 
-from avssl_tf.evaluation.localization.localization import LocalizedClip
+from avssl_tf.evaluation.localization.localized_clip import LocalizedClip
 from avssl_tf.report.drawings import localization_picture
 from avssl_tf.training import configuration, strategies, trainer
 from tests import command, source_tree, tiny_run

@@ -27,8 +27,11 @@ from avssl_tf.evaluation.localization import (
   box_annotations,
   localization_baselines,
   localization_metrics,
+  localization_truth,
 )
 from avssl_tf.evaluation.localization.box_annotations import BoxTruth
+from avssl_tf.evaluation.localization.localization_truth import Truths
+from avssl_tf.evaluation.localization.localized_clip import LocalizedClip
 from avssl_tf.evaluation.protocol import Protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
@@ -39,33 +42,6 @@ TRAINED, OTHER_SOUND = "trained", "other sound"
 # What is kept of a clip with a sound by each method.
 MEASURED = ("visible", "ciou", "confidence")
 ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalizedClip:
-  """A clip with the map of where its sound comes from.
-
-  Attributes:
-    name: id of the clip.
-    frame: uint8 `[H, W, 3]`, the middle frame that the network saw.
-    heat: float32 `[H, W]` in 0..1, the map, scaled.
-    positive: bool `[H, W]`, where the map says that the source is.
-    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds, of the truth; none
-      where nothing is known.
-    ciou: consensus IoU of the map; None where nothing is known.
-  """
-
-  name: str
-  frame: np.ndarray
-  heat: np.ndarray
-  positive: np.ndarray
-  boxes: np.ndarray
-  ciou: Optional[float]
-
-  @property
-  def is_found(self) -> bool:
-    """Whether the source counts as found."""
-    return self.ciou is not None and self.ciou >= localization_metrics.FOUND_IOU
 
 
 @gin.register
@@ -146,8 +122,7 @@ class Localization(Protocol):
       encoder: the frozen network.
       data_dir: folder of the records.
       results: where the metrics go.
-      work_dir: folder for the clips that are measured, with which an interrupted evaluation goes
-        on.
+      work_dir: folder for what is measured, so that an interrupted evaluation resumes.
       progress: whether to show progress bars.
 
     Raises:
@@ -158,7 +133,7 @@ class Localization(Protocol):
     if all(results.get(part) is not None for part in parts):
       return
     info = DatasetInfo.load(data_dir)
-    annotated = self._annotations()
+    truths = self._truths()
     journal = ClipJournal(
       work_dir, results.settings, 2 * len(parts) * self.batch_size, MEASURED
     )
@@ -168,7 +143,7 @@ class Localization(Protocol):
     title, total = f"localising in {self.split}", info.num_clips(self.split)
     with Bar(title, total, "clip", done=done, shown=progress, stays=True) as bar:
       for batch in dataset.skip(journal.num_blocks):
-        journal.add(self._measure(localizer, batch, annotated, done))
+        journal.add(self._measure(localizer, batch, truths, done))
         done += len(batch[keys.KEY])
         bar.update(len(batch[keys.KEY]))
     folder = os.path.dirname(os.path.abspath(results.path))
@@ -179,7 +154,7 @@ class Localization(Protocol):
       if not any(visible):
         raise UserError(
           f"In the split {self.split!r} of {data_dir!r} nothing is known of where clips sound: "
-          + self._why_unknown(annotated)
+          + truths.why_unknown()
         )
       ious, confidences = ([values[name] for values in of_part] for name in MEASURED[1:])
       results.put(part, localization_metrics.summarize(ious, confidences, visible))
@@ -205,13 +180,13 @@ class Localization(Protocol):
         them.
       progress: whether to show a progress bar.
     """
-    localizer, annotated = SoundLocalizer(encoder, self.windows, self.mirrors), self._annotations()
+    localizer, truths = SoundLocalizer(encoder, self.windows, self.mirrors), self._truths()
     found: list[LocalizedClip] = []
     with Bar("localising", count, "clip", shown=progress) as bar:
       for batch in self._dataset(encoder, data_dir, None if known_alone else count):
         maps = localizer.maps(batch[keys.VIDEO], batch[keys.AUDIO]).numpy()
         for number, values in enumerate(maps):
-          truth = self._truth(batch, number, annotated)
+          truth = truths.of(batch, number)
           if truth is not None and not truth.map(self.map_size, self.map_size).any():
             truth = None
           if truth is None and known_alone:
@@ -245,50 +220,27 @@ class Localization(Protocol):
       boxes=self.annotations is None,
     )
 
-  def _annotations(self) -> Optional[dict[str, BoxTruth]]:
-    """Those to measure, by name; None where the records hold the boxes."""
-    if self.annotations is None:
-      return None
-    found = box_annotations.read(self.annotations, self.annotation_format)
-    if self.test_list is None:
-      return found
-    names = box_annotations.read_names(self.test_list)
-    unknown = [name for name in names if name not in found]
-    if unknown:
-      raise UserError(
-        f"{len(unknown)} of the {len(names)} clips of {self.test_list} are not annotated in "
-        f"{self.annotations}, the first is {unknown[0]!r}."
-      )
-    return {name: found[name] for name in names}
-
-  def _truth(
-    self, batch: keys.Batch, number: int, annotated: Optional[dict[str, BoxTruth]]
-  ) -> Optional[BoxTruth]:
-    """Where a clip of a batch sounds; None where that is not known."""
-    if annotated is None:
-      boxes = batch[keys.BOXES][number].numpy()
-      if self.truth_frames == MIDDLE_FRAME:
-        boxes = boxes[len(boxes) // 2 :][:1]
-      return BoxTruth(boxes, consensus=float(len(boxes)))
-    truth = annotated.get(box_annotations.name_of(_key(batch, number)))
-    return truth if truth is not None and truth.is_known else None
+  def _truths(self) -> Truths:
+    return Truths.read(
+      self.annotations, self.annotation_format, self.test_list, self.truth_frames == MIDDLE_FRAME
+    )
 
   def _measure(
     self,
     localizer: SoundLocalizer,
     batch: keys.Batch,
-    annotated: Optional[dict[str, BoxTruth]],
+    truths: Truths,
     done: int,
   ) -> list[dict]:
     """Rows for the clips of a batch, as many of each; those without a truth are left empty."""
     places = localizer.places(batch[keys.VIDEO])
     sounds = localizer.sounds(batch[keys.AUDIO], batch[keys.VIDEO])
-    others = other_sounds(batch[keys.LABEL].numpy())
+    others = localization_baselines.other_sounds(batch[keys.LABEL].numpy())
     own = localizer.similarity(places, sounds).numpy()
     foreign = localizer.similarity(places, tf.gather(sounds, np.maximum(others, 0))).numpy()
     rows = []
     for number in range(len(own)):
-      truth = self._truth(batch, number, annotated)
+      truth = truths.of(batch, number)
       rng = np.random.default_rng(done + number)
       nowhere = np.zeros([self.map_size, self.map_size], np.float32)
       target = nowhere if truth is None else truth.map(*nowhere.shape)
@@ -298,7 +250,7 @@ class Localization(Protocol):
         (nowhere, foreign[number] if has_other else None, None),
       ):
         for method, found in self._maps(goal, values, other, own.shape[1:], rng).items():
-          row = {"id": _key(batch, number), "window": 0, "method": method}
+          row = {"id": localization_truth.key_of(batch, number), "window": 0, "method": method}
           known = truth is not None and found is not None
           rows.append({**row, **(self._score(found, goal) if known else {})})
     return rows
@@ -338,7 +290,7 @@ class Localization(Protocol):
     if self.annotations is None and self.truth_frames == ALL_FRAMES:  # That of the frame shown.
       boxes = boxes[len(boxes) // 2 :][:1]
     return LocalizedClip(
-      name=_key(batch, number),
+      name=localization_truth.key_of(batch, number),
       frame=frames[len(frames) // 2],
       heat=localization_metrics.normalize(enlarged),
       positive=positive,
@@ -347,39 +299,3 @@ class Localization(Protocol):
         positive, truth.map(self.map_size, self.map_size)
       ),
     )
-
-  def _why_unknown(self, annotated: Optional[dict[str, BoxTruth]]) -> str:
-    if annotated is None:
-      return (
-        "the records hold no boxes of it, or those outside of all frames. Name annotations: "
-        "Localization.annotations, and whole_picture = True."
-      )
-    return (
-      f"none of the {len(annotated)} names in {self.annotations}, such as "
-      f"{next(iter(annotated))!r}, is the name of one of its files."
-    )
-
-
-def other_sounds(labels: Sequence[int]) -> np.ndarray:
-  """For each clip, another one whose sound does not belong to its picture.
-
-  Args:
-    labels: `[B]`, classes; -1 where unknown.
-
-  Returns:
-    int `[B]`: the next clip, going round, that has another class, or of which either class is not
-    known; -1 where there is none.
-  """
-  count = len(labels)
-  found = np.full(count, -1)
-  for number, label in enumerate(labels):
-    for step in range(1, count):
-      other = (number + step) % count
-      if min(label, labels[other]) < 0 or labels[other] != label:
-        found[number] = other
-        break
-  return found
-
-
-def _key(batch: keys.Batch, number: int) -> str:
-  return os.fsdecode(batch[keys.KEY][number].numpy())

@@ -5,6 +5,8 @@ Juanola, Haro, Fuentes, "A Critical Assessment of Visual Sound Source Localizati
 Negative Audio", 2024, on what methods do with sounds that belong to nothing in the picture.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -59,3 +61,24 @@ def _oracle(truth: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
   # A share of the pixels may be asked for that is larger than the source: the nearest come first.
   distance = ndimage.distance_transform_edt(truth == 0) / np.hypot(*truth.shape)
   return (known - _FAR * distance).astype(np.float32)
+
+
+def other_sounds(labels: Sequence[int]) -> np.ndarray:
+  """For each clip, another one whose sound does not belong to its picture.
+
+  Args:
+    labels: `[B]`, classes; -1 where unknown.
+
+  Returns:
+    int `[B]`: the next clip, going round, that has another class, or of which either class is not
+    known; -1 where there is none.
+  """
+  count = len(labels)
+  found = np.full(count, -1)
+  for number, label in enumerate(labels):
+    for step in range(1, count):
+      other = (number + step) % count
+      if min(label, labels[other]) < 0 or labels[other] != label:
+        found[number] = other
+        break
+  return found

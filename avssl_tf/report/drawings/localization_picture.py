@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from avssl_tf.evaluation.localization.localization import LocalizedClip
+from avssl_tf.evaluation.localization.localized_clip import LocalizedClip
 from avssl_tf.foreign_text import printable
 
 _INCHES = 1.7

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
-from avssl_tf.evaluation.localization import localization
 from avssl_tf.evaluation.localization.localization import Localization
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
@@ -192,10 +191,10 @@ class LocalizationTest(test_base.TestCase):
 class OtherSoundsTest(test_base.TestCase):
 
   def test_the_next_clip_of_another_class(self):
-    self.assertAllEqual(localization.other_sounds([0, 0, 1, 0, 2]), [2, 2, 3, 4, 0])
-    self.assertAllEqual(localization.other_sounds([-1, -1, 3]), [1, 2, 0])
-    self.assertAllEqual(localization.other_sounds([3, 3]), [-1, -1])
-    self.assertAllEqual(localization.other_sounds([3]), [-1])
+    self.assertAllEqual(localization_baselines.other_sounds([0, 0, 1, 0, 2]), [2, 2, 3, 4, 0])
+    self.assertAllEqual(localization_baselines.other_sounds([-1, -1, 3]), [1, 2, 0])
+    self.assertAllEqual(localization_baselines.other_sounds([3, 3]), [-1, -1])
+    self.assertAllEqual(localization_baselines.other_sounds([3]), [-1])
 
 
 if __name__ == "__main__":
