@@ -18,6 +18,7 @@ from avssl_tf.training.callbacks.loss_log import LossLog
 from tests import tiny_alignment, tiny_run
 
 _KEPT = run_folder.KEPT_CHECKPOINTS
+_BACKBONES = ("video_net", "audio_net", "video_front_end", "audio_front_end")
 STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8
 
 
@@ -201,7 +202,7 @@ class BackbonesTest(tiny_run.TestCase):
       init_parts="backbones",
     )  # fmt: skip
     network = {name for name in second if name.startswith(checkpoints.NETWORK)}
-    backbones = {name for name in network if name.split("/")[2] in checkpoints.BACKBONES}
+    backbones = {name for name in network if name.split("/")[2] in _BACKBONES}
     self.assertGreater(len(backbones), 3)
     self.assert_same_state(
       {name: second[name] for name in backbones}, {name: first[name] for name in backbones}
@@ -243,7 +244,7 @@ class BackbonesTest(tiny_run.TestCase):
     first = _state(self.path(f"stage1/{_KEPT}/ckpt-1"))
     start = tiny_run.saved(self.path("stage2"), step=0)
     names = {n for n in start if n.split("/")[:2] == ["task", "network"]}
-    taken = {n for n in names if n.split("/")[2] in checkpoints.BACKBONES}
+    taken = {n for n in names if n.split("/")[2] in _BACKBONES}
     self.assert_same_state({n: start[n] for n in taken}, {n: first[n] for n in taken})
     self.assertTrue(any("transformers" in n for n in names - taken))
     self.assertFalse(any("transformers" in n or "_prediction" in n for n in first))
