@@ -213,11 +213,9 @@ class Localization(Protocol):
     )
 
   def _clip(self, encoder: Encoder) -> ClipSpec:
+    boxes = self.annotations is None
     return dataclasses.replace(
-      encoder.clip,
-      viewpoints=None,
-      whole_picture=self.whole_picture,
-      boxes=self.annotations is None,
+      encoder.clip, viewpoints=None, whole_picture=self.whole_picture, boxes=boxes
     )
 
   def _truths(self) -> Truths:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.data.pipeline import datasets
+from avssl_tf.evaluation.localization import localization_baselines
 from avssl_tf.evaluation.localization.localization import Localization
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
