@@ -5,12 +5,8 @@ import inspect
 import subprocess
 import sys
 
-import numpy as np
-import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-import avssl_tf
-from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from tests import source_tree
 
 _PACKAGES = ("avssl_tf", *(f"avssl_tf.{name}" for name in (
@@ -50,27 +46,6 @@ class FaceTest(parameterized.TestCase):
     package = importlib.import_module(package_name)
     with self.assertRaisesRegex(AttributeError, f"'{package_name}' has no attribute 'Nothing'"):
       package.Nothing  # noqa: B018
-
-  def test_a_method_in_a_few_lines(self):
-    clip = ClipSpec(num_frames=2, frame_size=16, audio_sec=0.5)
-    self.assertIs(avssl_tf.data.ClipSpec, ClipSpec)
-    network = avssl_tf.models.audio_visual("r2plus1d_6", embedding_dim=8)
-    objective = avssl_tf.losses.AVID(num_rows=6, dim=8, num_negatives=2)
-    optimizer = tf.keras.optimizers.Adam(1e-3)
-    random = np.random.default_rng(0)
-    batch = {
-      "video": tf.constant(random.integers(0, 256, [2, clip.num_frames, 16, 16, 3]), tf.uint8),
-      "audio": tf.constant(random.uniform(-1, 1, [2, 12000, 1]), tf.float32),
-      "index": tf.constant([0, 5], tf.int64),
-    }
-    with tf.GradientTape() as tape:
-      out = network(batch, training=True)
-      embeddings = {name: out[name]["embedding"] for name in ("video", "audio")}
-      losses = objective({**embeddings, "index": batch["index"]}, training=True)
-    before = network.trainable_variables[0].numpy()
-    optimizer.minimize(losses["loss"], network.trainable_variables, tape=tape)
-    self.assertTrue(np.isfinite(losses["loss"]))
-    self.assertTrue((before != network.trainable_variables[0].numpy()).any())
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import unittest
 from concurrent import futures
 
-from tests import source_tree
+import numpy as np
+
+from tests import source_tree, tiny_run
 
 README = source_tree.ROOT / "README.md"
 PAGES = {
@@ -108,6 +111,22 @@ class ReadmeTest(unittest.TestCase):
   def test_python_examples_parse(self):
     for block in _blocks("python"):
       ast.parse(block)
+
+  def test_the_training_loop_runs(self):
+    (loop,) = (block for block in _blocks("python") if "training_dataset" in block)
+    with tempfile.TemporaryDirectory() as folder:
+      data_dir = tiny_run.make_data(folder, num_train=8)
+      for text, smaller in (
+        ("data/mine", data_dir), ("r2plus1d_18", "r2plus1d_6"), ("50_000", "1100"),
+        ("frame_size=112", "frame_size=16"), ("audio_sec=2.0", "audio_sec=0.5"),
+        ("batch_size=64", "batch_size=2"), ("10_000", "2"),
+      ):  # fmt: skip
+        self.assertEqual(loop.count(text), 1, text)
+        loop = loop.replace(text, smaller)
+      names = {}
+      exec(compile(loop, "README.md", "exec"), names)
+    self.assertEqual(int(names["objective"].step), 2)
+    self.assertTrue(np.isfinite(names["losses"]["loss"]))
 
 
 if __name__ == "__main__":

@@ -292,7 +292,7 @@ class SynchronyTest(media_variants.MediaTestCase):
       sound_start_sec=0.68 if late == "sound" else 0.0,
     )  # fmt: skip
     with media_streams.open_streams(path) as opened:
-      firsts = clip_reading._first_frames(opened)
+      firsts = media_probe.first_frames(opened)
     common_sec = max(media_streams.frame_time_sec(frame) for frame in firsts)
     # Encoders may prime the sound with up to a frame of silence before its first sample.
     self.assertBetween(common_sec, 0.65, 0.69)
