@@ -34,11 +34,15 @@ class MLPHead(tf.keras.layers.Layer):
       name: name of the layer.
 
     Raises:
-      UserError: no layers.
+      UserError: no layers, or layers without units.
     """
     super().__init__(name=name, dtype="float32")
-    if not widths:
-      raise UserError("MLPHead.widths is empty; expected at least one layer.")
+    if not widths or min(widths) < 1:
+      # oneDNN aborts the process for layers without units.
+      raise UserError(
+        f"MLPHead.widths is {tuple(widths)}; expected the units of at least one layer, each 1 or "
+        "more."
+      )
     self.embedding_dim = widths[-1]
     self.dense = [
       tf.keras.layers.Dense(

@@ -186,13 +186,14 @@ _LAYERS = {
 
 
 def _public_layers():
-  """Every layer class that a module of `avssl_tf.models` defines under a public name."""
+  """Every layer class that a module of `avssl_tf.models` defines; not bases, which are abstract."""
   found = set()
   for info in pkgutil.walk_packages(models.__path__, f"{models.__name__}."):
     module = importlib.import_module(info.name)
     for name, value in vars(module).items():
       if inspect.isclass(value) and issubclass(value, tf.keras.layers.Layer):
-        if value.__module__ == module.__name__ and not name.startswith("_"):
+        is_public = value.__module__ == module.__name__ and not name.startswith("_")
+        if is_public and not inspect.isabstract(value):
           found.add(value)
   return found
 

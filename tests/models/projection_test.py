@@ -1,5 +1,7 @@
 """Projection heads against their formula."""
 
+import re
+
 import numpy as np
 import tensorflow as tf
 
@@ -31,8 +33,9 @@ class MLPHeadTest(test_base.TestCase):
     self.assertAllClose(head(x, training=True), tf.repeat(expected, 32, axis=0), atol=1e-5)
 
   def test_bad_settings(self):
-    with self.assertRaisesRegex(ValueError, "widths is empty"):
-      projection.MLPHead(())
+    for widths in ((), (8, 0)):
+      with self.assertRaisesRegex(ValueError, f"widths is {re.escape(str(widths))}"):
+        projection.MLPHead(widths)
 
 
 if __name__ == "__main__":
