@@ -23,7 +23,8 @@ import gin
 import tensorflow as tf
 from absl import flags
 
-from avssl_tf.training import configuration, training_data
+from avssl_tf.data.pipeline import clip_kinds
+from avssl_tf.training import configuration
 from avssl_tf.training.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
@@ -48,7 +49,7 @@ def generated_per_sec(batch_size: int, num_rounds: int) -> float:
       f"The configuration is of a {type(network).__name__}; expected that of a network that "
       f"generates sound fields, such as {_DEFAULT}."
     )
-  batch = training_data.zero_batch(clip, network.sample_rate_hz, num_channels=1)
+  batch = clip_kinds.kind_of(clip).zero_batch(network.sample_rate_hz, num_channels=1)
   batch = {name: tf.repeat(values[:1], batch_size, axis=0) for name, values in batch.items()}
   generate = tf.function(network.generate)
   generate(batch)

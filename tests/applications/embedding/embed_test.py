@@ -144,7 +144,7 @@ class EmbedTest(media_variants.MediaTestCase):
         raise MemoryError("no memory")
       return read_clip(path, *args, **options)
 
-    with mock.patch.object(clip_reading, "probe", bad_probe), mock.patch.object(
+    with mock.patch.object(media_probe, "probe", bad_probe), mock.patch.object(
       clip_reading, "read_clip", bad_read
     ):
       self.assertIn("2 windows of 1 file(s)", self.embed())
@@ -157,7 +157,7 @@ class EmbedTest(media_variants.MediaTestCase):
     )
     self.film("d.mkv", "red", 2.0)
     for stop in (KeyboardInterrupt, SystemExit):
-      with mock.patch.object(clip_reading, "probe", side_effect=stop), self.assertRaises(stop):
+      with mock.patch.object(media_probe, "probe", side_effect=stop), self.assertRaises(stop):
         self.embed(overwrite=True)
 
   def test_a_folder(self):
