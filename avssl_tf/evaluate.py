@@ -17,8 +17,9 @@ from avssl_tf.evaluation import output_folder, protocol
 from avssl_tf.evaluation.results import Results
 from avssl_tf.foreign_text import printable
 from avssl_tf.inference import exported
-from avssl_tf.training import configuration, loading
-from avssl_tf.training.settings import ConfigurationError, Settings
+from avssl_tf.training import loading
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError, Settings
 
 cli.define_gin_flags()
 _TASK = flags.DEFINE_string(

@@ -32,7 +32,7 @@ from avssl_tf.data.building.build import build
 from avssl_tf.data.building.media_sources import SOURCES
 from avssl_tf.data.building.summary import print_summary
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT
+from avssl_tf.data.sources.listings.clip_request import DEFAULT_SPLIT
 from avssl_tf.recipe_flags import DEMOS, UsageError
 
 FLAGS = flags.FLAGS
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _build() -> None:
   # Not at the top of the file, which each worker process imports: they need none of it.
-  from avssl_tf.training import configuration
+  from avssl_tf.training.configurations import configuration
 
   started = time.monotonic()
   cli.hide_gpus()  # Nothing here is for a GPU, which may be training.

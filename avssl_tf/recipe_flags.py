@@ -20,7 +20,7 @@ from avssl_tf.data.media.picture_view import AUTO, STEREO_MODES
 from avssl_tf.data.media.sound_field import CHANNEL_ORDERS
 from avssl_tf.data.metadata.spherical_metadata import EQUI_ANGULAR_CUBEMAP
 from avssl_tf.data.records.jpeg import JpegSettings
-from avssl_tf.data.sources import holdout
+from avssl_tf.data.sources.listings import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
 from avssl_tf.errors import UserError

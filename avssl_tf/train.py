@@ -17,7 +17,8 @@ from avssl_tf.foreign_text import printable
 from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.report import page, projector, run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration, loading, run_folder, strategies, trainer
+from avssl_tf.training import loading, run_folder, strategies, trainer
+from avssl_tf.training.configurations import configuration
 
 cli.define_gin_flags()
 _MODEL_DIR = local_paths.define_flag(

@@ -17,7 +17,8 @@ import tensorflow as tf
 from scipy.io import wavfile
 
 from avssl_tf.inference import serving
-from avssl_tf.training import configuration, loading, strategies, trainer
+from avssl_tf.training import loading, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import (
   command,
   media_variants,

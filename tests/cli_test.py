@@ -33,7 +33,8 @@ _FAULT = """
 import sys
 from unittest import mock
 from avssl_tf import {module} as command
-from avssl_tf.training import configuration, loading
+from avssl_tf.training import loading
+from avssl_tf.training.configurations import configuration
 with mock.patch.object({target}, side_effect=ValueError("operands do not match")):
   sys.argv = ["command", {flags}]
   command.main()

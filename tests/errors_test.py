@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl.testing import absltest, parameterized
 
 from avssl_tf import errors
-from avssl_tf.training import optimizers
+from avssl_tf.training.optimization import optimizers
 
 assert optimizers  # Imported for what it registers.
 gin.external_configurable(tf.keras.layers.Dense, "DenseOfTest")

@@ -13,7 +13,8 @@ import numpy as np
 
 from avssl_tf.data.records import dataset_info
 from avssl_tf.inference import serving
-from avssl_tf.training import configuration, conversion, loading, strategies, trainer
+from avssl_tf.training import conversion, loading, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import published_checkpoint, source_tree, tiny_run
 
 # Calls the command for several lines of flags in one process; prints what each ended with.
@@ -45,7 +46,7 @@ import re
 import gin
 from avssl_tf import evaluate
 from avssl_tf.evaluation import protocol
-from avssl_tf.training import configuration
+from avssl_tf.training.configurations import configuration
 
 tasks = glob.glob("gin/evaluate/*.gin")
 followed = {}

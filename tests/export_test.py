@@ -10,7 +10,8 @@ from avssl_tf import export
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.inference import serving
 from avssl_tf.inference.trained import Trained
-from avssl_tf.training import configuration, loading
+from avssl_tf.training import loading
+from avssl_tf.training.configurations import configuration
 
 
 def _run():

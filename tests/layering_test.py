@@ -37,8 +37,8 @@ GROUP_AND_RANK = {
 
 _MOST_LINES = 300
 _MOST_MODULES = 20
-# Larger ones: the commands with the base modules, and the loop with all that belongs to a run.
-_LARGE_FOLDERS = {"avssl_tf", "avssl_tf/training"}
+# Larger: the commands with the base modules.
+_LARGE_FOLDERS = {"avssl_tf"}
 
 
 def _part(path: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf.training import configuration
-from avssl_tf.training.settings import Settings
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import Settings
 from tests import published_readers as readers
 from tests import source_tree
 

@@ -11,7 +11,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from avssl_tf.training.settings import Reference, Settings
+from avssl_tf.training.configurations.settings import Reference, Settings
 
 _SAMPLING = {
   "independent": "clips, each drawn independently of the others",

@@ -9,7 +9,7 @@ import unittest
 
 import gin
 
-from avssl_tf.training.settings import Settings, included_files
+from avssl_tf.training.configurations.settings import Settings, included_files
 from tests import published, published_readers, source_tree
 
 # Numbers of files of published settings that no published number is about, and why.

@@ -2,8 +2,10 @@
 
 import os
 
-from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
-from avssl_tf.training import configuration, strategies, trainer
+from avssl_tf.models import front_end
+from avssl_tf.models.spatialization import audio_unet, localizers, panorama_net, spatial_unet
+from avssl_tf.training import strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import source_tree
 
 # After gin/spatial_audio.gin.

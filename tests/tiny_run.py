@@ -18,7 +18,8 @@ from avssl_tf.losses import avid
 from avssl_tf.models import av_model, front_end, network
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import checkpoints, optimizers, run_folder, schedules, trainer
+from avssl_tf.training import checkpoints, run_folder, trainer
+from avssl_tf.training.optimization import optimizers, schedules
 
 NUM_VIDEOS = 24
 # That of gin/base/demo.gin.

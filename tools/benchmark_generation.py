@@ -24,8 +24,8 @@ import tensorflow as tf
 from absl import flags
 
 from avssl_tf.data.pipeline import clip_kinds
-from avssl_tf.training import configuration
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
 _DEFAULT = "gin/spatial_audio.gin"

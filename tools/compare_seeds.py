@@ -40,8 +40,9 @@ from avssl_tf.comparison.seed_comparison import Statistic
 from avssl_tf.comparison.seed_runs import Method, Run, plan
 from avssl_tf.evaluation.frozen import raw_input
 from avssl_tf.files import locked_folder, whole_file
-from avssl_tf.training import configuration, metrics, run_folder
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training import metrics, run_folder
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 FLAGS = flags.FLAGS
 COMPARISON_FILE = "comparison.json"

@@ -21,7 +21,8 @@ from absl import flags
 from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
 from avssl_tf.report.drawings import localization_picture, picture_files
-from avssl_tf.training import configuration, loading
+from avssl_tf.training import loading
+from avssl_tf.training.configurations import configuration
 
 FLAGS = flags.FLAGS
 

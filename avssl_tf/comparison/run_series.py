@@ -16,8 +16,9 @@ from avssl_tf.comparison.seed_runs import Run
 from avssl_tf.data.building.demo import DemoData
 from avssl_tf.errors import UserError
 from avssl_tf.files import read_json, whole_file
-from avssl_tf.training import configuration, run_folder
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training import run_folder
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 _POLL_SEC = 0.1
 _LINES_SHOWN = 3

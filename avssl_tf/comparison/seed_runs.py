@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import gin
 
-from avssl_tf.training import configuration
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 # What a table, a picture's legend and a folder can all hold.
 _NAME = re.compile(r"\w[\w .+()-]*")

@@ -20,15 +20,9 @@ from avssl_tf.progress import on_terminal
 from avssl_tf.report import clip_embeddings
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.tasks.task import Task
-from avssl_tf.training import (
-  checkpoints,
-  configuration,
-  inherited_memory,
-  loading,
-  metrics,
-  run_folder,
-)
-from avssl_tf.training.settings import Reference, Settings
+from avssl_tf.training import checkpoints, inherited_memory, loading, metrics, run_folder
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import Reference, Settings
 
 # Clips of the test split that are searched and drawn.
 _MAX_CLIPS = 1000  # or views of 360° clips

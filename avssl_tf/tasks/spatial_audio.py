@@ -7,7 +7,7 @@ from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import AUDIO, CHANNELS, Batch, Tensor
 from avssl_tf.losses import stft
-from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.models.spatialization.spatial_unet import SpatialUNet
 from avssl_tf.tasks.task import Task
 
 # Name of the error among the results of a step.

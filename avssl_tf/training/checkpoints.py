@@ -16,7 +16,8 @@ from avssl_tf import checkpoint_files
 from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
 from avssl_tf.models.network import Network
 from avssl_tf.tasks.task import Task
-from avssl_tf.training import keras_optimizers, run_folder
+from avssl_tf.training import run_folder
+from avssl_tf.training.optimization import keras_optimizers
 
 # What the names of values begin with.
 TASK = "task/"

@@ -19,7 +19,8 @@ from avssl_tf.files import whole_file
 from avssl_tf.keys import AUDIO, VIDEO
 from avssl_tf.losses import avid
 from avssl_tf.models import av_model, reference_weights
-from avssl_tf.training import checkpoints, configuration, loading, run_folder
+from avssl_tf.training import checkpoints, loading, run_folder
+from avssl_tf.training.configurations import configuration
 
 _NETWORKS = "model"
 _OBJECTIVE = "train_criterion"

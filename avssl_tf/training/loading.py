@@ -14,8 +14,9 @@ from avssl_tf.inference.encoder import Encoder
 from avssl_tf.inference.generator import Generator
 from avssl_tf.inference.trained import Trained, weights_of
 from avssl_tf.models.network import Network
-from avssl_tf.training import checkpoints, configuration, run_folder
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training import checkpoints, run_folder
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 
 def load(model_dir: str) -> Trained:

@@ -12,7 +12,7 @@ from avssl_tf.errors import FileThereError, UserError
 from avssl_tf.evaluation import output_folder
 from avssl_tf.files import locked_folder, whole_file
 from avssl_tf.inference import saved_model_folder
-from avssl_tf.training.settings import ConfigurationError, Settings
+from avssl_tf.training.configurations.settings import ConfigurationError, Settings
 
 # The first file that a run writes: a folder with it holds a run.
 OPERATIVE_CONFIG = "operative_config.gin"

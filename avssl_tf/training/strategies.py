@@ -10,7 +10,7 @@ import tensorflow as tf
 from avssl_tf import cluster, replicas
 from avssl_tf.cluster import is_chief
 from avssl_tf.errors import UserError
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 # Errors of TensorFlow when a worker of a cluster is lost.
 _LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError)

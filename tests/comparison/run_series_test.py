@@ -13,7 +13,7 @@ from absl.testing import absltest
 from avssl_tf.comparison import run_series, seed_runs
 from avssl_tf.comparison.seed_runs import Method
 from avssl_tf.data.building.demo import DemoData
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 _NOTE_THREADS = """
 import os

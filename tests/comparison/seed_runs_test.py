@@ -7,7 +7,7 @@ from absl.testing import absltest
 
 from avssl_tf.comparison import seed_runs
 from avssl_tf.comparison.seed_runs import Method
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations.settings import ConfigurationError
 
 AVID = Method("AVID", ("gin/avid.gin",))
 

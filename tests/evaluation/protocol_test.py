@@ -9,7 +9,7 @@ import gin
 
 from avssl_tf.data.pipeline.clip_spec import Augmentation
 from avssl_tf.evaluation import protocol
-from avssl_tf.training.settings import Settings
+from avssl_tf.training.configurations.settings import Settings
 
 _CALLS = []
 

@@ -16,7 +16,7 @@ from avssl_tf import own_files
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.models.network import Network
-from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.models.spatialization.spatial_unet import SpatialUNet
 from tests import source_tree, test_base, tiny_av_model
 
 _SIGNATURES = (

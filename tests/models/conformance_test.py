@@ -14,19 +14,21 @@ from avssl_tf import models, spectrograms
 from avssl_tf.models import (
   alignment_model,
   audio_net,
-  audio_unet,
   av_model,
   convolution,
-  direct_unet,
   fpn,
   front_end,
+  projection,
+  r2plus1d,
+  translation,
+)
+from avssl_tf.models.spatialization import (
+  audio_unet,
+  direct_unet,
   localizers,
   panorama_encoder,
   panorama_net,
-  projection,
-  r2plus1d,
   spatial_unet,
-  translation,
 )
 from tests import test_base
 

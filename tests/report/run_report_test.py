@@ -12,7 +12,8 @@ from avssl_tf.data.building import demo
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.report import run_report
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration, trainer
+from avssl_tf.training import trainer
+from avssl_tf.training.configurations import configuration
 from tests import browser, command, source_tree, tiny_alignment, tiny_generator, tiny_run
 
 _SETTINGS = """

@@ -13,7 +13,8 @@ from absl.testing import parameterized
 
 from avssl_tf import keys
 from avssl_tf.losses import avid, cma, memory_bank, robust_xid
-from avssl_tf.models import audio_unet, front_end, localizers, panorama_net, spatial_unet
+from avssl_tf.models import front_end
+from avssl_tf.models.spatialization import audio_unet, localizers, panorama_net, spatial_unet
 from avssl_tf.tasks.classification import Classification
 from avssl_tf.tasks.instance_discrimination import InstanceDiscrimination
 from avssl_tf.tasks.spatial_alignment import SpatialAlignment

@@ -17,7 +17,7 @@ from absl.testing import absltest
 
 from avssl_tf.comparison import run_series
 from avssl_tf.comparison.seed_runs import Method, Run, plan, resolved_configuration
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations.settings import ConfigurationError
 from tests import source_tree
 from tools import compare_seeds
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report import alignment_examples
-from avssl_tf.training import configuration, strategies, trainer
+from avssl_tf.training import strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import command, source_tree, tiny_alignment, tiny_run
 
 _run = functools.partial(command.run_tool, "draw_alignment")

@@ -12,7 +12,8 @@ import gin
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
-from avssl_tf.training import configuration, metrics, strategies, trainer
+from avssl_tf.training import metrics, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import command, source_tree
 from tests.tools import published_miniatures as miniatures
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.data.pipeline.clip_spec import Augmentation, ClipSpec
 from avssl_tf.models import av_model, front_end, network
-from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.models.spatialization.spatial_unet import SpatialUNet
 from avssl_tf.training import batch_picture, training_data
 from tests import event_files, test_base, tiny_alignment, tiny_generator, tiny_run, two_replicas
 

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from avssl_tf import checkpoint_files, errors, own_files
 from avssl_tf.models import projection, translation
-from avssl_tf.training import checkpoints, configuration, run_folder, trainer
+from avssl_tf.training import checkpoints, run_folder, trainer
 from avssl_tf.training.callbacks.checkpointing import Checkpointer, EpochKeeper
 from avssl_tf.training.callbacks.loss_log import LossLog
+from avssl_tf.training.configurations import configuration
 from tests import tiny_alignment, tiny_run
 
 _KEPT = run_folder.KEPT_CHECKPOINTS

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.training import checkpoints, configuration, loading, run_folder, strategies, trainer
+from avssl_tf.training import checkpoints, loading, run_folder, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_run
 
 

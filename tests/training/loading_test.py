@@ -12,7 +12,8 @@ from avssl_tf.data.records import dataset_info
 from avssl_tf.errors import UserError
 from avssl_tf.inference import serving
 from avssl_tf.inference.encoder import STAGES
-from avssl_tf.training import checkpoints, configuration, loading, run_folder, strategies, trainer
+from avssl_tf.training import checkpoints, loading, run_folder, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_alignment, tiny_run
 
 

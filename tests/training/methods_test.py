@@ -9,7 +9,8 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.training import configuration, metrics, trainer
+from avssl_tf.training import metrics, trainer
+from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_alignment, tiny_run
 
 # More than tiny_run.GIN says, for objectives other than AVID.

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import checkpoints, configuration, loading, strategies, trainer
+from avssl_tf.training import checkpoints, loading, strategies, trainer
+from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_alignment, tiny_run
 
 # A folder for each task: configuration, checkpoint after one epoch, ids of the videos; and in

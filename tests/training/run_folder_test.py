@@ -12,7 +12,8 @@ from unittest import mock
 import gin
 
 from avssl_tf import files, own_files
-from avssl_tf.training import configuration, run_folder, settings
+from avssl_tf.training import run_folder
+from avssl_tf.training.configurations import configuration, settings
 from tests import source_tree
 
 

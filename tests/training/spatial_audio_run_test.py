@@ -11,7 +11,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.inference import serving
 from avssl_tf.models import r2plus1d
 from avssl_tf.training import checkpoints, loading
-from avssl_tf.training.settings import ConfigurationError
+from avssl_tf.training.configurations.settings import ConfigurationError
 from tests import tiny_alignment, tiny_generator, tiny_run
 
 _SETTINGS = (

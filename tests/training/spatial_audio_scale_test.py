@@ -6,7 +6,8 @@ from absl.testing import parameterized
 
 from avssl_tf.data.building.media_sources import SOURCES
 from avssl_tf.data.pipeline import clip_kinds
-from avssl_tf.training import configuration, schedules
+from avssl_tf.training.configurations import configuration
+from avssl_tf.training.optimization import schedules
 from tests import test_base
 
 _SOURCES = [name for name, source in SOURCES.items() if source.method == "spatial_audio"]

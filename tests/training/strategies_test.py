@@ -7,7 +7,8 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.training import settings, strategies
+from avssl_tf.training import strategies
+from avssl_tf.training.configurations import settings
 
 
 def _tf_config(task=None, **cluster):

@@ -16,14 +16,10 @@ from avssl_tf import addons, errors
 from avssl_tf.evaluation.frozen.probe import Probe
 from avssl_tf.losses import cma, robust_xid
 from avssl_tf.tasks import instance_discrimination
-from avssl_tf.training import (
-  checkpoints,
-  inherited_memory,
-  metrics,
-  optimizers,
-  settings,
-)
+from avssl_tf.training import checkpoints, inherited_memory, metrics
 from avssl_tf.training.callbacks import loss_log
+from avssl_tf.training.configurations import settings
+from avssl_tf.training.optimization import optimizers
 from tests import tiny_run
 
 STEPS_PER_EPOCH = tiny_run.NUM_VIDEOS // 8

@@ -21,7 +21,11 @@ from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import WindowReader
 from avssl_tf.data.building.failure_texts import describe_failures
 from avssl_tf.data.clip_content import Failure
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings.media_files import (
+  AUDIO_EXTENSIONS,
+  VIDEO_EXTENSIONS,
+  MediaFiles,
+)
 from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 from avssl_tf.inference.encoder import Encoder

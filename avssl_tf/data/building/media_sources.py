@@ -12,7 +12,7 @@ from avssl_tf.data.sources.esc50 import clips_of_esc50
 from avssl_tf.data.sources.folder import clips_of_folder
 from avssl_tf.data.sources.hmdb51 import clips_of_hmdb51
 from avssl_tf.data.sources.kinetics import clips_of_kinetics
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.listings.listing import Listing
 from avssl_tf.data.sources.manifest import clips_of_manifest
 from avssl_tf.data.sources.spatial_audio_sets import clips_of_spatial_audio_set
 from avssl_tf.data.sources.ucf101 import clips_of_ucf101

@@ -12,7 +12,7 @@ from avssl_tf.data.building.probes import Probe
 from avssl_tf.data.clip_content import Failure, PlannedClip
 from avssl_tf.data.media import media_limits
 from avssl_tf.data.media.clip_reading import MediaError
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.errors import UserError
 
 

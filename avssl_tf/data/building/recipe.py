@@ -9,7 +9,7 @@ from avssl_tf import keys
 from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.clip_content import Reader
 from avssl_tf.data.records.jpeg import JpegSettings
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.errors import UserError
 from avssl_tf.spectrograms import Spectrogram
 

@@ -16,7 +16,7 @@ from avssl_tf.data.media import clip_reading, media_probe, picture_view, sound_f
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.media.sound_field import CHANNEL_ORDERS, FirstOrder
 from avssl_tf.data.metadata.spherical_metadata import EQUI_ANGULAR_CUBEMAP
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
+from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS
 from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap, equirect
 

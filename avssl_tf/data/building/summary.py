@@ -6,7 +6,7 @@ from collections.abc import Collection
 from avssl_tf.data.building.build import Result
 from avssl_tf.data.building.failure_texts import describe_failures
 from avssl_tf.data.building.subsets import describe_missing
-from avssl_tf.data.sources import holdout
+from avssl_tf.data.sources.listings import holdout
 from avssl_tf.foreign_text import printable
 
 

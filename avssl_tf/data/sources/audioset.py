@@ -22,10 +22,10 @@ Many of the videos are gone for good: clips without a file are listed among the 
 import os
 from collections.abc import Sequence
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
-from avssl_tf.data.sources.youtube import ClipFinder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings.youtube import ClipFinder
 
 LAYOUT = """  class_labels_indices.csv
   balanced_train_segments.csv, unbalanced_train_segments.csv, eval_segments.csv, one or more

@@ -25,11 +25,11 @@ import os
 import re
 from typing import Optional
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
 
 LAYOUT = """  scenes_stereo/bus01.wav, ... and scenes_stereo_testset/bus01.wav, ...  (DCASE 2013)
 or, for later challenges:

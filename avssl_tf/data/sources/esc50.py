@@ -11,10 +11,10 @@ meta/esc50.csv           filename,fold,target,category,esc10,src_file,take
 import collections
 import os
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, MediaFiles, first_folder
 
 LAYOUT = """  meta/esc50.csv  (filename,fold,target,category and other columns)
   audio/<filename>"""

@@ -12,9 +12,9 @@ import os
 from collections.abc import Sequence
 from typing import Optional
 
-from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
-from avssl_tf.data.sources.listing import Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
+from avssl_tf.data.sources.listings.listing import Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles
 from avssl_tf.errors import UserError
 
 

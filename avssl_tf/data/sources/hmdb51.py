@@ -13,10 +13,10 @@ import os
 import re
 from typing import Optional
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
 
 LAYOUT = """  <class>/<video>.avi, or hmdb51_org/<class>/<video>.avi
   testTrainMulti_7030_splits/<class>_test_split1.txt, and so on for 2 and 3, for each class"""

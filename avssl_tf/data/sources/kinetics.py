@@ -25,11 +25,11 @@ import re
 from collections.abc import Sequence
 from typing import Optional
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.clip_request import SPLIT_NAMES
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
-from avssl_tf.data.sources.youtube import ClipFinder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.clip_request import SPLIT_NAMES
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings.youtube import ClipFinder
 
 LAYOUT = """  annotations/train.csv, val.csv, test.csv  (or --input_csv=<list>, repeatable)
   <any folders>/<youtube id>_<start, 6 digits>_<end, 6 digits>.mp4  (a clip; or <id>_<start>_<end>,

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import Optional
 
 from avssl_tf import local_paths
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.spellings import Spellings
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.clip_request import DEFAULT_SPLIT, SPLIT_NAMES, ClipRequest
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.spellings import Spellings
 from avssl_tf.errors import MissingFileError
 
 COLUMNS = ("path", "start_sec", "end_sec", "label", "split")

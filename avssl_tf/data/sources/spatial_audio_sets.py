@@ -24,10 +24,10 @@ Many of the videos are gone for good: those without a file are listed among the 
 
 import os
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
 from avssl_tf.errors import UserError
 
 NAMES = ("REC-Street", "YT-Clean", "YT-Music", "YT-All")

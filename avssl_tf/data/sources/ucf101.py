@@ -14,10 +14,10 @@ ucfTrainTestlist/testlist01.txt            ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c
 import os
 import re
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles, first_folder
 
 LAYOUT = """  UCF-101/<Class>/v_<Class>_g01_c01.avi
   ucfTrainTestlist/classInd.txt, trainlist01.txt, testlist01.txt, and so on for 02 and 03"""

@@ -1,7 +1,7 @@
 """A synthetic world as a source: clips that are rendered rather than read."""
 
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import Listing
 from avssl_tf.data.synthetic.world import World
 
 

@@ -17,10 +17,10 @@ segments without a file are listed among the failures, and `--max_failure_rate` 
 
 import os
 
-from avssl_tf.data.sources import list_file
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import VIDEO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings import list_file
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import VIDEO_EXTENSIONS, MediaFiles
 
 LAYOUT = """  train.txt, test.txt  (or in lists/; ids of videos, one a line)
   segments.txt  (<youtube id> <start>,<start>,... in seconds, a line a video)

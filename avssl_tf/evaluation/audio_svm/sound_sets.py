@@ -15,10 +15,10 @@ from avssl_tf.data.media import media_sound, sound_file
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.data.records import dataset_info, split_names
 from avssl_tf.data.records.record_reader import RecordReader
-from avssl_tf.data.sources.clip_request import ClipRequest
 from avssl_tf.data.sources.dcase import clips_of_dcase
 from avssl_tf.data.sources.esc50 import clips_of_esc50
-from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import ListError, Listing
 from avssl_tf.errors import UserError
 
 Splits = Optional[Sequence[Sequence[str]]]

@@ -14,7 +14,7 @@ from avssl_tf.data.pipeline.clip_spec import ClipSpec
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation.sound_fields import sound_field_scores
 from avssl_tf.inference import generator
-from avssl_tf.models.spatial_unet import SpatialUNet
+from avssl_tf.models.spatialization.spatial_unet import SpatialUNet
 from avssl_tf.progress import Bar
 
 

@@ -10,7 +10,7 @@ from avssl_tf import keys
 from avssl_tf.report import inline_media, page
 from avssl_tf.report.drawings import localization_picture
 from avssl_tf.report.reported_run import ReportedRun
-from avssl_tf.training import configuration
+from avssl_tf.training.configurations import configuration
 
 _TITLE = "Localisation"
 _SETTINGS = "gin/evaluate/localization.gin"

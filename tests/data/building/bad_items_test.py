@@ -14,7 +14,7 @@ from avssl_tf.data.clip_content import reason_of
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.records import encoding
 from avssl_tf.data.records.jpeg import JpegSettings
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from tests import hostile_media
 from tests.data.building import fake_source
 from tests.data.building.build_case import BuildCase

@@ -17,7 +17,7 @@ from avssl_tf.data.building.plan import Cutting
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.clip_content import Content, PlannedClip
 from avssl_tf.data.media.clip_reading import MediaError
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.spectrograms import Spectrogram
 
 SPECTROGRAM = Spectrogram(sample_rate_hz=800, fft_length=64, hop_length=8, num_bins=33)

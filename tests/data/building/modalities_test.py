@@ -16,7 +16,7 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.survey import survey
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.spectrograms import Spectrogram
 from tests import media_variants

@@ -14,7 +14,7 @@ from avssl_tf.data.building import demo, finish
 from avssl_tf.data.building.build import build
 from avssl_tf.data.records import encoding
 from avssl_tf.data.records.dataset_info import DatasetInfo
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from tests.data.building import build_case, fake_source
 from tests.data.building.build_case import GOOD, all_bytes

@@ -9,7 +9,7 @@ from absl.testing import absltest, parameterized
 from avssl_tf.data.building import plan
 from avssl_tf.data.building.probes import Probe, ProbeJournal
 from avssl_tf.data.media.clip_reading import MediaError
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from tests.data.building import fake_source
 
 CUTTING = plan.Cutting(10.0, 2.0)

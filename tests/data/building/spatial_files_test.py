@@ -15,7 +15,7 @@ from avssl_tf.data.building.readers import MediaReader
 from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.building.spherical_reader import SphericalReader
 from avssl_tf.data.records.survey import survey
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from tests import media_variants, spatial_files, test_base
 
 _READER = dict(frame_rate_hz=8.0, sample_rate_hz=8000)

@@ -14,7 +14,7 @@ import numpy as np
 
 from avssl_tf.data.media import clip_reading, media_opening, media_probe, sound_file
 from avssl_tf.data.media.media_limits import MediaError
-from avssl_tf.data.sources import youtube
+from avssl_tf.data.sources.listings import youtube
 from tests import hostile_media, media_variants, source_tree
 
 

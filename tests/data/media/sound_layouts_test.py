@@ -12,10 +12,10 @@ from tests import media_variants, source_tree, spatial_files
 
 _READ = """
 import gc, sys
-from avssl_tf.data import media, media_streams
+from avssl_tf.data.media import clip_reading, media_probe
 for _ in range(30):
-  media.probe(sys.argv[1])
-  media.read_clip(sys.argv[1], 0.1, 0.6, num_channels=None)
+  media_probe.probe(sys.argv[1])
+  clip_reading.read_clip(sys.argv[1], 0.1, 0.6, num_channels=None)
   gc.collect()
 """
 

@@ -12,7 +12,7 @@ from avssl_tf import keys
 from avssl_tf.data import clip_content
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records import dataset_info
-from avssl_tf.training import configuration
+from avssl_tf.training.configurations import configuration
 from tests import test_base
 from tests.data.toy_records import (
   CLIP,

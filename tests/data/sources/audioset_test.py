@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources.audioset import clips_of_audioset
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from tests.data.sources import source_case
 
 CLASSES = (

@@ -3,7 +3,7 @@
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources.dcase import clips_of_dcase
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from tests.data.sources import source_case
 
 SCENES = [f"{scene}{n:02d}.wav" for scene in ("bus", "tube", "tubestation") for n in range(1, 11)]

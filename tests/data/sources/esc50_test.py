@@ -3,7 +3,7 @@
 from absl.testing import absltest
 
 from avssl_tf.data.sources.esc50 import clips_of_esc50
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from tests.data.sources import source_case
 
 HEADER = "filename,fold,target,category,esc10,src_file,take\n"

@@ -5,8 +5,9 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from avssl_tf.data.sources import clip_request, folder
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources import folder
+from avssl_tf.data.sources.listings import clip_request
+from avssl_tf.data.sources.listings.listing import Listing
 
 
 class FolderTest(parameterized.TestCase):

@@ -3,7 +3,7 @@
 from absl.testing import absltest
 
 from avssl_tf.data.sources.hmdb51 import clips_of_hmdb51
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from tests.data.sources import source_case
 
 NAMES = {label: [f"{label}_#{n}(x)!.avi" for n in range(3)] for label in ("brush_hair", "wave")}

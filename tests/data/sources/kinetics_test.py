@@ -5,7 +5,7 @@ import os
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.sources.kinetics import clips_of_kinetics
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from tests import media_variants
 from tests.data.sources import source_case
 

@@ -5,8 +5,9 @@ import tempfile
 
 from absl.testing import absltest, parameterized
 
-from avssl_tf.data.sources import clip_request, manifest
-from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources import manifest
+from avssl_tf.data.sources.listings import clip_request
+from avssl_tf.data.sources.listings.listing import ListError, Listing
 
 
 class ManifestTest(parameterized.TestCase):

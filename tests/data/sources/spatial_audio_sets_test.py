@@ -2,7 +2,7 @@
 
 from absl.testing import absltest
 
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from avssl_tf.data.sources.spatial_audio_sets import NAMES, clips_of_spatial_audio_set
 from tests.data.sources import source_case
 

@@ -2,7 +2,7 @@
 
 from absl.testing import absltest
 
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from avssl_tf.data.sources.ucf101 import clips_of_ucf101
 from tests.data.sources import source_case
 

@@ -2,7 +2,7 @@
 
 from absl.testing import absltest
 
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from avssl_tf.data.sources.yt360 import clips_of_yt360
 from tests.data.sources import source_case
 

@@ -18,7 +18,7 @@ from avssl_tf.evaluation.alignment.segmentation import Segmentation
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import fpn
-from avssl_tf.training import optimizers
+from avssl_tf.training.optimization import optimizers
 from tests import test_base, tiny_alignment, tiny_av_model, tiny_run
 
 _PYRAMID = functools.partial(fpn.FeaturePyramid, pyramid_dim=8, head_dim=8, num_groups=2)

@@ -10,8 +10,8 @@ from avssl_tf.data.media import sound_file
 from avssl_tf.data.media.media_limits import MediaError
 from avssl_tf.data.records.dataset_info import DatasetInfo, Subset
 from avssl_tf.data.records.record_reader import RecordReader
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import Listing
 from avssl_tf.evaluation.audio_svm import sound_sets
 from tests import hostile_media, tiny_run
 

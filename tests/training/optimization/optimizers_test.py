@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.training import optimizers, schedules
+from avssl_tf.training.optimization import optimizers, schedules
 
 
 def _torch_adam(weight, gradients, learning_rate, l2):

@@ -5,9 +5,10 @@ import unittest
 from unittest import mock
 
 from avssl_tf.applications.embedding import embed
-from avssl_tf.data.sources import folder, media_files
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import Listing
+from avssl_tf.data.sources import folder
+from avssl_tf.data.sources.listings import media_files
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import Listing
 from tests.data.sources import source_case
 
 _VIDEOS = media_files.VIDEO_EXTENSIONS

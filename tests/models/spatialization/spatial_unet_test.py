@@ -6,14 +6,13 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf.models import (
+from avssl_tf.models import front_end, r2plus1d
+from avssl_tf.models.spatialization import (
   audio_unet,
   direct_unet,
-  front_end,
   localizers,
   panorama_encoder,
   panorama_net,
-  r2plus1d,
   spatial_unet,
   time_steps,
 )

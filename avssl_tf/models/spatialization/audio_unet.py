@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
-from avssl_tf.models import convolution, time_steps
+from avssl_tf.models import convolution
+from avssl_tf.models.spatialization import time_steps
 
 
 class _ConvNorm(tf.keras.layers.Layer):

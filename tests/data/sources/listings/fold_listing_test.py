@@ -4,9 +4,9 @@ import unicodedata
 
 from absl.testing import absltest
 
-from avssl_tf.data.sources.fold_listing import listing_of_folds
-from avssl_tf.data.sources.listing import ListError
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, MediaFiles
+from avssl_tf.data.sources.listings.fold_listing import listing_of_folds
+from avssl_tf.data.sources.listings.listing import ListError
+from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, MediaFiles
 from tests.data.sources import source_case
 
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 from avssl_tf import keys
 from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
-from avssl_tf.models import time_steps
-from avssl_tf.models.audio_unet import AudioUNet
 from avssl_tf.models.network import Network, Signature, SoundMap, Statistics
-from avssl_tf.models.panorama_encoder import PanoramaEncoder
+from avssl_tf.models.spatialization import time_steps
+from avssl_tf.models.spatialization.audio_unet import AudioUNet
+from avssl_tf.models.spatialization.panorama_encoder import PanoramaEncoder
 from avssl_tf.spatial import short_time
 from avssl_tf.spectrograms import Spectrogram
 

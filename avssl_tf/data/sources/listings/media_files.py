@@ -10,8 +10,8 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from avssl_tf.data.sources.list_file import check_folder
-from avssl_tf.data.sources.listing import ListError, Listing
+from avssl_tf.data.sources.listings.list_file import check_folder
+from avssl_tf.data.sources.listings.listing import ListError, Listing
 
 VIDEO_EXTENSIONS = frozenset(
   ".3gp .asf .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv".split()

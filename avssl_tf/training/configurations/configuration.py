@@ -11,13 +11,15 @@ from typing import Callable, Optional
 
 import gin
 
+import avssl_tf
 from avssl_tf import local_paths, text_files
-from avssl_tf.training import gin_check, gin_names, run_folder
-from avssl_tf.training.settings import ConfigurationError, Settings, included_files
+from avssl_tf.training import run_folder
+from avssl_tf.training.configurations import gin_check, gin_names
+from avssl_tf.training.configurations.settings import ConfigurationError, Settings, included_files
 
 assert gin_names  # Imported for what it registers.
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PACKAGE = os.path.dirname(os.path.abspath(avssl_tf.__file__))
 # An installed package has the gin files inside, a checkout beside it.
 _SHIPPED = os.path.join(PACKAGE, "shipped")
 # Folder that holds `gin/`. Includes are written from there, and found from anywhere.

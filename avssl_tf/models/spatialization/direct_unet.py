@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from avssl_tf import keys
 from avssl_tf.keys import Tensor
-from avssl_tf.models import localizers
-from avssl_tf.models.audio_unet import AudioUNet
-from avssl_tf.models.spatial_unet import SpatialUNet, sound_level
+from avssl_tf.models.spatialization import localizers
+from avssl_tf.models.spatialization.audio_unet import AudioUNet
+from avssl_tf.models.spatialization.spatial_unet import SpatialUNet, sound_level
 
 _CHANNELS = 3
 

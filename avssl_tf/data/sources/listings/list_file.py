@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from avssl_tf import text_files
-from avssl_tf.data.sources.listing import ListError
+from avssl_tf.data.sources.listings.listing import ListError
 from avssl_tf.errors import MissingFileError
 
 

@@ -6,8 +6,8 @@ import unicodedata
 from absl.testing import absltest
 
 from avssl_tf.data.sources import manifest
-from avssl_tf.data.sources.listing import ListError
-from avssl_tf.data.sources.spellings import Spellings
+from avssl_tf.data.sources.listings.listing import ListError
+from avssl_tf.data.sources.listings.spellings import Spellings
 from tests.data.sources import source_case
 
 _NFC = unicodedata.normalize("NFC", "Café Übung")

@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional
 
 import gin
 
-from avssl_tf.training.settings import Macro, Reference, Settings, configurable_name
+from avssl_tf.training.configurations.settings import Macro, Reference, Settings, configurable_name
 
 # Functions of commands, which gin configures, but which no setting may refer to: a configuration of
 # somebody else would train or evaluate, in folders of its choice, while it is read.

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from avssl_tf.data.sources.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.errors import UserError
 
 

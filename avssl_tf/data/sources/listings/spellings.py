@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from avssl_tf import local_paths
-from avssl_tf.data.sources.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, stem_of
+from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, VIDEO_EXTENSIONS, stem_of
 
 
 class Spellings:

@@ -31,18 +31,20 @@ from avssl_tf.losses import avid, cma, robust_xid
 from avssl_tf.models import (
   alignment_model,
   audio_net,
-  audio_unet,
   av_model,
-  direct_unet,
   fpn,
   front_end,
+  projection,
+  r2plus1d,
+  translation,
+)
+from avssl_tf.models.spatialization import (
+  audio_unet,
+  direct_unet,
   localizers,
   panorama_encoder,
   panorama_net,
-  projection,
-  r2plus1d,
   spatial_unet,
-  translation,
 )
 from avssl_tf.tasks import (
   classification,
@@ -50,4 +52,5 @@ from avssl_tf.tasks import (
   spatial_alignment,
   spatial_audio,
 )
-from avssl_tf.training import optimizers, schedules, trainer
+from avssl_tf.training import trainer
+from avssl_tf.training.optimization import optimizers, schedules

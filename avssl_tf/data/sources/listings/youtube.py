@@ -13,10 +13,10 @@ import av
 
 from avssl_tf.data.media import media_opening
 from avssl_tf.data.media.media_limits import MediaError
-from avssl_tf.data.sources import clip_names
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import MediaFiles
+from avssl_tf.data.sources.listings import clip_names
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import MediaFiles
 
 # Files looked at to tell whole videos from clips.
 _NUM_LOOKED_AT = 5

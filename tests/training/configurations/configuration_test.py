@@ -9,7 +9,8 @@ import gin
 from absl.testing import absltest, parameterized
 
 from avssl_tf.data.building.media_sources import SOURCES
-from avssl_tf.training import configuration, trainer
+from avssl_tf.training import trainer
+from avssl_tf.training.configurations import configuration
 from tests import command, source_tree
 
 _AVID = ["gin/avid.gin"]
@@ -238,7 +239,7 @@ class ForeignConfigurationTest(ConfigurationCase):
     # In a process of its own: tests register components as well.
     names = command.output_of(
       "-c",
-      "import gin\nfrom avssl_tf.training import configuration\n"
+      "import gin\nfrom avssl_tf.training.configurations import configuration\n"
       "selectors = gin.config._REGISTRY._selector_map\n"
       "for name, configurable in selectors.items():\n"
       "  if not configurable.wrapped.__module__.startswith('avssl_tf.'): print(name)\n",

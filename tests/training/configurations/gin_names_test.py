@@ -5,7 +5,7 @@ import unittest
 
 from tests import source_tree
 
-_REGISTRY = "avssl_tf/training/gin_names.py"
+_REGISTRY = "avssl_tf/training/configurations/gin_names.py"
 _REGISTERS = re.compile(r"^(@?gin\.(register|configurable|external_configurable))\b", re.MULTILINE)
 
 
@@ -25,7 +25,7 @@ class GinNamesTest(unittest.TestCase):
     found = [
       path
       for path in files
-      if path not in (_REGISTRY, "tests/training/gin_names_test.py")
+      if path not in (_REGISTRY, "tests/training/configurations/gin_names_test.py")
       and "F401" in (source_tree.ROOT / path).read_text(encoding="utf-8")
     ]
     self.assertEqual(found, [])

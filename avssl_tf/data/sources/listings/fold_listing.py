@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.listing import ListError, Listing
-from avssl_tf.data.sources.media_files import MediaFiles
-from avssl_tf.data.sources.spellings import Spellings
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.listing import ListError, Listing
+from avssl_tf.data.sources.listings.media_files import MediaFiles
+from avssl_tf.data.sources.listings.spellings import Spellings
 
 # Of files that belong to a different side in each fold.
 SPLIT = "all"

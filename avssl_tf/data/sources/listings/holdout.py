@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Sequence
 
-from avssl_tf.data.sources.clip_request import DEFAULT_SPLIT, ClipRequest
+from avssl_tf.data.sources.listings.clip_request import DEFAULT_SPLIT, ClipRequest
 from avssl_tf.errors import UserError
 
 TEST_SPLIT = "test"

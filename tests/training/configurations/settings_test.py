@@ -2,7 +2,7 @@
 
 import unittest
 
-from avssl_tf.training import settings
+from avssl_tf.training.configurations import settings
 
 TEXT = """
 # A comment.

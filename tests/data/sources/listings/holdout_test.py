@@ -3,8 +3,8 @@
 import os
 import unittest
 
-from avssl_tf.data.sources.clip_request import ClipRequest
-from avssl_tf.data.sources.holdout import hold_out
+from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.data.sources.listings.holdout import hold_out
 
 
 def _request(name, label=None, split="train", start_sec=None):
