@@ -101,9 +101,10 @@ class CommandTest(absltest.TestCase):
     values([
       "compare_seeds", "--method=AVID: gin/avid.gin", f"--output_dir={self.output_dir}", "--seeds=0"
     ])  # fmt: skip
-    self.enter_context(mock.patch.object(compare_seeds, "FLAGS", values))
-    self.enter_context(mock.patch.object(compare_seeds, "define_flags"))
-    with mock.patch("sys.argv", ["compare_seeds"]):
+    with contextlib.ExitStack() as patches:
+      patches.enter_context(mock.patch.object(compare_seeds, "FLAGS", values))
+      patches.enter_context(mock.patch.object(compare_seeds, "define_flags"))
+      patches.enter_context(mock.patch("sys.argv", ["compare_seeds"]))
       compare_seeds.main()
 
   def num_calls(self, run):
