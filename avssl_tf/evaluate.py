@@ -7,6 +7,7 @@ A task is a file of gin/evaluate. The same command again measures what is missin
 
 import hashlib
 import os
+from typing import Optional
 
 import gin
 from absl import flags
@@ -43,9 +44,14 @@ _TASKS = os.path.join("gin", "evaluate")
 _CHECKSUM_LENGTH = 12
 
 
-def main() -> None:
-  """Reads the configuration, measures, and prints what there is."""
-  cli.main(_run, stopped="Stopped. The same command resumes with what has not been measured.")
+def main(argv: Optional[list[str]] = None) -> None:
+  """Reads the configuration, measures, and prints what there is.
+
+  Args:
+    argv: name of the program and its arguments; None: those of the process.
+  """
+  stopped = "Stopped. The same command resumes with what has not been measured."
+  cli.main(_run, stopped, argv=argv)
 
 
 def _run() -> None:

@@ -8,6 +8,7 @@ Try the result without any code:
 """
 
 import os
+from typing import Optional
 
 from absl import flags
 
@@ -32,9 +33,13 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 
 
-def main() -> None:
-  """Loads the run and exports its model."""
-  cli.main(_export, stopped="Stopped; nothing was written.")
+def main(argv: Optional[list[str]] = None) -> None:
+  """Loads the run and exports its model.
+
+  Args:
+    argv: name of the program and its arguments; None: those of the process.
+  """
+  cli.main(_export, stopped="Stopped; nothing was written.", argv=argv)
 
 
 def _export() -> None:

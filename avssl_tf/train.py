@@ -8,6 +8,7 @@ The same command again goes on where it stopped.
 import contextlib
 import os
 import shlex
+from typing import Optional
 
 from absl import app, flags
 
@@ -30,9 +31,13 @@ _VIRTUAL_DEVICES = flags.DEFINE_integer(
 )
 
 
-def main() -> None:
-  """Reads the configuration and does the run."""
-  cli.main(_train, stopped="Stopped. The same command resumes from the last checkpoint.")
+def main(argv: Optional[list[str]] = None) -> None:
+  """Reads the configuration and does the run.
+
+  Args:
+    argv: name of the program and its arguments; None: those of the process.
+  """
+  cli.main(_train, stopped="Stopped. The same command resumes from the last checkpoint.", argv=argv)
 
 
 def _train() -> None:

@@ -4,14 +4,12 @@ import ast
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 import unittest
-from concurrent import futures
 
 import numpy as np
 
-from tests import source_tree, tiny_run
+from tests import command, source_tree, tiny_run
 
 README = source_tree.ROOT / "README.md"
 PAGES = {
@@ -50,13 +48,7 @@ def _python_commands() -> list[list[str]]:
 
 def _parse_flags(arguments: list[str]) -> subprocess.CompletedProcess:
   """Runs a command up to the point where its flags are read and found valid."""
-  return subprocess.run(
-    [sys.executable, *arguments, "--only_check_args"],
-    cwd=source_tree.ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return command.run_python(*arguments, "--only_check_args")
 
 
 class ReadmeTest(unittest.TestCase):
@@ -79,9 +71,9 @@ class ReadmeTest(unittest.TestCase):
   def test_python_commands_accept_their_flags(self):
     commands = _python_commands()
     self.assertNotEqual(commands, [])
-    with futures.ThreadPoolExecutor(max_workers=2) as pool:
-      for arguments, result in zip(commands, pool.map(_parse_flags, commands)):
-        self.assertEqual(result.returncode, 0, f"{arguments}\n{result.stdout}{result.stderr}")
+    for arguments in commands:
+      result = _parse_flags(arguments)
+      self.assertEqual(result.returncode, 0, f"{arguments}\n{result.stdout}{result.stderr}")
 
   def test_gin_macros_exist(self):
     files = (source_tree.ROOT / "gin").rglob("*.gin")

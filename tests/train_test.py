@@ -43,7 +43,6 @@ for line in json.load(sys.stdin):
 # The command, which prints how many networks it has made.
 _COUNTED = """
 import sys
-from absl import app
 from avssl_tf import train
 from avssl_tf.models import network
 
@@ -56,7 +55,7 @@ def counted(self, *args, **kwargs):
 
 network.Network.__init__ = counted
 try:
-  app.run(train.main, argv=["train", *sys.argv[1:]])
+  train.main(["train", *sys.argv[1:]])
 finally:
   print("NETWORKS", len(made))
 """

@@ -23,6 +23,8 @@ def _folder(test):
 class _MeanEncoder:
   """Embeds by means of pixels and by the first samples."""
 
+  translate = None
+
   def embed_video(self, frames):
     return self._outputs(tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3]))
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from avssl_tf.data.media import sound_file
 from avssl_tf.data.media.media_streams import MediaError
-from tests import test_base
+from tests import media_variants, test_base
 
-_VIDEO = pathlib.Path(__file__).parents[1] / "testdata" / "big_buck_bunny_720p.mp4"
+_VIDEO = pathlib.Path(media_variants.SOURCE)
 
 
 class ReadSoundTest(test_base.TestCase):
