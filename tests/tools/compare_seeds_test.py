@@ -15,6 +15,7 @@ import gin
 from absl import flags
 from absl.testing import absltest
 
+from avssl_tf import cli
 from avssl_tf.comparison import run_series
 from avssl_tf.comparison.seed_runs import Method, Run, plan, resolved_configuration
 from avssl_tf.training.configurations.settings import ConfigurationError
@@ -64,6 +65,13 @@ class FlagFilesTest(absltest.TestCase):
           resolved_configuration(run)
 
 
+def _run_here(work, stopped):
+  """As `cli.main` ends the command, once the flags are read."""
+  with cli._plain_endings(stopped):
+    work()
+  sys.exit()
+
+
 class CommandTest(absltest.TestCase):
 
   def setUp(self):
@@ -104,7 +112,8 @@ class CommandTest(absltest.TestCase):
     with contextlib.ExitStack() as patches:
       patches.enter_context(mock.patch.object(compare_seeds, "FLAGS", values))
       patches.enter_context(mock.patch.object(compare_seeds, "define_flags"))
-      patches.enter_context(mock.patch("sys.argv", ["compare_seeds"]))
+      # Flags of this process are those of many commands, some of them required.
+      patches.enter_context(mock.patch.object(compare_seeds.cli, "main", _run_here))
       compare_seeds.main()
 
   def num_calls(self, run):
