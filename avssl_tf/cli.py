@@ -1,7 +1,7 @@
 """The one main of all commands and tools: flags, messages of libraries, and how a command ends.
 
 A command imports this module before anything that imports TensorFlow, whose environment is set
-here. Its own `main()`, which has no arguments, calls `main` of this module.
+here. Its own `main()`, which needs no arguments, calls `main` of this module.
 """
 
 import contextlib

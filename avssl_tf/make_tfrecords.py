@@ -6,13 +6,13 @@
   python tools/make_tfrecords.py --source=csv --input_csv=clips.csv --output_dir=data/mine
   python tools/make_tfrecords.py --source=ucf101 --input_dir=UCF101 --output_dir=data/ucf101
 
-The same command goes on with a build that was interrupted.
+Rerun an interrupted command to resume the build.
 
 Own 360° videos with ambisonics: --source=folder or csv with --projection.
 
 Data sets that are published (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all,
-ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; what of their
-layout is missing is told at once, and the modules in avssl_tf/data/sources show the layouts. ucf101
+ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; files
+that their layout lacks are reported at once, and the modules in avssl_tf/data/sources show the layouts. ucf101
 and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with the
 folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such folds
 too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of kinetics,

@@ -94,7 +94,7 @@ class MemoryBank(tf.keras.layers.Layer):
     if num_rows < 2:
       raise UserError(f"A memory bank needs at least 2 videos to tell apart, got {num_rows}.")
     if not 0.0 <= momentum <= 1.0:
-      raise UserError(f"momentum must lie in 0..1, got {momentum}.")
+      raise UserError(f"momentum must be in 0..1, got {momentum}.")
     self.momentum = momentum
     start = tf.random.stateless_normal([num_rows, dim], seed=[seed, 0])
     # Every replica computes the same update from the gathered embeddings, so

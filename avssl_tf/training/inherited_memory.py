@@ -27,7 +27,7 @@ def _bank_name(bank: str) -> str:
 
 
 def save_video_ids(model_dir: str, ids: Sequence[str], replace: bool = False) -> None:
-  """Writes the id of the video that each row of the banks stands for, a line each.
+  """Writes the video id of each row of the banks, one per line.
 
   Args:
     model_dir: folder of the run.

@@ -117,7 +117,7 @@ class EmbeddingFile:
         "embed` wrote."
       ) from error
     if found != FORMAT:
-      raise UserError(f"{path} has the format {found}; this version reads {FORMAT}. Embed anew.")
+      raise UserError(f"{path} has the format {found}; this version reads {FORMAT}. Embed again.")
     if not len(loaded.ids):
       raise UserError(f"{path} holds no windows.")
     return loaded
