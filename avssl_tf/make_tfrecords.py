@@ -11,13 +11,13 @@ Rerun an interrupted command to resume the build.
 Own 360° videos with ambisonics: --source=folder or csv with --projection.
 
 Data sets that are published (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all,
-ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; files
-that their layout lacks are reported at once, and the modules in avssl_tf/data/sources show the layouts. ucf101
-and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with the
-folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such folds
-too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of kinetics,
-audioset and all that is 360° video, many files are gone for good: --max_failure_rate=0.3 builds
-what is left where up to three in ten are missing.
+ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; files that
+their layout lacks are reported at once, and the modules in avssl_tf/data/sources show the layouts.
+ucf101 and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with
+the folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such
+folds too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of
+kinetics, audioset and all that is 360° video, many files are gone for good: --max_failure_rate=0.3
+builds what is left where up to three in ten are missing.
 """
 
 
