@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     "frozen.probe": ["Probe"],
     "frozen.retrieval": ["Retrieval", "cross_modal", "recall_at_k"],
     "localization.localization": ["Localization"],
-    "protocol": ["evaluate"],
+    "protocol": ["Protocol", "evaluate"],
     "sound_fields.generation": ["SpatialAudioEvaluation"],
     "sound_fields.sound_field_metrics": [
       "earth_movers_distances", "envelope_distance", "log_spectral_distance",

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     "fpn": ["FeaturePyramid"],
     "front_end": ["AmbisonicFrontEnd", "AudioFrontEnd", "VideoFrontEnd"],
     "spatialization.localizers": ["AttentionLocalizer", "DenseLocalizer"],
+    "network": ["Network"],
     "spatialization.panorama_encoder": ["PanoramaEncoder"],
     "spatialization.panorama_net": ["PanoramaNet"],
     "projection": ["MLPHead"],

@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy.face(
     "instance_discrimination": ["InstanceDiscrimination"],
     "spatial_alignment": ["SpatialAlignment"],
     "spatial_audio": ["SpatialAudio"],
+    "task": ["Task"],
   },
 )
