@@ -1,6 +1,7 @@
 # make demo   train, probe and export AVID-CMA on the embedded demo data
 # make test   lint and every test
 # make lint   ruff alone
+# make docs   the documentation site, in site/ (open site/index.html)
 # make env    the environment alone (.venv), with what the tests need
 #
 # Each makes the environment that it needs first. Variables:
@@ -19,13 +20,13 @@ DEMO_DATA := data/demo
 # Stamps carry a checksum of the pins, so the environment is brought up to date when these change.
 checksum = $(shell cat $(1) tools/bootstrap_env.sh | cksum | cut -d " " -f 1)
 RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
-TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-dev.txt)
+TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-docs.txt requirements-dev.txt)
 
 export PYTHON
 # Without the notices of TensorFlow's runtime; what goes wrong there raises an error in Python.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint env
+.PHONY: demo test lint docs env
 .DELETE_ON_ERROR:
 
 demo: $(RUN_ENV) $(DEMO_DATA)/dataset_info.json
@@ -41,6 +42,10 @@ test: lint
 
 lint: $(TEST_ENV)
 	$(VENV)/bin/ruff check .
+
+docs: $(TEST_ENV)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "The site is in site/: open site/index.html."
 
 env: $(TEST_ENV)
 

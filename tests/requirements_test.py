@@ -17,8 +17,8 @@ IMPORT_NAMES = {
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",
 }
-# Needed by one command alone, which says how to install it.
-OPTIONAL = {"torch", "playwright"}
+# Of one command alone, which prints how to install it, or of the documentation site.
+OPTIONAL = {"torch", "playwright", "latex2mathml", "mkdocs"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:
@@ -50,10 +50,10 @@ class RequirementsTest(unittest.TestCase):
     self.assertEqual(self.required - self.imported, set())
 
   def test_everything_is_pinned_exactly_and_without_an_address(self):
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-docs.txt", "requirements-dev.txt"):
       text = (source_tree.ROOT / file).read_text(encoding="utf-8")
       for line in text.splitlines():
-        if line and not line.startswith("#") and line != "-r requirements.txt":
+        if line and not line.startswith(("#", "-r requirements")):
           self.assertRegex(
             line, r'^[a-z0-9-]+==[0-9.]+(post[0-9]+)?(; python_version (<|>=) "3\.1[01]")?$'
           )
