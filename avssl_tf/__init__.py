@@ -9,7 +9,15 @@ Keras layers and pure functions for any Keras code, `spatial` has ambisonics and
 `tasks` joins networks and losses for `fit`, `evaluation` measures what was learnt.
 """
 
+import importlib.util
+import os
+
 from avssl_tf import lazy
+
+# From TensorFlow 2.16 on, tf.keras is Keras 3 unless this variable selects Keras 2, the package
+# tf-keras, before the first use of tf.keras. TensorFlow 2.15 has Keras 2 and needs no tf-keras.
+if importlib.util.find_spec("tf_keras") is not None:
+  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 __version__ = "0.1.0"
 

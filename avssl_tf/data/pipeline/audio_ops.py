@@ -1,10 +1,8 @@
 """Operations on waveforms. Pure functions."""
 
-import math
-
 import tensorflow as tf
-import tensorflow_io as tfio
 
+from avssl_tf import addons
 from avssl_tf.keys import Tensor
 
 
@@ -16,10 +14,6 @@ def cut(waveform: Tensor, start: Tensor, num_samples: int) -> Tensor:
   """
   window = waveform[start : start + num_samples]
   return tf.ensure_shape(window, [num_samples, waveform.shape[1]])
-
-
-# The resampler's filter has 64 samples at the lower of the two rates.
-_RESAMPLER_TAPS = 64
 
 
 def resample(waveform: Tensor, rate_in_hz: int, rate_out_hz: int, num_samples: int) -> Tensor:
@@ -34,14 +28,7 @@ def resample(waveform: Tensor, rate_in_hz: int, rate_out_hz: int, num_samples: i
   Returns:
     float32 `[num_samples, channels]`. Beyond its ends the waveform counts as silent.
   """
-  # What comes out lags behind by half the filter, whose length in input samples is rounded up
-  # to a multiple of 8.
-  taps = 8 * math.ceil(_RESAMPLER_TAPS * max(1.0, rate_in_hz / rate_out_hz) / 8)
-  skip = round(taps / 2 * rate_out_hz / rate_in_hz)
-  # Enough of the end for the delayed output, however the resampler rounds its length.
-  tail = taps + math.ceil(2 * rate_in_hz / rate_out_hz)
-  padded = tf.pad(waveform, [[0, tail], [0, 0]])
-  longer = tfio.audio.resample(padded, rate_in_hz, rate_out_hz)[skip:]
+  longer = addons.resample(waveform, rate_in_hz, rate_out_hz)
   longer = tf.pad(longer, [[0, tf.maximum(0, num_samples - tf.shape(longer)[0])], [0, 0]])
   return tf.ensure_shape(longer[:num_samples], [num_samples, waveform.shape[1]])
 
