@@ -2,15 +2,15 @@
 
 Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, what their
 code builds in and papers say in `published_parts.json` beside it. `docs/published_differences.json`
-lists what is different here, with the reason; docs/published_settings.md shows what `page_table`
-makes of it:
-
-  python -c "from tests import published; print(published.page_table())"
+lists what is different here, with the reason. Pages of the documentation show its rows where they
+contain a line such as `<!-- differences: avid cma -->`, with first words of entries or `all`.
 """
 
 import dataclasses
 import hashlib
 import json
+import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional
 
@@ -22,7 +22,7 @@ from tests import published_readers as readers
 from tests import source_tree
 
 TABLE = source_tree.ROOT / "docs" / "published_differences.json"
-PAGE = source_tree.ROOT / "docs" / "published_settings.md"
+PAGES = source_tree.ROOT / "docs" / "methods"
 ALL = "*"
 # Names of entries.
 STAGE1 = (
@@ -241,21 +241,7 @@ def same(one: Any, other: Any) -> bool:
   return one == other
 
 
-def page_table() -> str:
-  """The table as docs/published_settings.md shows it."""
-  lines = ["| of | setting | published | here | why |", "|---|---|---|---|---|"]
-  for row in table():
-    whole = row["key"] == ALL
-    cells = (
-      ", ".join(row["entries"]),
-      "all" if whole else f"`{row['key']}`",
-      "see the file" if whole else _cell(row["published"]),
-      "-" if row["here"] is None else _cell(row["here"]),
-      row["reason"],
-    )
-    lines.append(f"| {' | '.join(cells)} |")
-  return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-  return value if isinstance(value, str) else json.dumps(value)
+def shown(page: pathlib.Path) -> set[str]:
+  """First words of the entries whose differences a page of the documentation shows; or `all`."""
+  found = re.findall(r"^<!-- differences: ([\w ]+) -->$", page.read_text("utf-8"), re.MULTILINE)
+  return {word for words in found for word in words.split()}
