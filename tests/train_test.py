@@ -118,7 +118,7 @@ class CommandTest(tiny_run.TestCase):
     return output, errors
 
   def test_own_components_come_from_a_script_of_the_users(self):
-    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    page = (source_tree.ROOT / "docs" / "guides" / "trust.md").read_text(encoding="utf-8")
     script = self.path("my_train.py")
     with open(script, "w", encoding="utf-8") as f:
       f.write(re.search(r"```python\n(# my_train\.py.*?)```", page, re.DOTALL)[1])

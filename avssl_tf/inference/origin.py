@@ -58,7 +58,7 @@ def load(export_dir: str):
     logging.warning(
       "WARNING: %s is a SavedModel that was not exported by this user on this machine. A "
       "SavedModel is a program: loaded or used, it can read, write and send files. Stop here "
-      "unless you trust its source; see docs/trust.md.", export_dir
+      "unless you trust its source; see docs/guides/trust.md.", export_dir
     )  # fmt: skip
   return tf.saved_model.load(local_paths.for_tensorflow(export_dir))
 

@@ -175,7 +175,7 @@ def included_files(text: str) -> list[str]:
       raise ConfigurationError(
         f"line {statement.location.line_num}: {statement.format()!r}. Gin files import nothing, so "
         "that reading a configuration of somebody else runs no code. Remove the line; to use "
-        "components of your own, see docs/trust.md."
+        "components of your own, see docs/guides/trust.md."
       )
     if isinstance(statement, config_parser.IncludeStatement):
       paths.append(statement.filename)

@@ -28,21 +28,21 @@ _MOST_MB = 100
 class PageTest(unittest.TestCase):
 
   def test_the_documented_limits_are_those_in_force(self):
-    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    page = (source_tree.ROOT / "docs" / "guides" / "trust.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", page, re.MULTILINE))
     limits = media_limits
     for row, expected in (
       ("pixels of a decoded frame", f"{limits.MAX_PIXELS} "),
       ("pixels of a stored frame", f"{limits.MAX_STORED_PIXELS} "),
       ("long side over short side, with square pixels", f"{limits.MAX_ASPECT:g}"),
-      ("memory of the frames, or of the sound, of one clip", f"{limits.MAX_CLIP_BYTES} bytes"),
+      ("memory of the frames, or of the audio, of one clip", f"{limits.MAX_CLIP_BYTES} bytes"),
       ("sample rate", f"{limits.MIN_SAMPLE_RATE_HZ} to {limits.MAX_SAMPLE_RATE_HZ} Hz"),
       ("channels", f"{limits.MAX_CHANNELS}"),
       (
         "frame rate that a file states",
         f"at most {limits.MAX_FRAME_RATE_HZ} Hz",
       ),
-      ("stretch without picture and sound", f"{limits.MAX_GAP_SEC:g} s"),
+      ("gap without video and audio", f"{limits.MAX_GAP_SEC:g} s"),
       ("duration", f"{limits.MAX_DURATION_SEC:g} s"),
       ("clips or windows of a file", f"{limits.MAX_CLIPS}"),
     ):
