@@ -303,7 +303,7 @@ class CommandTest(tiny_run.TestCase):
       lambda: self.last_logged_step("workers") >= 3, *self.start_workers("workers", *flags)
     )
     chief, other = map(self.finish, self.start_workers("workers", *flags))
-    self.assertIn("Going on after step", chief[0])
+    self.assertIn("Resuming after step", chief[0])
     self.assertIn("Everything lies in", chief[0])
     self.assertNotIn("Epoch", other[0])
     for _, errors in (chief, other):

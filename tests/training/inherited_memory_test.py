@@ -128,7 +128,7 @@ class InitializationTest(tiny_run.TestCase):
     for number, (settings, expected) in enumerate(cases):
       with self.subTest(str(settings)):
         _, printed = self.start(str(number), task=task, **settings)
-        self.assertEqual("WARNING: the memory banks begin at random" in printed, expected)
+        self.assertEqual("WARNING: the memory banks are random" in printed, expected)
 
   def test_what_it_began_with_may_be_gone_when_it_goes_on(self):
     self.start("second")
@@ -137,7 +137,7 @@ class InitializationTest(tiny_run.TestCase):
 
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
-    with self.assertRaisesRegex(inherited_memory.InitializationError, "know none of the 2 videos"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "contain none of the 2 videos"):
       self.memory_from_first(objective, ["x", "y"])
     with self.assertRaisesRegex(inherited_memory.InitializationError, "4 columns.* 5"):
       self.memory_from_first(avid.AVID(num_rows=24, dim=5), ["x"])

@@ -98,7 +98,7 @@ class KeptCheckpointsTest(tiny_run.TestCase):
   def test_asked_for_later(self):
     self.train(num_epochs=2)
     printed = self.train(num_epochs=3, keep_epochs=(1, 2, 3))
-    self.assertIn("WARNING: train.keep_epochs has 1, which the run has passed", printed)
+    self.assertIn("WARNING: train.keep_epochs contains 1, which the run has already passed", printed)
     self.assertEqual(self.names(), [2, 3])
     self.assertIn("train.keep_epochs", printed)  # Told as a change of the configuration.
 
@@ -252,7 +252,7 @@ class BackbonesTest(tiny_run.TestCase):
 
   def test_all_of_it_does_not_fit(self):
     self.train("first", self.first_network)
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit the network"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "not match the configured network"):
       self.train("second", tiny_alignment.tiny_network, init_from=self.path("first"))
 
   def test_memory_of_other_heads_is_left(self):

@@ -49,7 +49,7 @@ class SplitsTest(tiny_run.TestCase):
 
   def test_without_any_the_run_has_no_probe(self):
     _, printed, result = self.train(self.data_with(None))
-    self.assertIn("neither 'test' nor 'validation': the run has no probe", printed)
+    self.assertIn("neither 'test' nor 'validation': the probe is disabled", printed)
     self.assertIn("set Probe.test_split", printed)
     self.assertEqual(result.probes, {})
 

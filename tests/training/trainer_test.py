@@ -202,7 +202,7 @@ class DamagedCheckpointTest(tiny_run.TestCase):
     with contextlib.redirect_stdout(output), self.assertLogs("absl", "WARNING") as logs:
       tiny_run.train(self.data_dir, self.path("run"))
     self.assertRegex("".join(logs.output), "ckpt-4 is damaged .*ckpt-2 is used instead")
-    self.assertIn("Going on after step 2 of 6", output.getvalue())
+    self.assertIn("Resuming after step 2 of 6", output.getvalue())
     self.assert_same_state(tiny_run.saved(self.path("run")), tiny_run.saved(self.path("whole")))
     steps = [line["step"] for line in metrics.read(self.path("run/metrics.jsonl"))]
     self.assertEqual(steps, list(range(1, 7)))
@@ -303,7 +303,7 @@ class NonFiniteTest(tiny_run.TestCase):
           mean.assign(tf.where(self.calls > 6, mean + float("nan"), mean))
         return super().call(batch, training)
 
-    self.assert_stops("After step 4 .*moving_mean.* held NaN", 2, network=Broken)
+    self.assert_stops("NaN or infinity in .*moving_mean.* after step 4", 2, network=Broken)
 
 
 class WarmUpTest(tiny_run.TestCase):
@@ -377,7 +377,9 @@ class ChangedRunTest(tiny_run.TestCase):
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
       tiny_run.train(self.data_dir, self.path("run"), num_epochs=3)
-    self.assertIn("WARNING: the configuration has changed since the run began", output.getvalue())
+    self.assertIn(
+      "WARNING: the configuration has changed since the start of the run", output.getvalue()
+    )
     self.assertIn("  train.num_epochs: 2 -> 3\n", output.getvalue())
     self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-9"))
 
