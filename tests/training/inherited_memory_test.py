@@ -137,7 +137,7 @@ class InitializationTest(tiny_run.TestCase):
 
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
-    with self.assertRaisesRegex(inherited_memory.InitializationError, "contain none of the 2 videos"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "none of the 2 videos"):
       self.memory_from_first(objective, ["x", "y"])
     with self.assertRaisesRegex(inherited_memory.InitializationError, "4 columns.* 5"):
       self.memory_from_first(avid.AVID(num_rows=24, dim=5), ["x"])

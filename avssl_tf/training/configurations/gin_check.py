@@ -85,7 +85,7 @@ def unused(stages: Sequence[Settings], command: str) -> list[str]:
   sentences = []
   for name in sorted(useless):
     hint = suggestion(name.rpartition(".")[2], taken)
-    sentences.append(f"{name} is set, but this configuration does not use it.{hint}")
+    sentences.append(f"{name} is set, but has no effect.{hint}")
   return [*sentences, f"Valid settings: {', '.join(taken)}."]
 
 
