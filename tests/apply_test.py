@@ -196,8 +196,8 @@ class ApplyTest(unittest.TestCase):
   def test_help_lists_sub_commands_and_flags(self):
     described = self.spatialize("--help").stdout
     for words in (
-      "spatialize  gives a 360° video", "localize    shows in an ordinary video",
-      "embed       makes", "search      finds", "--input", "--output", "--overlay",
+      "spatialize  generates a sound field", "localize    shows the sound sources",
+      "embed       computes", "search      finds", "--input", "--output", "--overlay",
     ):  # fmt: skip
       self.assertIn(words, described)
 
@@ -325,7 +325,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=100)
     self.assertEqual(process.returncode, 130, stderr)
-    self.assertIn(f"Stopped. What is done is in {parts}: the same command resumes", stderr)
+    self.assertIn(f"Stopped. Finished parts are in {parts}; rerun the command to resume", stderr)
     self.assertNotIn("Traceback", stderr)
     self.assertFalse(os.path.exists(self.output))
     num_done = num_parts()

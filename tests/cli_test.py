@@ -57,7 +57,7 @@ class CliTest(unittest.TestCase):
     self.assertEqual(process.returncode, 1)
     self.assertEqual(
       process.stderr,
-      "Error: --number=1: \\x1b[2J too small\n(--verbosity=1 shows where this was raised.)\n",
+      "Error: --number=1: \\x1b[2J too small\n(--verbosity=1 shows the traceback.)\n",
     )
     process = _run("open('/nowhere/x')")
     self.assertRegex(process.stderr, "^Error: .*No such file or directory: '/nowhere/x'\n")
@@ -90,7 +90,7 @@ class CliTest(unittest.TestCase):
   def test_arguments(self):
     process = _run("print('not reached')", "number=3")
     self.assertNotEqual(process.returncode, 0)
-    self.assertIn("Unexpected arguments: ['number=3']. Flags are written --name=value.",
+    self.assertIn("Unexpected arguments: ['number=3']. Expected flags: --name=value.",
                   process.stderr)  # fmt: skip
     self.assertNotIn("not reached", process.stdout)
     process = _run("print(*arguments)", "a", "b", takes_arguments=True)

@@ -159,7 +159,7 @@ class EndToEndTest(test_base.TestCase):
     probes = {line["step"]: line for line in self.metrics if "probe/linear_video" in line}
     self.assertEqual(set(probes), {0, 10})
     num_clips = dataset_info.DatasetInfo.load(self.data_dir).num_clips("test")
-    shown = self.train_report[self.train_report.index("The probe of frozen weights") :]
+    shown = self.train_report[self.train_report.index("Probe of the frozen network") :]
     for line in probes.values():
       for name in ("linear_video", "linear_audio", "knn_video", "knn_audio"):
         # A share of the test clips.
@@ -231,7 +231,7 @@ class EndToEndTest(test_base.TestCase):
     for name, value in before.items():
       self.assertAllEqual(after[name], value, name)
     # The table of the probe, which ends a run, is that of the first time.
-    summary = "The probe of frozen weights"
+    summary = "Probe of the frozen network"
     self.assertEqual(
       report[report.index(summary) :], self.train_report[self.train_report.index(summary) :]
     )

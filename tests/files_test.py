@@ -69,7 +69,7 @@ class JsonTest(unittest.TestCase):
 
   def test_what_is_refused(self):
     for text, kind, message in (
-      ("[]", dict, "a.json is JSON, but holds .*; expected an object"),
+      ("[]", dict, "a.json is JSON, but contains .*; expected an object"),
       ("{}", list, "expected a list"),
       ("7", dict, "holds 7; expected an object"),
       ("", dict, "a.json is not JSON"),

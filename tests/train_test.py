@@ -243,7 +243,7 @@ class CommandTest(tiny_run.TestCase):
     output, errors = process.communicate(timeout=100)
     self.assertEqual(process.returncode, 128 + number, errors)
     self.assertNotIn("Traceback", errors)
-    self.assertIn("Stopped. The same command resumes from the last checkpoint.", errors)
+    self.assertIn("Stopped. Rerun the command to resume from the last checkpoint.", errors)
     step = self.last_logged_step("killed")
     self.assertIn(step, range(first_step, 60))
     self.assertIn(f"Saved step {step}.", output)
@@ -304,7 +304,7 @@ class CommandTest(tiny_run.TestCase):
     )
     chief, other = map(self.finish, self.start_workers("workers", *flags))
     self.assertIn("Resuming after step", chief[0])
-    self.assertIn("Everything lies in", chief[0])
+    self.assertIn("Outputs in", chief[0])
     self.assertNotIn("Epoch", other[0])
     for _, errors in (chief, other):
       self.assertNotIn("Traceback", errors)

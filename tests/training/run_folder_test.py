@@ -51,7 +51,7 @@ class RunFolderTest(unittest.TestCase):
 
   def test_other_files_are_left_alone(self):
     path = self.write("thesis.tex", "years of work")
-    with self.assertRaisesRegex(FileExistsError, "holds 'thesis.tex', but no run"):
+    with self.assertRaisesRegex(FileExistsError, "contains 'thesis.tex', but no run"):
       with run_folder.claimed(self.model_dir):
         pass
     self.assertTrue(os.path.exists(path))
