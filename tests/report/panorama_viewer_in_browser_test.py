@@ -73,7 +73,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
 
   def picture(self, yaw_deg, pitch_deg, energy=False):
     """The view in a direction, with or without where it sounds: uint8 RGB."""
-    self.page.get_by_label("show where it sounds").set_checked(energy)
+    self.page.get_by_label("sound energy").set_checked(energy)
     url = call(
       self.page,
       "viewer.look(...given); viewer.draw(); return viewer.canvas.toDataURL('image/png');",

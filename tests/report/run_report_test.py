@@ -118,7 +118,7 @@ class RunReportTest(tiny_run.TestCase):
     supervised = self.train("supervised")
     avid = shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), "avid"))
     with browser.opened(run_report.write(ReportedRun(supervised))) as (page, problems):
-      self.assertIn("classes were", page.locator("#left-out").inner_text())
+      self.assertIn("supervised run", page.locator("#left-out").inner_text())
       self.assertEqual(problems, [])
     with browser.opened(run_report.write(ReportedRun(avid))) as (page, problems):
       heads = page.locator("section#scores th").all_inner_texts()
@@ -130,7 +130,7 @@ class RunReportTest(tiny_run.TestCase):
     with browser.opened(run_report.write(run)) as (page, problems):
       self.assertIn("Viewpoints and matches", page.locator("h2").all_inner_texts())
       self.assertRegex(
-        page.locator("#viewpoints-and-matches").inner_text(), r"\d+ of 16 views get their own sound"
+        page.locator("#viewpoints-and-matches").inner_text(), r"\d+ of 16 views are matched"
       )
       width = page.evaluate("document.querySelector('#viewpoints-and-matches img').naturalWidth")
       self.assertGreater(width, 500)
@@ -155,9 +155,9 @@ class RunReportTest(tiny_run.TestCase):
     with open(path, "w", encoding="utf-8") as f:
       f.write(text.replace(self.data_dir, "/gone"))
     with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
-      self.assertIn("/gone (not there any more)", page.locator("#run").inner_text())
+      self.assertIn("/gone (does not exist)", page.locator("#run").inner_text())
       left_out = page.locator("#left-out").inner_text()
-      self.assertIn("Retrieval: the records (/gone) are not there.", left_out)
+      self.assertIn("Retrieval: the records (/gone) do not exist.", left_out)
       self.assertEqual(problems, [])
 
   def test_the_command_compares_runs(self):
@@ -185,7 +185,7 @@ class RunReportTest(tiny_run.TestCase):
       page.locator("section#runs a").nth(1).click()
       self.assertEqual(page.locator("h1").inner_text(), "other")
       self.assertEqual(problems, [])
-    with self.assertRaisesRegex(ValueError, "The same run is named twice"):
+    with self.assertRaisesRegex(ValueError, "A run is given twice"):
       run_report.compare([runs[0], runs[0]], self.path("same.html"))
 
   def test_links_of_a_comparison_are_no_scripts(self):
@@ -231,7 +231,7 @@ class RunReportTest(tiny_run.TestCase):
         shutil.copytree(model_dir, self.path("run"), dirs_exist_ok=True)
       with open(path, "w", encoding="utf-8") as f:
         f.write("<html>years of work</html>")
-      with self.assertRaisesRegex(FileExistsError, f"{path} is there, and no page that avssl_tf"):
+      with self.assertRaisesRegex(FileExistsError, f"{path} exists, but is not a page"):
         write(path)
       with open(path, encoding="utf-8") as f:
         self.assertEqual(f.read(), "<html>years of work</html>")
@@ -249,7 +249,7 @@ class RunReportTest(tiny_run.TestCase):
   def test_mistakes_of_the_command(self):
     for arguments, message in (
       ([self.data_dir], "operative_config.gin"),
-      ([], "Name the folder of a run"),
+      ([], "Pass the folder of a run"),
     ):
       process = command.run_python("-m", "avssl_tf.report", *arguments)
       self.assertEqual(process.returncode, 1, arguments)

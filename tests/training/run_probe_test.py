@@ -40,7 +40,7 @@ class SplitsTest(tiny_run.TestCase):
   def test_validation_stands_in(self):
     data_dir = self.data_with("validation")
     model_dir, printed, result = self.train(data_dir)
-    self.assertIn("has no split 'test': the probe measures 'validation'", printed)
+    self.assertIn("has no split 'test': the probe uses 'validation'", printed)
     self.assertEqual(sorted(result.probes), [0, 3])
     self.assertIn("probe/knn_video", result.probes[3])
     run = ReportedRun(model_dir)
