@@ -24,7 +24,7 @@ OPTIONAL = {"torch", "playwright"}
 def _pins(file: str) -> list[tuple[str, str]]:
   """(name, rest of the line) of each pin of the first part of a requirements file."""
   text = (source_tree.ROOT / file).read_text(encoding="utf-8")
-  first_part = text.split("# Brought along.")[0]
+  first_part = text.split("# Transitive dependencies.")[0]
   lines = [line for line in first_part.splitlines() if line and line[0] not in "#-"]
   return [re.fullmatch(r"([a-z0-9-]+)(.*)", line).groups() for line in lines]
 

@@ -18,7 +18,7 @@ def check(path: str, flag: str) -> None:
     UserError: the file extension is not supported, or the folder does not exist.
   """
   if not path.endswith(ENDINGS):
-    raise UserError(f"{flag}={path}: expected a file name that ends in {', '.join(ENDINGS)}.")
+    raise UserError(f"{flag}={path}: unsupported extension; expected one of {', '.join(ENDINGS)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise UserError(f"{flag}={path}: the folder {folder!r} does not exist.")
+    raise UserError(f"{flag}={path}: there is no folder {folder!r}.")
