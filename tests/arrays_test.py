@@ -1,4 +1,4 @@
-"""Tests of reading NPZ files that are damaged or claim too much."""
+"""Tests of reading damaged or malicious NPZ files."""
 
 import io
 import os

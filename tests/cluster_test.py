@@ -1,4 +1,4 @@
-"""Tests of what `TF_CONFIG` says of this process."""
+"""Tests of the role of this process in `TF_CONFIG`."""
 
 import json
 import os

@@ -50,7 +50,7 @@ class WholeFileTest(unittest.TestCase):
         raise error
       found = raised.exception
       self.assertEqual((found.errno, found.filename), (error.errno, self.path))
-    # Of another file, which is read meanwhile.
+    # An error of another file, which is read in the block.
     with self.assertRaises(FileNotFoundError) as raised, files.whole_file(self.path):
       open("/nowhere/x")  # noqa: SIM115
     self.assertEqual(raised.exception.filename, "/nowhere/x")

@@ -1,4 +1,4 @@
-"""Tests that requirements.txt and the imports agree, and that all of it is really used."""
+"""Tests that requirements.txt matches the imports."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import unittest
 
 from tests import source_tree
 
-# What a package is imported as, where that is not its name.
+# Import names of packages that differ from their distribution names.
 IMPORT_NAMES = {
   "absl-py": "absl",
   "gin-config": "gin",
@@ -17,7 +17,7 @@ IMPORT_NAMES = {
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",
 }
-# Needed by one command alone, which says how to install it.
+# Required by only one command, which prints installation instructions.
 OPTIONAL = {"torch", "playwright"}
 
 
@@ -39,7 +39,7 @@ class RequirementsTest(unittest.TestCase):
     for path in source_tree.python_files("avssl_tf", "tools"):
       self.imported |= source_tree.imported_packages(path)
       if "tf.keras" in (source_tree.ROOT / path).read_text(encoding="utf-8"):
-        self.imported.add("keras")  # Which TensorFlow 2.15 shows under this name.
+        self.imported.add("keras")  # TensorFlow 2.15 exposes it under this name.
 
   @unittest.skipIf(sys.version_info < (3, 10), "sys.stdlib_module_names came with Python 3.10")
   def test_everything_imported_is_required(self):

@@ -1,4 +1,4 @@
-"""Tests of reading texts of other programs."""
+"""Tests of reading text files of other programs."""
 
 import os
 import tempfile

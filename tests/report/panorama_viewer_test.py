@@ -1,4 +1,4 @@
-"""Tests of what the 360° viewer sends to the browser."""
+"""Tests of the data that the 360° viewer sends to the browser."""
 
 import base64
 import io
@@ -19,12 +19,12 @@ from tests.report.viewer_clips import RATE_HZ, mono, quarters, source
 
 
 def data_of(html: str) -> dict:
-  """What the script gets."""
+  """The data for the script."""
   return json.loads(re.search(r'<script type="application/json">(.*)</script>', html).group(1))
 
 
 def decoded(uri: str) -> np.ndarray:
-  """Samples of a data URI with sound, int16 `[samples]`."""
+  """Samples of an audio data URI, int16 `[samples]`."""
   with av.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as container:
     return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
 
@@ -92,7 +92,7 @@ class PanoramaViewerTest(test_base.TestCase):
     encoded = np.frombuffer(base64.b64decode(sent["frames"].split(",")[1]), np.uint8)
     sheet = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
     self.assertEqual(sheet.shape, (32 * 256, 512))
-    # Each frame from about the middle of what it stands for.
+    # Each frame from about the middle of its interval.
     middle = (np.arange(32) + 0.5) * 100 / 32
     self.assertAllClose(sheet[128::256, 256], middle, atol=2.0, rtol=0)
 

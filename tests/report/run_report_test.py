@@ -1,4 +1,4 @@
-"""Tests of reports: of a run of each method, opened in a browser, and of several compared."""
+"""Tests of reports of each method and of comparisons, opened in a browser."""
 
 import os
 import re
@@ -70,7 +70,7 @@ class RunReportTest(tiny_run.TestCase):
           "Map of embeddings",
         ],  # fmt: skip
       )
-      # Eight queries with five answers each, and five videos with as many of their sets.
+      # Eight queries with five results each, and five anchors with five members of their sets.
       self.assertEqual(page.locator(_GALLERY.format("retrieval")).count(), 8 * 6)
       self.assertEqual(page.locator("section#retrieval .query .card").count(), 8)
       self.assertEqual(page.locator(_GALLERY.format("positive-sets")).count(), 5 * 6)
@@ -84,7 +84,7 @@ class RunReportTest(tiny_run.TestCase):
       self.assertEqual(problems, [])
 
   def check_player(self, page):
-    """One sound plays at a time, stops at a second click, and by itself at its end."""
+    """Only one card plays at a time; it stops at a second click and at its end."""
     buttons = page.locator("button.play")
     buttons.nth(0).click()
     self.assertEqual(buttons.nth(0).get_attribute("data-state"), "playing")
@@ -237,7 +237,7 @@ class RunReportTest(tiny_run.TestCase):
         self.assertEqual(f.read(), "<html>years of work</html>")
       os.remove(path)
       write(path)
-      write(path)  # Its own is replaced.
+      write(path)  # Its own page is replaced.
 
   def test_a_probe_with_records_of_its_own(self):
     self.assertEqual(ReportedRun(self.avid_dir).probed, f"'test' of {self.data_dir}")

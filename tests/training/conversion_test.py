@@ -1,4 +1,4 @@
-"""Conversion of published checkpoints, from arrays to a folder that the commands take."""
+"""Tests of converting published checkpoints, from arrays to a folder for the commands."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Tests of beginning a run with the network and the banks of another."""
+"""Tests of initialising a run with the network and memory banks of another."""
 
 import contextlib
 import functools
@@ -34,7 +34,7 @@ class InitializationTest(tiny_run.TestCase):
     tiny_run.train(self.data_dir, self.first, num_epochs=1)
 
   def start(self, name: str, **settings):
-    """What a run that begins with the first holds before its first step, and what it printed."""
+    """State before the first step of a run initialised from the first, and its output."""
 
     def stop(self, epoch, logs=None):
       raise _Stopped

@@ -1,4 +1,4 @@
-"""Tests of loading runs whose files were changed; converted ones are in conversion_test."""
+"""Tests of loading runs with changed files; for converted checkpoints see conversion_test."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class LoadTest(tiny_run.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    # One run of the real networks, for all tests.
+    # One run of the real networks, shared by all tests.
     cls.model_dir = os.path.join(os.path.dirname(cls.data_dir), "run")
     os.mkdir(cls.model_dir)
     tiny = os.path.join(os.path.dirname(cls.data_dir), "tiny.gin")

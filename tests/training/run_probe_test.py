@@ -1,4 +1,4 @@
-"""Tests of what the probe of a run measures where its data has no test split."""
+"""Tests of the probe of a run if its data has no test split."""
 
 import contextlib
 import dataclasses

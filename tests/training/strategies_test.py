@@ -1,4 +1,4 @@
-"""Tests of the choice of a strategy; what strategies do is tested where it is used."""
+"""Tests of the selection of a strategy; their behaviour is tested with their users."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class StrategiesTest(parameterized.TestCase):
 
     with self.assertRaisesRegex(FileExistsError, "full"):
       strategies.on_chief(strategy, fail)
-    # What the others see of it.
+    # The result on the other workers.
     with mock.patch.object(strategies, "is_chief", lambda: False):
       strategies.on_chief(strategy, fail)
       with mock.patch.object(strategies, "gather", lambda *unused: [1, 0]):

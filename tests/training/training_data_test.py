@@ -1,4 +1,4 @@
-"""Tests of the training clips: what data sets training takes."""
+"""Tests of the data sets that training accepts."""
 
 import tempfile
 

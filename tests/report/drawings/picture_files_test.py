@@ -1,4 +1,4 @@
-"""Tests of the check of files that pictures are to be written to."""
+"""Tests of the check of output files of images."""
 
 import os
 import tempfile
