@@ -17,8 +17,8 @@ def falling(
     factor: factor of each reduction.
     steps: step numbers, counted from 0, in any order; empty: the rate is constant.
   """
-  # Keras includes a boundary in the interval before it. The boundary -1, before the first step, is
-  # there because Keras requires at least one.
+  # Keras includes a boundary in the interval before it, and requires at least one boundary: -1 is
+  # before the first step.
   boundaries = [-1, *(step - 1 for step in sorted(steps))]
   values = [learning_rate, *(learning_rate * factor**i for i in range(len(boundaries)))]
   return tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

@@ -158,7 +158,7 @@ class RunCheckpoints:
   """
 
   def __init__(self, task: Task, model_dir: str, is_chief: bool):
-    """Prepares for a compiled `task` whose variables and optimiser are built."""
+    """Prepares the checkpoints of a compiled `task`; its variables and optimiser must be built."""
     self._task = task
     self._is_chief = is_chief
     self._checkpoint = tf.train.Checkpoint(task=task, optimizer=task.optimizer)

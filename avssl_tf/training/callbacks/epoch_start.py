@@ -51,7 +51,7 @@ class EpochStart(StepCounter):
     self._steps_per_epoch = steps_per_epoch
 
   def on_epoch_begin(self, epoch, logs=None):
-    """Begins the epoch."""
+    """Calls `begin` and logs its values, if the epoch is not resumed."""
     if self.step == epoch * self._steps_per_epoch:
       with stops.allowed():
         values = self._begin(epoch)
