@@ -139,7 +139,7 @@ class WriteTest(test_base.TestCase):
   def test_too_many_are_refused_before_anything_is_written(self):
     clips = _clips(self.rng)
     with mock.patch.object(projector, "MAX_SPRITE_SIZE", 32):  # 2 x 2 thumbnails, but there are 6.
-      with self.assertRaisesRegex(ValueError, "6 pictures of 16 x 16 .* show at most 4"):
+      with self.assertRaisesRegex(ValueError, "6 thumbnails of 16 x 16 .* for 4 thumbnails"):
         projector.write(self.tensorboard_dir, clips)
     self.assertFalse(os.path.exists(self.tensorboard_dir))
 
