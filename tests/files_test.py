@@ -71,7 +71,7 @@ class JsonTest(unittest.TestCase):
     for text, kind, message in (
       ("[]", dict, "a.json is JSON, but contains .*; expected an object"),
       ("{}", list, "expected a list"),
-      ("7", dict, "holds 7; expected an object"),
+      ("7", dict, "contains 7; expected an object"),
       ("", dict, "a.json is not JSON"),
       (b"\0" * 40, dict, "a.json is not JSON"),
       (b"\xff\xfe{", dict, "a.json is not JSON"),

@@ -79,7 +79,7 @@ class OwnFilesTest(unittest.TestCase):
 
   def test_file_in_the_place_of_the_folder(self):
     self.folder = self.write("note.txt")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "is no folder"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "is not a folder"):
       own_files.delete(self.folder, _TREE, "")
 
   def test_empty_keeps_others_and_deletes_one_last(self):

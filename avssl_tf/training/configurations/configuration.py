@@ -162,7 +162,7 @@ def _sources(file: _GinFile) -> list[Settings]:
     path, blamed, inside = waiting.pop()
     resolved = next((p for p in (path, os.path.join(ROOT, path)) if os.path.isfile(p)), None)
     if resolved is None:
-      raise ConfigurationError(f"{blamed}: file not found. {_suggest_file(path)}")
+      raise ConfigurationError(f"{blamed}: no such file. {_suggest_file(path)}")
     identity = os.path.realpath(resolved)
     if identity in inside:
       raise ConfigurationError(f"{blamed}: the file includes itself. Remove one of the includes.")
@@ -199,6 +199,6 @@ def _explained(function: Callable, argument, blamed: str):
 def _suggest_file(path: str) -> str:
   folder = path if os.path.isdir(path) else os.path.dirname(path) or "."
   if not os.path.isdir(folder):
-    return f"The folder {folder!r} does not exist either."
+    return f"There is no folder {folder!r} either."
   files = sorted(f for f in os.listdir(folder) if f.endswith(".gin"))
   return f"Files in {folder!r}: {', '.join(files) or 'no gin files'}."

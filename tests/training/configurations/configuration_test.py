@@ -137,7 +137,7 @@ class ConfigurationTest(ConfigurationCase):
 
   def test_file_that_is_not_there(self):
     message = self.message(["gin/avd.gin"])
-    self.assertRegex(message, r"--gin_file=gin/avd.gin: no such file. In 'gin' .*avid.gin")
+    self.assertRegex(message, r"--gin_file=gin/avd.gin: no such file. Files in 'gin': .*avid.gin")
     self.assertIn("There is no folder 'gni' either", self.message(["gni/avid.gin"]))
 
   def test_mistakes_in_files_name_them(self):
