@@ -84,7 +84,7 @@ class InitializationTest(tiny_run.TestCase):
     tiny_run.train(self.data_dir, part, split="train[:20]", num_epochs=1)
     start, printed = self.start("whole", init_from=part, seed=5)
     np.testing.assert_array_equal(start[_ROWS][:20], tiny_run.saved(part)[_ROWS])
-    self.assertIn("4 videos of the data set are missing", printed)
+    self.assertIn("4 videos of the data set are not in", printed)
     random, _ = self.start("random", init_from=part, seed=5, fill_memory=False)
     self.assertFalse(np.array_equal(start[_ROWS][20:], random[_ROWS][20:]))
     np.testing.assert_array_equal(start[_ROWS][:20], random[_ROWS][:20])

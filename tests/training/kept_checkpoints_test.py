@@ -119,12 +119,12 @@ class KeptCheckpointsTest(tiny_run.TestCase):
   def test_one_that_is_not_there(self):
     self.train("first", num_epochs=2, keep_epochs=(1, 2))
     start = functools.partial(self.train, "second", init_from=self.path("first"))
-    with self.assertRaisesRegex(FileNotFoundError, "no checkpoint of epoch 5 .*those of 1, 2"):
+    with self.assertRaisesRegex(FileNotFoundError, "no checkpoint of epoch 5 .*available epochs: 1, 2"):
       start(init_epoch=5)
     os.truncate(self.path(f"first/{_KEPT}/ckpt-1.index"), 30)
     with self.assertRaisesRegex(checkpoint_files.DamagedError, "ckpt-1 is damaged"):
       start(init_epoch=1)
-    with self.assertRaisesRegex(ValueError, "init_epoch is 1, of no run"):
+    with self.assertRaisesRegex(ValueError, "init_epoch is 1, but init_from is not set"):
       start(init_epoch=1, init_from=None)
     with self.assertRaisesRegex(ValueError, "init_parts is 'heads'; expected one of all, back"):
       start(init_parts="heads")

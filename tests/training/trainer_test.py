@@ -395,10 +395,10 @@ class ChangedRunTest(tiny_run.TestCase):
     class Wider(tiny_run.TinyNetwork):
       embedding_dim = 5
 
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match.*shape"):
       tiny_run.train(self.data_dir, self.path("run"), network=Wider)
     other = tiny_run.make_data(self.path("other"), num_train=16)
-    message = "24 other videos than the 16"
+    message = "24 videos of the run .* differ from the 16"
     with self.assertRaisesRegex(inherited_memory.InitializationError, message):
       tiny_run.train(other, self.path("run"))
     with self.assertRaisesRegex(checkpoints.CheckpointError, "optimiser"):
