@@ -86,12 +86,12 @@ class LoadTest(tiny_run.TestCase):
 
   def test_configuration_of_other_networks(self):
     self.edit("R2Plus1D.stage_widths = (4, 4, 4, 4)", "R2Plus1D.stage_widths = (4, 4, 4, 5)")
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match.*shape"):
       loading.load(self.copy)
 
   def test_configuration_of_more_layers(self):
     self.edit("MLPHead.widths = (8, 4)", "MLPHead.widths = (8, 8, 4)")
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match"):
       loading.load(self.copy)
 
   def test_configuration_of_another_version(self):
