@@ -108,7 +108,7 @@ class RunReportTest(tiny_run.TestCase):
       marked = page.locator("section#weights").locator(".card.right, .card.wrong")
       self.assertEqual(marked.count(), 12)
       legend = page.locator("section#weights .legendtext").all_text_contents()
-      self.assertEqual(legend, ["their own sound", "the sound of another"])
+      self.assertEqual(legend, ["own audio", "audio of another clip"])
       texts = page.locator("section#weights .card figcaption").all_inner_texts()
       shown = [float(re.search(r"weight ([0-9.]+)", text)[1]) for text in texts]
       self.assertEqual(shown, sorted(shown))
