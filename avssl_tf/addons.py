@@ -1,9 +1,7 @@
-"""The one door to TensorFlow Addons.
+"""The only import of TensorFlow Addons.
 
-TensorFlow Addons 0.23 belongs to TensorFlow 2.15 and is no longer developed: it
-says so with a warning at import, which would meet every user of every command.
-What this project uses of it passes through here, so that replacing it later is
-a change in one file.
+TensorFlow Addons 0.23 requires TensorFlow 2.15 and is no longer developed. Its warning about this
+at import is suppressed. A later replacement changes only this file.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Tests of applying networks to files, by the commands that a user types."""
+"""Tests of applying networks to files by the command line."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ _RATE_HZ = 8000
 
 
 def _write_film(path, duration_sec):
-  """A real film with its stereo sound, drawn out to a sphere."""
+  """A real film with stereo audio, stretched to a sphere."""
   sound = media_variants.source_sound()[:2, : round(duration_sec * 48000)]
   pictures = media_variants.pictures_at(media_variants.regular_times(25, end_sec=duration_sec))
   pictures = [(time_sec, cv2.resize(picture, (256, 128))) for time_sec, picture in pictures]
@@ -41,7 +41,7 @@ def _write_film(path, duration_sec):
 
 
 def _train_avid(data_dir, model_dir):
-  """A run of the networks of gin/avid.gin, as small as it gets."""
+  """A run of the networks of gin/avid.gin at a tiny size."""
   tiny_run.make_data(data_dir)
   os.mkdir(model_dir)
   configuration.parse(
@@ -114,7 +114,7 @@ class ApplyTest(unittest.TestCase):
     np.testing.assert_allclose(fields[0], fields[1], atol=1e-5)
 
   def test_a_saved_model_of_unknown_origin_is_reported_before_it_runs(self):
-    # One that writes a file while it is used, as any SavedModel can.
+    # One that writes a file when called, as any SavedModel can.
     exported, trace = self.path("exported"), self.path("trace")
     loaded = loading.load(self.model_dir)
     serving.export(loaded.network, loaded.input_spec, exported)
@@ -196,13 +196,13 @@ class ApplyTest(unittest.TestCase):
   def test_help_lists_sub_commands_and_flags(self):
     described = self.spatialize("--help").stdout
     for words in (
-      "spatialize  gives a 360° video", "localize    shows in an ordinary video",
-      "embed       makes", "search      finds", "--input", "--output", "--overlay",
+      "spatialize  generates a sound field", "localize    shows the sound sources",
+      "embed       computes", "search      finds", "--input", "--output", "--overlay",
     ):  # fmt: skip
       self.assertIn(words, described)
 
   def test_a_disk_that_is_full_leaves_nothing(self):
-    # Files of more than this size, as those of mp4 are, end as on a full disk.
+    # Larger files, such as mp4, fail as on a full disk.
     limited = (
       "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000)); "
       "runpy.run_module('avssl_tf.apply', run_name='__main__', alter_sys=True)"
@@ -293,7 +293,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       self.assertRegex(process.stdout, rf"\n   1 +{similarity}  film\.mp4\n")
     for name, array in arrays[0].items():
       np.testing.assert_allclose(array, arrays[1][name], rtol=1e-3, atol=1e-4)
-    # The index is of the SavedModel now.
+    # The index is now that of the SavedModel.
     process = _apply(
       "search", f"--model_dir={self.model_dir}", f"--index={self.output}",
       f"--query={media_variants.SOURCE}",
@@ -325,7 +325,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=100)
     self.assertEqual(process.returncode, 130, stderr)
-    self.assertIn(f"Stopped. What is done is in {parts}: the same command resumes", stderr)
+    self.assertIn(f"Stopped. Finished parts are in {parts}; rerun the command to resume", stderr)
     self.assertNotIn("Traceback", stderr)
     self.assertFalse(os.path.exists(self.output))
     num_done = num_parts()

@@ -1,4 +1,4 @@
-"""Running the project's commands as a user does."""
+"""Runs the commands of the project like a user."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ _lock = threading.Lock()
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess:
-  """Runs Python with `arguments` in the repository's root, without GPUs; keeps what it prints.
+  """Runs Python with `arguments` in the root of the repository, without GPUs; captures its output.
 
   Commands and tools are forked from a process that has imported the libraries (`command_server`).
   """
@@ -72,7 +72,7 @@ def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def output_of(*arguments: str) -> str:
-  """What Python prints with `arguments`; an AssertionError where that fails."""
+  """The output of Python with `arguments`; raises an AssertionError if it fails."""
   result = run_python(*arguments)
   if result.returncode:
     raise AssertionError(f"{arguments} ended with {result.returncode}:\n{result.stderr[-4000:]}")

@@ -221,7 +221,7 @@ class CommandTest(tiny_run.TestCase):
       "'batch_sizes' is set, but nothing": ["--task=knn", model, "--gin_param=batch_sizes=2"],
       "KNN.batch_size is 'x'; expected int": ["--task=knn", model, "--gin_param=batch_size='x'"],
       "KNN.batch_size is 0; expected 1": ["--task=knn", model, "--gin_param=batch_size=0"],
-      "ClipSpec.frame_size is set, but nothing here uses it. Did you mean Finetune.frame_size": [
+      "ClipSpec.frame_size is set, but has no effect. Did you mean Finetune.frame_size": [
         "--task=finetune", model, "--gin_param=ClipSpec.frame_size=64"
       ],
       "ViewpointSpec.num_viewpoints is set, but": [

@@ -176,7 +176,7 @@ class PrintedCommandsTest(parameterized.TestCase):
     printed, commands = self.build("kinetics", f"--input_dir={self.root}", *_BUILD)
     self.assertIn("no test split: the probe of a run measures 'validation'", printed)
     printed = self.train(commands["Train"])
-    self.assertIn("has no split 'test': the probe measures 'validation'", printed)
+    self.assertIn("has no split 'test': the probe uses 'validation'", printed)
     found = [line["step"] for line in self.metrics if "probe/knn_video" in line]
     self.assertEqual(found, [0, 2])
 

@@ -1,4 +1,4 @@
-"""Conversion of published checkpoints, from arrays to a folder that the commands take."""
+"""Tests of converting published checkpoints, from arrays to a folder for the commands."""
 
 import os
 import tempfile
@@ -72,7 +72,7 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
 
   def test_networks_alone(self):
     report = conversion.convert({"model": self.networks}, self.output_dir, "x.pth.tar")
-    self.assertIn("objective: none", "\n".join(report))
+    self.assertIn("objective: not in the checkpoint", "\n".join(report))
     self.assertIn("WARNING: no --spectrogram_statistics", "\n".join(report))
     model = loading.load(self.output_dir).network
     outputs = model(

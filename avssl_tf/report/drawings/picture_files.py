@@ -1,4 +1,4 @@
-"""The files that pictures are written to."""
+"""Output files of images."""
 
 import os
 
@@ -8,17 +8,17 @@ ENDINGS = (".png", ".jpg", ".pdf", ".svg")
 
 
 def check(path: str, flag: str) -> None:
-  """Makes sure, before all the work, that a picture can be saved.
+  """Checks in advance that an image can be saved.
 
   Args:
-    path: file to write.
-    flag: what the user gave it by, for the message.
+    path: output file.
+    flag: name of the flag, for the message.
 
   Raises:
-    UserError: it cannot.
+    UserError: the file extension is not supported, or the folder does not exist.
   """
   if not path.endswith(ENDINGS):
-    raise UserError(f"{flag}={path} ends in none of {', '.join(ENDINGS)}.")
+    raise UserError(f"{flag}={path}: unsupported extension; expected one of {', '.join(ENDINGS)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
     raise UserError(f"{flag}={path}: there is no folder {folder!r}.")
