@@ -3,8 +3,8 @@
 Consensus IoU and its area under the curve are those of Senocak, Oh, Kim, Yang, Kweon, "Learning to
 Localize Sound Source in Visual Scenes", CVPR 2018, as reported by EZ-VSL (Mo, Morgado, "Localizing
 Visual Sounds the Easy Way", ECCV 2022). Metrics that include images without a visible source are
-those of SLAVC (Mo, Morgado, "A Closer Look at Weakly-Supervised Audio-Visual Source Localization",
-NeurIPS 2022, section 5) and follow its code.
+those of SLAVC and follow its code (section 5 of Mo, Morgado, NeurIPS 2022, "A Closer Look
+at Weakly-Supervised Audio-Visual Source Localization").
 """
 
 from collections.abc import Sequence
