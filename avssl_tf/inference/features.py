@@ -120,6 +120,16 @@ def extract(
   Raises:
     UserError: the data set is empty or lacks a requested modality, or rows that should be windows
       of one clip have different indices.
+
+  Example:
+    >>> class MeanColour:
+    ...   def embed_video(self, frames):
+    ...     mean = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3])
+    ...     return {"features": mean, "embedding": tf.math.l2_normalize(mean, axis=1)}
+    >>> clips = {"video": np.full([2, 8, 4, 4, 3], 7, np.uint8), "index": np.arange(2)}
+    >>> features = extract(MeanColour(), tf.data.Dataset.from_tensors(clips))
+    >>> features.of("video").tolist()
+    [[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]]
   """
   there = [key for key in keys.MODALITIES if key in dataset.element_spec]
   modalities = there if modalities is None else list(modalities)

@@ -43,8 +43,8 @@ ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
 class Localization(Protocol):
   """Evaluates sound source localisation and compares it with baselines.
 
-  Each clip is evaluated with its own audio, and with the audio of the next clip in the batch that
-  has another or no class: its source is not visible. Clips without such audio or without ground
+  Each clip is evaluated with its own audio and, if the batch has a clip of another or unknown
+  class, with the audio of the next such clip, whose source is not visible. Clips without ground
   truth are skipped.
 
   The parts of the results are the network, `"trained"`; its map for the other audio compared with
