@@ -146,7 +146,7 @@ class ApplyTest(unittest.TestCase):
       (
         _apply("embed", f"--model_dir={self.model_dir}", f"--input={self.film}",
                f"--output={self.path('x.npz')}"),
-        "holds a network that generates sound fields; expected one that embeds",
+        "contains a network that generates sound fields; expected a network that embeds",
       ),
     ):  # fmt: skip
       with self.subTest(message):

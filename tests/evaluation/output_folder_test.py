@@ -70,11 +70,11 @@ class OutputFolderTest(unittest.TestCase):
     for text in ("mine", "[]", '{"settings": {}}'):
       with open(path, "w", encoding="utf-8") as f:
         f.write(text)
-      with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} holds no results"):
+      with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} contains no results"):
         output_folder.clear(self.output_dir)
       self.assertTrue(os.path.exists(path))
     path = self.write("clips.csv")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} is there, and no list of"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} exists but was not"):
       output_folder.check(self.output_dir)
     with open(path, "w", encoding="utf-8") as f:
       f.write("id,window,method,ciou\n")
@@ -110,10 +110,10 @@ class OutputFolderTest(unittest.TestCase):
   def test_one_evaluation_at_a_time(self):
     deep = os.path.join(self.output_dir, "a", "b")
     with output_folder.claimed(deep):
-      with self.assertRaisesRegex(files.FolderInUseError, f"at work in {deep}"):
+      with self.assertRaisesRegex(files.FolderInUseError, f"running in {deep}"):
         with output_folder.claimed(deep):
           pass
-    self.assertFalse(os.path.exists(self.output_dir))  # Nothing was measured.
+    self.assertFalse(os.path.exists(self.output_dir))  # Nothing was written.
     os.mkdir(self.output_dir)
     with output_folder.claimed(deep):
       kept = self.write("a/b/results.json")

@@ -77,9 +77,9 @@ class LoadTest(tiny_run.TestCase):
       self.assertEqual((loaded.encoder.sample_rate_hz, loaded.encoder.num_channels), (8000, 1))
     self.assertIsNone(loaded.encoder.make_model)
     self.assertIsNone(loaded.data_dir)
-    with self.assertRaisesRegex(UserError, "is a SavedModel, which holds no layers"):
+    with self.assertRaisesRegex(UserError, "is a SavedModel, which contains no layers"):
       loaded.network  # noqa: B018
-    with self.assertRaisesRegex(UserError, "holds no network that generates sound fields"):
+    with self.assertRaisesRegex(UserError, "contains no network that generates sound fields"):
       loaded.generator  # noqa: B018
     self.assertEqual(loading.load(self.model_dir).data_dir, self.data_dir)
 
@@ -148,7 +148,7 @@ class LoadTest(tiny_run.TestCase):
     foreign = self.path("foreign")
     shutil.copytree(self.saved_model, foreign)
     shutil.rmtree(os.path.join(foreign, "assets.extra"))
-    with self.assertRaisesRegex(ValueError, "does not say what the SavedModel takes"):
+    with self.assertRaisesRegex(ValueError, "does not describe the input of the SavedModel"):
       loading.load(foreign)
 
   def test_saved_models_without_maps(self):
