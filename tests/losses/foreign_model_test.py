@@ -184,7 +184,7 @@ class ForeignModelTest(parameterized.TestCase):
     for outside in ([0, _ROWS], [-1, 0]):
       for call in (objective, tf.function(objective)):
         with self.assertRaisesRegex(
-          tf.errors.InvalidArgumentError, f"outside of the {_ROWS} rows.*num_rows"
+          tf.errors.InvalidArgumentError, f"outside the {_ROWS} rows.*num_rows"
         ):
           call({"video": video, "audio": audio, "index": tf.constant(outside)}, training=True)
 
