@@ -148,7 +148,7 @@ class RobustXID(bank_objective.BankObjective):
     active: float32 scalar variable; 1 once the warm-up is over, 0 before.
 
   Source:
-    Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021, section 4.
+    Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021, sec. 4.
 
   Example:
     >>> from avssl_tf import losses

@@ -99,7 +99,7 @@ class SpatialAlignmentTest(test_base.TestCase):
       ({"contrast": "hart"}, "contrast is 'hart'; expected one of easy"),
       ({"warmup_contrast": "soft"}, "warmup_contrast is 'soft'"),
       ({"warmup_epochs": -1}, "warmup_epochs is -1; expected 0 or more"),
-      ({"warmup_epochs": 1, "contrast": "avc"}, "'avc' puts the viewpoints together"),
+      ({"warmup_epochs": 1, "contrast": "avc"}, "'avc' pools the viewpoints"),
       ({"temperature": 0.0}, "temperature is 0.0; expected more than 0"),
     ):
       with self.assertRaisesRegex(ValueError, message):

@@ -108,7 +108,7 @@ class PanoramaEncoderTest(test_base.TestCase):
     maps = layer(frames)
     self.assert_shape(maps, [2, 1, 2, 4, 6], tf.float32)
     self.assertAllClose(layer(tf.roll(frames, 16, axis=3)), tf.roll(maps, 1, axis=3), atol=1e-5)
-    # Without what lies beyond the edges, there would be a seam.
+    # Without circular padding there is a seam.
     plain = layer.encoder(frames)["conv5x"]
     self.assertNotAllClose(plain[..., 0, :], maps[..., 0, :], atol=1e-3)
     fine = self.encoder(16, "conv4x")(frames)
@@ -118,9 +118,9 @@ class PanoramaEncoderTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "the stage 'pooled' and a margin of 16"):
       self.encoder(16, "pooled")
     frames = tf.zeros([1, 2, 16, 32, 3])
-    with self.assertRaisesRegex(ValueError, "margin is 64, and frames are 32 wide"):
+    with self.assertRaisesRegex(ValueError, "margin is 64; expected at most the width of the frames, 32"):
       self.encoder(64)(frames)
-    with self.assertRaisesRegex(ValueError, "margin is 8, .*expected a width and a margin of"):
+    with self.assertRaisesRegex(ValueError, "margin is 8 .*expected multiples of the stride"):
       self.encoder(8)(frames)
 
 
@@ -215,7 +215,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
       other = network.generate({**batch, changed: batch[changed] // 2})
       self.assertEqual(not np.allclose(field, other, atol=1e-6), matters)
     other = _network(flow_net=panorama_net.PanoramaNet((4,), (2,), name="flow_net"))
-    with self.assertRaisesRegex(ValueError, "frame_net makes maps of .* and flow_net of"):
+    with self.assertRaisesRegex(ValueError, "frame_net returns maps of .*, flow_net of"):
       other(batch)
 
   def test_by_the_picture_or_by_the_sound_alone(self):
@@ -226,9 +226,9 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
     by_sound = _network(localizers.DenseLocalizer, frame_net=None)
     weights = by_sound(batch)
     self.assertAllClose(by_sound({"audio": batch["audio"]}), weights)
-    with self.assertRaisesRegex(ValueError, "looks for sources in a picture, and there is neither"):
+    with self.assertRaisesRegex(ValueError, "requires visual maps, and there is neither"):
       _network(frame_net=None)(batch)
-    with self.assertRaisesRegex(ValueError, "nothing is left to find sources by"):
+    with self.assertRaisesRegex(ValueError, "there are no features for localisation"):
       _network(frame_net=None, localize_by_sound=False)
 
   def test_weights_of_a_u_net_alone(self):
