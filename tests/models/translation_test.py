@@ -219,7 +219,7 @@ class TranslationTest(test_base.TestCase):
       translation.Transformer(depth=0)
     with self.assertRaisesRegex(ValueError, "'before'; expected one of post, pre"):
       translation.Transformer(normalization="before")
-    with self.assertRaisesRegex(ValueError, "10 dimensions cannot be divided among 4 attention heads"):
+    with self.assertRaisesRegex(ValueError, "10 dimensions cannot be divided among 4 att"):
       translation.Transformer(num_heads=4)(tf.zeros([1, 2, 10]))
 
 

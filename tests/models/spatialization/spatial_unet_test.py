@@ -118,7 +118,7 @@ class PanoramaEncoderTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "the stage 'pooled' and a margin of 16"):
       self.encoder(16, "pooled")
     frames = tf.zeros([1, 2, 16, 32, 3])
-    with self.assertRaisesRegex(ValueError, "margin is 64; expected at most the width of the frames, 32"):
+    with self.assertRaisesRegex(ValueError, "margin is 64; expected at most .*, 32"):
       self.encoder(64)(frames)
     with self.assertRaisesRegex(ValueError, "margin is 8 .*expected multiples of the stride"):
       self.encoder(8)(frames)
