@@ -33,8 +33,8 @@ class MethodTest(absltest.TestCase):
       ("a/b: gin/avid.gin", "a name of letters"),
       ("..: gin/avid.gin", "a name of letters"),
       ("a|b: gin/avid.gin", "a name of letters"),
-      ("a:", "names no gin file"),
-      ("a: batch_size=8", "names no gin file"),
+      ("a:", "no gin file"),
+      ("a: batch_size=8", "no gin file"),
       ("a: gin/avid.gin fast", "'fast' is neither"),
       ("a: gin/avid.gin =8", "'=8' is neither"),
       ("a: gin/avid.gin x = 8", "'x' is neither"),
@@ -90,7 +90,7 @@ class PlanTest(absltest.TestCase):
 
   def test_refuses_what_makes_no_comparison(self):
     for methods, seeds, message in (
-      ([], ["0"], "Name a method"),
+      ([], ["0"], "No method"),
       ([AVID], [""], "expected integers"),
       ([AVID], [], "different integers"),
       ([AVID], ["0", "0"], "different integers"),
