@@ -39,7 +39,7 @@ flags.DEFINE_enum("agreement", "consensus", agreement.AGREEMENTS, "Agreement of 
 flags.DEFINE_integer("block", 512, "Queries per block.", lower_bound=1)
 flags.DEFINE_integer("gallery_block", 65536, "Gallery rows per block.", lower_bound=1)
 flags.DEFINE_integer(
-  "num_queries", 0, "Queries to measure; seconds are scaled to all. 0: all.", lower_bound=0
+  "num_queries", 0, "Measured queries; seconds are scaled to all. 0: all.", lower_bound=0
 )
 flags.DEFINE_integer("estimate_rows", 2000000, "Number of rows of the estimate.", lower_bound=2)
 flags.DEFINE_float("estimate_tflops", 20.0, "TFLOP/s of a device in the estimate.", lower_bound=1e-6)

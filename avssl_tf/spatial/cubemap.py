@@ -23,7 +23,7 @@ _FACES = np.array([
 _NUM_COLUMNS = 3
 
 
-def check_shape(height: int, width: int, name: str = "the picture") -> None:
+def check_shape(height: int, width: int, name: str = "The image") -> None:
   """Checks the aspect ratio of an equi-angular cubemap, 3:2.
 
   Args:

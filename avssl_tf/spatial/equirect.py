@@ -9,7 +9,7 @@ from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
 
 
-def check_shape(height: int, width: int, name: str = "the picture") -> None:
+def check_shape(height: int, width: int, name: str = "The image") -> None:
   """Checks the aspect ratio of an equirectangular image, 2:1.
 
   Args:

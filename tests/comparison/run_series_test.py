@@ -1,4 +1,4 @@
-"""Tests of the runs of a comparison as processes; short scripts stand in for training."""
+"""Tests of the runs of a comparison as processes, with short scripts instead of training."""
 
 import dataclasses
 import os

@@ -207,7 +207,7 @@ class TranslationTest(test_base.TestCase):
       own = model.heads[modality](features[modality][:, 0])
       target = tf.math.l2_normalize(own, axis=-1)
       self.assertAllClose(outputs["target"][modality][:, 0], target)
-      # What is predicted of the other modality is what this one's own head makes of its features.
+      # The prediction of the other modality is the projection by the shared head.
       self.assertAllClose(outputs["prediction"][other][:, 0], target)
 
   def test_bad_settings(self):

@@ -198,7 +198,7 @@ class AmbisonicsTest(test_base.TestCase):
     # The strongest direction turns with the field.
     energy = ambisonics.energy_map(waveform, 90, 180).numpy()
     turned = ambisonics.rotate(tf.constant(waveform), directions.rotation(tf.constant(math.pi / 2)))
-    # A quarter turn to the left moves an equirectangular picture by a quarter of its width.
+    # A quarter turn to the left shifts an equirectangular image by a quarter of its width.
     expected = np.roll(energy, -45, axis=1)
     self.assertAllClose(ambisonics.energy_map(turned, 90, 180), expected, rtol=1e-3)
     self.assertGreater(energy.max() / energy.min(), 1.2)

@@ -129,8 +129,8 @@ class AttentionLocalizerTest(test_base.TestCase):
   def test_looks_where_the_map_answers(self):
     layer = localizers.AttentionLocalizer(num_tracks=2, key_dim=2)
     picture = np.zeros([1, 1, 6, 12, 2], np.float32)
-    picture[0, 0, 1, 2, 0] = 1.0  # What the first track looks for,
-    picture[0, 0, 4, 9, 1] = 1.0  # and the second one.
+    picture[0, 0, 1, 2, 0] = 1.0  # Matches the query of the first track,
+    picture[0, 0, 4, 9, 1] = 1.0  # and of the second track.
     sound = np.ones([1, 1, 1], np.float32)
     features = {"audio": sound, "video": picture}
     layer(features)
@@ -170,7 +170,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
     field = network.generate(batch)
     self.assert_shape(field, [2, 500, 4], tf.float32)
     self.assertAllEqual(field[..., 0], batch["audio"][..., 0])
-    # Of the other channels nothing is seen.
+    # The other channels are not used.
     mono = {**batch, "audio": batch["audio"][..., :1]}
     self.assertAllClose(network.generate(mono), field, atol=1e-6)
 
