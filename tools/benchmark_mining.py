@@ -42,8 +42,8 @@ flags.DEFINE_integer(
   "num_queries", 0, "Measured queries; seconds are scaled to all. 0: all.", lower_bound=0
 )
 flags.DEFINE_integer("estimate_rows", 2000000, "Number of rows of the estimate.", lower_bound=2)
-flags.DEFINE_float("estimate_tflops", 20.0, "TFLOP/s of a device in the estimate.", lower_bound=1e-6)
-flags.DEFINE_integer("estimate_replicas", 1, "Number of devices in the estimate.", lower_bound=1)
+flags.DEFINE_float("estimate_tflops", 20.0, "TFLOP/s per device of the estimate.", lower_bound=1e-6)
+flags.DEFINE_integer("estimate_replicas", 1, "Number of devices of the estimate.", lower_bound=1)
 
 
 @dataclasses.dataclass

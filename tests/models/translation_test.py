@@ -162,7 +162,7 @@ class TranslationTest(test_base.TestCase):
       self.assertAllEqual(first, transformer(x, training=True, seed=seeds[0]))
       self.assertNotAllClose(first, second)
       self.assertNotAllClose(first, transformer(x))
-      with self.assertRaisesRegex(ValueError, "needs a seed in training"):
+      with self.assertRaisesRegex(ValueError, "requires a seed in training"):
         transformer(x, training=True)
 
   def test_either_direction_drops_out_something_else(self):
