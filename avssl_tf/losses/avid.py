@@ -4,7 +4,7 @@ Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Mo
 CVPR 2021, section 3.
 """
 
-from typing import Callable
+from typing import Any, Callable
 
 import gin
 import tensorflow as tf
@@ -73,7 +73,7 @@ class AVID(bank_objective.BankObjective):
     momentum: float = 0.5,
     loss: Callable[..., Tensor] = nce.nce_loss,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 

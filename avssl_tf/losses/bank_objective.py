@@ -58,7 +58,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     temperature: float,
     momentum: float,
     seed: int,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the banks.
 

@@ -4,7 +4,7 @@ Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Mo
 CVPR 2021, section 4.
 """
 
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -83,7 +83,7 @@ class CMA(avid.AVID):
     loss: Callable[..., Tensor] = nce.nce_loss,
     mining_block: int = 512,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 

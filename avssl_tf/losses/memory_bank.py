@@ -1,5 +1,7 @@
 """A memory bank with one embedding per video, and the sampling of negatives from it."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from avssl_tf.errors import UserError
@@ -93,7 +95,9 @@ class MemoryBank(tf.keras.layers.Layer):
     array([[0.6, 0.8]], dtype=float32)
   """
 
-  def __init__(self, num_rows: int, dim: int, momentum: float = 0.5, seed: int = 0, **kwargs):
+  def __init__(
+    self, num_rows: int, dim: int, momentum: float = 0.5, seed: int = 0, **kwargs: Any
+  ):
     """Creates the bank.
 
     Args:

@@ -7,7 +7,7 @@ v_i, a_i are the embeddings of sample i; v_bar_i, a_bar_i are its rows of the ba
 """
 
 import math
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import gin
 import numpy as np
@@ -173,7 +173,7 @@ class RobustXID(bank_objective.BankObjective):
     temperature: float = 0.07,
     momentum: float = 0.5,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 

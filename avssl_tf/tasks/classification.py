@@ -1,6 +1,7 @@
 """Supervised classification with the same networks, as an upper bound."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -31,7 +32,7 @@ class Classification(Task):
   uses_labels = True
 
   def __init__(
-    self, network: Network, num_videos: int, num_classes: int, seed: int = 0, **kwargs
+    self, network: Network, num_videos: int, num_classes: int, seed: int = 0, **kwargs: Any
   ):
     """Adds classifiers to `network`.
 

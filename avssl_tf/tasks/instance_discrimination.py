@@ -1,6 +1,6 @@
 """Instance discrimination: trains a two-tower network with a memory-bank objective."""
 
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -44,7 +44,7 @@ class InstanceDiscrimination(Task):
     num_videos: int,
     num_classes: int = 0,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective for `network`.
 

@@ -1,6 +1,6 @@
 """Spatial alignment: trains a network on the viewpoints of 360° clips."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import gin
 import tensorflow as tf
@@ -46,7 +46,7 @@ class SpatialAlignment(Task):
     warmup_contrast: str = "easy",
     warmup_epochs: int = 0,
     temperature: float = 0.07,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the task.
 

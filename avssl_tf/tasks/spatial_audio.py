@@ -1,5 +1,7 @@
 """Spatial audio generation: trains a network with an STFT loss."""
 
+from typing import Any
+
 import gin
 import tensorflow as tf
 
@@ -36,7 +38,7 @@ class SpatialAudio(Task):
     num_classes: int = 0,
     seed: int = 0,
     loss: str = "relative",
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the task.
 

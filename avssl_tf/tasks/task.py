@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ class Task(tf.keras.Model, abc.ABC):
   aligns_views: ClassVar[bool] = False
 
   def __init__(
-    self, network: Network, num_videos: int, num_classes: int = 0, seed: int = 0, **kwargs
+    self, network: Network, num_videos: int, num_classes: int = 0, seed: int = 0, **kwargs: Any
   ):
     """Creates the task.
 
