@@ -1,10 +1,10 @@
 #!/bin/sh
-# Provides a browser for the tests of HTML pages.
+# Ensures that tests of pages find a browser.
 #
 #   tools/bootstrap_browser.sh
 #
-# Without Chromium or Chrome, installs Debian's Chromium if permitted; otherwise prints installation
-# instructions, and tests that require a browser are skipped.
+# If there is no Chromium or Chrome, installs Debian's Chromium as root, or prints installation
+# instructions. Tests that require a browser are skipped then.
 set -eu
 
 for name in chromium chromium-browser google-chrome; do
@@ -12,13 +12,13 @@ for name in chromium chromium-browser google-chrome; do
 done
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "Installing Chromium for the tests of HTML pages."
+  echo "Installing Chromium for tests of pages."
   export DEBIAN_FRONTEND=noninteractive
   if apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; then
     exit 0
   fi
 fi
 cat >&2 <<MESSAGE
-Chromium or Chrome not found: tests that require a browser are skipped. To install Chromium on Debian
-and Ubuntu: apt install chromium.
+Found no Chromium or Chrome: tests that open pages in a browser are skipped. On Debian and Ubuntu:
+apt install chromium.
 MESSAGE

@@ -1,22 +1,22 @@
 #!/bin/sh
-# Creates or updates the environment .venv.
+# Creates or updates the virtual environment .venv.
 #
 #   tools/bootstrap_env.sh requirements.txt .venv/run-1234
 #
-# Installs the pins of the first argument, then creates the second, a stamp file: it exists only if the
-# environment contains these pins. The environment is created again if it is missing, does not work, or
-# an installation was interrupted. PYTHON sets the interpreter; without it, the first suitable one is
-# used.
+# Installs the pinned requirements of the first argument, then creates the second, a stamp file. The
+# stamp exists if and only if the environment has these requirements. A missing, broken or
+# half-installed environment is created again. PYTHON selects the interpreter; by default the first
+# suitable one is used.
 set -eu
 
 requirements=$1
 stamp=$2
 env_dir=$(dirname "$stamp")
-unfinished=$env_dir/unfinished  # Exists during the installation; marks an interrupted one.
+unfinished=$env_dir/unfinished  # Exists while pip runs; the environment is incomplete then.
 
-# An interpreter is suitable if it runs (a pyenv shim may exist but not run), has a version that
-# TensorFlow 2.15 and tensorflow-addons support, and can create environments (on Debian, a separate
-# package).
+# An interpreter is suitable if it runs (a pyenv shim may exist and fail), has a version that
+# TensorFlow 2.15 and tensorflow-addons support, and has the venv module (a separate package on
+# Debian).
 fits() {
   "$1" -c 'import ensurepip, sys, venv; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' \
     >/dev/null 2>&1
@@ -35,14 +35,14 @@ find_python() {
     fi
   done
   cat >&2 <<MESSAGE
-Python 3.9, 3.10 or 3.11 with the venv module not found (tried: $*).
-TensorFlow 2.15 requires one of these versions. To use an interpreter in another place:
+No Python 3.9, 3.10 or 3.11 with the venv module was found (tried: $*).
+TensorFlow 2.15 does not support other versions. To use an interpreter in another place:
     make PYTHON=/path/to/python3.11 ...
-To install Python with uv, without administrator rights:
-    python3 -m pip install --user uv        (or install uv in another way)
+To install one without administrator rights, use uv:
+    python3 -m pip install --user uv        (or any other way of installing uv)
     uv python install 3.11
     make PYTHON="\$(uv python find 3.11)" ...
-On Debian and Ubuntu, the venv module is a separate package: apt install python3-venv.
+On Debian and Ubuntu the venv module is a separate package: apt install python3-venv.
 MESSAGE
   return 1
 }
@@ -57,9 +57,9 @@ if [ -e "$unfinished" ] || ! fits "$env_dir/bin/python"; then
 fi
 
 touch "$unfinished"
-echo "Installing $requirements into $env_dir. The first installation takes several minutes."
-[ -t 1 ] && quiet= || quiet=--quiet  # Progress bars only on a terminal.
+echo "Installing $requirements into $env_dir. The first installation takes minutes."
+[ -t 1 ] && quiet= || quiet=--quiet  # Progress on terminals only, not in logs.
 "$env_dir/bin/python" -m pip install $quiet --disable-pip-version-check -r "$requirements"
-rm -f "${stamp%-*}"-*  # The stamp of the previous pins.
+rm -f "${stamp%-*}"-*  # The stamps of earlier requirements.
 touch "$stamp"
 rm "$unfinished"

@@ -157,7 +157,7 @@ class NearestTest(test_base.TestCase):
   def test_refuses_what_cannot_be_mined(self):
     rows = self.unit_rows(8)
     for k, other, kind, block, message in (
-      (8, rows, "consensus", 4, "7 others in a bank of 8 rows, too few for k=8: .* at most 7"),
+      (8, rows, "consensus", 4, "k=8 is too large: in a bank of 8 rows .* 7 others.* at most 7"),
       (0, rows, "consensus", 4, "k must be at least 1, got 0"),
       (2, rows[:7], "consensus", 4, r"got \(8, 16\) for video and \(7, 16\) for audio"),
       (2, rows, "mean", 4, "agreement must be one of .*got 'mean'"),

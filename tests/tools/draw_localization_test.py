@@ -53,7 +53,7 @@ class DrawLocalizationTest(tiny_run.TestCase):
     model = f"--model_dir={self.path('run')}"
     process = _run(model, f"--output={output}", "--num_clips=3", "--gin_param=windows=2")
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertRegex(process.stdout, r"The source was found in \d of 3 clips")
+    self.assertRegex(process.stdout, r"Source localised in \d of 3 clips")
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
       ([model, "--output=picture.gif"], "expected one of .png"),

@@ -35,7 +35,7 @@ class DrawSoundFieldTest(unittest.TestCase):
       for line in process.stdout.splitlines()[1:3]:
         found = [float(value.rstrip("°")) for value in line.split() if value.endswith("°")]
         np.testing.assert_allclose(found, [azimuth, elevation], atol=4)
-      self.assertIn(f"Drawn: {output}", process.stdout)
+      self.assertIn(f"Image: {output}", process.stdout)
       self.assertGreater(cv2.imread(output).std(), 10)
 
   def test_mistakes_end_with_one_message(self):

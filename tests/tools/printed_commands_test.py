@@ -1,4 +1,4 @@
-"""Tests that the commands which a build prints run, on a miniature of each kind of source."""
+"""Tests that the commands that a build prints run, on a miniature of each kind of source."""
 
 import contextlib
 import io
@@ -51,9 +51,11 @@ _BUILD_360 = ("--short_side=32", "--max_failure_rate=0")
 
 
 def _commands(printed: str) -> dict[str, list[str]]:
-  """The words of each command that is proposed in a text, by what it is for."""
-  found = re.findall(r"^(Look at it|Train|Evaluate): +python (.*)$", printed, re.MULTILINE)
-  return {name: shlex.split(words) for name, words in found}
+  """The words of each command that a build proposes, by purpose: Inspect, Train, Evaluate."""
+  found = re.findall(r"^([A-Z][a-z ]+): +python (.*)$", printed, re.MULTILINE)
+  return {
+    "Inspect" if "inspect_records" in words else name: shlex.split(words) for name, words in found
+  }
 
 
 def _values(words, flag):
@@ -161,7 +163,7 @@ class PrintedCommandsTest(parameterized.TestCase):
   def test_manifest(self):
     path = miniatures.manifest(self.root)
     _, commands = self.build("csv", f"--input_csv={path}", *_BUILD)
-    self.look(commands["Look at it"])
+    self.look(commands["Inspect"])
     self.train(commands["Train"], as_a_command=True)
 
   def test_manifest_of_test_clips_alone(self):
@@ -190,7 +192,7 @@ class PrintedCommandsTest(parameterized.TestCase):
     _, commands = self.build(
       "folder", f"--input_dir={self.root}", "--projection=equirectangular", *_BUILD_360
     )
-    self.look(commands["Look at it"])
+    self.look(commands["Inspect"])
     self.train(commands["Train"])
 
   def test_yt360(self):

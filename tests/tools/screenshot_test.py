@@ -34,7 +34,7 @@ class ScreenshotTest(unittest.TestCase):
       self.assertEqual(picture.reshape(-1, 3).max(axis=0).tolist(), [255, 0, 0])
       process = command.run_tool("screenshot", f"--page={page}", "--part=third")
       self.assertEqual(process.returncode, 1)
-      self.assertIn("has no such part; it has first, second", process.stderr)
+      self.assertIn("; sections: first, second", process.stderr)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
   def test_unusable_input(self):
     with self.assertRaisesRegex(ValueError, "No dict 'model'"):
       conversion.convert({"state_dict": {}}, self.output_dir, "x.pth.tar")
-    with self.assertRaisesRegex(ValueError, "without a place"):
+    with self.assertRaisesRegex(ValueError, "unexpected entries"):
       conversion.convert(self.checkpoint(odd=np.zeros(3)), self.output_dir, "x.pth.tar")
     os.makedirs(self.output_dir)
     with open(os.path.join(self.output_dir, "precious"), "w", encoding="utf-8") as f:

@@ -315,7 +315,7 @@ class WarmUpTest(tiny_run.TestCase):
         tiny_run.train(
           self.data_dir, self.path(f"{num_epochs}"), task=_task_with(_cma), num_epochs=num_epochs
         )
-      warning = "WARNING: CMA.warmup_epochs is 1 and train.num_epochs 1: the run is all warm-up"
+      warning = "CMA.warmup_epochs is 1 and train.num_epochs is 1: the whole run is warm-up"
       self.assertEqual(warning in output.getvalue(), expected)
 
 

@@ -136,7 +136,7 @@ class SphericalRecordsTest(test_base.TestCase):
     whole = self.content()
     for fields, message in (
       (dict(frames=whole.frames[:, :, :100]), "A frame of a 360° clip has 100x64 pixels"),
-      (dict(waveform=whole.waveform[:, :2]), r"Sound of 2 channel\(s\) is no ambisonics"),
+      (dict(waveform=whole.waveform[:, :2]), r"Audio with 2 channel\(s\) is not ambisonics"),
       (dict(projection="cubemap"), "projection is 'cubemap'; expected 'equirectangular'"),
       (dict(projection=None), "Tracks, masks and flow belong to 360° clips"),
       (dict(flow=whole.frames[:5]), r"Flow is uint8 \(5, 64, 128, 3\); expected uint8 \(12"),
