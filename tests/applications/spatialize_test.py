@@ -293,7 +293,7 @@ class SpatializeTest(media_variants.MediaTestCase):
       (spatialize.Job(source), "Nothing to write: pass --output"),
       (spatialize.Job("nowhere.mp4", [wav]), "--input=nowhere.mp4: no such file"),
       (spatialize.Job(source, [self.path("x.ogg")]), "x.ogg: expected a name that ends in .wav or"),
-      (spatialize.Job(source, [wav], self.path("m.gif")), "--overlay=.*m.gif: expected a name that"),
+      (spatialize.Job(source, [wav], self.path("m.gif")), "--overlay=.*gif: expected a name"),
       (spatialize.Job(source, ["/nowhere/x.wav"]), "no such folder '/nowhere'"),
       (spatialize.Job(source, [wav, wav]), "x.wav occurs twice"),
       (spatialize.Job(source, [map_], map_), "m.mp4 occurs twice"),

@@ -142,13 +142,26 @@ def read_clip(
     audio_track: number of the audio track to read, from 1. None selects the default track.
 
   Returns:
-    Clip with exactly `round((end_sec - start_sec) * frame_rate_hz)` frames (or T, with
-    `times_sec`) and `round((end_sec - start_sec) * sample_rate_hz)` samples.
+    A `MediaClip`: `frames` is uint8 RGB `[T, height, width, 3]`, `timestamps_us` is int64 `[T]`
+    (microseconds from the start of the clip), and `waveform` is float32 `[samples, channels]` in
+    -1..1. There are exactly `round((end_sec - start_sec) * frame_rate_hz)` frames (or one per entry
+    of `times_sec`) and `round((end_sec - start_sec) * sample_rate_hz)` samples. Fields of
+    modalities that are not requested are None.
 
   Raises:
     MediaError: the file cannot be read, has no such clip, or is silent; the message states the
       reason.
     UserError: the requested span is empty or starts before 0.
+
+  Example:
+    >>> import os, tempfile
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = os.path.join(folder, "tone.wav")
+    ...   wavfile.write(path, 8000, np.sin(np.arange(8000)).astype(np.float32))
+    ...   clip = read_clip(path, 0.25, 0.75, sample_rate_hz=16000, modalities=["audio"])
+    >>> clip.waveform.shape, clip.frames
+    ((8000, 1), None)
   """
   duration_sec = end_sec - start_sec
   num_frames = round(duration_sec * frame_rate_hz) if times_sec is None else len(times_sec)

@@ -93,11 +93,23 @@ def probe(
     audio_track: number of the audio track, from 1. None selects the default track.
 
   Returns:
-    Duration, frame size and rates of the requested streams.
+    A `MediaInfo` with the duration in seconds, the frame size in pixels, the rates in Hz and the
+    number of audio channels.
 
   Raises:
     MediaError: the file is not a video, lacks a stream or is truncated; video and audio do not
       overlap; a property exceeds `media_limits`; or the frames cannot be read as `wanted`.
+
+  Example:
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = os.path.join(folder, "stereo.wav")
+    ...   wavfile.write(path, 8000, np.zeros([4000, 2], np.float32))
+    ...   info = probe(path, ["audio"])
+    >>> info.duration_sec, info.sample_rate_hz, info.num_channels
+    (0.5, 8000, 2)
   """
   with media_streams.open_streams(path, modalities, audio_track) as media:
     first = first_frames(media)

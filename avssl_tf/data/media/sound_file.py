@@ -31,7 +31,17 @@ def read_sound(path: str, sample_rate_hz: int, num_channels: int) -> np.ndarray:
   Raises:
     MediaError: the file cannot be read, or its audio does not have `num_channels` channels; the
       message states the reason.
+
+  Example:
+    >>> import os, tempfile
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = os.path.join(folder, "stereo.wav")
+    ...   wavfile.write(path, 8000, np.zeros([4000, 2], np.float32))
+    ...   read_sound(path, sample_rate_hz=16000, num_channels=1).shape
+    (8000, 1)
   """
+
   samples, layout, rate_hz = _decode(path)
   if not np.isfinite(samples).all():
     raise MediaError("damaged: audio samples are not finite numbers")

@@ -150,7 +150,7 @@ class KineticsTest(source_case.SourceCase):
   def test_nothing_is_there(self):
     root = self.make({"train.csv": TRAIN}, ["other.mp4"])
     with self.assertRaisesRegex(
-      ListError, r"(?s)None of the 3 listed.*000022.mp4'.* contains 1 other media.*Expected:.*annotations/"
+      ListError, "(?s)None of the 3 listed.*000022.mp4'.* contains 1 other.*Expected:.*annotations/"
     ):
       clips_of_kinetics(root)
 
