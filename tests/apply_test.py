@@ -168,7 +168,7 @@ class ApplyTest(unittest.TestCase):
       self.assertEqual(process.returncode, 0, process.stderr)
       self.assertIn(f"Wrote {output}", process.stdout)
       self.assertNotIn("was not exported by this user", process.stderr)
-      self.assertIn("its sound as it was (aac)", process.stdout)
+      self.assertIn("audio copied (aac)", process.stdout)
       with av.open(output) as container:
         self.assertEqual(container.streams.audio[0].layout.name, "stereo")
         clips.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
@@ -273,13 +273,13 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     serving.export(loaded.network, loaded.input_spec, exported)
     arrays = []
     for model_dir, options, heading in (
-      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Pictures of .* to the pictures of"),
-      (exported, ["--query_modality=audio"], "Pictures of .* nearest to the sound of"),
+      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Video windows in .* to the video of"),
+      (exported, ["--query_modality=audio"], "Video windows in .* nearest to the audio of"),
     ):
       process = _apply(*self.arguments("--overwrite", model_dir=model_dir))
       self.assertEqual(process.returncode, 0, process.stderr)
-      self.assertIn("18 windows of 1 file(s), 18 with pictures and 18 with sound", process.stdout)
-      self.assertRegex(process.stdout, r"found\.failures\.jsonl lists it:\n +1  not a video")
+      self.assertIn("18 windows of 1 file(s), 18 with video and 18 with audio", process.stdout)
+      self.assertRegex(process.stdout, r"listed in .*found\.failures\.jsonl:\n +1  not a video")
       self.assertIn("embedding 100%", process.stderr)
       with np.load(self.output) as found:
         arrays.append({name: found[name] for name in found if name.endswith("features")})

@@ -135,9 +135,9 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
       _write(temporary, job, modality, find, results)
   part = f"{plan.spans[0].start_sec:.2f} s to {plan.spans[-1].end_sec:.2f} s"
-  heading = f"{_CALLED[find].capitalize()} of {job.index} nearest to the {_CALLED[modality]} of "
+  heading = f"{_CALLED[find].capitalize()} windows in {job.index} nearest to the "
   notes = [f"Note: {note}." for note in plan.notes]
-  return [*notes, f"{heading}{job.query}, {part}:", *_table(results)]
+  return [*notes, f"{heading}{_CALLED[modality]} of {job.query}, {part}:", *_table(results)]
 
 
 def nearest(

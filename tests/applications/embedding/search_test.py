@@ -98,7 +98,7 @@ class SearchTest(media_variants.MediaTestCase):
       # Silent films are not found.
       files = [result["file"] for result in found["results"]]
       self.assertCountEqual(files, ["red.flac", "green.flac", "blue.flac", "mixed.mkv"])
-    self.assertIn(f"Sound of {self.index} nearest to the pictures of {query}", self.told)
+    self.assertIn(f"Audio windows in {self.index} nearest to the video of {query}", self.told)
     self.assertRegex(self.told, r"\n   1 +0\.9\d\d +0\.0-1\.0 s  green\.flac\n")
 
   def test_other_modalities(self):

@@ -65,10 +65,10 @@ class SpatialFilesTest(test_base.TestCase):
     result = self.build(self.recipe(paths), self.output, max_failure_rate=0.5)
     reasons = {os.path.basename(f.path): f.reason for f in result.failures}
     self.assertEqual(sorted(reasons), ["unmarked.mp4", "vr180.mp4"])
-    self.assertStartsWith(reasons["vr180.mp4"], "half a sphere: the file says")
+    self.assertStartsWith(reasons["vr180.mp4"], "half a sphere: the file states")
     self.assertIn("--stereo_mode=top_bottom", reasons["unmarked.mp4"])
     self.assertNotIn("Scale it to 2:1", reasons["unmarked.mp4"])
-    self.assertRegex(result.notes[0], r"^2 file\(s\), such as .*a.mp4': .*two eyes \(top-bottom\)")
+    self.assertRegex(result.notes[0], r"^2 file\(s\), such as .*a.mp4': .*file \(top-bottom\)")
     self.assertRegex(result.notes[1], r"^1 file\(s\), such as .*tracks.mkv': audio track 2 is")
     found = survey(self.output, result.info, num_samples=10)
     self.assertEqual({(c.height, c.width) for c in found.samples}, {(32, 64)})

@@ -66,7 +66,7 @@ class AudiosetTest(source_case.SourceCase):
     lists = {f"csv/{name}": content for name, content in LISTS.items()}
     root = self.make(lists, ["eval/4_evaluation_5_15.mp4", "x.mp4", "balanced_train/y.mp4"])
     listing = clips_of_audioset(root)
-    self.assert_notes(listing, "2 of 3 clips.*66.7%.*max_failure_rate", "skipped: 2,")
+    self.assert_notes(listing, "2 of 3 listed clips.*66.7%.*max_failure_rate", "skipped: 2,")
     self.assertEqual(self.summary(listing)[0][1], "balanced_train/--PJHxphWEs_30_40.mp4")
     chosen = clips_of_audioset(root, [self.path("csv/eval_segments.csv")])
     self.assertEqual([r.split for r in chosen.requests], ["test"])

@@ -19,7 +19,8 @@ def csv_rows(
   Args:
     path: file; see `text_files.read`.
     delimiter: separator of the fields.
-    names: whether the fields are file names. If so, invalid text is kept, see `text_files.read`.
+    names: whether the fields are file names. Bytes that are not valid text are then kept, see
+      `text_files.read`.
 
   Yields:
     The location ("FILE, row N", counted from 1 as in an editor), and the fields without surrounding
