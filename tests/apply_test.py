@@ -141,7 +141,7 @@ class ApplyTest(unittest.TestCase):
     wav = f"--output={self.path('x.wav')}"
     for process, message in (
       (self.spatialize(wav, model_dir=nothing), "neither operative_config.gin nor saved_model"),
-      (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: there is no such file"),
+      (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: no such file"),
       (_apply("spatialise", wav), "there is no sub-command 'spatialise'; expected one of: spat"),
       (
         _apply("embed", f"--model_dir={self.model_dir}", f"--input={self.film}",
@@ -168,7 +168,7 @@ class ApplyTest(unittest.TestCase):
       self.assertEqual(process.returncode, 0, process.stderr)
       self.assertIn(f"Wrote {output}", process.stdout)
       self.assertNotIn("was not exported by this user", process.stderr)
-      self.assertIn("its sound as it was (aac)", process.stdout)
+      self.assertIn("audio copied (aac)", process.stdout)
       with av.open(output) as container:
         self.assertEqual(container.streams.audio[0].layout.name, "stereo")
         clips.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
@@ -183,8 +183,8 @@ class ApplyTest(unittest.TestCase):
       pass
     for arguments, message in (
       ((f"--model_dir={self.model_dir}", film, output), "generates sound fields; expected one"),
-      ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: there is no such file"),
-      ((avid, film, f"--output={self.path('there.mp4')}"), "--overwrite replaces it"),
+      ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: no such file"),
+      ((avid, film, f"--output={self.path('there.mp4')}"), "Pass --overwrite"),
     ):
       with self.subTest(message):
         process = _apply("localize", *arguments)
@@ -273,13 +273,13 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     serving.export(loaded.network, loaded.input_spec, exported)
     arrays = []
     for model_dir, options, heading in (
-      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Pictures of .* to the pictures of"),
-      (exported, ["--query_modality=audio"], "Pictures of .* nearest to the sound of"),
+      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Video windows in .* to the video of"),
+      (exported, ["--query_modality=audio"], "Video windows in .* nearest to the audio of"),
     ):
       process = _apply(*self.arguments("--overwrite", model_dir=model_dir))
       self.assertEqual(process.returncode, 0, process.stderr)
-      self.assertIn("18 windows of 1 file(s), 18 with pictures and 18 with sound", process.stdout)
-      self.assertRegex(process.stdout, r"found\.failures\.jsonl lists it:\n +1  not a video")
+      self.assertIn("18 windows of 1 file(s), 18 with video and 18 with audio", process.stdout)
+      self.assertRegex(process.stdout, r"listed in .*found\.failures\.jsonl:\n +1  not a video")
       self.assertIn("embedding 100%", process.stderr)
       with np.load(self.output) as found:
         arrays.append({name: found[name] for name in found if name.endswith("features")})
@@ -299,7 +299,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       f"--query={media_variants.SOURCE}",
     )  # fmt: skip
     self.assertEqual(process.returncode, 1)
-    self.assertIn("holds embeddings of another network", process.stdout + process.stderr)
+    self.assertIn("contains embeddings of another network", process.stdout + process.stderr)
     self.assertNotIn("Traceback", process.stderr)
 
   def test_a_command_that_is_stopped_goes_on(self):
@@ -332,7 +332,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     self.assertIn(num_done, range(2, 8))
     process = _apply(*arguments)
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertIn(f"{num_done} file(s) of these were done before", process.stdout)
+    self.assertIn(f"{num_done} of these file(s) had been embedded before", process.stdout)
     self.assertIn("windows of 8 file(s)", process.stdout)
     self.assertFalse(os.path.exists(parts))
 

@@ -124,7 +124,7 @@ class EndToEnd360Test(test_base.TestCase):
     self.assertEqual((info.projection, info.num_channels), ("equirectangular", 4))
     self.assertEqual(info.frame_size, [64, 128])
     self.assertTrue(info.flow)
-    self.assertIn("1 of 5 clips listed", self.build_report)
+    self.assertIn("1 of 5 listed clips", self.build_report)
     self.assertIn("failures          1", self.build_report)
     self.assertIn("--gin_file=gin/avsa.gin --gin_file=gin/scale/yt360.gin", self.build_report)
     self.assertIn("Train:", self.build_report)

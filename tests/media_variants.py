@@ -231,7 +231,7 @@ VARIANTS = (
   Variant("index_lost.mp4", problem="truncated or damaged"),
   Variant("no_sound.mp4", problem="no audio stream"),
   Variant("no_pictures.mp4", problem="no video stream"),
-  Variant("silent.mp4", problem="all-silent sound"),
+  Variant("silent.mp4", problem="the audio is silent throughout"),
   Variant("short.mp4", problem="shorter", duration_sec=0.4),
   Variant("text.mp4", problem="not a video"),
   Variant("empty.mp4", problem="empty file"),

@@ -165,7 +165,7 @@ class HostileFilesTest(BuildCase):
         "wide.mkv": "frames too narrow",
         "bomb.mov": "truncated or damaged",
         "pipe.mp4": "not a regular file",
-        "script.mp4": "a playlist or script, which names other files",
+        "script.mp4": "a playlist or script, which refers to other files",
       },
     )
 

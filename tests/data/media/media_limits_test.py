@@ -1,4 +1,4 @@
-"""Tests that small files which ask for much are refused before anything is spent on them."""
+"""Tests that small files with excessive demands are refused before they use resources."""
 
 import os
 import re
@@ -91,7 +91,7 @@ class SoundTest(media_variants.MediaTestCase):
   def test_clip_that_would_not_fit(self):
     # A minute of 64 channels at 1 MHz.
     path = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 1_000_000, 2000, 64)
-    with self.assertRaisesRegex(MediaError, "clip too large: its sound would take .* GiB"):
+    with self.assertRaisesRegex(MediaError, "clip too large: its audio would take .* GiB"):
       clip_reading.read_clip(path, 0, 60.0, modalities=("audio",), num_channels=None)
 
 
@@ -149,7 +149,7 @@ class PicturesTest(media_variants.MediaTestCase):
   def test_huge_frames_of_codecs_that_predict(self, case):
     codec, kind = case.split(":")
     path = os.path.join(self.folder, f"a.{kind}")
-    # A little more than the limit: what is written here takes memory as well.
+    # Slightly above the limit: writing this takes memory as well.
     height, width = 8208, 8192
     with av.open(path, "w") as output:
       stream = output.add_stream(codec, rate=25)

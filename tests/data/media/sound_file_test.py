@@ -1,4 +1,4 @@
-"""Tests of reading the sound of whole files."""
+"""Tests of reading the audio of whole files."""
 
 import os
 import pathlib
@@ -57,9 +57,9 @@ class ReadSoundTest(test_base.TestCase):
     (folder / "empty.wav").write_text("")
     cases = {
       "no such file": str(folder / "none.wav"),
-      "of an unknown kind": str(folder / "text.wav"),
+      "in an unknown format": str(folder / "text.wav"),
       "empty file": str(folder / "empty.wav"),
-      "nothing to decode|shorter than a sample": self._write(np.zeros([0, 1]), 24000),
+      "nothing to decode|shorter than one sample": self._write(np.zeros([0, 1]), 24000),
     }
     for message, path in cases.items():
       with self.assertRaisesRegex(MediaError, message):

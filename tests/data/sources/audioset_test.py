@@ -66,7 +66,7 @@ class AudiosetTest(source_case.SourceCase):
     lists = {f"csv/{name}": content for name, content in LISTS.items()}
     root = self.make(lists, ["eval/4_evaluation_5_15.mp4", "x.mp4", "balanced_train/y.mp4"])
     listing = clips_of_audioset(root)
-    self.assert_notes(listing, "2 of 3 clips.*66.7%.*max_failure_rate", "left out: 2,")
+    self.assert_notes(listing, "2 of 3 listed clips.*66.7%.*max_failure_rate", "skipped: 2,")
     self.assertEqual(self.summary(listing)[0][1], "balanced_train/--PJHxphWEs_30_40.mp4")
     chosen = clips_of_audioset(root, [self.path("csv/eval_segments.csv")])
     self.assertEqual([r.split for r in chosen.requests], ["test"])
@@ -75,7 +75,7 @@ class AudiosetTest(source_case.SourceCase):
     with self.assertRaisesRegex(ListError, "(?s)No class_labels_indices.csv in.*Expected:.*YTID"):
       clips_of_audioset(self.make({"eval_segments.csv": EVAL}))
     self.make({"class_labels_indices.csv": CLASSES})
-    with self.assertRaisesRegex(ListError, "None of the 1 files.*4_evaluation_5_15.mp4'; 0 other"):
+    with self.assertRaisesRegex(ListError, "None of the 1 listed.*_5_15.mp4'.* 0 other"):
       clips_of_audioset(self.folder)
 
   def test_no_segments(self):
@@ -98,7 +98,7 @@ class AudiosetTest(source_case.SourceCase):
 
   def test_a_list_of_another_name(self):
     root = self.make({**LISTS, "mine.csv": EVAL})
-    with self.assertRaisesRegex(ListError, "mine.csv: expected a list called"):
+    with self.assertRaisesRegex(ListError, "mine.csv: the name determines the split"):
       clips_of_audioset(root, [self.path("mine.csv")])
 
 

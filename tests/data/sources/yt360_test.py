@@ -37,8 +37,8 @@ class Yt360Test(source_case.SourceCase):
     self.assertLen(listing.requests, 4)
     self.assertEqual(self.summary(listing)[0][1], VIDEOS[0])
     self.assert_notes(
-      listing, "not in segments.txt", "2 of 4 clips listed .*max_failure_rate=0.5",
-      "left out: 1, .*'mine-0.mp4'",
+      listing, "not in segments.txt", "2 of 4 listed clips .*max_failure_rate=0.5",
+      "skipped: 1, .*'mine-0.mp4'",
     )  # fmt: skip
 
   def test_wrong_layouts(self):

@@ -164,7 +164,7 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
     path = os.path.join(data_dir, "audio", "1-0-0.wav")
     with open(path, "w") as f:
       f.write("no sound")
-    with self.assertRaisesRegex(ValueError, "1 recordings could.*\n.*1-0-0.wav: .*unknown kind"):
+    with self.assertRaisesRegex(ValueError, "1 recordings could.*\n.*1-0-0.wav: .*unknown format"):
       self._run(data_dir)
     with self.assertLogs("absl", "WARNING") as logs:
       results = self._run(data_dir, max_failure_rate=0.1)
