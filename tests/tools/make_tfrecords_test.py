@@ -77,7 +77,7 @@ class MakeTfrecordsTest(absltest.TestCase):
       "--short_side=32", "--max_failure_rate=0.5", "--test_fraction=0",
     )  # fmt: skip
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertRegex(process.stdout, r"2  empty file, as \".*broken\\n\\udcff.mp4\"\n")
+    self.assertRegex(process.stdout, r"2  empty file, such as \".*broken\\n\\udcff.mp4\"\n")
     self.assertIn("no test split", process.stdout)
     info = DatasetInfo.load(output)
     self.assertEqual(info.num_clips("train"), 8)
