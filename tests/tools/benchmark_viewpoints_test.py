@@ -41,7 +41,7 @@ class BenchmarkViewpointsTest(test_base.TestCase):
   def test_refuses_more_views_than_there_is_room_for(self):
     process = _run("--num_viewpoints=400")
     self.assertEqual(process.returncode, 1)
-    self.assertIn("there is room for", process.stderr)
+    self.assertIn("the maximum is", process.stderr)
     self.assertNotIn("Traceback", process.stderr)
 
 

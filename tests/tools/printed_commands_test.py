@@ -51,11 +51,9 @@ _BUILD_360 = ("--short_side=32", "--max_failure_rate=0")
 
 
 def _commands(printed: str) -> dict[str, list[str]]:
-  """The words of each command that a build proposes, by purpose: Inspect, Train, Evaluate."""
-  found = re.findall(r"^([A-Z][a-z ]+): +python (.*)$", printed, re.MULTILINE)
-  return {
-    "Inspect" if "inspect_records" in words else name: shlex.split(words) for name, words in found
-  }
+  """The words of each command that is proposed in a text, by what it is for."""
+  found = re.findall(r"^(Inspect|Train|Evaluate): +python (.*)$", printed, re.MULTILINE)
+  return {name: shlex.split(words) for name, words in found}
 
 
 def _values(words, flag):
@@ -176,7 +174,7 @@ class PrintedCommandsTest(parameterized.TestCase):
   def test_kinetics_without_a_test_list(self):
     miniatures.kinetics(self.root)
     printed, commands = self.build("kinetics", f"--input_dir={self.root}", *_BUILD)
-    self.assertIn("no test split: the probe of a run measures 'validation'", printed)
+    self.assertIn("no test split: the probe of a run uses 'validation'", printed)
     printed = self.train(commands["Train"])
     self.assertIn("has no split 'test': the probe uses 'validation'", printed)
     found = [line["step"] for line in self.metrics if "probe/knn_video" in line]

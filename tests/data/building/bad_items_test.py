@@ -1,4 +1,4 @@
-"""Tests that whatever goes wrong with one file is that file's failure, and no more."""
+"""Tests that any error of one file is only a failure of that file."""
 
 import json
 import os
@@ -65,7 +65,7 @@ class UnexpectedTest(BuildCase):
 
   def test_any_exception_in_encoding(self):
     with mock.patch.object(encoding, "encode_example", side_effect=ValueError("peak is 3")):
-      with self.assertRaisesRegex(BuildError, "unexpected ValueError, as"):
+      with self.assertRaisesRegex(BuildError, "unexpected ValueError, such as"):
         build(fake_source.recipe(self.inputs), self.output, 0, max_failure_rate=0.9)
 
   def test_who_stops_the_build_stops_it(self):
@@ -87,7 +87,7 @@ class UnexpectedTest(BuildCase):
 
 
 class HostileFilesTest(BuildCase):
-  """Real files, through the real reader."""
+  """Real files and the real reader."""
 
   def build(self, paths, modalities=("video", "audio"), cutting=_CUTTING, **settings):
     requests = [

@@ -1,4 +1,4 @@
-"""Tests of data sets of pictures alone and of sound alone, from real files and from a world."""
+"""Tests of video-only and audio-only data sets, from real files and from a world."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ REPOSITORY = os.path.dirname(media_variants.SOURCE).rsplit("tests", 1)[0]
 
 
 class MediaFilesTest(media_variants.MediaTestCase):
-  """Videos without sound and sounds without pictures, a record each."""
+  """Videos without audio and audio files without video, one record each."""
 
   def build(self, paths, modality, num_channels=1):
     requests = [ClipRequest("train", p, None, None, ("x",), os.path.basename(p)) for p in paths]

@@ -1,4 +1,4 @@
-"""Tests of builds of files that say something of their pictures and tracks."""
+"""Tests of builds of files with metadata on their video and audio tracks."""
 
 import contextlib
 import io
@@ -72,7 +72,7 @@ class SpatialFilesTest(test_base.TestCase):
     self.assertRegex(result.notes[1], r"^1 file\(s\), such as .*tracks.mkv': audio track 2 is")
     found = survey(self.output, result.info, num_samples=10)
     self.assertEqual({(c.height, c.width) for c in found.samples}, {(32, 64)})
-    # Notes stay, where a build is up to date.
+    # A build that is up to date prints the notes again.
     again = self.build(self.recipe(paths), self.output, max_failure_rate=0.5)
     self.assertEqual(again.notes, result.notes)
 
@@ -98,7 +98,7 @@ class SpatialFilesTest(test_base.TestCase):
       self.assertTrue(result.was_complete)
       self.assertEmpty(result.notes)
     changed = MediaReader(short_side=32, stereo_mode="top_bottom", **_READER)
-    with self.assertRaisesRegex(build_lib.BuildError, "asked for differently"):
+    with self.assertRaisesRegex(build_lib.BuildError, "with other settings"):
       self.build(self.recipe(paths, changed), output)
 
   def test_damaged_notes_in_the_journal(self):
