@@ -49,7 +49,7 @@ class Spectrogram:
     Cross-Modal Agreement", CVPR 2021. `"log_mel"`: Morgado, Li, Vasconcelos, "Learning
     Representations from Audio-Visual Spatial Alignment", NeurIPS 2020.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> import avssl_tf
     >>> spectrogram = avssl_tf.Spectrogram()

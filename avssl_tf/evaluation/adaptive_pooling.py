@@ -33,7 +33,7 @@ def adaptive_pool(
   Raises:
     UserError: `sizes` is not one positive number per dimension, or a dimension of `x` is unknown.
 
-  Example:
+  Examples:
     >>> adaptive_pool(tf.constant([[[1.0], [2.0], [3.0]]]), [2]).numpy().tolist()
     [[[2.0], [3.0]]]
   """

@@ -43,7 +43,7 @@ _COUNT_PREFIX = "num_"
 def unit_of(metric: str) -> Unit:
   """Display unit of a metric; by default the metric is a fraction in 0..1, shown in percent.
 
-  Example:
+  Examples:
     >>> unit_of("linear_video").text(0.5), unit_of("one_error_db").text(-16.25)
     ('50.0', '-16.2')
   """
@@ -63,7 +63,7 @@ def is_count(metric: str) -> bool:
 def titled(name: str, metric: str) -> str:
   """A name with the unit of its metric, unless that is percent.
 
-  Example:
+  Examples:
     >>> titled("linear video", "linear_video"), titled("one error", "one_error_db")
     ('linear video', 'one error, dB')
   """

@@ -39,7 +39,7 @@ class Features:
     audio_embeddings: float32 `[N, E]`, embeddings of the audio, averaged as the video's.
     all_labels: bool `[N, C]`, the classes of each clip; None if not requested.
 
-  Example:
+  Examples:
     >>> features = Features(
     ...   labels=np.array([0, -1]), indices=np.array([0, 1]), keys=np.array(["a", "b"], object),
     ...   video_features=np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
@@ -121,7 +121,7 @@ def extract(
     UserError: the data set is empty or lacks a requested modality, or rows that should be windows
       of one clip have different indices.
 
-  Example:
+  Examples:
     >>> class MeanColour:
     ...   def embed_video(self, frames):
     ...     mean = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3])

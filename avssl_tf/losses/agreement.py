@@ -108,7 +108,7 @@ def nearest(
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 4.
 
-  Example:
+  Examples:
     Video 1 is close to video 0 in both modalities, video 2 only in audio.
 
     >>> import tensorflow as tf

@@ -51,7 +51,7 @@ class AVID(bank_objective.BankObjective):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> objective = losses.AVID(num_rows=100, dim=8, num_negatives=16, self_coefficient=1.0)

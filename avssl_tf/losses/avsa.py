@@ -49,7 +49,7 @@ def choices(contrast: str, num_viewpoints: int) -> Tensor:
     Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
     NeurIPS 2020, sections 3.2 and 3.3 (`"easy+hard"`, `"hard"`, `"avc"`). `"easy"`: this project.
 
-  Example:
+  Examples:
     >>> from avssl_tf import losses
     >>> losses.choices("easy+hard", num_viewpoints=2).numpy().astype(int).tolist()
     [[[1, 1], [1, 1]], [[1, 0], [0, 1]]]
@@ -82,7 +82,7 @@ def similarities(
     Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
     NeurIPS 2020, sections 3.2 and 3.3.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> views = tf.eye(2)[tf.newaxis]  # One clip, two viewpoints.
@@ -126,7 +126,7 @@ def alignment_loss(
     Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
     NeurIPS 2020, sections 3.2 and 3.3.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> views = tf.eye(2)[tf.newaxis]  # One clip, two viewpoints, perfect predictions.

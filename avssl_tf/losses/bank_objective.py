@@ -37,7 +37,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3 (memory banks and sampling of negatives).
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> objective = losses.AVID(num_rows=1000, dim=8)  # A subclass.

@@ -49,7 +49,7 @@ class CMA(avid.AVID):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 4.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> objective = losses.CMA(num_rows=20, dim=8, num_positives=3, num_negatives=8)

@@ -85,7 +85,7 @@ class MemoryBank(tf.keras.layers.Layer):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3.1.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> bank = losses.MemoryBank(num_rows=10, dim=2)

@@ -64,7 +64,7 @@ def nce_loss(positive_scores: Tensor, negative_scores: Tensor, normalizer: Tenso
     Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
     CVPR 2018, eq. 6 and 7, with Z divided by the size of the bank.
 
-  Example:
+  Examples:
     With all scores 0, one negative and Z = 1, P is 1/2 everywhere, and the loss is 2 log 2.
 
     >>> import tensorflow as tf
@@ -100,7 +100,7 @@ def info_nce_loss(
     Van den Oord, Li, Vinyals, "Representation Learning with Contrastive Predictive Coding",
     arXiv:1807.03748, 2018, eq. 4.
 
-  Example:
+  Examples:
     With all scores 0, the positive is one of four equal candidates, and the loss is log 4.
 
     >>> import tensorflow as tf

@@ -53,7 +53,7 @@ def sample_weights(
     Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021,
     section 4.1.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> cosines = tf.constant([-0.9, 0.5, 0.9])
@@ -101,7 +101,7 @@ def soft_targets(
     Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021,
     section 4.2.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses
     >>> rows = tf.constant([[[1.0, 0.0], [0.0, 1.0]]])  # The sample, and one other video.
@@ -150,7 +150,7 @@ class RobustXID(bank_objective.BankObjective):
   Source:
     Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021, sec. 4.
 
-  Example:
+  Examples:
     >>> from avssl_tf import losses
     >>> objective = losses.RobustXID(num_rows=100, dim=8, num_negatives=16, targets="swapped")
     >>> sorted(objective.begin_epoch(0))  # No warm-up: enables weights and soft targets.

@@ -51,7 +51,7 @@ def stft_loss(
     Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
     Video", NeurIPS 2018, section 4. `"relative"`: this project.
 
-  Example:
+  Examples:
     A silent prediction has a relative error of 1.
 
     >>> import tensorflow as tf

@@ -44,7 +44,7 @@ class AudioNet(tf.keras.layers.Layer):
     Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
     NeurIPS 2020.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> maps = models.AudioNet(width_multiplier=0.125)(tf.zeros([1, 200, 257, 1]))

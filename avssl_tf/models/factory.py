@@ -45,7 +45,7 @@ def audio_visual(
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3 and appendix. `"r2plus1d_6"`: this project.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> network = models.audio_visual("r2plus1d_6", embedding_dim=16)

@@ -45,7 +45,7 @@ class FeaturePyramid(tf.keras.layers.Layer):
     Time pooling and condition: Morgado, Li, Vasconcelos, "Learning Representations from
     Audio-Visual Spatial Alignment", NeurIPS 2020, section 5.3.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> sizes = {"conv2x": 16, "conv3x": 8, "conv4x": 4, "conv5x": 2}

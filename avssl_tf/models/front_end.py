@@ -32,7 +32,7 @@ class VideoFrontEnd(tf.keras.layers.Layer):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021 (ImageNet mean and standard deviation).
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> front_end = models.VideoFrontEnd(mean=[0.5] * 3, std=[0.5] * 3)
@@ -92,7 +92,7 @@ class AudioFrontEnd(tf.keras.layers.Layer):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3 and appendix.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> import avssl_tf
     >>> front_end = avssl_tf.models.AudioFrontEnd(avssl_tf.Spectrogram())

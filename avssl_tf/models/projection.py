@@ -23,7 +23,7 @@ class MLPHead(tf.keras.layers.Layer):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 3 and appendix.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> head = models.MLPHead(widths=(32, 16))

@@ -96,7 +96,7 @@ class R2Plus1D(tf.keras.layers.Layer):
     Cross-Modal Agreement", CVPR 2021, and Morgado, Li, Vasconcelos, "Learning Representations from
     Audio-Visual Spatial Alignment", NeurIPS 2020. Depth 6: this project.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> maps = models.R2Plus1D(depth=6, width_multiplier=0.125)(tf.zeros([1, 8, 64, 64, 3]))

@@ -169,7 +169,7 @@ class FeatureTranslation(tf.keras.layers.Layer):
     Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
     NeurIPS 2020, section 3.3.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> translation = models.FeatureTranslation(models.MLPHead, models.Transformer)

@@ -116,7 +116,7 @@ def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: i
   Returns:
     `[..., samples, channels]`, the sum over the sources.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import ambisonics
     >>> left = ambisonics.encode([[1.0]], [math.pi / 2], [0.0])  # W, Y, Z, X.
     >>> left.numpy().round(3).tolist()

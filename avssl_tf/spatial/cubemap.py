@@ -58,7 +58,7 @@ def to_equirect(frames: Tensor, height: int) -> Tensor:
   Raises:
     UserError: the aspect ratio of the frames is not 3:2.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import cubemap
     >>> cubemap.to_equirect(tf.zeros([1, 64, 96, 3], tf.uint8), height=32).shape
     TensorShape([1, 32, 64, 3])

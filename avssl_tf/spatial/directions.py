@@ -15,7 +15,7 @@ def unit_vectors(azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
   Returns:
     `[..., 3]`.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import directions
     >>> directions.unit_vectors(3.14159265 / 2, 0.0).numpy().round(3).tolist()  # To the left.
     [-0.0, 1.0, 0.0]
@@ -49,7 +49,7 @@ def angle_between(a: Tensor, b: Tensor) -> Tensor:
   Returns:
     `[...]`, in radians, in 0..pi.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import directions
     >>> print(f"{directions.angle_between([1.0, 0.0, 0.0], [0.0, 2.0, 0.0]):.4f}")
     1.5708
@@ -75,7 +75,7 @@ def rotation(yaw_rad: Tensor, pitch_rad: Tensor = 0.0, roll_rad: Tensor = 0.0) -
     `[..., 3, 3]`. The transpose is the inverse rotation: the transpose of
     `rotation(azimuth, elevation)` rotates a scene so that this direction becomes the front.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import directions
     >>> quarter = directions.rotation(3.14159265 / 2)  # To the left.
     >>> directions.rotate(tf.constant([1.0, 0.0, 0.0]), quarter).numpy().round(3).tolist()

@@ -145,7 +145,7 @@ def viewports(
   Raises:
     UserError: the aspect ratio of the frames is not 2:1.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import equirect
     >>> frames = tf.zeros([8, 64, 128, 3], tf.uint8)
     >>> ahead, wide = tf.constant([0.0]), tf.constant([math.pi / 2])

@@ -26,7 +26,7 @@ def to_stereo(field: Tensor, azimuth_rad: float = np.pi / 2) -> Tensor:
   Returns:
     `[..., samples, 2]`, left and right. A source in the direction of a microphone keeps its level.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import ambisonics, rendering
     >>> field = ambisonics.encode([[1.0]], [np.pi / 2], [0.0])  # A source on the left.
     >>> rendering.to_stereo(field).numpy().round(3).tolist()

@@ -20,7 +20,7 @@ def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:
     complex64 `[..., num_frames(samples), frame_length / 2 + 1]`. Frame t ends before sample
     (t + 1) * hop_length.
 
-  Example:
+  Examples:
     >>> from avssl_tf.spatial import short_time
     >>> signal = tf.random.stateless_normal([1000], seed=[0, 0])
     >>> spectra = short_time.stft(signal, frame_length=256, hop_length=128)

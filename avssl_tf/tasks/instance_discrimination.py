@@ -27,7 +27,7 @@ class InstanceDiscrimination(Task):
     Cross-Modal Agreement", CVPR 2021, sections 3 and 4. `RobustXID`: Morgado, Misra, Vasconcelos,
     "Robust Audio-Visual Instance Discrimination", CVPR 2021.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import losses, models, tasks
     >>> network = models.audio_visual("r2plus1d_6", embedding_dim=16)

@@ -49,7 +49,7 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
 def _described_classes(num_classes: int, counts: Collection[int]) -> str:
   """Describes the number of clips per class.
 
-  Example:
+  Examples:
     >>> _described_classes(3, [4, 2, 4]), _described_classes(2, [4, 4]), _described_classes(1, [1])
     ('classes of 2 to 4 clips', 'classes of 4 clips each', 'class of 1 clip')
   """

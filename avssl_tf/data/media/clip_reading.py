@@ -153,7 +153,7 @@ def read_clip(
       reason.
     UserError: the requested span is empty or starts before 0.
 
-  Example:
+  Examples:
     >>> import os, tempfile
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:

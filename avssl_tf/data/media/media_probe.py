@@ -100,7 +100,7 @@ def probe(
     MediaError: the file is not a video, lacks a stream or is truncated; video and audio do not
       overlap; a property exceeds `media_limits`; or the frames cannot be read as `wanted`.
 
-  Example:
+  Examples:
     >>> import os, tempfile
     >>> import numpy as np
     >>> from scipy.io import wavfile

@@ -32,7 +32,7 @@ def read_sound(path: str, sample_rate_hz: int, num_channels: int) -> np.ndarray:
     MediaError: the file cannot be read, or its audio does not have `num_channels` channels; the
       message states the reason.
 
-  Example:
+  Examples:
     >>> import os, tempfile
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:

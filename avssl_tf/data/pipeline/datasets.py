@@ -80,7 +80,7 @@ def training_dataset(
     UserError: the split does not exist or has fewer clips (for `"video"`, fewer videos) than the
       global batch, the records do not match `clip`, or an argument is out of range.
 
-  Example:
+  Examples:
     >>> import tempfile
     >>> from avssl_tf.data.building import build, demo
     >>> from avssl_tf.data.synthetic.planar import PlanarWorld
@@ -160,7 +160,7 @@ def evaluation_dataset(
     UserError: the split does not exist or is empty, the records do not match `clip`, or an argument
       is out of range.
 
-  Example:
+  Examples:
     >>> import tempfile
     >>> from avssl_tf.data.building import build, demo
     >>> from avssl_tf.data.synthetic.planar import PlanarWorld

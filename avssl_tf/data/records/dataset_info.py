@@ -60,7 +60,7 @@ class DatasetInfo:
       (ACN/SN3D).
     flow: whether the records contain optical flow. The file has this key only if they do.
 
-  Example:
+  Examples:
     >>> shard = Shard("train-0", offsets=[0, 10, 30], ids=["a", "b", "c"], labels=[1, 0, -1])
     >>> info = DatasetInfo("mine", {"train": [shard]}, 16.0, [256, 340], 24000, 1, 10.0)
     >>> info.num_clips("train"), info.records("train[1:]").ids

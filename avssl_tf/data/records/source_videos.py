@@ -41,7 +41,7 @@ def video_of(example_id: str, source: str) -> str:
   Returns:
     The name of the video.
 
-  Example:
+  Examples:
     >>> video_of("street/a.mp4@10.000", "folder")
     'street/a.mp4'
     >>> video_of("x7_-Q-54.mp4@0.000", "yt360")

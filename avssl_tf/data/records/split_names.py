@@ -36,7 +36,7 @@ def parse_split(split: str) -> tuple[str, int, Optional[int]]:
   Raises:
     UserError: `split` does not have this form.
 
-  Example:
+  Examples:
     >>> parse_split("train[:3584]")
     ('train', 0, 3584)
   """

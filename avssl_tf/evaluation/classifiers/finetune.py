@@ -41,7 +41,7 @@ class Finetune(ClassifierProtocol):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 5.
 
-  Example:
+  Examples:
     >>> protocol = Finetune(num_frames=32, clips_per_video=5, batch_size=32)
     >>> protocol.milestone_epochs, protocol.factor, protocol.num_epochs
     ((6, 10, 14), 0.3, 16)

@@ -34,7 +34,7 @@ class KineticsLinear(ClassifierProtocol):
     Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
     CVPR 2021, section 5.
 
-  Example:
+  Examples:
     >>> KineticsLinear().pools["conv5x"]
     (1, 4, 4)
   """

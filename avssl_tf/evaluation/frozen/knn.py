@@ -33,7 +33,7 @@ class KNN(frozen_features.FrozenClassification):
     Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
     CVPR 2018, section 3.4.
 
-  Example:
+  Examples:
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> protocol = KNN(num_neighbors=2)

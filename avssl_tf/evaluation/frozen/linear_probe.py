@@ -39,7 +39,7 @@ class LinearProbe(frozen_features.FrozenClassification):
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> protocol = LinearProbe(c_grid=(1.0,))
@@ -123,7 +123,7 @@ def linear_probe(
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> linear_probe(train, np.array([0, 0, 1, 1]), test, np.array([0, 1]), c_grid=(1.0,))

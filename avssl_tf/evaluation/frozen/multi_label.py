@@ -83,7 +83,7 @@ def mean_average_precision(predicted: np.ndarray, labels: np.ndarray) -> float:
     Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events",
     ICASSP 2017.
 
-  Example:
+  Examples:
     >>> labels = np.array([[False, False], [True, True], [False, True]])
     >>> mean_average_precision(np.array([[0.9, 0.2], [0.8, 0.7], [0.1, 0.6]]), labels)
     0.75
@@ -105,7 +105,7 @@ def d_prime(auc: float) -> float:
   Source:
     Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
 
-  Example:
+  Examples:
     >>> round(d_prime(0.9), 3)
     1.812
   """

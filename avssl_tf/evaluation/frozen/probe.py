@@ -158,7 +158,7 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
   Returns:
     Lines of text; rows in the order in which they first occur in the columns.
 
-  Example:
+  Examples:
     >>> print(table({"untrained": {"probe/knn_video": 0.1}, "trained": {"probe/knn_video": 0.78}}))
     %          untrained  trained
     knn_video       10.0     78.0

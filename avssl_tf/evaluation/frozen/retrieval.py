@@ -41,7 +41,7 @@ class Retrieval(Protocol):
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> video = np.eye(4)
     >>> test = Features(
     ...   labels=np.zeros(4), indices=np.arange(4), keys=np.array(list("abcd"), object),
@@ -137,7 +137,7 @@ def recall_at_k(
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> queries = np.eye(4)
     >>> recall_at_k(queries, queries[[0, 1, 3, 2]], ks=(1, 4))
     {1: 0.5, 4: 1.0}
@@ -185,7 +185,7 @@ def cross_modal(
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> video = np.eye(4)
     >>> cross_modal(video, video[[0, 1, 3, 2]], ks=(1,))
     {'audio_to_video_r1': 0.5, 'video_to_audio_r1': 0.5, 'r1': 0.5}

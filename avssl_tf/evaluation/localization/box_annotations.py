@@ -176,7 +176,7 @@ def read_names(path: str) -> list[str]:
 def name_of(example_id: str) -> str:
   """Name of a clip in annotations: its file name without extension, in composed Unicode form.
 
-  Example:
+  Examples:
     >>> name_of("test/dog/-0jbRf0bwJU_000045.mp4@0.000"), name_of("2321863.jpg"), name_of("2321863")
     ('-0jbRf0bwJU_000045', '2321863', '2321863')
   """

@@ -55,7 +55,7 @@ def positives(
   Raises:
     UserError: not exactly one of `share` and `level` is given, or it is out of range.
 
-  Example:
+  Examples:
     >>> positives(np.array([[0.1, 0.9], [0.3, 0.2]]), share=0.25).tolist()
     [[False, True], [False, False]]
   """
@@ -88,7 +88,7 @@ def consensus_iou(positive: np.ndarray, truth: np.ndarray) -> float:
   Returns:
     sum(positive * truth) / (sum(truth) + sum(positive where truth is 0)), in 0..1.
 
-  Example:
+  Examples:
     >>> consensus_iou(np.array([[True, True, False]]), np.array([[1.0, 0.0, 1.0]])).__round__(3)
     0.333
   """

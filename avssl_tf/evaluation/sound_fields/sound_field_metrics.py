@@ -54,7 +54,7 @@ def stft_distance(target: np.ndarray, prediction: np.ndarray, sample_rate_hz: fl
   Source:
     Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5.
 
-  Example:
+  Examples:
     >>> stft_distance(np.ones([2400, 1]), np.zeros([2400, 1]), 48000).round(3)
     array([768.])
   """
@@ -80,7 +80,7 @@ def relative_error_db(target: np.ndarray, prediction: np.ndarray, sample_rate_hz
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> round(relative_error_db(np.ones([2400, 1]), np.full([2400, 1], 0.9), 48000), 3)
     -20.0
   """
@@ -111,7 +111,7 @@ def log_spectral_distance(
   Source:
     Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5.
 
-  Example:
+  Examples:
     >>> log_spectral_distance(np.ones([2400, 1]), np.full([2400, 1], 0.5), 48000).round(3)
     array([0.151])
   """
@@ -136,7 +136,7 @@ def envelope_distance(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
   Source:
     Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5.
 
-  Example:
+  Examples:
     >>> envelope_distance(np.ones([8, 1]), np.full([8, 1], 0.5))
     array([0.5])
   """
@@ -180,7 +180,7 @@ def earth_movers_distances(
   Source:
     Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5.
 
-  Example:
+  Examples:
     >>> tone = np.sin(2 * np.pi * np.arange(4800) / 100)
     >>> front, left = (tone[:, np.newaxis] * vector for vector in ([1, 0, 0, 1], [1, 1, 0, 0]))
     >>> ["%.3f" % distance for distance in earth_movers_distances(front, left, 48000)]

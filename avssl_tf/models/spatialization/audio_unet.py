@@ -42,7 +42,7 @@ class AudioUNet(tf.keras.layers.Layer):
     After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for
     360° Video", NeurIPS 2018, section 4. Number of tracks, widths, strides and kernels differ.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> outputs = models.AudioUNet(num_tracks=4)(tf.zeros([1, 40, 129]))

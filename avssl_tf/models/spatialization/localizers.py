@@ -27,7 +27,7 @@ class AttentionLocalizer(tf.keras.layers.Layer):
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> localizer = models.AttentionLocalizer(num_tracks=2)
@@ -108,7 +108,7 @@ class DenseLocalizer(tf.keras.layers.Layer):
     Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
     Video", NeurIPS 2018, section 4.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> localizer = models.DenseLocalizer(num_tracks=2)

@@ -48,7 +48,7 @@ class PanoramaNet(tf.keras.layers.Layer):
   Source:
     This project.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> models.PanoramaNet()(tf.zeros([1, 5, 32, 64, 3])).shape

@@ -47,7 +47,7 @@ class SpatialUNet(Network):
     After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for
     360° Video", NeurIPS 2018, section 4.
 
-  Example:
+  Examples:
     >>> import tensorflow as tf
     >>> from avssl_tf import models
     >>> network = models.SpatialUNet(
