@@ -205,7 +205,7 @@ def avsa(run: Composed) -> dict[str, Any]:
     "horizontal_fov_share": _fov_share(run),
     "mel_bins": run.get("Spectrogram.num_bins"),
     "n_fft": run.get("Spectrogram.fft_length"),
-    "flip": f"picture and sound together, {run.get('ViewpointSpec.flip_probability'):.0%}",
+    "flip": f"frames and sound together, {run.get('ViewpointSpec.flip_probability'):.0%}",
     "placement": run.get("ViewpointSpec.placement"),
     "azimuth_jitter_deg": run.get("ViewpointSpec.azimuth_jitter_deg"),
     "max_elevation_deg": run.get("ViewpointSpec.max_elevation_deg"),
