@@ -49,7 +49,7 @@ class Yt360Test(source_case.SourceCase):
       (LISTS, ["video/else-1.mp4"], "None of the 4 files listed"),
       ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the id of the video"),
       ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc', expected 2 words"),
-      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is in train.txt already"),
+      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is already in train.txt"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):
