@@ -48,7 +48,7 @@ class Dcase2013Test(source_case.SourceCase):
     for names, problem in (
       ((), "has no recordings in scenes_stereo and scenes_stereo_testset"),
       (("scenes_stereo/bus01.wav",), "(?s)has no recordings in scenes_stereo_testset. Expected:"),
-      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in one"),
+      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in only one"),
       (("scenes_stereo/1.wav",), "1.wav': expected a scene name followed by two digits"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
