@@ -138,7 +138,7 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
 def _why_not_found(path: str) -> str:
   """A likely reason why the first file is missing; "" if unknown."""
   if local_paths.has_bytes(path):
-    return " Its name is not valid UTF-8, and no file has that name: save the list as UTF-8."
+    return " Its name is not UTF-8 text, and no file has that name: save the list as UTF-8."
   folder = os.path.dirname(path)
   names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
   return f" {folder!r} contains, for example, {names[0]!r}." if names else ""

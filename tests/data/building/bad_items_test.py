@@ -160,8 +160,8 @@ class HostileFilesTest(BuildCase):
       failures,
       {
         "years.mkv": "too long",
-        "day.mkv": "time stamps jump by 86398 s at 1.90 s; expected at most 300 s without picture "
-        "and sound. Cut the file there, or write it again with new time stamps",
+        "day.mkv": "time stamps jump by 86398 s at 1.90 s; expected at most 300 s without video "
+        "and audio. Cut the file there, or rewrite it with new time stamps",
         "wide.mkv": "frames too narrow",
         "bomb.mov": "truncated or damaged",
         "pipe.mp4": "not a regular file",

@@ -62,7 +62,7 @@ class SoundStreamTest(media_variants.MediaTestCase):
     for name, options, taken in (
       ("foa.mkv", {"layout": "4.0", "audio_codec": "flac"}, "the first of its 4 channels"),
       ("foa.mp4", {"layout": "4.0"}, "the first of its 4 channels"),
-      ("quad.mkv", {"layout": "quad", "audio_codec": "flac"}, "the mix of its 4 channels"),
+      ("quad.mkv", {"layout": "quad", "audio_codec": "flac"}, "a mix of its 4 channels"),
     ):
       with self.subTest(name):
         found, stream = _read(self.write(name, samples=tones, duration_sec=1.0, **options))

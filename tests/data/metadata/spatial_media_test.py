@@ -156,11 +156,11 @@ class SpatialMediaTest(media_variants.MediaTestCase):
     with open(self.write("sound.mp4", None, np.zeros((4, 4800), "f4"), layout="4.0"), "rb") as f:
       sound = f.read()
     for content, message in (
-      (b"", "it has 0 boxes 'moov'"),
+      (b"", "it has 0 'moov' boxes"),
       (b"This is no video." * 9, "a box of 1416128883 bytes at 0 of 153"),
       (data[:-9], "not an MP4, or damaged"),
-      (stereo, r"the sound has 2 channel\(s\), expected 4"),
-      (sound, "no track of pictures"),
+      (stereo, r"the audio has 2 channel\(s\), expected 4"),
+      (sound, "no video track"),
       (fragments, "is fragmented"),
       (data.replace(b"mdat", b"free"), "outside of all 'mdat' boxes"),
     ):

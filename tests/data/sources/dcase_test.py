@@ -46,10 +46,10 @@ class Dcase2013Test(source_case.SourceCase):
 
   def test_errors(self):
     for names, problem in (
-      ((), "misses sounds in scenes_stereo and scenes_stereo_testset"),
-      (("scenes_stereo/bus01.wav",), "(?s)misses sounds in scenes_stereo_testset. Expected:"),
-      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in one"),
-      (("scenes_stereo/1.wav",), "1.wav': expected the name of a scene and two digits"),
+      ((), "has no recordings in scenes_stereo and scenes_stereo_testset"),
+      (("scenes_stereo/bus01.wav",), "(?s)has no recordings in scenes_stereo_testset. Expected:"),
+      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in only one"),
+      (("scenes_stereo/1.wav",), "1.wav': expected a scene name followed by two digits"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
         clips_of_dcase(self.make({}, names))
@@ -92,7 +92,7 @@ class LaterChallengesTest(source_case.SourceCase):
     setup = "evaluation_setup/"
     for changes, problem in (
       ({f"{setup}fold1_train.txt": "audio/a.wav,park\n"}, "row 1: .*expected audio/<file>, a tab"),
-      ({f"{setup}fold1_evaluate.txt": "audio/z.wav\n"}, "no scene of 'audio/z.wav'"),
+      ({f"{setup}fold1_evaluate.txt": "audio/z.wav\n"}, "no scene for 'audio/z.wav'"),
       ({f"{setup}fold1_evaluate.txt": "audio/a.wav\tpark\n"}, "both the training and the test"),
       ({f"{setup}fold2_train.txt": "audio/a.wav\tpark\n"}, "fold2_train, but no fold2_evaluate"),
     ):

@@ -94,8 +94,8 @@ class ManifestTest(parameterized.TestCase):
     ("path,start_sec\na.mp4,-1\n", "row 2: start_sec is '-1', expected .* 0 or more"),
     ("path,start_sec,end_sec\na.mp4,3,3\n", "row 2: end_sec 3 is not after start_sec 3"),
     ("path,split\na.mp4,dev\n", "row 2: unknown split 'dev', expected train"),
-    ("path,label\na.mp4,dog\n\n./a.mp4,cat\n", "row 4: the same as row 2"),
-    ("path,start_sec\na.mp4,0\na.mp4,2\na.mp4,0.0\n", "row 4: the same as row 2"),
+    ("path,label\na.mp4,dog\n\n./a.mp4,cat\n", "row 4: duplicate of row 2"),
+    ("path,start_sec\na.mp4,0\na.mp4,2\na.mp4,0.0\n", "row 4: duplicate of row 2"),
     ('path\na.mp4\n"a.mp4\n', "row 3: unexpected end of data"),
   )
   def test_errors_name_the_row(self, content, problem):

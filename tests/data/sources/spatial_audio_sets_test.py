@@ -66,11 +66,11 @@ class SpatialAudioSetsTest(source_case.SourceCase):
     for lists, media, message in (
       (without, videos, "(?s)No YT-All.test.3.lst in .*Expected:.*YT-All.train.1.lst.*audio/"),
       (whole, (), "No video folder in"),
-      (whole, ["video/else.mp4"], "None of the 4 files listed"),
-      (both, videos, "'-ab_cdEFG12.mp4' and 0 other files are in both lists of a fold"),
-      ({**whole, "YT-All.test.1.lst": ""}, videos, "YT-All.test.1.lst names no video"),
-      ({**whole, "YT-All.test.1.lst": "a\na"}, videos, "row 2: 'a' is in this list already"),
-      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b', expected the id of a video"),
+      (whole, ["video/else.mp4"], "None of the 4 listed files"),
+      (both, videos, "'-ab_cdEFG12.mp4' and 0 other files are in both"),
+      ({**whole, "YT-All.test.1.lst": ""}, videos, "YT-All.test.1.lst lists no video"),
+      ({**whole, "YT-All.test.1.lst": "a\na"}, videos, "row 2: 'a' is already in this list"),
+      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b', expected a video id"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):

@@ -46,10 +46,10 @@ class Yt360Test(source_case.SourceCase):
       ({"train.txt": "", "test.txt": ""}, VIDEOS, "(?s)No segments.txt in .* Expected:.*audio/"),
       ({k: v for k, v in LISTS.items() if k != "test.txt"}, VIDEOS, "No test.txt in "),
       (LISTS, (), "No folder 'video' in"),
-      (LISTS, ["video/else-1.mp4"], "None of the 4 files listed"),
-      ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the id of the video"),
+      (LISTS, ["video/else-1.mp4"], "None of the 4 listed files"),
+      ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the video id"),
       ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc', expected 2 words"),
-      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is in train.txt already"),
+      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is already in train.txt"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):
