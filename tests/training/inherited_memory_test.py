@@ -93,7 +93,7 @@ class InitializationTest(tiny_run.TestCase):
     os.remove(os.path.join(self.first, run_folder.VIDEO_IDS))
     start, printed = self.start("second")
     np.testing.assert_array_equal(start[_ROWS], tiny_run.saved(self.first)[_ROWS])
-    self.assertIn("in order", printed)
+    self.assertIn("in the order", printed)
     with self.assertRaisesRegex(inherited_memory.InitializationError, "24 rows.*16 videos"):
       self.start("third", split="train[:16]")
     info = dataset_info.DatasetInfo.load(self.data_dir)
