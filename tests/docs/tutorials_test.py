@@ -194,7 +194,7 @@ class TutorialsTest(absltest.TestCase):
     self.assert_trained("runs/avsa_mine", "viewpoint_retrieval")
     self.assert_trained("runs/spatial_mine", "all_error_db")
     self.assert_files(
-      "field.png", "alignment.png", "field.wav", "video360.mp4", "map.mp4", "generated.png",
+      "field.png", "alignment.png", "field.wav", "video360.mp4", "map.mp4",
       "data/yt360/dataset_info.json",
     )  # fmt: skip
 
