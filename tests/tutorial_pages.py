@@ -17,6 +17,8 @@ from tests import command, source_tree
 
 _FENCED = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _PYTHON = ".venv/bin/python"
+# Their flags are checked, and tests/comparison runs them: each of their runs is a whole process.
+_ONLY_CHECKED = ("tools/compare_seeds.py",)
 _LINKED = ("Makefile", "avssl_tf", "gin", "requirements.txt", "tools")
 
 
@@ -122,6 +124,9 @@ class Tutorial:
     return [line for line in result.stdout.splitlines() if line.startswith(_PYTHON)]
 
   def _run_python(self, arguments: Sequence[str]) -> None:
+    if arguments[0] in _ONLY_CHECKED:
+      command.output_of(*arguments, "--only_check_args", folder=self._folder)
+      return
     values = {}
     for argument in arguments:
       name, _, value = argument.partition("=")
