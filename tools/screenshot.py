@@ -6,6 +6,7 @@
 Requires the package playwright, which `make test` installs, and Chromium or Chrome.
 """
 
+import io
 import os
 import pathlib
 import shutil
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 from absl import flags
+from PIL import Image
 
 from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
@@ -39,7 +41,7 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
   Args:
     page: HTML file.
     part: id of an element of the page.
-    output: PNG or JPEG file.
+    output: image file; its extension determines the format.
     width: width of the window, in pixels.
     height: maximum height of the screenshot, from the top of the element, in pixels.
 
@@ -73,8 +75,10 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     window.add_style_tag(content="nav { position: static !important; }")
     box = found.bounding_box()
     clip = {**box, "height": min(box["height"], height)}
-    window.screenshot(path=output, clip=clip, full_page=True)
+    shot = window.screenshot(clip=clip, full_page=True)
     browser.close()
+  # The browser itself saves no WebP.
+  Image.open(io.BytesIO(shot)).convert("RGB").save(output)
 
 
 def main() -> None:
@@ -84,7 +88,7 @@ def main() -> None:
 
 
 def _run() -> None:
-  picture_files.check(FLAGS.output, "--output")
+  picture_files.check(FLAGS.output, "--output", picture_files.PIXELS)
   take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
   print(f"Saved: {FLAGS.output}")
 
@@ -93,7 +97,7 @@ def define_flags() -> None:
   """Defines the flags; not at import, where they could clash with those of other commands."""
   local_paths.define_flag("page", None, "HTML file.")
   flags.DEFINE_string("part", "run", "Id of the section, the fragment of a link to it.")
-  local_paths.define_flag("output", "screenshot.png", "Image file (.png or .jpg) to write.")
+  local_paths.define_flag("output", "screenshot.png", "Image file to write.")
   flags.DEFINE_integer("width", 1040, "Width of the window, in pixels.", 100)
   flags.DEFINE_integer("height", 640, "Maximum height of the screenshot, in pixels.", 100)
   flags.mark_flag_as_required("page")
