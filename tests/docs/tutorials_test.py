@@ -40,6 +40,7 @@ CMA.warmup_epochs = 1
 Probe.c_grid = (0.1,)
 """,
   "tiny_videos.gin": f"""{_TINY_NETWORKS}
+ClipSpec.frame_rate_hz = 8.0
 ClipSpec.num_frames = 2
 ClipSpec.frame_size = 32
 AudioNet.stage_widths = (4, 4, 4, 4)
@@ -173,7 +174,7 @@ class TutorialsTest(absltest.TestCase):
       sorted(names["index"].files),
       sorted([
         "id", "start_sec", "end_sec", "has_video", "has_audio", "video_features", "audio_features",
-        "video_embeddings", "audio_embeddings",
+        "video_embeddings", "audio_embeddings", "about",
       ]),
     )  # fmt: skip
     self.assertEqual(names["similar"].shape, (13, 13))
