@@ -1,8 +1,8 @@
-"""Published settings beside those that gin files compose, and the table of intended differences.
+"""Compares published settings with those that gin files compose, and reads the table of intended differences.
 
-Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, what their
-code builds in and papers say in `published_parts.json` beside it. `docs/published_differences.json`
-lists what is different here, with the reason. Pages of the documentation show its rows where they
+Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, constants
+of their code and of the papers in `published_parts.json` next to it.
+`docs/published_differences.json` lists the differences with their reasons. Pages of the documentation show its rows where they
 contain a line such as `<!-- differences: avid cma -->`, with first words of entries or `all`.
 """
 
@@ -200,7 +200,7 @@ def problems(
     if listed == digest(wanted):
       return []
     return [
-      f"{name}: no gin file is compared; the table should say so, with {digest(wanted)!r} for "
+      f"{name}: no gin file is compared; the table must state this with {digest(wanted)!r} for "
       f"these published values, and has {listed!r}."
     ]
   faults = []
@@ -224,7 +224,7 @@ def problems(
 
 
 def digest(wanted: Mapping[str, Any]) -> str:
-  """What tells published values that nothing is compared with yet from others."""
+  """A short hash of published values that are not compared yet: it changes when they change."""
   return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
 
 

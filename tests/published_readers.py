@@ -145,7 +145,7 @@ def colors(values: Composed) -> list[float]:
 
 
 def avid(run: Composed) -> dict[str, Any]:
-  """Of AVID and what is built on it, as `clip` and beside it."""
+  """Settings of AVID and of methods based on it: those of `clip`, and their own."""
   objective = run.get("InstanceDiscrimination.objective")[1:]
   found = {
     **clip(run),
@@ -169,7 +169,7 @@ def avid(run: Composed) -> dict[str, Any]:
 
 
 def cma(run: Composed) -> dict[str, Any]:
-  """Of CMA, as `avid` and beside it."""
+  """Settings of CMA: those of `avid`, and its own."""
   start = run.get("train.init_from"), run.get("CMA.warmup_epochs")
   of_same_data = run.get("train.data_dir").replace("data/", "runs/avid+")
   latest = "the AVID run of the same data, last checkpoint"
@@ -188,7 +188,7 @@ def cma(run: Composed) -> dict[str, Any]:
 
 
 def robust_xid(run: Composed) -> dict[str, Any]:
-  """Of Robust xID, as `avid` and beside it."""
+  """Settings of Robust xID: those of `avid`, and its own."""
   names = ("min_weight", "delta", "kappa", "targets", "target_weight", "target_temperature",
            "cycle_temperature", "warmup_epochs")  # fmt: skip
   return {**avid(run), **{name: run.get(f"RobustXID.{name}") for name in names}}
@@ -214,7 +214,7 @@ def avsa(run: Composed) -> dict[str, Any]:
 
 
 def avsa_stage1(run: Composed) -> dict[str, Any]:
-  """Of the first stage, as `avsa` and beside it."""
+  """Settings of the first stage: those of `avsa`, and its own."""
   heads = run.get("FeatureTranslation.shared_heads"), run.get("FeatureTranslation.transformer")
   return {
     **avsa(run),
@@ -237,7 +237,7 @@ def _contrast(run: Composed) -> Any:
 
 
 def avsa_stage2(run: Composed) -> dict[str, Any]:
-  """Of the second stage, as `avsa` and beside it."""
+  """Settings of the second stage: those of `avsa`, and its own."""
   names = ("init_from", "init_epoch", "init_parts")
   return {
     **avsa(run),

@@ -150,7 +150,7 @@ class MutationTest(unittest.TestCase):
     unseen, count = [], 0
     for name, entry in _entries():
       composed = list(_composed(entry))
-      # The run of an evaluation stands for any network: its numbers are held elsewhere.
+      # The run of an evaluation is an example network: its numbers are tested elsewhere.
       sides = {1: entry.evaluation} if entry.evaluation else {0: entry.run}
       for side, paths in sides.items():
         for path, key in self.bound_in(paths):
