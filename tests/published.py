@@ -1,9 +1,10 @@
-"""Compares published settings with those that gin files compose, and reads the table of intended differences.
+"""Compares published settings with those that gin files compose; reads the table of differences.
 
-Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, constants
-of their code and of the papers in `published_parts.json` next to it.
-`docs/published_differences.json` lists the differences with their reasons. Pages of the documentation show its rows where they
-contain a line such as `<!-- differences: avid cma -->`, with first words of entries or `all`.
+Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, constants of
+their code and of the papers in `published_parts.json` next to it.
+`docs/published_differences.json` lists the differences with their reasons. Pages of the
+documentation show its rows where they contain a line such as `<!-- differences: avid cma -->`, with
+first words of entries or `all`.
 """
 
 import dataclasses

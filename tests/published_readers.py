@@ -63,7 +63,7 @@ def _default(selector: str, parameter: str) -> Any:
 
 
 def clip(run: Composed) -> dict[str, Any]:
-  """Of all runs of video with sound: clips, epochs, optimiser, rates."""
+  """Settings of all runs of video with sound: clips, epochs, optimiser, rates."""
   video_sec = run.get("ClipSpec.num_frames") / run.get("ClipSpec.frame_rate_hz")
   return {
     "batch_size": run.get("train.batch_size"),
@@ -195,7 +195,7 @@ def robust_xid(run: Composed) -> dict[str, Any]:
 
 
 def avsa(run: Composed) -> dict[str, Any]:
-  """Of spatial alignment, either stage."""
+  """Settings of spatial alignment, either stage."""
   return {
     **clip(run),
     **networks(run),
@@ -259,12 +259,12 @@ def avsa_stage2(run: Composed) -> dict[str, Any]:
 
 
 def avsa_in_one_run(run: Composed) -> dict[str, Any]:
-  """Of our curriculum, as the second stage."""
+  """Settings of our curriculum: those of the second stage."""
   return avsa_stage2(run)
 
 
 def spatial_audio(run: Composed) -> dict[str, Any]:
-  """Of the generation of sound fields."""
+  """Settings of the generation of sound fields."""
   networks_of = ("SpatialUNet", "DirectUNet")
   adam = optimizer(run, run.get("train.optimizer"))
   steps = list(run.get("step_decay.milestone_steps"))
@@ -307,7 +307,7 @@ def spatial_audio(run: Composed) -> dict[str, Any]:
 
 
 def finetune(run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of fine-tuning on actions."""
+  """Settings of fine-tuning on actions."""
   rate_hz = run.get("ClipSpec.frame_rate_hz")
   found = _classifier("Finetune", run, evaluation)
   frames = evaluation.get("Finetune.num_frames") or run.get("ClipSpec.num_frames")
@@ -326,7 +326,7 @@ def finetune(run: Composed, evaluation: Composed) -> dict[str, Any]:
 
 
 def kinetics_linear(run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of linear classifiers on each stage."""
+  """Settings of linear classifiers on each stage."""
   pools: Mapping[str, Any] = evaluation.get("KineticsLinear.pools")
   frames = evaluation.get("KineticsLinear.num_frames") or run.get("ClipSpec.num_frames")
   widths = dict(zip(("conv2x", "conv3x", "conv4x", "conv5x"), run.get("R2Plus1D.stage_widths")))
@@ -415,7 +415,7 @@ def binary_alignment(name: str, num_viewpoints: int, translated: bool):
 
 
 def _frozen(name: str, run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of small networks on a frozen one of 360° clips."""
+  """Settings of small networks on a frozen one of 360° clips."""
   return {
     "clip_sec": run.get("ClipSpec.num_frames") / run.get("ClipSpec.frame_rate_hz"),
     "frame_rate_hz": run.get("ClipSpec.frame_rate_hz"),
