@@ -182,9 +182,9 @@ class ApplyTest(unittest.TestCase):
     with open(self.path("there.mp4"), "wb"):
       pass
     for arguments, message in (
-      ((f"--model_dir={self.model_dir}", film, output), "generates sound fields; expected one"),
+      ((f"--model_dir={self.model_dir}", film, output), "sound fields; expected a network"),
       ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: no such file"),
-      ((avid, film, f"--output={self.path('there.mp4')}"), "Pass --overwrite"),
+      ((avid, film, f"--output={self.path('there.mp4')}"), "--overwrite"),
     ):
       with self.subTest(message):
         process = _apply("localize", *arguments)

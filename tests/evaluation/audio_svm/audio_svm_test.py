@@ -176,14 +176,14 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
     with self.assertRaisesRegex(ValueError, "1 of the 24 files listed.*missing.*\n.*1-0-0.wav"):
       self._run(data_dir, "missing")
 
-  def test_mended_files_are_read_again(self):
+  def test_repaired_files_are_read_again(self):
     data_dir = make_esc50(self.path("esc50"), num_folds=2)
     path = os.path.join(data_dir, "audio", "1-0-0.wav")
     with open(path, "rb") as f:
       sound = f.read()
     with open(path, "wb") as f:
       f.write(b"no sound")
-    with self.assertRaisesRegex(ValueError, "cannot be read"):
+    with self.assertRaisesRegex(ValueError, "could not be read"):
       self._run(data_dir)
     with open(path, "wb") as f:
       f.write(sound)

@@ -49,7 +49,7 @@ class FindPartsTest(tf.test.TestCase):
       (r"\['fold2'\] are missing", {"fold1": [0, 1]}, None),
       ("No split or subset 'test'. There are: .'train'", {"train": [0, 1]}, None),
       ("No split or subset 'tset'", {"train": [0, 1], "test": [2]}, [("train", "tset")]),
-      ("also in 'train'", {"train": [0, 1], "test": [1]}, None),
+      ("also in the training data 'train'", {"train": [0, 1], "test": [1]}, None),
       ("2 labelled recordings of 1 classes", {"train": [0, 2], "test": [1]}, None),
       ("'test' has 0; expected", {"train": [0, 1], "test": [4]}, None),
     ]
