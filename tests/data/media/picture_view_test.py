@@ -32,7 +32,7 @@ class PictureViewTest(media_variants.MediaTestCase):
   def assert_read(self, path, colour, wanted=_360, size=(64, 128)):
     info = media_probe.probe(path, ("video",), wanted)
     self.assertEqual((info.height, info.width), size)
-    self.assertRegex(info.notes[0], "according to the file .*: the left eye is used")
+    self.assertRegex(info.notes[0], "according to .*: the left eye is used")
     # Also at the border of the eyes, at the beginning and after a seek.
     for start_sec in (0.0, 1.6):
       frames = clip_reading.read_clip(

@@ -43,7 +43,7 @@ class ReadSoundTest(test_base.TestCase):
     samples = np.arange(400).reshape(100, 4)
     found = sound_file.read_sound(self._write(samples, 24000), 24000, 4)
     self.assertAllClose(found, samples / 2**15, atol=1e-7)
-    with self.assertRaisesRegex(MediaError, "4 channels, not the 3"):
+    with self.assertRaisesRegex(MediaError, "4 channels, not the requested 3"):
       sound_file.read_sound(self._write(samples, 24000), 24000, 3)
 
   def test_reads_the_sound_of_videos(self):
