@@ -89,7 +89,7 @@ _SUB_COMMANDS = {
     _localize,
   ),
   "embed": _SubCommand(
-    embed.Job, "Folder of a run, of a converted checkpoint or of a SavedModel.", _embed
+    embed.Job, "Folder of a run, a converted checkpoint or a SavedModel.", _embed
   ),
   "search": _SubCommand(search.Job, "Folder of the network that computed --index.", _search),
 }
@@ -107,7 +107,7 @@ def main() -> None:
     sys.exit(f"Error: there is no sub-command {name!r}; {_EXPECTED}")
   else:
     work = _ask
-  cli.main(work, "Stopped. No output was written.", argv=[program, *arguments])
+  cli.main(work, "Stopped; nothing was written.", argv=[program, *arguments])
 
 
 def _ask() -> None:

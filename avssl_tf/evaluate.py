@@ -51,7 +51,7 @@ def main(argv: Optional[list[str]] = None) -> None:
   Args:
     argv: program name and arguments; None uses those of the process.
   """
-  stopped = "Stopped. Rerun the same command to resume the evaluation."
+  stopped = "Stopped. Rerun the command to resume."
   cli.main(_run, stopped, argv=argv)
 
 

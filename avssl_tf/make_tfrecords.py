@@ -42,7 +42,7 @@ def main() -> None:
   """Builds the data set that the flags specify."""
   cli.define_gin_flags()
   recipe_flags.define_flags()
-  cli.main(_build, stopped="Stopped. Rerun the same command to resume.")
+  cli.main(_build, stopped="Stopped. Rerun the command to resume.")
 
 
 def _build() -> None:
@@ -54,7 +54,7 @@ def _build() -> None:
   source = DEMOS.get(FLAGS.source)
   output_dir = FLAGS.output_dir or (source.output_dir if source else None)
   if output_dir is None:
-    raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
+    raise UsageError(f"--source={FLAGS.source} requires --output_dir=<folder of the data set>.")
   gin_files = [source.gin_file] if source else []
   configuration.parse(gin_files + FLAGS.gin_file, FLAGS.gin_param)
   result = build(

@@ -52,7 +52,7 @@ def check(folder: str, tree: Tree, remedy: str) -> None:
   others = foreign(folder, tree)
   if others:
     raise ForeignFilesError(
-      f"{folder} holds {listed(others)}, which this program did not write: nothing was deleted. "
+      f"{folder} contains {listed(others)}, which this program did not write: nothing was deleted. "
       f"{remedy}"
     )
 

@@ -200,11 +200,11 @@ def _name_of_input() -> str:
   """Name of the data set, derived from the input flags."""
   if FLAGS.source == "csv":
     if len(FLAGS.input_csv) != 1:
-      raise UsageError("--source=csv needs --input_csv=<manifest>, once.")
+      raise UsageError("--source=csv requires --input_csv=<manifest>, once.")
     name = os.path.splitext(os.path.basename(FLAGS.input_csv[0]))[0]
   else:
     if not FLAGS.input_dir:
-      raise UsageError(f"--source={FLAGS.source} needs --input_dir=<folder of the data set>.")
+      raise UsageError(f"--source={FLAGS.source} requires --input_dir=<folder of the data set>.")
     name = FLAGS.source
     if name == "folder":
       name = os.path.basename(os.path.abspath(FLAGS.input_dir))

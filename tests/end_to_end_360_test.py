@@ -207,7 +207,7 @@ class EndToEnd360Test(test_base.TestCase):
       os.path.join("tools", "draw_alignment.py"),
       f"--model_dir={self.model_dir}", f"--output={output}",
     )  # fmt: skip
-    self.assertIn("of 4 views got their own sound", report)
+    self.assertIn("of 4 viewpoints matched with their own audio", report)
     self.assertGreater(cv2.imread(output).std(), 10)
 
 

@@ -52,7 +52,7 @@ class OwnFilesTest(unittest.TestCase):
     self.fill()
     self.write("parts/thesis.tex")
     self.write("parts/inner/b/c")
-    self.assert_refused(r"folder holds 'parts/inner/b', 'parts/thesis.tex', .* Do this\.$")
+    self.assert_refused(r"folder contains 'parts/inner/b', 'parts/thesis.tex', .* Do this\.$")
 
   def test_many_are_counted(self):
     for number in range(8):

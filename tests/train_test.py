@@ -182,7 +182,7 @@ class CommandTest(tiny_run.TestCase):
 
     with open(thesis, "w", encoding="utf-8") as f:
       f.write("years of work")
-    assert_refused("received holds 'checkpoints/thesis.tex', which this program", "--overwrite")
+    assert_refused("received contains 'checkpoints/thesis.tex', which this program", "--overwrite")
     os.remove(thesis)
     os.symlink(victim, saved_model)
     assert_refused(f"{saved_model} is a symbolic link to '{victim}'", "--overwrite")
@@ -358,10 +358,10 @@ class CommandTest(tiny_run.TestCase):
       "Did you mean num_epochs?": self.flags("a", "--gin_param=num_epoch=3"),
       "gin/avd.gin: no such file": ["--gin_file=gin/avd.gin"],
       "does not set train.task": ["--gin_file=gin/base/demo.gin"],
-      "holds 'thesis.tex', but no run": self.flags("other"),
-      "holds 'thesis.tex', but no": self.flags("other", "--overwrite"),
+      "contains 'thesis.tex', but no run": self.flags("other"),
+      "contains 'thesis.tex', but no": self.flags("other", "--overwrite"),
       "File exists": self.flags("file"),
-      "--virtual_devices must be 0 or more": self.flags("a", "--virtual_devices=-1"),
+      "--virtual_devices=-1; expected 0 or more": self.flags("a", "--virtual_devices=-1"),
       "expected one of float32": self.flags("a", "--gin_param=precision='float8'"),
     }
     process = self.start(["-c", _MISTAKES])

@@ -241,7 +241,10 @@ def _run() -> None:
   comparison = Comparison(
     runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
   )
-  with locked_folder(FLAGS.output_dir, f"Another comparison is running in {FLAGS.output_dir}."):
+  in_use = (
+    f"Another comparison is running in {FLAGS.output_dir}. Wait for it to finish, or stop it first."
+  )
+  with locked_folder(FLAGS.output_dir, in_use):
     failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
   if failures:
     sys.exit("\n".join([

@@ -52,7 +52,9 @@ def _run() -> None:
 def define_flags() -> None:
   """Defines the flags; not at import, where they could clash with those of other commands."""
   cli.define_gin_flags()
-  local_paths.define_flag("model_dir", None, "Folder of a run, checkpoint or SavedModel.")
+  local_paths.define_flag(
+    "model_dir", None, "Folder of a run, a converted checkpoint or a SavedModel."
+  )
   local_paths.define_flag("data_dir", None, "Records; default: the training records of the run.")
   flags.DEFINE_integer("num_clips", 6, "Number of clips to draw, the first with a known source.", 1)
   local_paths.define_flag("output", "localization.png", "Image file to write.")

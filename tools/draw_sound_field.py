@@ -64,7 +64,7 @@ def main() -> None:
 def _run() -> None:
   picture_files.check(FLAGS.output, "--output")
   if not os.path.exists(FLAGS.input):
-    raise MissingFileError(f"--input={FLAGS.input}: there is no such file.")
+    raise MissingFileError(f"--input={FLAGS.input}: no such file.")
   try:
     field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
   except clip_reading.MediaError as error:

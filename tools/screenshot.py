@@ -90,7 +90,7 @@ def main() -> None:
 def _run() -> None:
   picture_files.check(FLAGS.output, "--output", picture_files.PIXELS)
   take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
-  print(f"Saved: {FLAGS.output}")
+  print(f"Image: {FLAGS.output}")
 
 
 def define_flags() -> None:

@@ -52,7 +52,7 @@ class Job:
     choices=picture_view.STEREO_MODES,
   )
   audio_track: Optional[int] = flag(
-    "Number of the audio track to read, from 1; defaults to the default track of the file.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )

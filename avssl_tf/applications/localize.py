@@ -58,7 +58,7 @@ class Job:
   output_height: int = flag("Maximum height of --output, in pixels.", 720, at_least=2)
   windows_per_batch: int = flag("Windows per batch.", 4, at_least=1)
   audio_track: Optional[int] = flag(
-    "Number of the audio track to read, from 1; defaults to the default track of the file.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )

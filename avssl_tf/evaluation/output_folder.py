@@ -22,7 +22,7 @@ _WORK_TREE: own_files.Tree = {
   r"\w+": classifier_training.TREE,
 }
 TREE: own_files.Tree = {r"results\.json": None, r"clips\.csv": None, WORK: _WORK_TREE}
-_REMEDY = "Move it, or choose another --output_dir."
+_REMEDY = "Move it away, or choose another --output_dir."
 
 
 def check(output_dir: str, *above: str) -> None:
@@ -54,7 +54,9 @@ def claimed(output_dir: str) -> Iterator[None]:
   Raises:
     FolderInUseError: another process evaluates in this folder.
   """
-  message = f"Another evaluation is running in {output_dir}. Wait for it to finish."
+  message = (
+    f"Another evaluation is running in {output_dir}. Wait for it to finish, or stop it first."
+  )
   with locked_folder(output_dir, message):
     for path in leftovers(output_dir, _FILES):
       os.remove(path)

@@ -44,7 +44,7 @@ _MARK_TEXT = json.dumps({"format": "avssl_tf export"}) + "\n"
 _NEW, _OLD = "new", "old"
 _WORK_TREE: own_files.Tree = {re.escape(_MARK): None, _NEW: TREE, _OLD: TREE}
 _WORK_ENDING = r"\.export-\w{8}"
-_REMEDY = "Move it, or choose another output folder."
+_REMEDY = "Move it away, or choose another output folder."
 
 
 def tree_of(name: str) -> own_files.Tree:
@@ -105,7 +105,9 @@ def replaced(output_dir: str, overwrite: bool) -> Iterator[str]:
   _sweep(output_dir)
   check(output_dir, overwrite)
   # Creates an empty folder as a lock if needed; an empty folder may be replaced.
-  message = f"Another process is exporting to {output_dir!r}. Wait for it to finish."
+  message = (
+    f"Another process is exporting to {output_dir!r}. Wait for it to finish, or stop it first."
+  )
   with locked_folder(output_dir, message):
     found = os.stat(output_dir)
     check(output_dir, overwrite)

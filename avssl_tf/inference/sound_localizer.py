@@ -89,8 +89,8 @@ class SoundLocalizer:
       ahead = tf.zeros([1])
       return ambisonics.encode(waveform, ahead, ahead)
     raise UserError(
-      f"The audio has {found} channel(s); the network takes {wanted}. Localisation requires that "
-      "number, or mono audio for a network of ambisonics."
+      f"The audio has {found} channel(s); the network requires {wanted}. Localisation requires "
+      "that number, or mono audio for a network of ambisonics."
     )
 
   def sounds(self, waveform: Tensor, frames: Tensor) -> Tensor:

@@ -215,7 +215,7 @@ def _group_size(num_rows: Optional[int], k: int, gallery_block: int) -> int:
 
 def _check_kind(kind: str) -> None:
   if kind not in AGREEMENTS:
-    raise UserError(f"agreement must be one of {', '.join(AGREEMENTS)}, got {kind!r}.")
+    raise UserError(f"agreement is {kind!r}; expected one of {', '.join(AGREEMENTS)}.")
 
 
 def _check(
@@ -228,9 +228,9 @@ def _check(
       f"{video_shape} for video and {audio_shape} for audio."
     )
   if gallery_block < 1:
-    raise UserError(f"gallery_block must be at least 1, got {gallery_block}.")
+    raise UserError(f"gallery_block is {gallery_block}; expected 1 or more.")
   if k < 1:
-    raise UserError(f"k must be at least 1, got {k}.")
+    raise UserError(f"k is {k}; expected 1 or more.")
   num_rows = video_shape[0]
   if num_rows is not None and k >= num_rows:
     raise UserError(

@@ -97,8 +97,8 @@ class AVID(bank_objective.BankObjective):
     super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     if min(cross_coefficient, self_coefficient) < 0 or cross_coefficient + self_coefficient <= 0:
       raise UserError(
-        "cross_coefficient and self_coefficient must not be negative or both zero, got "
-        f"{cross_coefficient} and {self_coefficient}."
+        f"cross_coefficient is {cross_coefficient} and self_coefficient is {self_coefficient}; "
+        "expected 0 or more, and not both 0."
       )
     total = cross_coefficient + self_coefficient
     shares = {pair: cross_coefficient / total / 2 for pair in CROSS}

@@ -78,7 +78,8 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     super().__init__(dtype="float32", **kwargs)
     if temperature <= 0 or num_negatives < 1:
       raise UserError(
-        f"temperature and num_negatives must be positive, got {temperature} and {num_negatives}."
+        f"temperature is {temperature} and num_negatives is {num_negatives}; expected more than 0, "
+        "and 1 or more."
       )
     self._num_negatives = num_negatives
     self._temperature = temperature

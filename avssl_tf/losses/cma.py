@@ -137,8 +137,8 @@ class CMA(avid.AVID):
       )
     if min(positive_cross_coefficient, positive_self_coefficient) < 0:
       raise UserError(
-        "positive_cross_coefficient and positive_self_coefficient must not be negative, got "
-        f"{positive_cross_coefficient} and {positive_self_coefficient}."
+        f"positive_cross_coefficient is {positive_cross_coefficient} and "
+        f"positive_self_coefficient is {positive_self_coefficient}; expected 0 or more."
       )
     counts = {
       "warmup_epochs": (warmup_epochs, 0),

@@ -112,9 +112,9 @@ class MemoryBank(tf.keras.layers.Layer):
     """
     super().__init__(dtype="float32", **kwargs)
     if num_rows < 2:
-      raise UserError(f"A memory bank needs at least 2 videos, got {num_rows}.")
+      raise UserError(f"num_rows is {num_rows}; expected 2 or more, one row per video.")
     if not 0.0 <= momentum <= 1.0:
-      raise UserError(f"momentum must be in 0..1, got {momentum}.")
+      raise UserError(f"momentum is {momentum}; expected 0..1.")
     self.momentum = momentum
     start = tf.random.stateless_normal([num_rows, dim], seed=[seed, 0])
     # Every replica computes the same update from the gathered embeddings and writes its own copy in

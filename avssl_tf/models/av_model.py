@@ -99,9 +99,9 @@ class AudioVisualModel(Network):
     expected_hz = self.sample_rate_hz
     if sample_rate_hz != expected_hz:
       raise UserError(
-        f"The audio of the clips has {sample_rate_hz} Hz, the spectrogram expects {expected_hz} "
-        f"Hz. Set ClipSpec.sample_rate_hz={expected_hz} to resample the audio, or change "
-        "Spectrogram.sample_rate_hz (and its lengths)."
+        f"The audio of the clips is sampled at {sample_rate_hz} Hz, the spectrogram expects "
+        f"{expected_hz} Hz. Set ClipSpec.sample_rate_hz={expected_hz} to resample the audio, or "
+        "change Spectrogram.sample_rate_hz (and its lengths)."
       )
     found = statistics(self.audio_front_end.spectrogram)
     self.audio_front_end.set_statistics(found["mean"], found["std"])

@@ -164,7 +164,7 @@ def assign(variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]
   found = misfits(variables, state)
   if found:
     lines = "".join(f"\n  {name}: {problem}" for name, problem in sorted(found.items()))
-    raise UserError(f"The weights do not fit the model:{lines}")
+    raise UserError(f"The weights do not match the model:{lines}")
   for name, variable in variables.items():
     variable.assign(to_keras_layout(state[name]))
 

@@ -189,8 +189,8 @@ class RunCheckpoints:
       raise CheckpointError(
         f"The checkpoint {path} does not match the configured networks, objective (one row per "
         f"video of the data set) or optimiser: {error}\nResume with the original configuration and "
-        "data; set another --model_dir (train.init_from initialises a new run from this one); or "
-        "pass --overwrite to delete this run and start again."
+        "data; choose another --model_dir (train.init_from initialises a new run from this one); "
+        "or pass --overwrite to delete this run and start again."
       ) from error
     self._saved_step = steps_done(self._task)
     return self._saved_step

@@ -95,7 +95,7 @@ def convert(
   if not isinstance(checkpoint.get(_NETWORKS), Mapping):
     raise ConversionError(f"No dict {_NETWORKS!r} in the checkpoint; found {sorted(checkpoint)}.")
   if os.path.isdir(output_dir) and os.listdir(output_dir):
-    raise ConversionError(f"--output_dir={output_dir} is not empty: set a new folder.")
+    raise ConversionError(f"--output_dir={output_dir} is not empty: choose a new folder.")
   networks = reference_weights.without_module_prefix(checkpoint[_NETWORKS])
   architecture = reference_weights.architecture(networks)
   text = _CONFIGURATION.format(source=source, **vars(architecture))

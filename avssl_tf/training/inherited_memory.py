@@ -53,7 +53,7 @@ def save_video_ids(model_dir: str, ids: Sequence[str], replace: bool = False) ->
     raise InitializationError(
       f"The {len(found)} videos of the run in {model_dir} differ from the {len(wanted)} of the "
       f"data set: row {different} is {_at(found, different)} in its banks and "
-      f"{_at(wanted, different)} in the data. Resume with the data of the run; or set another "
+      f"{_at(wanted, different)} in the data. Resume with the data of the run; or choose another "
       "--model_dir, and "
       f'train.init_from="{model_dir}" to initialise the memory of the videos that both have.'
     )

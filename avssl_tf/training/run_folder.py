@@ -101,8 +101,8 @@ def claimed(model_dir: str) -> Iterator[None]:
     ForeignFilesError: a part of the run is a symbolic link.
   """
   message = (
-    f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or set "
-    "another folder."
+    f"--model_dir={model_dir}: another process is training there. Wait for it to "
+    "finish, stop it, or choose another folder."
   )
   with locked_folder(model_dir, message):
     _check(model_dir)
@@ -117,8 +117,8 @@ def _check(model_dir: str) -> None:
   others = [name for name in os.listdir(model_dir) if not name.startswith(OPERATIVE_CONFIG)]
   if others and not os.path.exists(os.path.join(model_dir, OPERATIVE_CONFIG)):
     raise FileThereError(
-      f"--model_dir={model_dir} contains {sorted(others)[0]!r}, but no run: set an empty or a new "
-      "folder."
+      f"--model_dir={model_dir} contains {sorted(others)[0]!r}, but no run: choose an empty or "
+      "a new folder."
     )
   # In a run from elsewhere, a link may point to any file.
   own_files.check_no_links(
@@ -137,7 +137,7 @@ def check_clearable(model_dir: str) -> None:
   """
   # The folder itself may be a link: the user specified it.
   own_files.check(
-    os.path.realpath(model_dir), TREE, "Move it away, or set another folder for the run."
+    os.path.realpath(model_dir), TREE, "Move it away, or choose another --model_dir."
   )
 
 
@@ -178,9 +178,9 @@ def check_unchanged(model_dir: str) -> str:
     raise ConfigurationError(
       f"The run in {model_dir} was started with another configuration (then -> now):\n"
       + "\n".join(refused)
-      + "\nTo resume the run, use its own configuration. To train with this one, set another "
-      "--model_dir (train.init_from initialises a new run from this one), or pass --overwrite to "
-      "delete the run."
+      + "\nTo resume the run, use its own configuration. To train with this one, choose "
+      "another --model_dir (train.init_from initialises a new run from this one), or pass "
+      "--overwrite to delete the run."
     )
   return "\n".join(lines.values())
 

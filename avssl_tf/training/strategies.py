@@ -45,7 +45,7 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
     UserError: `TF_CONFIG` is invalid.
   """
   if virtual_devices < 0:
-    raise ConfigurationError(f"--virtual_devices must be 0 or more, got {virtual_devices}.")
+    raise ConfigurationError(f"--virtual_devices={virtual_devices}; expected 0 or more.")
   num_workers = count_workers()
   if num_workers > 1 and virtual_devices > 1:
     raise ConfigurationError(

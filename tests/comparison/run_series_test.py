@@ -191,7 +191,7 @@ class SeriesTest(absltest.TestCase):
     self.write("a-seed0/checkpoints/ckpt-1.index")
     for name in ("b-seed0/thesis.tex", "b-seed0/checkpoints/thesis.tex"):
       victim = self.write(name)
-      with self.assertRaisesRegex(ConfigurationError, "b-seed0 holds .*thesis.tex"):
+      with self.assertRaisesRegex(ConfigurationError, "b-seed0 contains .*thesis.tex"):
         self.train([run, other], overwrite=True)
       self.assertTrue(os.path.exists(victim))
       self.assertTrue(os.path.exists(self.path("a-seed0/checkpoints/ckpt-1.index")))

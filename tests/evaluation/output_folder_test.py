@@ -122,14 +122,14 @@ class OutputFolderTest(unittest.TestCase):
   def test_folder_of_a_training_with_other_files(self):
     folder = os.path.join(self.output_dir, "work", "fold1")
     path = self.write("work/fold1/thesis.tex")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "fold1 holds 'thesis.tex'"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "fold1 contains 'thesis.tex'"):
       classifier_training.train(None, None, 1, [], folder, {"a": 1}, "fold1")
     self.assertTrue(os.path.exists(path))
 
   def test_folder_of_features_with_other_files(self):
     folder = os.path.join(self.output_dir, "work", "features")
     path = self.write("work/features/thesis.tex")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "features holds 'thesis.tex'"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "features contains 'thesis.tex'"):
       stage_features.FeatureStore(folder, {"a": 1}, {})
     self.assertTrue(os.path.exists(path))
     os.remove(path)

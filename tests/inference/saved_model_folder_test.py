@@ -118,7 +118,7 @@ class SavedModelFolderTest(unittest.TestCase):
     for name in ("thesis.tex", "variables/thesis.tex", "assets/vocabulary.txt", "0001/a"):
       with self.subTest(name):
         path = self.victim(f"model/{name}")
-        self.assert_refused(f"{self.target} holds '{name.partition('/a')[0]}'")
+        self.assert_refused(f"{self.target} contains '{name.partition('/a')[0]}'")
         self.assertTrue(os.path.exists(path))
         self.assertEqual(self.content(), "first")
         os.remove(path)
@@ -127,7 +127,7 @@ class SavedModelFolderTest(unittest.TestCase):
 
   def test_foreign_file_that_comes_during_the_export(self):
     self.export("first")
-    with self.assertRaisesRegex(FileExistsError, "holds 'thesis.tex'"):
+    with self.assertRaisesRegex(FileExistsError, "contains 'thesis.tex'"):
       with saved_model_folder.replaced(self.target, True) as folder:
         fill(folder, "second")
         path = self.victim("model/thesis.tex")

@@ -92,7 +92,7 @@ class CollectTest(test_base.TestCase):
     for message, encoder, arguments in (
       ("count is 0", _encoder(tiny_run.CLIP, 1), ("test", 0)),
       ("has no split 'tset'", _encoder(tiny_run.CLIP, 1), ("tset",)),
-      ("has 1 channels; the network takes 4", _encoder(tiny_run.CLIP, 4), ("test",)),
+      ("has 1 channels; the network requires 4", _encoder(tiny_run.CLIP, 4), ("test",)),
     ):
       with self.assertRaisesRegex(ValueError, message):
         clip_embeddings.collect(encoder, self.data_dir, *arguments)

@@ -43,7 +43,7 @@ class DrawSoundFieldTest(unittest.TestCase):
     noise = np.random.default_rng(0).normal(0, 0.1, [2, 8000]).astype(np.float32)
     media_variants.write_media(stereo, None, noise, layout="stereo", audio_codec="flac")
     for arguments, message in (
-      (["--input=nowhere.wav"], "--input=nowhere.wav: there is no such file"),
+      (["--input=nowhere.wav"], "--input=nowhere.wav: no such file"),
       ([f"--input={stereo}"], "has 2 channel(s); the first order has 4"),
       ([f"--input={_RECORDING}", "--channel_order=fuma", "--output=x.gif"], "expected one of .png"),
       ([f"--input={_RECORDING}", "--num_parts=1000000"], "1000000 parts of"),

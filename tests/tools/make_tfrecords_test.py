@@ -146,7 +146,7 @@ class MakeTfrecordsTest(absltest.TestCase):
 
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
-      (["--source=folder"], "needs --output_dir"),
+      (["--source=folder"], "requires --output_dir"),
       (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: not supported"),
       (["--source=demo360", "--short_side=64"], "--gin_param=SphericalWorld.num_train=512"),
       (["--source=demo", "--flow"], "--flow: not supported with --source=demo"),
@@ -158,7 +158,7 @@ class MakeTfrecordsTest(absltest.TestCase):
         ["--source=kinetics", f"--output_dir={self.output}", "--flow"],
         "--flow: not supported with --source=kinetics",
       ),
-      (["--source=csv", f"--output_dir={self.output}"], "needs --input_csv=<manifest>, once"),
+      (["--source=csv", f"--output_dir={self.output}"], "requires --input_csv=<manifest>, once"),
       (
         ["--source=esc50", "--short_side=32", "--trimmed", f"--output_dir={self.output}"],
         "--trimmed, --short_side: not supported with --source=esc50",

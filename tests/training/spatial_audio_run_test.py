@@ -86,7 +86,7 @@ class SpatialAudioRunTest(tiny_run.TestCase):
       np.testing.assert_array_equal(one, other)
 
   def test_sound_of_another_rate_is_told(self):
-    with self.assertRaisesRegex(ValueError, "has 8000 Hz, the network expects 16000 Hz"):
+    with self.assertRaisesRegex(ValueError, "is sampled at 8000 Hz, the network expects 16000 Hz"):
       self.train("rate", "SpatialUNet.sample_rate_hz = 16000")
     self.assertIsNone(checkpoints.latest(self.path("rate")))
 

@@ -26,7 +26,7 @@ class StrategiesTest(parameterized.TestCase):
     self.assertEqual(strategies.gather(strategy, 5), [5])
 
   def test_virtual_devices(self):
-    with self.assertRaisesRegex(settings.ConfigurationError, "must be 0 or more, got -1"):
+    with self.assertRaisesRegex(settings.ConfigurationError, "=-1; expected 0 or more"):
       strategies.create(virtual_devices=-1)
     with _tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]):
       with self.assertRaisesRegex(settings.ConfigurationError, "requires a single machine"):

@@ -338,7 +338,7 @@ class RefusalTest(tiny_run.TestCase):
 
   def test_sound_of_another_rate(self):
     clip = dataclasses.replace(tiny_run.CLIP, sample_rate_hz=4000)
-    self.assert_refused(ValueError, "has 4000 Hz, the spectrogram expects 8000 Hz", clip=clip)
+    self.assert_refused(ValueError, "at 4000 Hz, the spectrogram expects 8000 Hz", clip=clip)
 
 
 class ChangedRunTest(tiny_run.TestCase):

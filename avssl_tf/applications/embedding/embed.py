@@ -39,14 +39,14 @@ class Job:
   input: str = flag("Folder of video and audio files at any depth, or one file.")
   output: str = flag("Output file (.npz) with one row per window.")
   stride_sec: Optional[float] = flag(
-    "Time between the starts of consecutive windows; defaults to the window length.", None
+    "Time between the starts of consecutive windows; default: the window length.", None
   )
   batch_size: int = flag("Windows per batch.", 16, at_least=1)
   overwrite: bool = flag(
     "Replace an existing output, and parts made with other settings.", False
   )
   audio_track: Optional[int] = flag(
-    "Number of the audio track to read, from 1; defaults to the default track of the file.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )
@@ -98,8 +98,8 @@ class Job:
       notes = files.notes
     if not named:
       raise UserError(
-        f"--input={self.input}: no media files in that folder. Expected an extension among "
-        f"{' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
+        f"--input={self.input}: no media files in that folder. Expected files with an "
+        f"extension among {' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
       )
     sources = [Source(name, path, embedding_parts.checksum(name, path)) for name, path in named]
     return sources, notes

@@ -76,7 +76,9 @@ class Parts:
     own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
     with contextlib.ExitStack() as stack:
       with output_files.errors_named(self.folder):
-        message = f"Another command is using {self.folder}. Wait for it, or stop it first."
+        message = (
+          f"Another command is using {self.folder}. Wait for it to finish, or stop it first."
+        )
         stack.enter_context(locked_folder(self.folder, message))
       self._check_settings()
       self._stack = stack.pop_all()

@@ -41,18 +41,18 @@ class Job:
     choices=(AUTO, *keys.MODALITIES),
   )
   find: Optional[str] = flag(
-    "Modality to search; defaults to the other modality.", None, choices=keys.MODALITIES
+    "Modality to search; default: the other modality.", None, choices=keys.MODALITIES
   )
   start_sec: float = flag("Start of the part of --query to use, in seconds.", 0.0)
   end_sec: Optional[float] = flag(
-    "End of the part of --query to use, in seconds; defaults to the end of the file.", None
+    "End of the part of --query to use, in seconds; default: the end of the file.", None
   )
   top: int = flag("Number of results.", 10, at_least=1)
   all_windows: bool = flag("Rank all windows instead of the best window of each file.", False)
   output: Optional[str] = flag("Also write the results to this file (.json or .csv).", None)
   overwrite: bool = flag("Replace an existing output.", False)
   audio_track: Optional[int] = flag(
-    "Number of the audio track to read, from 1; defaults to the default track of the file.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )

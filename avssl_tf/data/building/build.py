@@ -104,7 +104,7 @@ def build(
   except (OSError, tf.errors.OpError) as error:
     raise BuildError(
       f"The data set in {output_dir!r} cannot be written or read: {error}\nFinished work is kept: "
-      "fix this and rerun the same command to resume."
+      "fix this and rerun the command to resume."
     ) from error
 
 

@@ -70,7 +70,8 @@ class WorkFolder:
       try:
         self._check()
         message = (
-          f"Another build is running in {self.output_dir!r}. Wait for it or stop it first."
+          f"Another build is running in {self.output_dir!r}. Wait for it to finish, or stop it "
+          "first."
         )
         stack.enter_context(locked_folder(self.path, message))
       except (FolderInUseError, own_files.ForeignFilesError) as error:

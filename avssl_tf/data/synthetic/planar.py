@@ -88,15 +88,15 @@ class PlanarWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise UserError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed is {self.seed}; expected 0 or more.")
     if self.num_train < 0 or self.num_test < 0:
       raise UserError(
-        f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
+        f"num_train is {self.num_train} and num_test is {self.num_test}; expected 0 or more."
       )
     if not 0.0 <= self.faulty_positive_rate <= 1.0:
-      raise UserError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
+      raise UserError(f"faulty_positive_rate is {self.faulty_positive_rate}; expected 0..1.")
     if not 0.0 <= self.instance_cues <= 1.0:
-      raise UserError(f"instance_cues must be in 0..1, got {self.instance_cues}.")
+      raise UserError(f"instance_cues is {self.instance_cues}; expected 0..1.")
 
   @property
   def label_names(self) -> list[str]:

@@ -97,23 +97,23 @@ class SphericalWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise UserError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed is {self.seed}; expected 0 or more.")
     if self.num_train < 0 or self.num_test < 0:
       raise UserError(
-        f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
+        f"num_train is {self.num_train} and num_test is {self.num_test}; expected 0 or more."
       )
     if not 0.0 <= self.shortcut <= 1.0:
-      raise UserError(f"shortcut must be in 0..1, got {self.shortcut}.")
+      raise UserError(f"shortcut is {self.shortcut}; expected 0..1.")
     for name, least in (("num_sounding", 1), ("num_silent", 0)):
       low, high = getattr(self, name)
       if not least <= low <= high:
-        raise UserError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
+        raise UserError(f"{name} is {(low, high)}; expected (low, high), {least} <= low <= high.")
     if not 0.0 <= self.max_elevation_deg <= _MAX_ELEVATION_DEG:
       raise UserError(
-        f"max_elevation_deg must be in 0..{_MAX_ELEVATION_DEG:g}, got {self.max_elevation_deg}."
+        f"max_elevation_deg is {self.max_elevation_deg}; expected 0..{_MAX_ELEVATION_DEG:g}."
       )
     if not self.diffuse_db[0] <= self.diffuse_db[1]:
-      raise UserError(f"diffuse_db must be (low, high), low <= high, got {self.diffuse_db}.")
+      raise UserError(f"diffuse_db is {self.diffuse_db}; expected (low, high), low <= high.")
     most = _MAX_OBJECTS if self.look_alikes else len(planar_scene.SHAPES)
     if self.num_sounding[1] + self.num_silent[1] > most:
       kind = "objects" if self.look_alikes else "objects of different shapes"

@@ -135,6 +135,6 @@ def check(encoder: Encoder, info: DatasetInfo, data_dir: str) -> None:
     )
   if info.num_channels != encoder.num_channels:
     raise UserError(
-      f"The audio in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"The audio in {data_dir!r} has {info.num_channels} channels; the network requires "
       f"{encoder.num_channels}."
     )

@@ -144,7 +144,7 @@ def of_records(
     raise UserError(f"The records in {data_dir!r} contain no audio to classify, only frames.")
   if info.num_channels != num_channels:
     raise UserError(
-      f"The audio in {data_dir!r} has {info.num_channels} channels, but the network takes "
+      f"The audio in {data_dir!r} has {info.num_channels} channels, but the network requires "
       f"{num_channels}. Build the records with --num_channels={num_channels}."
     )
   tables = {split: info.records(split) for split in info.splits}

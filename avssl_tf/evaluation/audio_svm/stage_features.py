@@ -189,7 +189,7 @@ class FeatureStore:
 
   def remove(self) -> None:
     """Removes the files."""
-    own_files.delete(self._folder, TREE, "Move it, or choose another --output_dir.")
+    own_files.delete(self._folder, TREE, "Move it away, or choose another --output_dir.")
 
   def _path(self, title: str, chunk: int) -> str:
     return os.path.join(self._folder, f"{title}-{chunk:05d}.npz")

@@ -26,7 +26,7 @@ from avssl_tf.progress import Bar, on_terminal
 _SETTINGS_FILE = "settings.json"
 # Possible contents of the folder of a training.
 TREE: own_files.Tree = {r"settings\.json": None, **checkpoint_files.TREE}
-_REMEDY = "Move it, or choose another --output_dir."
+_REMEDY = "Move it away, or choose another --output_dir."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,7 +75,7 @@ class SplitFeatures:
       max_records=max_records,
       all_labels=self.all_labels,
     )
-    title = f"Features of {split}" if self.progress else None
+    title = f"features of {split}" if self.progress else None
     return features_lib.extract(
       self.encoder, dataset, self.windows_per_clip, title, self.modalities
     )
@@ -107,7 +107,7 @@ def check_modalities(
     )
   if keys.AUDIO in wanted and info.num_channels != encoder.num_channels:
     raise UserError(
-      f"The audio in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"The audio in {data_dir!r} has {info.num_channels} channels; the network requires "
       f"{encoder.num_channels}. Build the records with --num_channels={encoder.num_channels}, or "
       'evaluate only the video: modalities=("video",).'
     )

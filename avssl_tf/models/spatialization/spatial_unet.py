@@ -236,7 +236,7 @@ class SpatialUNet(Network):
     del statistics
     if sample_rate_hz != self.sample_rate_hz:
       raise UserError(
-        f"The audio of the clips has {sample_rate_hz} Hz, the network expects "
+        f"The audio of the clips is sampled at {sample_rate_hz} Hz, the network expects "
         f"{self.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={self.sample_rate_hz} to resample "
         f"the audio, or change {type(self).__name__}.sample_rate_hz (and its lengths)."
       )

@@ -20,7 +20,7 @@ def check(path: str, flag: str, endings: tuple[str, ...] = ENDINGS) -> None:
     UserError: the file extension is not supported, or the folder does not exist.
   """
   if not path.endswith(endings):
-    raise UserError(f"{flag}={path}: unsupported extension; expected one of {', '.join(endings)}.")
+    raise UserError(f"{flag}={path}: expected a name that ends in {' or '.join(endings)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise UserError(f"{flag}={path}: there is no folder {folder!r}.")
+    raise UserError(f"{flag}={path}: no such folder {folder!r}. Create it, or choose another.")

@@ -38,7 +38,7 @@ class Adam(tf.keras.optimizers.Adam):
     """
     super().__init__(learning_rate=learning_rate, **kwargs)
     if l2 < 0:
-      raise UserError(f"l2 must not be negative, got {l2}.")
+      raise UserError(f"l2 is {l2}; expected 0 or more.")
     self.l2 = l2
     self.torch_epsilon = torch_epsilon
 

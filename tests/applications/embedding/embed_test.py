@@ -349,7 +349,7 @@ class EmbedTest(media_variants.MediaTestCase):
     os.makedirs(folder)
     with open(os.path.join(folder, "thesis.txt"), "w", encoding="utf-8") as f:
       f.write("mine")
-    with self.assertRaisesRegex(ValueError, "holds 'thesis.txt', .*Move it away"):
+    with self.assertRaisesRegex(ValueError, "contains 'thesis.txt', .*Move it away"):
       self.embed(overwrite=True)
     self.assertIn("thesis.txt", os.listdir(folder))
 
@@ -378,11 +378,11 @@ class EmbedTest(media_variants.MediaTestCase):
     for path in victims:
       link = os.path.join(folder, os.path.basename(path))
       os.symlink(path, link)
-      assert_refused(f"holds '{os.path.basename(path)}'")
+      assert_refused(f"contains '{os.path.basename(path)}'")
       os.remove(link)
     victims.append(os.path.join(folder, part))  # Without the settings file that marks the folder.
     shutil.copy(victims[0], victims[-1])
-    assert_refused(f"holds '{part}', .*no settings.json")
+    assert_refused(f"contains '{part}', .*no settings.json")
     os.remove(victims.pop())
     with open(os.path.join(folder, "lock"), "w", encoding="utf-8"):
       pass  # From an earlier version.
@@ -410,7 +410,7 @@ class EmbedTest(media_variants.MediaTestCase):
       ({"output": "out.parquet"}, "--output=out.parquet: expected a name that ends in .npz"),
       ({"stride_sec": 0.0}, "--stride_sec=0.0; expected more"),
       ({"batch_size": 0}, "--batch_size=0; expected 1"),
-      ({}, "no media files in that folder. Expected an extension among .3gp"),
+      ({}, "no media files in that folder. Expected files with an extension among .3gp"),
     ):
       with self.assertRaisesRegex(ValueError, words):
         self.embed(**options)

@@ -70,9 +70,10 @@ class WorkFolderTest(build_case.BuildCase):
 
   def test_a_folder_of_this_name_that_is_no_build(self):
     victim = self.write(".build/0/objects.o")
-    self.assert_refused(r"\.build holds '0', .*no recipe.json", victim)
+    self.assert_refused(r"\.build contains '0', .*no recipe.json", victim)
     os.rename(victim, self.write(".build/0/film-00000-of-00001.tfrecord"))
-    self.assert_refused(r"\.build holds '0'", self.write(".build/0/film-00000-of-00001.tfrecord"))
+    victim = self.write(".build/0/film-00000-of-00001.tfrecord")
+    self.assert_refused(r"\.build contains '0'", victim)
 
   def test_foreign_files_among_the_work(self):
     self.build()
@@ -80,7 +81,7 @@ class WorkFolderTest(build_case.BuildCase):
       with self.subTest(name):
         victim = self.write(name)
         self.build()  # Nothing prevents it.
-        self.assert_overwriting_refused(r"\.build holds '\S+', which this program", victim)
+        self.assert_overwriting_refused(r"\.build contains '\S+', which this program", victim)
         os.remove(victim)
         if "figures" in name:
           os.rmdir(os.path.dirname(victim))

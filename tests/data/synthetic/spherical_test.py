@@ -226,13 +226,13 @@ class SphericalWorldTest(test_base.TestCase):
 
   def test_bad_fields(self):
     for fields, message in (
-      (dict(seed=-1), "seed must be 0 or more, got -1"),
-      (dict(num_train=-1), "num_train and num_test must be 0 or more"),
-      (dict(shortcut=1.5), "shortcut must be in 0..1, got 1.5"),
-      (dict(num_sounding=(0, 2)), "num_sounding must be .*, got \\(0, 2\\)"),
-      (dict(num_silent=(2, 1)), "num_silent must be .*, got \\(2, 1\\)"),
-      (dict(diffuse_db=(-14.0, -26.0)), "diffuse_db must be .*, got \\(-14.0, -26.0\\)"),
-      (dict(max_elevation_deg=60.0), "max_elevation_deg must be in 0..40, got 60"),
+      (dict(seed=-1), "seed is -1; expected 0 or more"),
+      (dict(num_train=-1), "num_train is -1 and num_test is .*; expected 0 or more"),
+      (dict(shortcut=1.5), "shortcut is 1.5; expected 0..1"),
+      (dict(num_sounding=(0, 2)), "num_sounding is \\(0, 2\\); expected"),
+      (dict(num_silent=(2, 1)), "num_silent is \\(2, 1\\); expected"),
+      (dict(diffuse_db=(-14.0, -26.0)), "diffuse_db is \\(-14.0, -26.0\\); expected"),
+      (dict(max_elevation_deg=60.0), "max_elevation_deg is 60.0; expected 0..40"),
       (dict(num_silent=(1, 2), look_alikes=False), "at most 4 objects of different shapes"),
       (dict(num_sounding=(3, 6), num_silent=(0, 3)), "at most 8 objects, got up to 6 sounding"),
     ):

@@ -120,7 +120,7 @@ class OfRecordsTest(tiny_run.TestCase, tf.test.TestCase):
     self.assertAllEqual(second.test, first.train)
 
   def test_refuses_other_channels(self):
-    with self.assertRaisesRegex(ValueError, "has 1 channels, but the network takes 4"):
+    with self.assertRaisesRegex(ValueError, "has 1 channels, but the network requires 4"):
       sound_sets.of_records(self.data_dir, 8000, 4)
 
 
