@@ -142,7 +142,7 @@ class MakeTfrecordsTest(absltest.TestCase):
     info.flow = False
     problems = survey(self.output, info).problems
     self.assertLen(problems, 3)
-    self.assertIn("12 optical flow images, expected 0", problems[0])
+    self.assertIn("12 optical flow images; expected 0", problems[0])
 
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (

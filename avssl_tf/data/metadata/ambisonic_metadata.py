@@ -90,7 +90,7 @@ def _counted(field: Field, entry: Box) -> Field:
 def _of_sa3d(fields: bytes) -> Field:
   where = "its SA3D box"
   if len(fields) < 12:
-    return Field(where, problem=f"damaged data: {len(fields)} bytes, expected 12 or more")
+    return Field(where, problem=f"damaged data: {len(fields)} bytes; expected 12 or more")
   version, kind, order, ordering, weights, count = struct.unpack_from(">BBIBBI", fields)
   if len(fields) < 12 + 4 * count:
     return Field(where, problem=f"damaged data: too short for {count} channels")

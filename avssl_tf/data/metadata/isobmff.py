@@ -99,7 +99,7 @@ def read_movie(file: BinaryIO) -> Box:
   """
   movies = [extent for extent in _extents(file) if extent.type == b"moov"]
   if len(movies) != 1:
-    raise BoxError(f"not an MP4: it has {len(movies)} 'moov' boxes, expected 1")
+    raise BoxError(f"not an MP4: it has {len(movies)} 'moov' boxes; expected 1")
   size = movies[0].end - movies[0].start
   if size > _MAX_MOVIE_BYTES:
     raise BoxError(f"a 'moov' box of {size} bytes; expected at most {_MAX_MOVIE_BYTES}")

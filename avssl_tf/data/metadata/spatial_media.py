@@ -76,7 +76,7 @@ def _mark_pictures(entry: Box, packing: str) -> None:
 def _mark_sound(entry: Box) -> None:
   num_channels = int.from_bytes(entry.fields[16:18], "big")
   if num_channels != NUM_CHANNELS:
-    raise BoxError(f"the audio has {num_channels} channel(s), expected {NUM_CHANNELS}")
+    raise BoxError(f"the audio has {num_channels} channel(s); expected {NUM_CHANNELS}")
   entry.boxes = [box for box in entry.boxes if box.type != b"SA3D"] + [_ambisonics_box()]
 
 

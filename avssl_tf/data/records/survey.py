@@ -74,7 +74,7 @@ def survey(
         on_progress(count)
     if number != info.num_clips(split):
       result.problems.append(
-        f"Split {split!r} has {number} readable records, expected {info.num_clips(split)}."
+        f"Split {split!r} has {number} readable records; expected {info.num_clips(split)}."
       )
   return result
 
@@ -110,7 +110,7 @@ def _take_in(
     return [str(error)]
   problems = check_clip(clip, info)
   if clip.index != number:
-    problems.append(f"clip/index is {clip.index}, expected {number}: a missing or duplicate index")
+    problems.append(f"clip/index is {clip.index}; expected {number}: a missing or duplicate index")
   if (split, clip.example_id) in seen_ids:
     problems.append(f"duplicate id {clip.example_id!r}")
   seen_ids.add((split, clip.example_id))
@@ -144,9 +144,9 @@ def _records(data_dir: str, shard: Shard, problems: list[str]) -> Iterator[bytes
 def _check_sound(clip: Record, info: DatasetInfo) -> Iterator[str]:
   waveform = clip.waveform
   if waveform.shape != (clip.num_samples, info.num_channels):
-    yield f"audio of shape {waveform.shape}, expected {(clip.num_samples, info.num_channels)}"
+    yield f"audio of shape {waveform.shape}; expected {(clip.num_samples, info.num_channels)}"
   if clip.sample_rate_hz != info.sample_rate_hz:
-    yield f"audio at {clip.sample_rate_hz:g} Hz, expected {info.sample_rate_hz} Hz"
+    yield f"audio at {clip.sample_rate_hz:g} Hz; expected {info.sample_rate_hz} Hz"
   if not waveform.size:
     yield "no audio samples"
     return
@@ -177,17 +177,17 @@ def _check_pictures(clip: Record, info: DatasetInfo) -> Iterator[str]:
   if np.any(np.diff(clip.timestamps_us) <= 0):
     yield "the timestamps of the frames do not increase"
   if abs(clip.frame_rate_hz - info.frame_rate_hz) > 1e-3:
-    yield f"frames at {clip.frame_rate_hz:g} Hz, expected {info.frame_rate_hz:g} Hz"
+    yield f"frames at {clip.frame_rate_hz:g} Hz; expected {info.frame_rate_hz:g} Hz"
   if clip.waveform is not None:
     drift_sec = count * frame_sec - len(clip.waveform) / info.sample_rate_hz
     # A difference of one frame is due to rounding.
     if abs(drift_sec) > frame_sec * 1.001:
       yield f"the frames last {drift_sec:+.3f} s longer than the audio"
   if clip.boxes is not None and clip.boxes.shape != (count, 4):
-    yield f"boxes of shape {clip.boxes.shape}, expected {(count, 4)}"
+    yield f"boxes of shape {clip.boxes.shape}; expected {(count, 4)}"
   yield from _check_decoding(clip, clip.frames, "frame")
   if len(clip.flow) != (count if info.flow else 0):
-    yield f"{len(clip.flow)} optical flow images, expected {count if info.flow else 0}"
+    yield f"{len(clip.flow)} optical flow images; expected {count if info.flow else 0}"
   elif info.flow:
     yield from _check_decoding(clip, clip.flow, "the flow of frame")
 
@@ -200,7 +200,7 @@ def _check_decoding(clip: Record, pictures: Sequence[bytes], name: str) -> Itera
       yield f"{name} {position} cannot be decoded as a JPEG: {error}"
       continue
     if picture.shape[:2] != (clip.height, clip.width):
-      yield f"{name} {position} is {picture.shape[:2]}, expected {(clip.height, clip.width)}"
+      yield f"{name} {position} is {picture.shape[:2]}; expected {(clip.height, clip.width)}"
 
 
 def _check_label(clip: Record, info: DatasetInfo) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _classes(path: str) -> dict[str, str]:
   rows = []
   for where, fields in list_file.csv_records(path, _CLASS_COLUMNS):
     if fields["index"] != str(len(rows)):
-      raise ListError(f"{where}: index {fields['index']!r}, expected {len(rows)}.")
+      raise ListError(f"{where}: index {fields['index']!r}; expected {len(rows)}.")
     rows.append((fields["mid"], fields["display_name"]))
   names = dict(rows)
   if len(names) < len(rows) or len(set(names.values())) < len(rows):
@@ -116,7 +116,7 @@ def _parse(
   """Video id, start and end, and class names of a row."""
   if len(fields) != 4:
     raise ListError(
-      f"{where}: {len(fields)} fields, expected 4: YTID, start_seconds, end_seconds, and the "
+      f"{where}: {len(fields)} fields; expected 4: YTID, start_seconds, end_seconds, and the "
       'labels in quotes ("/m/09x0r,/m/05zppz").'
     )
   video_id = fields[0]

@@ -113,7 +113,7 @@ def _read(path: str) -> dict[str, Optional[str]]:
     if fields[0] == "filename":
       continue
     if "," in fields[0] or not fields[0].startswith("audio/"):
-      raise ListError(f"{where}: {fields[0]!r}, expected audio/<file>, a tab and the scene.")
+      raise ListError(f"{where}: {fields[0]!r}; expected audio/<file>, a tab and the scene.")
     scene_of[fields[0]] = fields[1] if len(fields) > 1 else None
   return scene_of
 

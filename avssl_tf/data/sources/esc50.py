@@ -50,10 +50,10 @@ def clips_of_esc50(input_dir: str) -> Listing:
   for where, fields in list_file.csv_records(csv_path, _COLUMNS):
     name, fold, target, category = (fields[column] for column in _COLUMNS)
     if fold not in _FOLDS:
-      raise ListError(f"{where}: fold {fold!r}, expected 1 to 5.")
+      raise ListError(f"{where}: fold {fold!r}; expected 1 to 5.")
     if not target.isdecimal() or names_by_target.setdefault(int(target), category) != category:
       raise ListError(
-        f"{where}: target {target!r} of category {category!r}, expected a number that belongs to "
+        f"{where}: target {target!r} of category {category!r}; expected a number that belongs to "
         "this category only."
       )
     if name in label_of:
@@ -64,7 +64,7 @@ def clips_of_esc50(input_dir: str) -> Listing:
   label_names = [names_by_target[target] for target in targets]
   if targets != list(range(len(targets))) or len(set(label_names)) < len(label_names):
     raise ListError(
-      f"{csv_path}: targets {targets} for {len(set(label_names))} categories, expected 0, 1, ... "
+      f"{csv_path}: targets {targets} for {len(set(label_names))} categories; expected 0, 1, ... "
       "without gaps, one per category."
     )
   files = MediaFiles(audio_dir, AUDIO_EXTENSIONS)

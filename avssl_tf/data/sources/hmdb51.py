@@ -79,7 +79,7 @@ def _members(path: str, label: str) -> list[tuple[str, Optional[str]]]:
   members = {}
   for where, words in list_file.word_rows(path, (2,)):
     if words[1] not in _PARTS:
-      raise ListError(f"{where}: {words[1]!r} after the video, expected 0, 1 or 2.")
+      raise ListError(f"{where}: {words[1]!r} after the video; expected 0, 1 or 2.")
     name = f"{label}/{words[0]}"
     if name in members:
       raise ListError(f"{where}: {words[0]!r} is listed twice.")

@@ -119,7 +119,7 @@ def _parse(
   """Split, video id, and start and end of a row."""
   video_id = fields["youtube_id"]
   if not video_id or "/" in video_id:
-    raise ListError(f"{where}: youtube_id is {video_id!r}, expected a video id.")
+    raise ListError(f"{where}: youtube_id is {video_id!r}; expected a video id.")
   start_sec, end_sec = (list_file.seconds(fields[c], c, where) for c in _COLUMNS[1:])
   if end_sec <= start_sec:
     raise ListError(f"{where}: time_end {end_sec:g} is not after time_start {start_sec:g}.")
@@ -127,7 +127,7 @@ def _parse(
   split = SPLIT_NAMES.get(stated.lower()) if stated else _split_of_name(path)
   if split is None:
     raise ListError(
-      f"{where}: unknown split {stated!r}, expected train, validate or test in the column `split` "
+      f"{where}: unknown split {stated!r}; expected train, validate or test in the column `split` "
       "or in the name of the list."
     )
   return split, video_id, (start_sec, end_sec)

@@ -57,7 +57,7 @@ def _request(
     )
   split = fields.get("split", "") or DEFAULT_SPLIT
   if split.lower() not in SPLIT_NAMES:
-    raise ListError(f"{where}: unknown split {split!r}, expected train, validation or test.")
+    raise ListError(f"{where}: unknown split {split!r}; expected train, validation or test.")
   if local_paths.is_address(fields["path"]):
     raise ListError(
       f"{where}: {fields['path']!r} is a URL; expected the path of a local file. Download it first."
@@ -85,7 +85,7 @@ def _requests(
       continue
     if len(row) != len(header):
       raise ListError(
-        f"{where}: {len(row)} fields, expected {len(header)} ({','.join(header)}). "
+        f"{where}: {len(row)} fields; expected {len(header)} ({','.join(header)}). "
         "A path that contains a comma must be quoted."
       )
     yield where, _request(dict(zip(header, row)), root, where, spellings)

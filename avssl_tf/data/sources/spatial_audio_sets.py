@@ -99,7 +99,7 @@ def _ids(path: str) -> list[str]:
   ids = []
   for where, (video_id,) in list_file.word_rows(path, (1,)):
     if len(video_id.split()) > 1:
-      raise ListError(f"{where}: {video_id!r}, expected a video id.")
+      raise ListError(f"{where}: {video_id!r}; expected a video id.")
     if video_id in ids:
       raise ListError(f"{where}: {video_id!r} is already in this list.")
     ids.append(video_id)

@@ -63,7 +63,7 @@ def _classes(path: str) -> list[str]:
   for where, (index, name) in list_file.word_rows(path, (2,)):
     if index != str(len(names) + 1) or name in names:
       raise ListError(
-        f"{where}: {index!r} {name!r}, expected number {len(names) + 1} and a new name."
+        f"{where}: {index!r} {name!r}; expected number {len(names) + 1} and a new name."
       )
     names.append(name)
   return names
@@ -76,7 +76,7 @@ def _members(path: str, label_names: list[str], label_of: dict[str, str]) -> lis
     match = re.fullmatch(r"([^/]+)/[^/]+", words[0])
     if match is None or match[1] not in label_names:
       raise ListError(
-        f"{where}: {words[0]!r}, expected <Class>/<video> with a class of classInd.txt."
+        f"{where}: {words[0]!r}; expected <Class>/<video> with a class of classInd.txt."
       )
     label = match[1]
     if len(words) == 2 and words[1] != str(label_names.index(label) + 1):

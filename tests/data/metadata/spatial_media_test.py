@@ -159,7 +159,7 @@ class SpatialMediaTest(media_variants.MediaTestCase):
       (b"", "it has 0 'moov' boxes"),
       (b"This is no video." * 9, "a box of 1416128883 bytes at 0 of 153"),
       (data[:-9], "not an MP4, or damaged"),
-      (stereo, r"the audio has 2 channel\(s\), expected 4"),
+      (stereo, r"the audio has 2 channel\(s\); expected 4"),
       (sound, "no video track"),
       (fragments, "is fragmented"),
       (data.replace(b"mdat", b"free"), "outside of all 'mdat' boxes"),

@@ -91,7 +91,7 @@ class ChecksTest(test_base.TestCase):
       context[schema.CLIP_INDEX].int64_list.value[:] = [1]
 
     self.change(edit)
-    self.assert_problem("clip/index is 1, expected 0")
+    self.assert_problem("clip/index is 1; expected 0")
 
   def test_double_ids_are_found(self):
     def edit(context, lists):
@@ -121,8 +121,8 @@ class ChecksTest(test_base.TestCase):
       context[schema.LABEL_INDEX].int64_list.value[:] = [1]
 
     self.change(edit)
-    self.assert_problem("frame 0 is (16, 24), expected (20, 24)")
-    self.assert_problem("audio at 900 Hz, expected 800 Hz")
+    self.assert_problem("frame 0 is (16, 24); expected (20, 24)")
+    self.assert_problem("audio at 900 Hz; expected 800 Hz")
     self.assert_problem("label 1 is named 'even'")
 
   def test_missing_features_are_found(self):
@@ -149,7 +149,7 @@ class ChecksTest(test_base.TestCase):
     os.remove(self.path("test", 0))
     self.assert_problem(f"The rest of {self.info.shards('train')[0].file} cannot be read")
     self.assert_problem("is missing")
-    self.assert_problem("Split 'test' has 1 readable records, expected 2")
+    self.assert_problem("Split 'test' has 1 readable records; expected 2")
 
 
 if __name__ == "__main__":

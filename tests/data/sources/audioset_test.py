@@ -84,13 +84,13 @@ class AudiosetTest(source_case.SourceCase):
 
   def test_wrong_lists(self):
     for name, content, problem in (
-      ("eval_segments.csv", "4_evaluation, 5.0, 15.0\n", "row 1: 3 fields, expected 4"),
+      ("eval_segments.csv", "4_evaluation, 5.0, 15.0\n", "row 1: 3 fields; expected 4"),
       ("eval_segments.csv", 'a, 5.0, 15.0, "/m/none"\n', "row 1: label '/m/none' is not in"),
       ("eval_segments.csv", HEADER + 'a, 5, 5, "/m/09x0r"\n', "row 4: end_seconds 5 is not after"),
       ("eval_segments.csv", HEADER + 'a, x, 5, "/m/09x0r"\n', "row 4: start_seconds is 'x'"),
       ("eval_segments.csv", EVAL + EVAL, "row 8: duplicate of .*eval_segments.csv, row 4"),
       ("class_labels_indices.csv", "index,mid\n", "no column 'display_name'"),
-      ("class_labels_indices.csv", CLASSES + "4,/m/1,Cat\n", "row 5: index '4', expected 3"),
+      ("class_labels_indices.csv", CLASSES + "4,/m/1,Cat\n", "row 5: index '4'; expected 3"),
       ("class_labels_indices.csv", CLASSES + "3,/m/1,Dog\n", "a class is listed twice"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):

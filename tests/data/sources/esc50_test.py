@@ -58,10 +58,10 @@ class Esc50Test(source_case.SourceCase):
   def test_wrong_lists(self):
     for content, problem in (
       (HEADER.replace("target", "class"), "row 1: no column 'target'"),
-      (HEADER + ROWS[0].replace(",1,1,", ",6,1,"), "row 2: fold '6', expected 1 to 5"),
+      (HEADER + ROWS[0].replace(",1,1,", ",6,1,"), "row 2: fold '6'; expected 1 to 5"),
       (HEADER + ROWS[0] * 2, "row 3: '1-1000-A-1.wav' is listed twice"),
       (HEADER + ROWS[1] + ROWS[2].replace(",2,1,", ",2,0,"), "row 3: target '0' of .*'crow'"),
-      (HEADER + ROWS[0], r"targets \[1\] for 1 categories, expected 0, 1"),
+      (HEADER + ROWS[0], r"targets \[1\] for 1 categories; expected 0, 1"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
         clips_of_esc50(self.make({"meta/esc50.csv": content}, ["audio/1-1000-A-1.wav"]))

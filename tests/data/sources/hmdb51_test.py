@@ -54,8 +54,8 @@ class Hmdb51Test(source_case.SourceCase):
   def test_wrong_lists(self):
     name = "testTrainMulti_7030_splits/wave_test_split1.txt"
     for content, problem in (
-      ("a.avi 3\n", "row 1: '3' after the video, expected 0, 1 or 2"),
-      ("\na.avi\n", "row 2: 'a.avi', expected 2 words"),
+      ("a.avi 3\n", "row 1: '3' after the video; expected 0, 1 or 2"),
+      ("\na.avi\n", "row 2: 'a.avi'; expected 2 words"),
       ("a.avi 1\na.avi 2\n", "row 2: 'a.avi' is listed twice"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, f"{name}, {problem}"):

@@ -166,7 +166,7 @@ class KineticsTest(source_case.SourceCase):
     for content, problem in (
       ("", "is empty"),
       ("label,id\na,b\n", "row 1: no column 'youtube_id', 'time_start', 'time_end'"),
-      (HEADER + "zumba,0Ab1cD2eF3g,12\n", "row 2: 3 fields, expected 6"),
+      (HEADER + "zumba,0Ab1cD2eF3g,12\n", "row 2: 3 fields; expected 6"),
       (HEADER + "zumba,0Ab1cD2eF3g,a,22,train,0\n", "row 2: time_start is 'a'"),
       (HEADER + "\nzumba,0Ab1cD2eF3g,22,12,train,0\n", "row 3: time_end 12 is not after"),
       (HEADER + "zumba,a/b,12,22,train,0\n", "row 2: youtube_id is 'a/b'"),

@@ -70,7 +70,7 @@ class SpatialAudioSetsTest(source_case.SourceCase):
       (both, videos, "'-ab_cdEFG12.mp4' and 0 other files are in both"),
       ({**whole, "YT-All.test.1.lst": ""}, videos, "YT-All.test.1.lst lists no video"),
       ({**whole, "YT-All.test.1.lst": "a\na"}, videos, "row 2: 'a' is already in this list"),
-      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b', expected a video id"),
+      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b'; expected a video id"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):

@@ -61,10 +61,10 @@ class Ucf101Test(source_case.SourceCase):
   def test_wrong_lists(self):
     for name, content, problem in (
       ("classInd.txt", "1 Archery\n3 HandstandPushups\n", "row 2: '3'.*expected number 2"),
-      ("classInd.txt", "1\n", "row 1: '1', expected 2 words"),
+      ("classInd.txt", "1\n", "row 1: '1'; expected 2 words"),
       ("trainlist01.txt", f"{VIDEOS[1]} 2\n", "row 1: class '2', but 'Archery' is number 1"),
       ("trainlist01.txt", "v_Archery_g01_c01.avi 1\n", "row 1: .*expected <Class>/<video>"),
-      ("testlist01.txt", "Cooking/a.avi\n", "row 1: 'Cooking/a.avi', expected <Class>/<video>"),
+      ("testlist01.txt", "Cooking/a.avi\n", "row 1: 'Cooking/a.avi'; expected <Class>/<video>"),
       ("testlist01.txt", f"{VIDEOS[0]}\n" * 2, "testlist01.txt lists a video twice"),
       ("testlist01.txt", f"{VIDEOS[1]}\n", "both the training and the test list of a fold"),
     ):

@@ -48,7 +48,7 @@ class Yt360Test(source_case.SourceCase):
       (LISTS, (), "No folder 'video' in"),
       (LISTS, ["video/else-1.mp4"], "None of the 4 listed files"),
       ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the video id"),
-      ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc', expected 2 words"),
+      ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc'; expected 2 words"),
       ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is already in train.txt"),
     ):
       self.setUp()

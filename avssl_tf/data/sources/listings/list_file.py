@@ -66,7 +66,7 @@ def csv_records(path: str, required: tuple[str, ...]) -> Iterator[tuple[str, dic
       continue
     if len(fields) != len(header):
       raise ListError(
-        f"{where}: {len(fields)} fields, expected {len(header)} ({','.join(header)}). "
+        f"{where}: {len(fields)} fields; expected {len(header)} ({','.join(header)}). "
         "A field that contains a comma must be quoted."
       )
     yield where, dict(zip(header, fields))
@@ -91,7 +91,7 @@ def word_rows(path: str, num_words: tuple[int, ...]) -> Iterator[tuple[str, list
       continue
     if len(words) not in num_words:
       counts = " or ".join(map(str, num_words))
-      raise ListError(f"{path}, row {number}: {line.strip()!r}, expected {counts} words.")
+      raise ListError(f"{path}, row {number}: {line.strip()!r}; expected {counts} words.")
     yield f"{path}, row {number}", words
 
 
@@ -104,9 +104,9 @@ def seconds(text: str, column: str, where: str) -> float:
   try:
     value = float(text)
   except ValueError as error:
-    raise ListError(f"{where}: {column} is {text!r}, expected a number of seconds.") from error
+    raise ListError(f"{where}: {column} is {text!r}; expected a number of seconds.") from error
   if not math.isfinite(value) or value < 0:
-    raise ListError(f"{where}: {column} is {text!r}, expected a number of seconds, 0 or more.")
+    raise ListError(f"{where}: {column} is {text!r}; expected a number of seconds, 0 or more.")
   return value
 
 
