@@ -189,7 +189,7 @@ class CommandTest(tiny_run.TestCase):
     os.remove(saved_model)
     # Obstacles to the export are reported before the training.
     shutil.copytree(victim, saved_model)
-    assert_refused("saved_model' exists and is not a SavedModel")
+    assert_refused("saved_model' exists, is not a SavedModel")
     shutil.rmtree(saved_model)
     # A list of checkpoints that TensorFlow would delete.
     with open(os.path.join(model_dir, "checkpoints", "checkpoint"), "w", encoding="utf-8") as f:

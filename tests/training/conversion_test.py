@@ -94,7 +94,7 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
       conversion.convert(checkpoint, self.output_dir, "x.pth.tar")
     message = str(caught.exception)
     self.assertIn("video_proj.projection.0.bias -> PROBLEM: missing", message)
-    self.assertIn("video_model.extra.weight (2, 2) -> PROBLEM: no place", message)
+    self.assertIn("video_model.extra.weight (2, 2) -> PROBLEM: no counterpart", message)
     self.assertIn("scheduler -> PROBLEM: no counterpart", message)
     self.assertIn("Not converted: 3 problems", message)
     self.assertFalse(os.path.exists(self.output_dir))
