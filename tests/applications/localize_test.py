@@ -281,7 +281,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     for message, (path, output) in cases.items():
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         localize.Job(path, self.path(output)).check()
-    with self.assertRaisesRegex(ValueError, "has 1 channel.*takes 2"):
+    with self.assertRaisesRegex(ValueError, "has 1 channel.*requires 2"):
       self.run_job(source, _encoder(num_channels=2))
     self.assertFalse(os.path.exists(self.path("out.mp4")))
 

@@ -123,7 +123,7 @@ class SoundLocalizerTest(test_base.TestCase):
 
   def test_other_numbers_of_channels_are_refused(self):
     for wanted, found in ((1, 2), (2, 1), (4, 2)):
-      with self.assertRaisesRegex(ValueError, f"has {found} channel.*takes {wanted}"):
+      with self.assertRaisesRegex(ValueError, f"has {found} channel.*requires {wanted}"):
         SoundLocalizer(_encoder(wanted)).sound_for_network(tf.zeros([1, 10, found]))
     with self.assertRaisesRegex(ValueError, "windows is 0"):
       SoundLocalizer(_encoder(), 0)

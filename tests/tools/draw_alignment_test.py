@@ -55,7 +55,7 @@ class DrawAlignmentTest(tiny_run.TestCase):
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
       ([f"--data_dir={self.planar_dir}"], "are of ordinary video"),
-      (["--output=picture.gif"], "expected one of .png"),
+      (["--output=picture.gif"], "name that ends in .png"),
     ):
       process = _run(f"--model_dir={self.path('run')}", *arguments)
       self.assertEqual(process.returncode, 1)

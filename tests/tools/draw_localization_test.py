@@ -56,7 +56,7 @@ class DrawLocalizationTest(tiny_run.TestCase):
     self.assertRegex(process.stdout, r"Source localised in \d of 3 clips")
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
-      ([model, "--output=picture.gif"], "expected one of .png"),
+      ([model, "--output=picture.gif"], "name that ends in .png"),
       ([model, "--data_dir=nowhere"], "there is no (finished) data set"),
       (["--model_dir=nowhere"], "Expected the folder of a run"),
     ):

@@ -39,7 +39,7 @@ class InspectRecordsTest(absltest.TestCase):
   def test_an_image_that_cannot_be_saved_is_reported_before_the_checks(self):
     for path, message in (
       ("/nowhere/contact.png", "no folder '/nowhere'"),
-      ("contact.tfrecord", "expected one of .png"),
+      ("contact.tfrecord", "name that ends in .png"),
     ):
       process = _run(f"--data_dir={self.data_dir}", f"--output={path}")
       self.assertEqual(process.returncode, 1)

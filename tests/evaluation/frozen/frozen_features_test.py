@@ -191,7 +191,7 @@ class ClassificationTest(ProtocolCase):
   def test_modalities(self):
     self.refused("expected some of", KNN(modalities=("vidoe",)))
     self.refused("expected some of", KNN(modalities=()))
-    self.refused("takes 2. Build", KNN(), encoder=make_encoder(num_channels=2))
+    self.refused("requires 2. Build", KNN(), encoder=make_encoder(num_channels=2))
     self.measure(KNN(modalities=("video",)), encoder=make_encoder(num_channels=2))
 
   def test_records_of_one_modality(self):
