@@ -43,12 +43,14 @@ CHANGEABLE = (
   "Probe.",
   "MemoryProbe.",
   "AlignmentProbe.",
+  "GenerationProbe.",
   "DemoData.",
   "cosine.",
   "step_decay.",
   "Adam.",
   "AdamW.",
   "LAMB.",
+  "SGD.",
 )
 
 

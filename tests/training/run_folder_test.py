@@ -271,6 +271,15 @@ class CheckUnchangedTest(unittest.TestCase):
       if parameter:
         self.assertIn(parameter, inspect.signature(function).parameters)
 
+  def test_every_optimizer_and_probe_may_change(self):
+    configuration.parse(["gin/avid.gin"])
+    registered = [selector.split(".") for selector in dict(gin.config._REGISTRY.items())]
+    names = {
+      name for *module, name in registered if module[-1:] == ["optimizers"] or name.endswith("Probe")
+    } - {"LinearProbe"}  # A protocol of evaluation.
+    self.assertLessEqual({"Adam", "Probe"}, names)
+    self.assertLessEqual({f"{name}." for name in names}, set(run_folder.CHANGEABLE))
+
   def test_saved_file_is_one_that_gin_reads(self):
     self.use(width=3)
     run_folder.save_configuration(self.model_dir)
