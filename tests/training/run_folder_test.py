@@ -275,7 +275,9 @@ class CheckUnchangedTest(unittest.TestCase):
     configuration.parse(["gin/avid.gin"])
     registered = [selector.split(".") for selector in dict(gin.config._REGISTRY.items())]
     names = {
-      name for *module, name in registered if module[-1:] == ["optimizers"] or name.endswith("Probe")
+      name
+      for *module, name in registered
+      if module[-1:] == ["optimizers"] or name.endswith("Probe")
     } - {"LinearProbe"}  # A protocol of evaluation.
     self.assertLessEqual({"Adam", "Probe"}, names)
     self.assertLessEqual({f"{name}." for name in names}, set(run_folder.CHANGEABLE))
