@@ -8,8 +8,8 @@ from avssl_tf.keys import Tensor
 def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:
   """Short-time Fourier transform with a Hann window.
 
-  The signal is zero-padded, so every sample is in the same number of frames and `inverse_stft`
-  reconstructs the whole signal.
+  The signal is zero-padded, so the first and the last samples are in as many frames as the others,
+  and `inverse_stft` reconstructs the whole signal.
 
   Args:
     signal: float32 `[..., samples]`.

@@ -100,7 +100,7 @@ def d_prime(auc: float) -> float:
     auc: area under the ROC curve, in 0..1.
 
   Returns:
-    d', without unit; 0 at chance (AUC 0.5), limited to +-8.5.
+    d', without unit; 0 at chance (AUC 0.5), limited to -8.5..8.5.
 
   Source:
     Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
