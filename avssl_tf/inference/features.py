@@ -35,8 +35,8 @@ class Features:
     keys: object `[N]`, ids of the examples (str).
     video_features: float32 `[N, D]`, pooled features, averaged over a clip's windows.
     video_embeddings: float32 `[N, E]`, averaged over the windows and scaled to unit length.
-    audio_features: float32 `[N, D']`, pooled features of the audio, averaged as the video's.
-    audio_embeddings: float32 `[N, E]`, embeddings of the audio, averaged as the video's.
+    audio_features: float32 `[N, D']`, pooled features of the audio, averaged in the same way.
+    audio_embeddings: float32 `[N, E]`, averaged in the same way and scaled to unit length.
     all_labels: bool `[N, C]`, the classes of each clip; None if not requested.
 
   Examples:

@@ -118,7 +118,7 @@ def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: i
 
   Examples:
     >>> from avssl_tf.spatial import ambisonics
-    >>> left = ambisonics.encode([[1.0]], [math.pi / 2], [0.0])  # W, Y, Z, X.
+    >>> left = ambisonics.encode([[1.0]], [3.14159265 / 2], [0.0])  # W, Y, Z, X.
     >>> left.numpy().round(3).tolist()
     [[1.0, 1.0, 0.0, -0.0]]
   """

@@ -146,6 +146,8 @@ def viewports(
     UserError: the aspect ratio of the frames is not 2:1.
 
   Examples:
+    >>> import math
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import equirect
     >>> frames = tf.zeros([8, 64, 128, 3], tf.uint8)
     >>> ahead, wide = tf.constant([0.0]), tf.constant([math.pi / 2])

@@ -30,6 +30,7 @@ def to_stereo(field: Tensor, azimuth_rad: float = np.pi / 2) -> Tensor:
     UserError: the number of channels is not 4, 9 or 16.
 
   Examples:
+    >>> import numpy as np
     >>> from avssl_tf.spatial import ambisonics, rendering
     >>> field = ambisonics.encode([[1.0]], [np.pi / 2], [0.0])  # A source on the left.
     >>> rendering.to_stereo(field).numpy().round(3).tolist()

@@ -21,6 +21,7 @@ def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:
     (t + 1) * hop_length.
 
   Examples:
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import short_time
     >>> signal = tf.random.stateless_normal([1000], seed=[0, 0])
     >>> spectra = short_time.stft(signal, frame_length=256, hop_length=128)
