@@ -40,6 +40,8 @@ class Features:
     all_labels: bool `[N, C]`, the classes of each clip; None if not requested.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.inference import Features
     >>> features = Features(
     ...   labels=np.array([0, -1]), indices=np.array([0, 1]), keys=np.array(["a", "b"], object),
     ...   video_features=np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
@@ -122,6 +124,9 @@ def extract(
       of one clip have different indices.
 
   Examples:
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> from avssl_tf.inference import extract
     >>> class MeanColour:
     ...   def embed_video(self, frames):
     ...     mean = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3])
