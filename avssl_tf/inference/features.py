@@ -35,11 +35,13 @@ class Features:
     keys: object `[N]`, ids of the examples (str).
     video_features: float32 `[N, D]`, pooled features, averaged over a clip's windows.
     video_embeddings: float32 `[N, E]`, averaged over the windows and scaled to unit length.
-    audio_features: float32 `[N, D']`, pooled features of the audio, averaged as the video's.
-    audio_embeddings: float32 `[N, E]`, embeddings of the audio, averaged as the video's.
+    audio_features: float32 `[N, D']`, pooled features of the audio, averaged in the same way.
+    audio_embeddings: float32 `[N, E]`, averaged in the same way and scaled to unit length.
     all_labels: bool `[N, C]`, the classes of each clip; None if not requested.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.inference import Features
     >>> features = Features(
     ...   labels=np.array([0, -1]), indices=np.array([0, 1]), keys=np.array(["a", "b"], object),
     ...   video_features=np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
@@ -122,6 +124,9 @@ def extract(
       of one clip have different indices.
 
   Examples:
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> from avssl_tf.inference import extract
     >>> class MeanColour:
     ...   def embed_video(self, frames):
     ...     mean = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3])

@@ -104,10 +104,10 @@ def alignment_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
   """Cross-entropy of the correct target among the candidate targets.
 
-  For the prediction p of viewpoint k of clip i, with t_(j,l) the target of viewpoint l of clip j,
+  For the prediction p_ik of viewpoint k of clip i, with t_jl the target of viewpoint l of clip j,
   sim the similarity (cosine / temperature) and the sum over the candidates that `chosen` selects:
 
-      L_ik = -log(exp(sim(p_ik, t_ik)) / sum_(j,l) exp(sim(p_ik, t_jl)))
+      L_ik = -log(exp(sim(p_ik, t_ik)) / sum_jl exp(sim(p_ik, t_jl)))
 
   The loss is the mean of L_ik over the batch and the viewpoints.
 

@@ -23,10 +23,11 @@ class CMA(avid.AVID):
   """Cross-modal agreement (CMA): AVID plus discrimination of positive sets.
 
   For the first `warmup_epochs` epochs the objective is identical to AVID. From then on, every
-  `refresh_every_epochs` epochs, the `num_positives` videos with the highest agreement with video i
-  become its positive set P_i (see `nearest`). They are contrasted with the negatives in the same
-  way as the video itself, and are no longer drawn as its negatives. With L_P(q; B) the loss of the
-  query q with the rows P_i of the bank B as positives, averaged over the positives:
+  `refresh_every_epochs` epochs, `begin_epoch` searches for the `num_positives` videos with the
+  highest agreement with video i, which become its positive set P_i (see `nearest`). They are
+  contrasted with the negatives in the same way as the video itself, and are no longer drawn as its
+  negatives. With L_P(q; B) the loss of the query q with the rows P_i of the bank B as positives,
+  averaged over the positives:
 
       L_cross_P = (L_P(v_i; A) + L_P(a_i; V)) / 2
       L_self_P  = (L_P(v_i; V) + L_P(a_i; A)) / 2

@@ -136,16 +136,16 @@ class RobustXID(bank_objective.BankObjective):
       L_i = -sum_j T(j|i) log P(a_bar_j | v_i)  -  sum_j T(j|i) log P(v_bar_j | a_i)
       loss = sum_i w_i L_i / sum_i w_i
 
-  Both are enabled after the warm-up, because the banks are random at first. `min_weight=1` disables
-  the weights, `target_weight=0` the soft targets; without both, the objective is xID. Here v_i and
-  a_i are the L2-normalised embeddings, v_bar_i is `video_bank.rows[i]`, and a_bar_i is
-  `audio_bank.rows[i]`; the arguments of the constructor list the other symbols.
+  `begin_epoch` enables both after the warm-up, because the banks are random at first; until then
+  the objective is xID. `min_weight=1` disables the weights, `target_weight=0` the soft targets.
+  Here v_i and a_i are the L2-normalised embeddings, v_bar_i is `video_bank.rows[i]`, and a_bar_i
+  is `audio_bank.rows[i]`; the arguments of the constructor list the other symbols.
 
   Attributes:
     cosine_mean: mu, the mean over the videos of the cosine between their two bank rows, measured at
       the start of the epoch; float32 scalar variable.
     cosine_std: sigma, the standard deviation of these cosines; float32 scalar variable.
-    active: float32 scalar variable; 1 once the warm-up is over, 0 before.
+    active: float32 scalar variable; 1 once `begin_epoch` has enabled both, 0 before.
 
   Source:
     Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021, sec. 4.

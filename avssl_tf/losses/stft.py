@@ -37,7 +37,8 @@ def stft_loss(
     prediction: complex64 `[B, C, frames, bins]`, S^: the generated channels Y, Z, X.
     target: same shape as `prediction`, S.
     kind: `"squared"` (as published) or `"relative"`.
-    channels: bool `[B, C]`, whether a clip has the channel; None if all clips have all channels.
+    channels: bool `[B, C]`, whether a clip has the channel; missing channels count as 0 in the
+      means. None if all clips have all channels.
 
   Returns:
     A pair. The loss: a float32 scalar, 0 if no clip of any replica counts. The relative error:

@@ -32,7 +32,7 @@ class ConvBlock(tf.keras.layers.Layer):
 
 @gin.register
 class AudioNet(tf.keras.layers.Layer):
-  """Ten-layer audio network (Conv2D-10): a 7x7 stem and four blocks of two 3x3 convolutions.
+  """Audio network of the paper (Conv2D-10): a 7x7 stem and four blocks of two 3x3 convolutions.
 
   The defaults are the network of AVID-CMA, with 4,725,696 parameters. The network of AVSA has
   `stage_strides=(1, 2, 2, 1)` and four input channels; the number of input channels is inferred

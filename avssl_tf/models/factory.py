@@ -22,10 +22,10 @@ def audio_visual(
 ) -> AudioVisualModel:
   """Creates the two-tower network of AVID, with random weights.
 
-  It has an R(2+1)D network for frames (`R2Plus1D`), a ten-layer 2-D network for log spectrograms
-  (`AudioNet`), and a projection head with two hidden layers for each (`MLPHead`). To normalise the
-  spectrogram, call `network.audio_front_end.set_statistics(mean, std)` with the mean and standard
-  deviation of each bin.
+  It has an R(2+1)D network for frames (`R2Plus1D`), a 2-D convolutional network for log
+  spectrograms (`AudioNet`), and a projection head with two hidden layers for each (`MLPHead`).
+  To normalise the spectrogram, call `network.audio_front_end.set_statistics(mean, std)` with the
+  mean and standard deviation of each bin.
 
   Args:
     video_network: `"r2plus1d_6"`, `"r2plus1d_10"`, `"r2plus1d_18"` or `"r2plus1d_34"`; the number

@@ -118,7 +118,7 @@ def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: i
 
   Examples:
     >>> from avssl_tf.spatial import ambisonics
-    >>> left = ambisonics.encode([[1.0]], [math.pi / 2], [0.0])  # W, Y, Z, X.
+    >>> left = ambisonics.encode([[1.0]], [3.14159265 / 2], [0.0])  # W, Y, Z, X.
     >>> left.numpy().round(3).tolist()
     [[1.0, 1.0, 0.0, -0.0]]
   """
@@ -132,8 +132,8 @@ def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: i
 def decode(field: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
   """Projects a field on directions: the product of the field with their harmonics.
 
-  In the direction of a single source of gain 1 the result is `order + 1`. For the first order it is
-  1 + cos(angle), which is 0 behind.
+  For a single source of gain 1, the result in its direction is `order + 1`. For the first order,
+  the result at an angle from it is 1 + cos(angle), which is 0 in the opposite direction.
 
   Args:
     field: `[..., samples, channels]`.

@@ -59,6 +59,7 @@ def to_equirect(frames: Tensor, height: int) -> Tensor:
     UserError: the aspect ratio of the frames is not 3:2.
 
   Examples:
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import cubemap
     >>> cubemap.to_equirect(tf.zeros([1, 64, 96, 3], tf.uint8), height=32).shape
     TensorShape([1, 32, 64, 3])

@@ -76,6 +76,7 @@ def rotation(yaw_rad: Tensor, pitch_rad: Tensor = 0.0, roll_rad: Tensor = 0.0) -
     `rotation(azimuth, elevation)` rotates a scene so that this direction becomes the front.
 
   Examples:
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import directions
     >>> quarter = directions.rotation(3.14159265 / 2)  # To the left.
     >>> directions.rotate(tf.constant([1.0, 0.0, 0.0]), quarter).numpy().round(3).tolist()

@@ -43,7 +43,7 @@ def viewport_directions(
   Args:
     azimuth_rad: float `[...]`, azimuth of the viewing directions.
     elevation_rad: float `[...]`, elevation of the viewing directions.
-    horizontal_fov_rad: float `[...]`, between 0 and pi; a negative value mirrors the view.
+    horizontal_fov_rad: float `[...]`, between 0 and pi; its negative mirrors the view.
     vertical_fov_rad: float `[...]`, between 0 and pi.
     height: number of rows of a viewport.
     width: number of columns of a viewport.
@@ -94,7 +94,7 @@ def sample(frames: Tensor, vectors: Tensor) -> Tensor:
 
 
 def nearest(values: Tensor, vectors: Tensor) -> Tensor:
-  """Samples an equirectangular map in given directions by nearest neighbour, such as a class map.
+  """Samples an equirectangular map, such as a class map, by nearest neighbour in given directions.
 
   Args:
     values: `[H, 2H]`, of any dtype.
@@ -146,6 +146,8 @@ def viewports(
     UserError: the aspect ratio of the frames is not 2:1.
 
   Examples:
+    >>> import math
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import equirect
     >>> frames = tf.zeros([8, 64, 128, 3], tf.uint8)
     >>> ahead, wide = tf.constant([0.0]), tf.constant([math.pi / 2])

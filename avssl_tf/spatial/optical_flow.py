@@ -49,6 +49,7 @@ def flow_pictures(frames: np.ndarray) -> np.ndarray:
     UserError: the frames have another type or shape.
 
   Examples:
+    >>> import numpy as np
     >>> from avssl_tf.spatial import optical_flow
     >>> images = optical_flow.flow_pictures(np.zeros([1, 32, 64, 3], np.uint8))
     >>> images[0, 0, 0].tolist()  # A single frame: no motion.

@@ -26,7 +26,11 @@ def to_stereo(field: Tensor, azimuth_rad: float = np.pi / 2) -> Tensor:
   Returns:
     `[..., samples, 2]`, left and right. A source in the direction of a microphone keeps its level.
 
+  Raises:
+    UserError: the number of channels is not 4, 9 or 16.
+
   Examples:
+    >>> import numpy as np
     >>> from avssl_tf.spatial import ambisonics, rendering
     >>> field = ambisonics.encode([[1.0]], [np.pi / 2], [0.0])  # A source on the left.
     >>> rendering.to_stereo(field).numpy().round(3).tolist()
@@ -47,6 +51,9 @@ def to_binaural(field: Tensor, sample_rate_hz: float, num_taps: int = 256) -> Te
 
   Returns:
     float32 `[..., samples, 2]`, left and right, of the same length as the field and without delay.
+
+  Raises:
+    UserError: the number of channels is not 4, 9 or 16.
   """
   order = ambisonics.order_of(field.shape[-1])
   filters = head_filters(order, sample_rate_hz, num_taps)

@@ -23,6 +23,7 @@ def bilinear(
     `[T, ..., C]`, same dtype as `frames`; rounded for integer types.
 
   Examples:
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import sampling
     >>> frames = tf.constant([[[[0.0], [4.0]]]])  # One frame of two pixels.
     >>> address = lambda row, column: tf.clip_by_value(column, 0, 1)

@@ -8,8 +8,8 @@ from avssl_tf.keys import Tensor
 def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:
   """Short-time Fourier transform with a Hann window.
 
-  The signal is zero-padded, so every sample is in the same number of frames and `inverse_stft`
-  reconstructs the whole signal.
+  The signal is zero-padded, so the first and the last samples are in as many frames as the others,
+  and `inverse_stft` reconstructs the whole signal.
 
   Args:
     signal: float32 `[..., samples]`.
@@ -21,6 +21,7 @@ def stft(signal: Tensor, frame_length: int, hop_length: int) -> Tensor:
     (t + 1) * hop_length.
 
   Examples:
+    >>> import tensorflow as tf
     >>> from avssl_tf.spatial import short_time
     >>> signal = tf.random.stateless_normal([1000], seed=[0, 0])
     >>> spectra = short_time.stft(signal, frame_length=256, hop_length=128)

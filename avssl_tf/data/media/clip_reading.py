@@ -155,6 +155,8 @@ def read_clip(
 
   Examples:
     >>> import os, tempfile
+    >>> import numpy as np
+    >>> from avssl_tf.data import read_clip
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...   path = os.path.join(folder, "tone.wav")

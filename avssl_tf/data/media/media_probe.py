@@ -103,6 +103,7 @@ def probe(
   Examples:
     >>> import os, tempfile
     >>> import numpy as np
+    >>> from avssl_tf.data import probe
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...   path = os.path.join(folder, "stereo.wav")

@@ -34,6 +34,8 @@ def read_sound(path: str, sample_rate_hz: int, num_channels: int) -> np.ndarray:
 
   Examples:
     >>> import os, tempfile
+    >>> import numpy as np
+    >>> from avssl_tf.data import read_sound
     >>> from scipy.io import wavfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...   path = os.path.join(folder, "stereo.wav")

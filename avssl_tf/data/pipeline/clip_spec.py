@@ -46,6 +46,7 @@ class ClipSpec:
     UserError: a value is out of range, or settings exclude each other.
 
   Examples:
+    >>> from avssl_tf.data import ClipSpec
     >>> clip = ClipSpec(num_frames=8, frame_rate_hz=16, audio_sec=2.0)
     >>> clip.video_sec, clip.num_samples(24000)
     (0.5, 48000)

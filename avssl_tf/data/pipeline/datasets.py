@@ -82,6 +82,7 @@ def training_dataset(
 
   Examples:
     >>> import tempfile
+    >>> from avssl_tf.data import Augmentation, ClipSpec, training_dataset
     >>> from avssl_tf.data.building import build, demo
     >>> from avssl_tf.data.synthetic.planar import PlanarWorld
     >>> folder = tempfile.TemporaryDirectory()
@@ -162,6 +163,7 @@ def evaluation_dataset(
 
   Examples:
     >>> import tempfile
+    >>> from avssl_tf.data import ClipSpec, evaluation_dataset
     >>> from avssl_tf.data.building import build, demo
     >>> from avssl_tf.data.synthetic.planar import PlanarWorld
     >>> folder = tempfile.TemporaryDirectory()

@@ -178,7 +178,7 @@ def draw(spec: ViewpointSpec, uniforms: Tensor, flip: bool = True) -> Viewpoints
 
 
 def even(spec: ViewpointSpec) -> Viewpoints:
-  """Deterministic viewpoints: on the horizon, from the front, with the mean field of view."""
+  """Deterministic viewpoints: evenly spaced on the horizon from the front, mean field of view."""
   count = spec.num_viewpoints
   azimuth = tf.range(count, dtype=tf.float32) * (2.0 * math.pi / count)
   azimuth = tf.where(azimuth > math.pi, azimuth - 2.0 * math.pi, azimuth)

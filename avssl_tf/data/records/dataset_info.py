@@ -61,6 +61,7 @@ class DatasetInfo:
     flow: whether the records contain optical flow. The file has this key only if they do.
 
   Examples:
+    >>> from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
     >>> shard = Shard("train-0", offsets=[0, 10, 30], ids=["a", "b", "c"], labels=[1, 0, -1])
     >>> info = DatasetInfo("mine", {"train": [shard]}, 16.0, [256, 340], 24000, 1, 10.0)
     >>> info.num_clips("train"), info.records("train[1:]").ids

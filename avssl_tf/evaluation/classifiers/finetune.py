@@ -42,6 +42,7 @@ class Finetune(ClassifierProtocol):
     CVPR 2021, section 5.
 
   Examples:
+    >>> from avssl_tf.evaluation import Finetune
     >>> protocol = Finetune(num_frames=32, clips_per_video=5, batch_size=32)
     >>> protocol.milestone_epochs, protocol.factor, protocol.num_epochs
     ((6, 10, 14), 0.3, 16)

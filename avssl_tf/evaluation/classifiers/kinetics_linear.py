@@ -35,6 +35,7 @@ class KineticsLinear(ClassifierProtocol):
     CVPR 2021, section 5.
 
   Examples:
+    >>> from avssl_tf.evaluation import KineticsLinear
     >>> KineticsLinear().pools["conv5x"]
     (1, 4, 4)
   """

@@ -34,6 +34,8 @@ class KNN(frozen_features.FrozenClassification):
     CVPR 2018, section 3.4.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import KNN
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> protocol = KNN(num_neighbors=2)

@@ -40,8 +40,10 @@ class LinearProbe(frozen_features.FrozenClassification):
     This project.
 
   Examples:
+    >>> import numpy as np
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> from avssl_tf.evaluation import LinearProbe
     >>> protocol = LinearProbe(c_grid=(1.0,))
     >>> protocol.accuracies("video", train, np.array([0, 0, 1, 1]), test, np.array([0, 1]))
     {'linear_video': 1.0, 'linear_video_top5': 1.0}
@@ -124,6 +126,8 @@ def linear_probe(
     This project.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import linear_probe
     >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> linear_probe(train, np.array([0, 0, 1, 1]), test, np.array([0, 1]), c_grid=(1.0,))

@@ -84,6 +84,8 @@ def mean_average_precision(predicted: np.ndarray, labels: np.ndarray) -> float:
     ICASSP 2017.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import mean_average_precision
     >>> labels = np.array([[False, False], [True, True], [False, True]])
     >>> mean_average_precision(np.array([[0.9, 0.2], [0.8, 0.7], [0.1, 0.6]]), labels)
     0.75
@@ -100,12 +102,13 @@ def d_prime(auc: float) -> float:
     auc: area under the ROC curve, in 0..1.
 
   Returns:
-    d', without unit; 0 at chance (AUC 0.5), limited to +-8.5.
+    d', without unit; 0 at chance (AUC 0.5), limited to -8.5..8.5.
 
   Source:
     Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
 
   Examples:
+    >>> from avssl_tf.evaluation import d_prime
     >>> round(d_prime(0.9), 3)
     1.812
   """

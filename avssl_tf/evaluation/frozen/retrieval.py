@@ -42,6 +42,9 @@ class Retrieval(Protocol):
     This project.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import Retrieval
+    >>> from avssl_tf.inference import Features
     >>> video = np.eye(4)
     >>> test = Features(
     ...   labels=np.zeros(4), indices=np.arange(4), keys=np.array(list("abcd"), object),
@@ -138,6 +141,8 @@ def recall_at_k(
     This project.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import recall_at_k
     >>> queries = np.eye(4)
     >>> recall_at_k(queries, queries[[0, 1, 3, 2]], ks=(1, 4))
     {1: 0.5, 4: 1.0}
@@ -186,6 +191,8 @@ def cross_modal(
     This project.
 
   Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import cross_modal
     >>> video = np.eye(4)
     >>> cross_modal(video, video[[0, 1, 3, 2]], ks=(1,))
     {'audio_to_video_r1': 0.5, 'video_to_audio_r1': 0.5, 'r1': 0.5}

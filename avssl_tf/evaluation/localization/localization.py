@@ -74,7 +74,8 @@ class Localization(Protocol):
 
   Source:
     Senocak, Oh, Kim, Yang, Kweon, "Learning to Localize Sound Source in Visual Scenes", CVPR 2018;
-    Mo, Morgado, "Localizing Visual Sounds the Easy Way", ECCV 2022.
+    Mo, Morgado, "Localizing Visual Sounds the Easy Way", ECCV 2022; Mo, Morgado, "A Closer Look
+    at Weakly-Supervised Audio-Visual Source Localization", NeurIPS 2022 (`max_f1`, `loc_ap`).
   """
 
   split: str = "test"

@@ -40,10 +40,10 @@ def wrap(x: Tensor) -> Tensor:
 
 @gin.register
 class PanoramaNet(tf.keras.layers.Layer):
-  """Convolutional network over the single frames of a 360° clip.
+  """Convolutional network that processes each frame of a 360° clip separately.
 
-  An additional input channel contains the elevation. There is no azimuth channel, so the network is
-  equivariant to yaw rotation by multiples of the total stride.
+  An additional input channel contains the elevation, scaled to -1..1. There is no azimuth
+  channel, so the network is equivariant to yaw rotation by multiples of the total stride.
 
   Source:
     This project.

@@ -21,10 +21,10 @@ from avssl_tf.models.spatialization.panorama_encoder import PanoramaEncoder
 from avssl_tf.spatial import short_time
 from avssl_tf.spectrograms import Spectrogram
 
-# Negligible magnitudes: absolute, and relative to the mean of a clip.
+# Negligible magnitudes: absolute, and relative to the root mean square of a clip.
 _SILENT = 1e-5
 _FAINT = 1e-3
-# Range of log magnitudes, relative to their mean, in plots.
+# Range of log magnitudes, relative to the root mean square, in plots.
 _LOG_RANGE = (-6.0, 3.0)
 _VIDEO_NET = "video_net/"
 
@@ -232,7 +232,7 @@ class SpatialUNet(Network):
   def prepare(
     self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
   ) -> None:
-    """See `Network`; spectra are normalised by their own mean and require no statistics."""
+    """See `Network`; spectra are normalised by their own level and require no statistics."""
     del statistics
     if sample_rate_hz != self.sample_rate_hz:
       raise UserError(
