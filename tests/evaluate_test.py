@@ -230,7 +230,7 @@ class CommandTest(tiny_run.TestCase):
       "KNN.num_neighbors, KNN.temperature, KNN.windows_per_clip, evaluate.protocol.": [
         "--task=knn", model, "--gin_param=Retrieval.gallery_size=10"
       ],
-      "evaluate.data_dir is set, but nothing": [
+      "evaluate.data_dir is set, but has no effect": [
         "--task=knn", model, "--gin_param=evaluate.data_dir='x'"
       ],
       "or of a SavedModel": ["--task=knn", "--model_dir=nowhere"],

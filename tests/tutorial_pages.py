@@ -118,9 +118,12 @@ class Tutorial:
 
   def _made(self, targets: Sequence[str]) -> list[str]:
     """The commands of make that run Python."""
+    # The arguments of the `make` that runs these tests are not for these targets.
+    environment = {k: v for k, v in os.environ.items() if k not in ("ARGS", "MAKEFLAGS")}
     result = subprocess.run(
-      ["make", "-n", *targets], cwd=self._folder, capture_output=True, text=True, check=True
-    )
+      ["make", "-n", *targets, "ARGS="],
+      cwd=self._folder, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return [line for line in result.stdout.splitlines() if line.startswith(_PYTHON)]
 
   def _run_python(self, arguments: Sequence[str]) -> None:

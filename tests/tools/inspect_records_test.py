@@ -38,7 +38,7 @@ class InspectRecordsTest(absltest.TestCase):
 
   def test_an_image_that_cannot_be_saved_is_reported_before_the_checks(self):
     for path, message in (
-      ("/nowhere/contact.png", "no folder '/nowhere'"),
+      ("/nowhere/contact.png", "no such folder '/nowhere'"),
       ("contact.tfrecord", "name that ends in .png"),
     ):
       process = _run(f"--data_dir={self.data_dir}", f"--output={path}")
