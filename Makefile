@@ -1,13 +1,13 @@
 # make demo   train, probe and export AVID-CMA on the embedded demo data
-# make test   lint and every test
-# make lint   ruff alone
+# make test   lint and all tests
+# make lint   ruff only
 # make docs   the documentation site, in site/ (open site/index.html)
-# make env    the environment alone (.venv), with what the tests need
+# make env    the environment (.venv) with the packages for the tests
 #
-# Each makes the environment that it needs first. Variables:
-#   PYTHON   interpreter to make .venv with (default: the first of Python 3.11, 3.10, 3.9 that runs)
-#   RUN_DIR  folder of the demo's run (default: runs/avid_cma)
-#   ARGS     further flags for the command: make demo ARGS="--gin_param=seed=1",
+# Each target first creates or updates its environment. Variables:
+#   PYTHON   interpreter for .venv (default: the first of Python 3.11, 3.10, 3.9 that works)
+#   RUN_DIR  folder of the demo run (default: runs/avid_cma)
+#   ARGS     additional arguments of the command: make demo ARGS="--gin_param=seed=1",
 #            make test ARGS="tests/losses -k memory_bank"
 
 PYTHON ?=
@@ -17,13 +17,13 @@ ARGS ?=
 VENV := .venv
 DEMO_DATA := data/demo
 
-# Stamps carry a checksum of the pins, so the environment is brought up to date when these change.
+# The names of the stamp files contain a checksum of the pins: a change updates the environment.
 checksum = $(shell cat $(1) tools/bootstrap_env.sh | cksum | cut -d " " -f 1)
 RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
 TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-docs.txt requirements-dev.txt)
 
 export PYTHON
-# Without the notices of TensorFlow's runtime; what goes wrong there raises an error in Python.
+# Hide log messages of TensorFlow's runtime; its errors are raised as Python exceptions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test lint docs env
@@ -32,7 +32,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 demo: $(RUN_ENV) $(DEMO_DATA)/dataset_info.json
 	$(VENV)/bin/python -m avssl_tf.train --gin_file=gin/avid_cma.gin --model_dir=$(RUN_DIR) $(ARGS)
 
-# Written last by the builder, which goes on where an interrupted build stopped.
+# The last file of a build; an interrupted build is resumed.
 $(DEMO_DATA)/dataset_info.json: | $(RUN_ENV)
 	$(VENV)/bin/python tools/make_tfrecords.py --source=demo --output_dir=$(DEMO_DATA)
 

@@ -4,9 +4,10 @@
 >>> objective = avssl_tf.losses.AVID(num_rows=50_000, dim=128)
 >>> network = avssl_tf.models.audio_visual("r2plus1d_18", embedding_dim=128)
 
-`load` reads what was trained or exported. `data` reads records and media, `losses` and `models` are
-Keras layers and pure functions for any Keras code, `spatial` has ambisonics and 360° geometry,
-`tasks` joins networks and losses for `fit`, `evaluation` measures what was learnt.
+`load` loads trained and exported networks. `data` reads records and media. `losses` and `models`
+contain Keras layers and pure functions for any Keras code, `spatial` ambisonics and 360° geometry.
+`tasks` combines networks and losses for Keras `fit`, `evaluation` evaluates trained networks, and
+`inference` applies them. A `UserError` is an error that the user can correct.
 """
 
 import importlib.util

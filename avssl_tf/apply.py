@@ -5,12 +5,12 @@
 
 Sub-commands:
 
-  spatialize  gives a 360° video with mono or stereo sound a sound field
-  localize    shows in an ordinary video where its sound comes from
-  embed       makes features and embeddings of the videos and sounds of a folder
-  search      finds the videos or sounds of such embeddings that are nearest to another
+  spatialize  generates a sound field for a 360° video with mono or stereo audio
+  localize    shows the sound sources of an ordinary video as a heat map
+  embed       computes features and embeddings of the video and audio files of a folder
+  search      finds the nearest video or audio files among such embeddings
 
-`python -m avssl_tf.apply spatialize --help` lists the flags of one.
+`python -m avssl_tf.apply spatialize --help` lists the flags of a sub-command.
 """
 
 import dataclasses
@@ -34,9 +34,9 @@ class _SubCommand:
   """A sub-command.
 
   Attributes:
-    job: dataclass of what is to be done; its fields are the flags.
-    model_help: what `--model_dir` names.
-    run: does it with the network; returns lines for the user.
+    job: dataclass of the job; its fields are the flags.
+    model_help: help of `--model_dir`.
+    run: runs the job with the network; returns lines for the user.
   """
 
   job: type
@@ -49,7 +49,7 @@ class _SubCommand:
     job_flags.define(self.job)
 
   def work(self) -> None:
-    """Does what the flags say."""
+    """Runs the job that the flags describe."""
     job = job_flags.parsed(self.job)
     job.check()
     print("\n".join(self.run(FLAGS.model_dir, job)))
@@ -68,7 +68,9 @@ def _embed(model_dir: str, job: embed.Job) -> list[str]:
   try:
     return embed.run(loaded.encoder, loaded.weights, model_dir, job)
   except KeyboardInterrupt as stop:
-    stops.end(stop, f"Stopped. What is done is in {job.parts_folder}: the same command resumes.")
+    stops.end(
+      stop, f"Stopped. Finished parts are in {job.parts_folder}; rerun the command to resume."
+    )
 
 
 def _search(model_dir: str, job: search.Job) -> list[str]:
@@ -78,30 +80,30 @@ def _search(model_dir: str, job: search.Job) -> list[str]:
 
 _SUB_COMMANDS = {
   "spatialize": _SubCommand(
-    spatialize.Job, "Folder of a run of gin/spatial_audio.gin, or of its SavedModel.", _spatialize
+    spatialize.Job, "Folder of a run of gin/spatial_audio.gin or of its SavedModel.", _spatialize
   ),
   "localize": _SubCommand(
     localize.Job,
-    "Folder of a run of a network that embeds pictures and sound, of a converted checkpoint or of "
-    "a SavedModel.",
+    "Folder of a run with video and audio embeddings, of a converted checkpoint or of a "
+    "SavedModel.",
     _localize,
   ),
   "embed": _SubCommand(
-    embed.Job, "Folder of a run, of a converted checkpoint, or of a SavedModel.", _embed
+    embed.Job, "Folder of a run, a converted checkpoint or a SavedModel.", _embed
   ),
-  "search": _SubCommand(search.Job, "Folder of the network that made --index.", _search),
+  "search": _SubCommand(search.Job, "Folder of the network that computed --index.", _search),
 }
-_EXPECTED = f"expected one of: {', '.join(_SUB_COMMANDS)}. --help says more."
+_EXPECTED = f"expected one of: {', '.join(_SUB_COMMANDS)}. See --help."
 
 
 def main() -> None:
-  """Runs the sub-command that is named first."""
+  """Runs the sub-command in the first argument."""
   program, *arguments = sys.argv
   name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else ""
   if name in _SUB_COMMANDS:
     _SUB_COMMANDS[name].define_flags()
     work = _SUB_COMMANDS[name].work
-  elif name:  # Its flags would be refused first.
+  elif name:  # Checked here, before its flags are rejected as unknown.
     sys.exit(f"Error: there is no sub-command {name!r}; {_EXPECTED}")
   else:
     work = _ask

@@ -1,4 +1,4 @@
-"""NPZ files: writing them, and reading ones that may be damaged or made to fill the memory."""
+"""NPZ files: writing, and safe reading of damaged or malicious files."""
 
 import contextlib
 import math
@@ -10,8 +10,8 @@ import numpy as np
 
 from avssl_tf.errors import UserError
 
-# An array that is stored as it is takes no more memory than the file takes on the disk; a
-# compressed one may be a thousand times larger.
+# Maximum size of a compressed array, which may be a thousand times larger in memory than in the
+# file. An uncompressed array is at most as large as the file.
 MAX_COMPRESSED_BYTES = 1 << 28
 _NOT_AN_NPZ = (
   ValueError, KeyError, EOFError, OSError, RuntimeError, SyntaxError, zipfile.BadZipFile,
@@ -20,11 +20,11 @@ _NOT_AN_NPZ = (
 
 
 class ArraysError(UserError):
-  """A file is not the NPZ that was expected; the message names it and says why."""
+  """A file is not the expected NPZ file; the message states the path and the reason."""
 
 
 class Arrays:
-  """The arrays of an NPZ file by name; each is read when asked for."""
+  """The arrays of an NPZ file by name, each read on access."""
 
   def __init__(self, path: str, archive: zipfile.ZipFile):
     self._path = path
@@ -38,7 +38,8 @@ class Arrays:
     """Reads an array.
 
     Raises:
-      ArraysError: it is not there, damaged, of Python objects, or larger than the file can hold.
+      ArraysError: the array is missing or damaged, contains Python objects, or claims a size that
+        the file cannot contain.
     """
     with _errors_named(self._path, f"array {name!r}"):
       entry = self._archive.getinfo(f"{name}.npy")
@@ -49,10 +50,10 @@ class Arrays:
 
 
 def save(path: str, content: Mapping[str, np.ndarray]) -> None:
-  """Writes an NPZ file; unlike `np.savez`, an error on a full disk closes it.
+  """Writes an NPZ file; unlike `np.savez`, it closes the file if the disk is full.
 
   Raises:
-    OSError: it cannot be written.
+    OSError: the file cannot be written.
   """
   with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
     for name, value in content.items():
@@ -65,31 +66,31 @@ def open_npz(path: str) -> Iterator[Arrays]:
   """Opens an NPZ file.
 
   Raises:
-    ArraysError: it is none.
-    FileNotFoundError, PermissionError: it cannot be opened.
+    ArraysError: the file is not an NPZ file.
+    FileNotFoundError, PermissionError: the file cannot be opened.
   """
   with contextlib.ExitStack() as stack:
     file = stack.enter_context(open(path, "rb"))
-    with _errors_named(path, "it"):
+    with _errors_named(path, "archive"):
       archive = stack.enter_context(zipfile.ZipFile(file))
     yield Arrays(path, archive)
 
 
 def _check_header(file, entry: zipfile.ZipInfo, size_of_file: int) -> None:
-  """Compares what the header of an array claims with what is there, before memory is taken."""
+  """Compares the header of an array with the size of the file, before memory is allocated."""
   version = np.lib.format.read_magic(file)
   if version == (1, 0):
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
   else:
     shape, _, dtype = np.lib.format.read_array_header_2_0(file)
   if dtype.hasobject:
-    raise UserError("it holds Python objects")
-  # Also of arrays whose elements take no bytes.
+    raise UserError("it contains Python objects")
+  # Elements without size count as one byte.
   claimed = math.prod(shape) * max(dtype.itemsize, 1)
   is_stored = entry.compress_type == zipfile.ZIP_STORED
   most = size_of_file if is_stored else MAX_COMPRESSED_BYTES
   if claimed > min(most, entry.file_size):
-    raise UserError(f"its shape {shape} takes {claimed} bytes; at most {most} can be there")
+    raise UserError(f"its shape {shape} requires {claimed} bytes; expected at most {most}")
 
 
 @contextlib.contextmanager
@@ -97,4 +98,4 @@ def _errors_named(path: str, what: str) -> Iterator[None]:
   try:
     yield
   except _NOT_AN_NPZ as error:
-    raise ArraysError(f"{path} is damaged or no NPZ file: {what}: {error}.") from error
+    raise ArraysError(f"{path} is damaged or not an NPZ file: {what}: {error}.") from error

@@ -1,8 +1,8 @@
-"""Which checkpoints a folder holds, and writing more of them.
+"""Listing, checking and writing the checkpoints of a folder.
 
-The file `checkpoint` of TensorFlow lists checkpoints by path, and TensorFlow reads and deletes
-what it lists wherever that is. A folder may have been moved or received, so here only the names
-count, and of them those that are in the folder itself.
+TensorFlow's `checkpoint` file lists checkpoints by path, and TensorFlow reads and deletes the
+listed files wherever they are. Since a folder may have been moved or received from elsewhere, this
+module uses only the file names, and only those of files in the folder itself.
 """
 
 import functools
@@ -21,17 +21,17 @@ from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 
 STATE_FILE = "checkpoint"
-# Where TensorFlow keeps which object a value belongs to.
+# Key of TensorFlow's object graph, which maps values to objects.
 _STRUCTURE = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAME = re.compile(r"ckpt-\d+")
 _PART = r"(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?"
-# What a folder of checkpoints holds, with what TensorFlow leaves when it is killed.
+# Contents of a folder of checkpoints, including TensorFlow's temporary files.
 TREE: own_files.Tree = {
   rf"{STATE_FILE}(\.tmp[0-9a-f]{{32}})?": None,
   rf"ckpt-\d+\.{_PART}": None,
   r"ckpt-\d+_temp": {rf"part-\d{{5}}-of-\d{{5}}\.{_PART}": None},
 }
-# Of that, what is of no use once the process that wrote it is gone.
+# Temporary files, useless once the process that wrote them has ended.
 LEFTOVERS: own_files.Tree = {
   rf"{STATE_FILE}\.tmp([0-9a-f]{{32}}|-\d+)": None,
   r"ckpt-\d+\.(index|data-\d{5}-of-\d{5})\.tempstate\d+": None,
@@ -40,9 +40,9 @@ LEFTOVERS: own_files.Tree = {
 
 
 def listed(folder: str) -> list[str]:
-  """Path prefixes of the checkpoints that `folder` lists and holds, newest last.
+  """Path prefixes of the checkpoints that `folder` lists and contains, newest last.
 
-  A list that cannot be read is replaced by the names in the folder, in the order of their numbers.
+  If the list cannot be read, the checkpoints in the folder are used in the order of their numbers.
   """
   if not os.path.lexists(os.path.join(folder, STATE_FILE)):
     return []
@@ -57,31 +57,31 @@ def listed(folder: str) -> list[str]:
   missing = [name for name in names if name not in held]
   if missing:
     _warn_once(
-      f"{os.path.join(folder, STATE_FILE)} lists {missing[-1]!r}, which is not in that folder: it "
+      f"{os.path.join(folder, STATE_FILE)} lists {missing[-1]!r}, which is not in that folder and "
       "is ignored."
     )
   return [os.path.join(folder, name) for name in held]
 
 
 def latest(folder: str) -> Optional[str]:
-  """Path prefix of the newest checkpoint that `folder` lists and holds, or None."""
+  """Path prefix of the newest checkpoint that `folder` lists and contains, or None."""
   return next(reversed(listed(folder)), None)
 
 
 class DamagedError(UserError):
-  """All checkpoints of a folder are damaged; the message names them."""
+  """All checkpoints of a folder are damaged; the message lists them."""
 
 
 def latest_whole(folder: str, part: str = "") -> Optional[str]:
-  """Path prefix of the newest checkpoint whose content can be read; None if there is none at all.
+  """Path prefix of the newest intact checkpoint; None if there is no checkpoint.
 
   Args:
-    folder: where.
-    part: what the names begin with of the values that are needed: only these are read. That all
-      others are there is seen by the size of the files.
+    folder: folder of the checkpoints.
+    part: prefix of the names of the required values. Only these values are read; the presence of
+      the others is checked by the size of the files.
 
   Raises:
-    DamagedError: there are some, and none of them can be read.
+    DamagedError: all checkpoints are damaged.
     OSError: no permission to read.
   """
   damaged = []
@@ -94,43 +94,43 @@ def latest_whole(folder: str, part: str = "") -> Optional[str]:
     damaged.append(f"The checkpoint {path} is damaged ({reason})")
   if damaged:
     raise DamagedError(
-      f"{'; '.join(damaged)}; there is no whole one. Restore one of them from a copy."
+      f"{'; '.join(damaged)}; there is no intact checkpoint. Restore one of them from a copy."
     )
   return None
 
 
 def numbers(folder: str) -> list[int]:
-  """Numbers of the checkpoints in `folder`, listed or not, in order."""
+  """Numbers of the checkpoints in `folder`, listed or not, ascending."""
   if not os.path.isdir(folder):
     return []
   return [int(name.rpartition("-")[2]) for name in _names_by_number(folder)]
 
 
 def damage(path: str, part: str = "") -> Optional[str]:
-  """Why a checkpoint cannot be read; None if it can.
+  """The reason why a checkpoint cannot be read; None if it is intact.
 
   Args:
-    path: its path prefix.
+    path: path prefix of the checkpoint.
     part: see `latest_whole`.
   """
-  with open(f"{path}.index", "rb"):  # An error that names the file, if permissions are missing.
+  with open(f"{path}.index", "rb"):  # Without permission, raises an error that names the file.
     pass
   data_paths = glob.glob(f"{glob.escape(path)}.data-*")
   try:
     reader = load(path)
     dtypes = reader.get_variable_to_dtype_map()
-    # A text takes one byte or more.
+    # A string takes at least one byte.
     needed = sum(
       math.prod(shape) * (1 if dtypes[name] == tf.string else dtypes[name].size)
       for name, shape in reader.get_variable_to_shape_map().items()
     )
     stored = sum(map(os.path.getsize, data_paths))
     if stored < needed:
-      return f"it needs {needed} bytes of data, and there are {stored}"
+      return f"expected {needed} bytes of data, found {stored}"
     for name in dtypes:
       if name.startswith(part) or name == _STRUCTURE:
-        reader.get_tensor(name)  # Compares the checksum.
-  # What TensorFlow raises depends on which bytes are wrong.
+        reader.get_tensor(name)  # Verifies the checksum.
+  # The exception depends on which bytes are damaged.
   except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
   return None
@@ -140,31 +140,31 @@ def load(path: str):
   """A reader of the values of a checkpoint.
 
   Args:
-    path: its path prefix, which is taken literally.
+    path: path prefix of the checkpoint, interpreted literally.
   """
   return tf.train.load_checkpoint(local_paths.for_tensorflow(path))
 
 
 def restore(checkpoint: tf.train.Checkpoint, path: str):
-  """Restores from a checkpoint; returns the status that `tf.train.Checkpoint.restore` does.
+  """Restores from a checkpoint; returns the status of `tf.train.Checkpoint.restore`.
 
   Args:
-    checkpoint: what is restored.
-    path: path prefix of the checkpoint, which is taken literally.
+    checkpoint: the objects to restore.
+    path: path prefix of the checkpoint, interpreted literally.
   """
   return checkpoint.restore(local_paths.for_tensorflow(path))
 
 
 class _SyncedManager(tf.train.CheckpointManager):
-  """A manager that deletes an older checkpoint only once the newer one is on the disk."""
+  """A manager that deletes an old checkpoint only once the new one is synced to disk."""
 
   def save(self, checkpoint_number: Optional[int] = None) -> str:
-    """Saves, and deletes those that are too many."""
-    # Called when all files are written, and before any is deleted.
+    """Saves a checkpoint, and deletes the oldest beyond the limit."""
+    # The callback runs after all files are written and before any is deleted.
     options = tf.train.CheckpointOptions(experimental_write_callbacks=[_sync])
     try:
       return super().save(checkpoint_number, options=options)
-    except Exception:  # A full disk: what is half written would keep it full.
+    except Exception:  # On a full disk, delete the partly written files.
       if os.path.isdir(self.directory):
         own_files.empty(self.directory, LEFTOVERS)
       raise
@@ -181,14 +181,14 @@ def manager(
   max_to_keep: Optional[int],
   newest: Optional[str] = None,
 ) -> tf.train.CheckpointManager:
-  """A manager that knows, and so deletes, checkpoints of its own folder alone.
+  """A manager that lists, and deletes, only checkpoints of its own folder.
 
   Args:
-    checkpoint: what is saved.
-    folder: where; its list of checkpoints is corrected first if necessary.
-    max_to_keep: number of checkpoints; older ones are deleted. None: none is.
-    newest: path prefix of the one that is continued; those after it, which are damaged, become the
-      oldest ones. None: that of the list.
+    checkpoint: the objects to save.
+    folder: folder of the checkpoints; its list is corrected first if necessary.
+    max_to_keep: number of checkpoints; older ones are deleted. None: none are deleted.
+    newest: path prefix of the checkpoint that was restored; damaged ones after it become the
+      oldest. None: the last of the list.
   """
   path = os.path.join(folder, STATE_FILE)
   if os.path.lexists(path):
@@ -205,15 +205,15 @@ def manager(
 
 
 def _listed_names(folder: str) -> Optional[list[str]]:
-  """Names that the list of `folder` gives, newest last; None if it cannot be read."""
+  """Names in the list of `folder`, newest last; None if the list cannot be read."""
   try:
     state = tf.train.get_checkpoint_state(local_paths.for_tensorflow(folder))
-  except ValueError:  # Not text, or it names no newest one.
+  except ValueError:  # Not text, or without a newest checkpoint.
     state = None
   if state is None:
     return None
   paths = [*state.all_model_checkpoint_paths, state.model_checkpoint_path]
-  # The last mention counts: that of the newest one.
+  # The last occurrence of a name determines its position.
   names = dict.fromkeys(os.path.basename(path) for path in reversed(paths))
   return list(reversed(names))
 
@@ -224,7 +224,7 @@ def _names_by_number(folder: str) -> list[str]:
 
 
 def _write_state(path: str, names: list[str]) -> None:
-  # Without times, TensorFlow would keep these checkpoints for ever.
+  # Without timestamps, TensorFlow would never delete these checkpoints.
   state = tf.compat.v1.train.generate_checkpoint_state_proto(
     os.path.abspath(os.path.dirname(path)),
     names[-1],

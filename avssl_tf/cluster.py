@@ -1,4 +1,4 @@
-"""Which part this process has in a cluster that trains together, by `TF_CONFIG`."""
+"""The role of this process in a training cluster, from `TF_CONFIG`."""
 
 import json
 import os
@@ -7,10 +7,10 @@ from avssl_tf.errors import UserError
 
 
 def is_chief() -> bool:
-  """Whether this process writes the run's files (the chief, worker 0, or the only one).
+  """Whether this process writes the files of the run: the chief, worker 0, or the only process.
 
   Raises:
-    UserError: `TF_CONFIG` is not understood.
+    UserError: `TF_CONFIG` is invalid.
   """
   config = _tf_config()
   task = config.get("task", {})
@@ -20,10 +20,10 @@ def is_chief() -> bool:
 
 
 def workers() -> list[str]:
-  """Addresses of the processes that train together, the chief first; none without `TF_CONFIG`.
+  """Addresses of the processes of the cluster, the chief first; empty without `TF_CONFIG`.
 
   Raises:
-    UserError: `TF_CONFIG` is not understood.
+    UserError: `TF_CONFIG` is invalid.
   """
   cluster = _tf_config().get("cluster", {})
   return [*cluster.get("chief", []), *cluster.get("worker", [])]
@@ -39,7 +39,7 @@ def _tf_config() -> dict:
       raise TypeError(f"worker is {addresses!r}")
   except (ValueError, TypeError, AttributeError) as error:
     raise UserError(
-      f"TF_CONFIG is not understood ({error}): {text!r}. Expected JSON such as "
+      f"TF_CONFIG is invalid ({error}): {text!r}. Expected JSON such as "
       '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, '
       '"task": {"type": "worker", "index": 0}}.'
     ) from error

@@ -1,7 +1,7 @@
-"""Errors that users can correct: the one kind that ends a command without a traceback.
+"""Errors that users can correct; only these end a command without a traceback.
 
-Every other exception is a fault of this package, and shows where it was raised. What libraries
-raise about files, memory and data of users is recognised here (`of_exception`).
+Any other exception is a bug and shows its traceback. `of_exception` recognises errors that
+libraries raise about the files, memory and data of users.
 """
 
 import errno
@@ -14,9 +14,9 @@ from typing import Optional
 
 
 class UserError(ValueError):
-  """Something that a user gave cannot be used: an argument, a flag, a setting, a file.
+  """An invalid input of the user: an argument, a flag, a setting or a file.
 
-  The message names it, and says what was found, what was expected and what to do.
+  The message states the invalid input, the expected one, and the remedy.
   """
 
 
@@ -25,15 +25,15 @@ class MissingFileError(UserError, FileNotFoundError):
 
 
 class FileThereError(UserError, FileExistsError):
-  """A file or folder exists that would have to be replaced."""
+  """A file or folder already exists and would have to be replaced."""
 
 
 class NonFiniteError(UserError, FloatingPointError):
   """A loss or a weight became NaN or infinite."""
 
 
-# Errors of the operating system that have their cause outside of this package: a path that is
-# wrong, a disk that is full or broken, a limit of the machine.
+# Errors of the operating system with a cause outside this package: a wrong path, a full or faulty
+# disk, a limit of the machine.
 _FILE_ERRORS = frozenset(
   getattr(errno, name)
   for name in (
@@ -42,20 +42,20 @@ _FILE_ERRORS = frozenset(
   ).split()
   if hasattr(errno, name)
 )
-# Operations of TensorFlow that read records; what they refuse is what the records hold.
+# TensorFlow operations that read records; they fail on invalid records.
 _READS_RECORDS = re.compile(r"\b(Parse\w*Example\w*|Decode(Jpeg|Png|AndCropJpeg|Image|Raw)\w*)\b")
-# What gin adds to messages of exceptions in constructors; those come of the values that it gives.
+# Text that gin adds to exceptions of constructors, which are caused by the configured values.
 _IN_CONSTRUCTOR = re.compile(r"In call to configurable '\w+' \(<class ")
 _CHECKING_PACKAGES = ("keras", "tensorflow_addons")
-# What TensorFlow adds to messages: names of nodes and operations mean nothing to users.
+# Text that TensorFlow adds to messages: names of nodes and operations, of no use to users.
 _NAMES_OF_OPERATIONS = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]")
 
 
 def of_exception(error: Exception) -> Optional[UserError]:
-  """What a user can correct about an exception; None where its cause is in a program.
+  """Converts an exception to a `UserError` if the user can correct it; None for other exceptions.
 
   Args:
-    error: any exception, also one to which gin has added text.
+    error: any exception, including one to which gin has added text.
   """
   if isinstance(error, UserError):
     return error
@@ -76,41 +76,41 @@ def of_exception(error: Exception) -> Optional[UserError]:
 
 
 def of_operating_system(error: OSError) -> Optional[UserError]:
-  """What a user can correct about an error of the operating system; None for other errors."""
+  """Converts an error of the operating system if the user can correct it; None for others."""
   return UserError(str(error)) if error.errno in _FILE_ERRORS else None
 
 
 def of_tensorflow(error: Exception, codes: types.ModuleType) -> Optional[UserError]:
-  """What a user can correct about an error of TensorFlow; None for other errors.
+  """Converts an error of TensorFlow if the user can correct it; None for other errors.
 
-  These are checks inside graphs, damaged records, memory that is exhausted, and files that cannot
-  be read or written.
+  These are failed assertions in graphs, damaged records, exhausted memory, and files that cannot be
+  read or written.
 
   Args:
     error: a `tf.errors.OpError`.
-    codes: the module `tf.errors`; an argument, so that nothing here imports TensorFlow.
+    codes: the module `tf.errors`; an argument, so that this module does not import TensorFlow.
   """
   text = str(error)
   is_of_user = (
     isinstance(error, (codes.DataLossError, codes.ResourceExhaustedError))
     or isinstance(error, codes.InvalidArgumentError)
     and ("assertion failed" in text or _READS_RECORDS.search(text))
-    # TensorFlow has a class for each of them, most of which mean other things as well.
+    # Recognised by the text: most of TensorFlow's classes for these errors have other uses too.
     or any(f"; {os.strerror(number)}" in text for number in _FILE_ERRORS)
   )
   return UserError(_NAMES_OF_OPERATIONS.sub("", text)) if is_of_user else None
 
 
 def _raised_in(error: BaseException) -> str:
-  """Name of the package whose Python code raised an exception."""
+  """Name of the package that raised an exception."""
   frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
   return frames[-1].f_globals.get("__name__", "").split(".")[0]
 
 
 def _without_gin(error: BaseException) -> BaseException:
-  """The exception as it was raised: gin raises another, of a class derived from the original's.
+  """The original exception: gin raises another one, of a class derived from the original class.
 
-  That one has the message, but no attributes such as `errno`.
+  The exception of gin has the message, but no attributes such as `errno`.
   """
   while type(error).__bases__ == (type(error.__context__),):
     error = error.__context__

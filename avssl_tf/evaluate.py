@@ -1,8 +1,9 @@
-"""Measures what a trained network is worth, by one of several protocols.
+"""Evaluates a trained network with one of several protocols.
 
   python -m avssl_tf.evaluate --task=linear_probe --model_dir=runs/avid
 
-A task is a file of gin/evaluate. The same command again measures what is missing and prints all.
+A task is a file in gin/evaluate. Rerun the command to compute missing results and to print all of
+them.
 """
 
 import hashlib
@@ -24,13 +25,13 @@ from avssl_tf.training.configurations.settings import ConfigurationError, Settin
 
 cli.define_gin_flags()
 _TASK = flags.DEFINE_string(
-  "task", None, "What to measure: the name of a file of gin/evaluate.", required=True
+  "task", None, "Evaluation task: the name of a file in gin/evaluate.", required=True
 )
 _MODEL_DIR = local_paths.define_flag(
-  "model_dir", None, "Folder of a run, of a converted checkpoint or of a SavedModel.", required=True
+  "model_dir", None, "Folder of a run, a converted checkpoint or a SavedModel.", required=True
 )
 _DATA_DIR = local_paths.define_flag(
-  "data_dir", None, "Folder of the records; default: those that the run was trained on."
+  "data_dir", None, "Folder of the records; default: the records that the run was trained on."
 )
 _OUTPUT_DIR = local_paths.define_flag(
   "output_dir",
@@ -38,19 +39,19 @@ _OUTPUT_DIR = local_paths.define_flag(
   "Folder for the results; default: evaluation/<task> in --model_dir, or for a SavedModel "
   "<model_dir>.evaluation/<task>.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Measure anew: deletes results that are there.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Delete existing results and evaluate again.")
 
 _TASKS = os.path.join("gin", "evaluate")
 _CHECKSUM_LENGTH = 12
 
 
 def main(argv: Optional[list[str]] = None) -> None:
-  """Reads the configuration, measures, and prints what there is.
+  """Reads the configuration, evaluates the network, and prints all results.
 
   Args:
-    argv: name of the program and its arguments; None: those of the process.
+    argv: program name and arguments; None uses those of the process.
   """
-  stopped = "Stopped. The same command resumes with what has not been measured."
+  stopped = "Stopped. Rerun the command to resume."
   cli.main(_run, stopped, argv=argv)
 
 
@@ -79,11 +80,11 @@ def _run() -> None:
     protocol.evaluate(network, data_dir, results, work_dir, progress=True)
   measured = printable(f"{_TASK.value} of {_MODEL_DIR.value} on {data_dir}:")
   print(f"{measured}\n{results.table(not measured_by.compares_parts)}")
-  print(f"Everything is in {printable(results.path)}.")
+  print(f"All results are saved to {printable(results.path)}.")
 
 
 def _task_file(task: str) -> str:
-  """Path of the gin file of a task, from the folder that holds `gin/`."""
+  """Path of the gin file of a task, relative to the folder that contains `gin/`."""
   folder = os.path.join(configuration.ROOT, _TASKS)
   known = sorted(os.path.splitext(f)[0] for f in os.listdir(folder) if f.endswith(".gin"))
   if task not in known:
@@ -94,16 +95,16 @@ def _task_file(task: str) -> str:
 
 
 def _default_output_dir(model_dir: str, task: str) -> str:
-  if exported.is_saved_model(model_dir):  # Nothing should be written into one.
+  if exported.is_saved_model(model_dir):  # Its folder is not modified.
     return os.path.join(f"{os.path.normpath(model_dir)}.evaluation", task)
   return os.path.join(model_dir, "evaluation", task)
 
 
 def _identity_of_data(data_dir: str) -> str:
-  """Name of a data set and a checksum of its description: moved, it stays the same.
+  """Name of a data set and a checksum of its description; independent of its location.
 
-  A folder without a description, as of sound files that a protocol reads itself, is told by its
-  path.
+  A folder without a description, such as audio files that a protocol reads directly, is identified
+  by its path.
   """
   path = os.path.join(data_dir, dataset_info.FILE_NAME)
   if not os.path.exists(path):

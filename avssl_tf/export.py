@@ -1,8 +1,8 @@
-"""Exports a run as a SavedModel that takes raw frames and waveforms.
+"""Exports a run as a SavedModel with raw frames and waveforms as inputs.
 
   python -m avssl_tf.export --model_dir=runs/avid --output_dir=exported/avid
 
-Try the result without any code:
+Inspect the result without writing code:
 
   saved_model_cli show --dir=exported/avid --all
 """
@@ -18,7 +18,7 @@ from avssl_tf.inference import saved_model_folder, serving
 from avssl_tf.training import loading
 
 _MODEL_DIR = local_paths.define_flag(
-  "model_dir", None, "Folder of a run or of a converted checkpoint.", required=True
+  "model_dir", None, "Folder of a run or a converted checkpoint.", required=True
 )
 _OUTPUT_DIR = local_paths.define_flag(
   "output_dir", None, "Folder to write the SavedModel to.", required=True
@@ -26,7 +26,7 @@ _OUTPUT_DIR = local_paths.define_flag(
 _ANY_SIZE = flags.DEFINE_bool(
   "any_size",
   False,
-  "Accept frames of other numbers and sizes, and sounds of other lengths, than in training.",
+  "Accept any number and size of frames and any audio length, not only those used in training.",
 )
 _OVERWRITE = flags.DEFINE_bool(
   "overwrite", False, "Replace a SavedModel at --output_dir that this command wrote."
@@ -37,7 +37,7 @@ def main(argv: Optional[list[str]] = None) -> None:
   """Loads the run and exports its model.
 
   Args:
-    argv: name of the program and its arguments; None: those of the process.
+    argv: program name and arguments; None uses those of the process.
   """
   cli.main(_export, stopped="Stopped; nothing was written.", argv=argv)
 

@@ -1,4 +1,4 @@
-"""Writing files atomically, JSON, and folders that one process at a time may write."""
+"""Atomic writing of files, JSON, and locks of folders."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ _LEFTOVER = re.compile(r"(.+)\.tmp-\d+")
 
 
 class _NotSet:
-  """The value of a setting that is missing, in texts."""
+  """Placeholder for a missing setting in `changes`."""
 
   def __repr__(self) -> str:
     return "(not set)"
@@ -24,24 +24,24 @@ _NOT_SET = _NotSet()
 
 
 class JsonError(UserError):
-  """A text that is not the JSON expected; the message names the file and says why."""
+  """A text is not the expected JSON; the message states the file and the reason."""
 
 
 class FolderInUseError(UserError):
-  """Another process holds the lock of a folder."""
+  """Another process has locked a folder."""
 
 
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[str]:
-  """A temporary name beside `path` that replaces it if the block ends without an error.
+  """Yields a temporary path in the same folder; the file replaces `path` if no error occurs.
 
-  The content is on the disk before the name changes, so that a crash leaves the old file or the
-  whole new one.
+  The content is synced to disk before the file is renamed: after a crash, `path` is either the old
+  file or the complete new one.
 
   Raises:
-    OSError: it cannot be written; the message names `path`.
+    OSError: the file cannot be written; the message contains `path`.
   """
-  # The process number keeps apart a worker whose parent was killed and its successor.
+  # The process id distinguishes a worker with a killed parent from its successor.
   temporary = f"{path}.tmp-{os.getpid()}"
   try:
     with errors_named(path, temporary):
@@ -55,11 +55,11 @@ def whole_file(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def errors_named(path: str, temporary: Optional[str] = None) -> Iterator[None]:
-  """Makes errors of writing a file name it, which those of a full disk do not.
+  """Adds the path to errors of writing a file: those of a full disk lack it.
 
   Args:
     path: the file.
-    temporary: another name that it has meanwhile, if any.
+    temporary: temporary path of the file, if any.
   """
   try:
     yield
@@ -70,15 +70,15 @@ def errors_named(path: str, temporary: Optional[str] = None) -> Iterator[None]:
 
 
 def parse_json(text: Union[str, bytes], source: str, kind: type = dict) -> Any:
-  """The value of a text that is JSON.
+  """Parses JSON.
 
   Args:
-    text: the text.
-    source: the file, and the place in it where there are several, for messages.
-    kind: what the value has to be, `dict` or `list`.
+    text: the JSON text.
+    source: the file, with the line if it contains several texts, for messages.
+    kind: expected type of the value, `dict` or `list`.
 
   Raises:
-    JsonError: it is not JSON or something else than `kind`, or nested too deeply.
+    JsonError: the text is not JSON, of another type than `kind`, or nested too deeply.
   """
   try:
     value = json.loads(text)
@@ -88,16 +88,16 @@ def parse_json(text: Union[str, bytes], source: str, kind: type = dict) -> Any:
     raise JsonError(f"{source} is not JSON: {error}.") from error
   if not isinstance(value, kind):
     expected = {dict: "an object", list: "a list"}[kind]
-    raise JsonError(f"{source} is JSON, but holds {_shortened(value)}; expected {expected}.")
+    raise JsonError(f"{source} is JSON, but contains {_shortened(value)}; expected {expected}.")
   return value
 
 
 def read_json(path: str, kind: type = dict) -> Any:
-  """The value of a JSON file; see `parse_json`.
+  """Reads a JSON file; see `parse_json`.
 
   Raises:
-    JsonError: as there.
-    OSError: it cannot be read.
+    JsonError: see `parse_json`.
+    OSError: the file cannot be read.
   """
   with open(path, "rb") as f:
     return parse_json(f.read(), path, kind)
@@ -109,7 +109,7 @@ def _shortened(value: Any) -> str:
 
 
 def sync(path: str) -> None:
-  """Waits until the content of a file, or the entries of a folder, are on the disk."""
+  """Flushes the content of a file, or the entries of a folder, to disk."""
   descriptor = os.open(path, os.O_RDONLY)
   try:
     os.fsync(descriptor)
@@ -118,14 +118,13 @@ def sync(path: str) -> None:
 
 
 def leftovers(folder: str, pattern: "re.Pattern[str]") -> list[str]:
-  """Paths of temporary files that killed processes left in `folder`, sorted.
+  """Paths of the temporary files of killed processes in `folder`, sorted.
 
   Call this only while no other process writes there (see `locked`).
 
   Args:
     folder: the folder; links are not followed.
-    pattern: what the whole name of the final file has to match, so that files of other programs
-      are never listed.
+    pattern: must match the whole name of the final file, to exclude files of other programs.
   """
   with os.scandir(folder) as entries:
     return sorted(
@@ -138,9 +137,9 @@ def leftovers(folder: str, pattern: "re.Pattern[str]") -> list[str]:
 
 
 def abandoned(path: str) -> list[str]:
-  """Temporary files of `path` whose process no longer runs on this machine, sorted.
+  """Temporary files of `path` from processes that no longer run on this machine, sorted.
 
-  For files that several processes may write without a lock; with one, see `leftovers`.
+  For files that several processes may write without a lock; with a lock, use `leftovers`.
   """
   folder, name = os.path.split(path)
   found = leftovers(folder or ".", re.compile(re.escape(name)))
@@ -152,24 +151,24 @@ def _runs(process: int) -> bool:
     os.kill(process, 0)
   except (ProcessLookupError, OverflowError):
     return False
-  except PermissionError:  # It is somebody else's.
+  except PermissionError:  # A process of another user.
     pass
   return True
 
 
 @contextlib.contextmanager
 def locked(folder: str, message: str) -> Iterator[None]:
-  """Holds the lock of a folder, which leaves no file behind and ends with the process.
+  """Locks a folder within a block. The lock creates no file and ends with the process.
 
-  The lock is advisory: it keeps out only processes that use this function. File systems without
-  locks (some network ones) offer no protection.
+  The lock is advisory: it excludes only processes that use this function. File systems without
+  locks, such as some network file systems, offer no protection.
 
   Args:
     folder: an existing folder.
-    message: of the error if another process holds the lock.
+    message: error message if another process has locked the folder.
 
   Raises:
-    FolderInUseError: another process holds the lock.
+    FolderInUseError: another process has locked the folder.
     OSError: the folder cannot be opened.
   """
   descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -179,7 +178,7 @@ def locked(folder: str, message: str) -> Iterator[None]:
     except BlockingIOError as error:
       raise FolderInUseError(message) from error
     except OSError:
-      pass  # No locks here: not a reason to refuse the work.
+      pass  # The file system has no locks: continue without.
     yield
   finally:
     os.close(descriptor)
@@ -187,17 +186,17 @@ def locked(folder: str, message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_folder(folder: str, message: str) -> Iterator[None]:
-  """Makes a folder where it is missing, and holds its lock (see `locked`).
+  """Creates a folder if it does not exist, and locks it (see `locked`).
 
-  Folders that were made and are empty in the end go again.
+  Created folders that are still empty at the end are deleted.
 
   Args:
-    folder: the folder; those above it are made as well.
-    message: of the error if another process holds the lock.
+    folder: the folder; its parents are created as well.
+    message: error message if another process has locked the folder.
 
   Raises:
-    FolderInUseError: another process holds the lock.
-    OSError: the folder cannot be made or opened.
+    FolderInUseError: another process has locked the folder.
+    OSError: the folder cannot be created or opened.
   """
   made, missing = [], os.path.abspath(folder)
   while not os.path.lexists(missing):
@@ -214,11 +213,11 @@ def locked_folder(folder: str, message: str) -> Iterator[None]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-  """What differs between settings that a folder keeps and those in use, a line each.
+  """Differences between the stored settings of a folder and the current settings, one per line.
 
   Args:
-    before: plain values by name, as JSON holds them.
-    now: the same of the settings in use.
+    before: stored JSON values by name.
+    now: current values by name.
 
   >>> changes({"size": 3, "seed": 0}, {"size": 4, "seed": 0, "flow": True})
   ['  flow: (not set) -> True', '  size: 3 -> 4']
@@ -231,5 +230,5 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Settings as they come back from a JSON file: tuples as lists."""
+  """Settings after a round trip through JSON: tuples become lists."""
   return json.loads(json.dumps(dict(settings)))

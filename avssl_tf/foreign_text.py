@@ -1,13 +1,13 @@
-"""Text from files of others (names, ids, labels), made harmless where it is shown.
+"""Safe display of untrusted text (names, ids, labels).
 
-A name may hold commands of a terminal, a formula of a spreadsheet, or a link.
+A name may contain escape sequences of a terminal, a spreadsheet formula, or a link.
 """
 
 import html
 import re
 
-# Control characters, line separators, marks that reverse the direction of writing, and surrogates,
-# by which Python keeps bytes of names that are no UTF-8.
+# Control characters, line separators, bidirectional formatting characters, and surrogates, which
+# Python uses for bytes of file names that are not UTF-8.
 _UNPRINTABLE = re.compile(
   "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
-  r"""Text for a line of a terminal or a cell of a table: control characters become escapes.
+  r"""Text for a line of a terminal or a cell of a table, with control characters escaped.
 
   >>> printable("a\x1b[2Jb\n")
   'a\\x1b[2Jb\\n'
@@ -24,9 +24,9 @@ def printable(text: str) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-  """Text for a cell of a CSV file: spreadsheets show it rather than compute it.
+  """Text for a cell of a CSV file that spreadsheets display rather than evaluate.
 
-  An apostrophe is put before what they take for a formula.
+  Text that looks like a formula is prefixed with an apostrophe.
 
   >>> spreadsheet_cell('=HYPERLINK("http://host", "video")')
   '\\'=HYPERLINK("http://host", "video")'
@@ -36,7 +36,7 @@ def spreadsheet_cell(text: str) -> str:
 
 
 def chart_text(text: str) -> str:
-  """Text for a chart of plotly, which makes links and line breaks of HTML tags.
+  """Text for a plotly chart, with HTML escaped: plotly renders tags such as links.
 
   >>> chart_text('<a href="http://host">video</a>')
   '&lt;a href="http://host"&gt;video&lt;/a&gt;'

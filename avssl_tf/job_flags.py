@@ -1,7 +1,7 @@
-"""Flags of a command from the fields of the dataclass that says what it is to do.
+"""Flags of a command from the fields of a dataclass that describes its job.
 
-Each field is declared once, by `flag`, with its help text; `define` makes the flags, and `parsed`
-the object once they are read.
+Each field is declared with `flag` and a help text. `define` defines the flags, and `parsed` creates
+the object from the parsed flags.
 """
 
 import collections.abc
@@ -14,7 +14,7 @@ from absl import flags
 
 from avssl_tf import local_paths
 
-# Flags are those of the command that calls `define`, for --help.
+# In --help, the flags belong to the command that calls `define`.
 flags.disclaim_key_flags()
 
 _METADATA = "flag"
@@ -23,7 +23,7 @@ _Job = TypeVar("_Job")
 
 @dataclasses.dataclass(frozen=True)
 class _Flag:
-  """What a field says about its flag, as in the arguments of `flag`."""
+  """Metadata of a field: the arguments of `flag`."""
 
   help_text: str
   name: Optional[str]
@@ -38,16 +38,16 @@ def flag(
   choices: Optional[Sequence[str]] = None,
   at_least: Optional[float] = None,
 ) -> Any:
-  """A field of a dataclass that is a flag; its type is that of the field.
+  """A dataclass field that defines a flag of the field's type.
 
-  Text is a path, or one of `choices`; a sequence of paths is a repeatable flag.
+  A string is a path, or one of `choices`. A sequence of paths is a repeatable flag.
 
   Args:
-    help_text: what the flag means.
-    default: its value where it is not given; without one, it is required.
-    name: of the flag; None: that of the field.
-    choices: values of a text.
-    at_least: the smallest number.
+    help_text: help of the flag.
+    default: default value; without a default, the flag is required.
+    name: name of the flag; None: that of the field.
+    choices: valid values of a string.
+    at_least: minimum of a number.
   """
   return dataclasses.field(
     default=default, metadata={_METADATA: _Flag(help_text, name, choices, at_least)}
@@ -55,7 +55,7 @@ def flag(
 
 
 def define(job: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
-  """Defines the flags of a dataclass whose fields are made by `flag`."""
+  """Defines the flags of a dataclass with fields from `flag`."""
   hints = typing.get_type_hints(job)
   for field in dataclasses.fields(job):
     is_required = field.default is dataclasses.MISSING
@@ -94,7 +94,7 @@ def _define(
   elif typing.get_origin(kind) is collections.abc.Sequence:
     local_paths.define_multi_flag(name, [*default], of_field.help_text, flag_values=flag_values)
   else:
-    raise TypeError(f"--{name} is of type {kind}, of which there is no flag.")
+    raise TypeError(f"--{name}: flags of type {kind} are not supported.")
 
 
 def _kind(hint: Any) -> Any:

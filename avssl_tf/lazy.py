@@ -1,7 +1,7 @@
-"""Public names of a package, imported from its modules when they are first used.
+"""Lazy import of the public names of a package (PEP 562).
 
-TensorFlow takes seconds to import, and commands set variables that it reads before: importing a
-package of this project imports nothing else (PEP 562).
+Importing a package of this project does not import its modules: importing TensorFlow takes seconds,
+and commands must set environment variables first.
 """
 
 import importlib
@@ -17,8 +17,8 @@ def face(
 
   Args:
     package: full name of the package.
-    names: by module, as named from the package on, what of it is public.
-    modules: modules or packages in the package that are public as a whole.
+    names: public names by module; the module is relative to the package.
+    modules: public modules or subpackages of the package.
   """
   places = {name: module for module, public in names.items() for name in public}
   public = sorted({*places, *modules})

@@ -1,4 +1,4 @@
-"""Learning rates that fall in steps, for training and for the classifiers of evaluations."""
+"""Step-wise decay of learning rates, for training and for classifiers in evaluation."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,15 @@ def falling(
 ) -> tf.keras.optimizers.schedules.LearningRateSchedule:
   """`learning_rate`, multiplied by `factor` at each of the steps.
 
-  These steps already have the lower rate.
+  The lower rate applies from these steps on.
 
   Args:
-    learning_rate: rate of the first steps.
-    factor: by which it is multiplied.
-    steps: numbers of steps, from 0, in any order; none: the rate is constant.
+    learning_rate: initial learning rate.
+    factor: factor of each reduction.
+    steps: step numbers, counted from 0, in any order; empty: the rate is constant.
   """
-  # A value of Keras holds up to and including its boundary. The first one is reached before any
-  # step: there has to be one.
+  # Keras includes a boundary in the interval before it, and requires at least one boundary: -1 is
+  # before the first step.
   boundaries = [-1, *(step - 1 for step in sorted(steps))]
   values = [learning_rate, *(learning_rate * factor**i for i in range(len(boundaries)))]
   return tf.keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)

@@ -1,8 +1,8 @@
-"""Paths that users name: always of local files, and taken literally.
+"""Paths of local files, interpreted literally.
 
-TensorFlow takes paths for patterns in places (`*?[]` and the backslash), and refuses names that are
-no UTF-8; `for_tensorflow` gives it another name of the same file. Nothing here reads addresses such
-as `gs://bucket/data`: Python would make a local folder called `gs:` of them.
+Some functions of TensorFlow interpret paths as patterns (`*?[]` and the backslash) or reject names
+that are not UTF-8; `for_tensorflow` returns an equivalent safe path. Addresses such as
+`gs://bucket/data` are rejected: Python would create a local folder `gs:`.
 """
 
 import os
@@ -14,23 +14,23 @@ from absl import flags
 
 from avssl_tf.errors import UserError
 
-# Flags are those of the module that calls `define_flag`, for --help.
+# In --help, the flags belong to the module that calls `define_flag`.
 flags.disclaim_key_flags()
 
 _ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):(//)")
 _PATTERN = re.compile(r"[*?\[\]{}\\]")
 _ALIAS = re.compile(r"/proc/self/fd/(\d+)")
-# Descriptors of folders by device and inode, kept open as long as the process runs.
+# Descriptors of folders by device and inode, kept open until the process ends.
 _descriptors: dict[tuple[int, int], int] = {}
 _folders: dict[int, str] = {}
 
 
 class PathError(UserError):
-  """A path that cannot be used; the message says why and what to do."""
+  """A path cannot be used; the message states the reason and the remedy."""
 
 
 def is_address(text: str) -> bool:
-  """Whether a text is an address such as `gs://bucket/data` rather than a path.
+  """Whether a string is an address such as `gs://bucket/data` rather than a path.
 
   >>> is_address("gs://bucket/data"), is_address("data/12:30.mp4"), is_address("a:/b")
   (True, False, False)
@@ -39,17 +39,17 @@ def is_address(text: str) -> bool:
 
 
 def check(path: str, name: str) -> str:
-  """Makes sure that a path is no address.
+  """Checks that a path is a local path.
 
   Args:
-    path: what the user named.
-    name: what the message calls it, such as `--output_dir`.
+    path: the path that the user specified.
+    name: its name in the message, such as `--output_dir`.
 
   Returns:
     `path`.
 
   Raises:
-    PathError: it is an address.
+    PathError: the path is an address or contains a NUL character.
   """
   why = _why_refused(path)
   if why:
@@ -58,10 +58,10 @@ def check(path: str, name: str) -> str:
 
 
 def check_values(name: str, value: Any) -> None:
-  """Makes sure that no text in a setting is an address, however deep in containers.
+  """Checks that no string in a setting, including nested containers, is an address.
 
   Raises:
-    PathError: one is; the message names the setting.
+    PathError: a string is an address; the message contains the name of the setting.
   """
   if isinstance(value, str):
     check(value, name)
@@ -76,16 +76,16 @@ def check_values(name: str, value: Any) -> None:
 def _why_refused(path: str) -> str:
   if is_address(path):
     return (
-      "an address, not a local path. Expected a local file or folder, or one of a file system that "
-      "is mounted (for buckets, with gcsfuse or s3fs, for example)."
+      "an address, not a local path. Expected a local file or folder, or one in a mounted file "
+      "system (gcsfuse or s3fs, for example, mount buckets)."
     )
   if "\0" in path:
-    return "the path holds a NUL character, which no file name has."
+    return "the path contains a NUL character, which file names cannot contain."
   return ""
 
 
 class _Parser(flags.ArgumentParser):
-  """Reads a flag that names a file or folder."""
+  """Parser of flags for paths of files or folders."""
 
   syntactic_help = "a path"
 
@@ -108,7 +108,7 @@ def define_flag(
   flag_values: flags.FlagValues = flags.FLAGS,
   required: bool = False,
 ) -> flags.FlagHolder:
-  """Defines a flag that names a local file or folder; every such flag of a command is one."""
+  """Defines a flag for the path of a local file or folder; used for all such flags."""
   return flags.DEFINE(
     _Parser(),
     name,
@@ -123,25 +123,25 @@ def define_flag(
 def define_multi_flag(
   name: str, default: Any, help_text: str, flag_values: flags.FlagValues = flags.FLAGS
 ) -> flags.FlagHolder:
-  """Defines a repeatable flag that names local files or folders."""
+  """Defines a repeatable flag for paths of local files or folders."""
   return flags.DEFINE_multi(
     _Parser(), flags.ArgumentSerializer(), name, default, help_text, flag_values=flag_values
   )
 
 
 def for_tensorflow(path: str) -> str:
-  """A name of `path` that TensorFlow takes literally.
+  """An equivalent of `path` that TensorFlow interprets literally.
 
   Args:
-    path: a folder that exists, or anything in one; there, the last part of the name has to be
-      plain.
+    path: an existing folder, or a path in an existing folder. In the latter case, its last
+      component must not contain pattern characters or bytes that are not UTF-8.
 
   Returns:
-    `path`, or where that holds characters of patterns or bytes that are no UTF-8, a name of the
-    same by a descriptor of the folder, which is good in this process alone.
+    `path` if TensorFlow interprets it literally. Otherwise an equivalent path that uses a file
+    descriptor of the folder and is valid only in this process.
 
   Raises:
-    PathError: the last part is not plain.
+    PathError: the last component contains pattern characters or bytes that are not UTF-8.
     OSError: the folder cannot be opened.
   """
   path = os.fspath(path)
@@ -150,43 +150,44 @@ def for_tensorflow(path: str) -> str:
   folder, name = (path, "") if os.path.isdir(path) else os.path.split(path)
   if _is_taken_amiss(name):
     raise PathError(
-      f"{path}: TensorFlow would take the name {name!r} for a pattern, or not read it. Rename it."
+      f"{path}: TensorFlow would interpret the name {name!r} as a pattern or fail to read it. "
+      "Rename it."
     )
   return os.path.join(_alias(folder or "."), name) if name else _alias(folder)
 
 
 def pattern_note(path: str) -> str:
-  """What to know of a folder whose name other programs may take for a pattern; "" of others."""
+  """A note if other programs may interpret the name of a folder as a pattern, otherwise ""."""
   path = os.path.abspath(path)
   if not _is_taken_amiss(path):
     return ""
   return (
-    f"Note: TensorFlow itself takes characters of {path!r} for a pattern, or cannot read them. "
-    "This program names the folder otherwise; before other programs load it, rename or move it."
+    f"Note: TensorFlow interprets {path!r} as a pattern or cannot read it. This program uses "
+    "another path internally; rename or move the folder before other programs load it."
   )
 
 
 def readable(message: str) -> str:
-  """A message with the true names of folders in place of those by `for_tensorflow`."""
+  """A message with the paths of `for_tensorflow` replaced by the original ones."""
   return _ALIAS.sub(lambda found: _folders.get(int(found[1]), found[0]), message)
 
 
 def spelled_otherwise(path: str) -> Optional[str]:
-  """An existing file or folder whose name differs from `path` in how its accents are composed.
+  """An existing file or folder that differs from `path` only in the Unicode normalisation.
 
-  A letter with an accent can be one character or two, and systems differ in which they write.
+  An accented letter can be one character or two, and operating systems differ in this.
 
   Returns:
-    Its path; None where there is none, or several.
+    Its path; None if there is none or several.
   """
   found = as_on_disk(path)
   return found if found != path and os.path.lexists(found) else None
 
 
 def as_on_disk(path: str) -> str:
-  """`path` with accents composed as in the names of what there is; unchanged where it exists.
+  """`path` in the Unicode normalisation of existing files; unchanged if it exists.
 
-  Of a file that is yet to be written, the folders are looked for.
+  For a file that does not exist yet, its folders are matched.
   """
   found, parts = path.rstrip(os.sep), []
   while found and not os.path.lexists(found):
@@ -203,7 +204,7 @@ def as_on_disk(path: str) -> str:
 
 
 def names_alike(name: str, folder: str) -> list[str]:
-  """Names in a folder that are `name` but for how accents are composed, sorted."""
+  """Names in a folder that equal `name` up to Unicode normalisation, sorted."""
   if name.isascii():
     return [name] if os.path.lexists(os.path.join(folder, name)) else []
   wanted = composed(name)
@@ -214,7 +215,7 @@ def names_alike(name: str, folder: str) -> list[str]:
 
 
 def composed(text: str) -> str:
-  """Text with its accents composed, to compare names by.
+  """Text in Unicode normalisation form C, for comparing names.
 
   >>> composed("e\\u0301") == "\\u00e9"
   True
@@ -223,7 +224,7 @@ def composed(text: str) -> str:
 
 
 def has_bytes(path: str) -> bool:
-  """Whether a name holds bytes that are no UTF-8, as `os.fsdecode` keeps them."""
+  """Whether a name contains bytes that are not UTF-8, as decoded by `os.fsdecode`."""
   try:
     path.encode("utf-8")
   except UnicodeEncodeError:
@@ -244,8 +245,8 @@ def _alias(folder: str) -> str:
   alias = f"/proc/self/fd/{known}"
   if not os.path.isdir(alias):
     raise PathError(
-      f"{folder}: TensorFlow would take this name for a pattern, or not read it, and without /proc "
-      "there is no other way to name the folder. Rename it."
+      f"{folder}: TensorFlow would interpret this name as a pattern or fail to read it, and "
+      "without /proc there is no alternative path. Rename the folder."
     )
   _folders[known] = folder
   return alias

@@ -8,16 +8,16 @@
 
 Rerun an interrupted command to resume the build.
 
-Own 360° videos with ambisonics: --source=folder or csv with --projection.
+For your own 360° videos with ambisonics, use --source=folder or csv with --projection.
 
-Data sets that are published (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all,
-ucf101, hmdb51, esc50, dcase) are read as they are unpacked, by their official lists; files that
-their layout lacks are reported at once, and the modules in avssl_tf/data/sources show the layouts.
-ucf101 and hmdb51 give records of pictures alone, esc50 and dcase of sound alone, one a file, with
-the folds as subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such
-folds too; their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Of
-kinetics, audioset and all that is 360° video, many files are gone for good: --max_failure_rate=0.3
-builds what is left where up to three in ten are missing.
+Published data sets (kinetics, audioset, yt360, rec_street, yt_clean, yt_music, yt_all, ucf101,
+hmdb51, esc50, dcase) are read as unpacked, with their official lists. Missing files of their layout
+are reported immediately; the modules in avssl_tf/data/sources document the layouts. ucf101 and
+hmdb51 give records of video only, esc50 and dcase of audio only, one per file, with the folds as
+subsets such as train1 and test1. rec_street, yt_clean, yt_music and yt_all have such folds too;
+their defaults are --frame_rate_hz=10 --short_side=224 --sample_rate_hz=48000. Many files of
+kinetics, audioset and all 360° data sets are no longer available: --max_failure_rate=0.3 builds the
+rest if up to 30% are missing.
 """
 
 
@@ -39,22 +39,22 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Builds what the flags ask for."""
+  """Builds the data set that the flags specify."""
   cli.define_gin_flags()
   recipe_flags.define_flags()
-  cli.main(_build, stopped="Stopped. The same command resumes.")
+  cli.main(_build, stopped="Stopped. Rerun the command to resume.")
 
 
 def _build() -> None:
-  # Not at the top of the file, which each worker process imports: they need none of it.
+  # Not at the top of the file, which each worker process imports without need for this.
   from avssl_tf.training.configurations import configuration
 
   started = time.monotonic()
-  cli.hide_gpus()  # Nothing here is for a GPU, which may be training.
+  cli.hide_gpus()  # Leaves the GPU to a training run.
   source = DEMOS.get(FLAGS.source)
   output_dir = FLAGS.output_dir or (source.output_dir if source else None)
   if output_dir is None:
-    raise UsageError(f"--source={FLAGS.source} needs --output_dir=<folder of the data set>.")
+    raise UsageError(f"--source={FLAGS.source} requires --output_dir=<folder of the data set>.")
   gin_files = [source.gin_file] if source else []
   configuration.parse(gin_files + FLAGS.gin_file, FLAGS.gin_param)
   result = build(
@@ -71,9 +71,9 @@ def _build() -> None:
 
 
 def _print_next_steps(output_dir: str, info: DatasetInfo) -> None:
-  """Proposes commands that use the data set."""
+  """Prints commands that use the data set."""
   folder = shlex.quote(output_dir)
-  print(f"Look at it: python tools/inspect_records.py --data_dir={folder} --output=contact.png")
+  print(f"Inspect:    python tools/inspect_records.py --data_dir={folder} --output=contact.png")
   demo_source = DEMOS.get(FLAGS.source)
   source = demo_source or SOURCES[FLAGS.source]
   method, scale = source.method, None if demo_source else source.scale
@@ -99,7 +99,7 @@ def _print_next_steps(output_dir: str, info: DatasetInfo) -> None:
 
 
 def _print_evaluation(task: str, setting: str, folder: str, method: str) -> None:
-  """Proposes an evaluation of a run of `method`."""
+  """Prints a command that evaluates a run of `method`."""
   command = f"python -m avssl_tf.evaluate --task={task} {setting} --data_dir={folder}"
   print(f"Evaluate:   {command} --model_dir=runs/{method}")
 

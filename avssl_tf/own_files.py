@@ -1,8 +1,8 @@
-"""Deleting what this package wrote, and nothing else: known names only, and links never followed.
+"""Deletes only files that this package wrote: known names only, without following links.
 
-A tree of names says what a folder may hold: patterns of whole names, of which the first that fits
-counts, with None for a file or the tree of a folder. Temporary files of `files.whole_file` are
-known beside the file itself.
+A tree describes the expected contents of a folder: patterns of whole names, each with None for a
+file or with the tree of a subfolder. The first matching pattern applies. The temporary files of
+`files.whole_file` are matched together with the file itself.
 """
 
 import os
@@ -19,45 +19,46 @@ _NUM_LISTED = 5
 
 
 class ForeignFilesError(UserError):
-  """A folder holds something that this package did not write; nothing of it was deleted."""
+  """A folder contains files that this package did not write; nothing was deleted."""
 
 
 def foreign(folder: str, tree: Tree) -> list[str]:
-  """What `folder` holds that `tree` does not name, sorted.
+  """Entries of `folder` that do not match `tree`, sorted.
 
   Returns:
-    Paths relative to `folder`. What is named, but is a link or no regular file, is among them.
+    Paths relative to `folder`. Links and other entries that are not regular files are included,
+    even if their names match.
   """
   found = _walk(folder, tree)
   return sorted(os.path.relpath(path, folder) for path, _, known in found if not known)
 
 
 def check(folder: str, tree: Tree, remedy: str) -> None:
-  """Makes sure that `folder` is a folder, no link, and holds nothing but what `tree` names.
+  """Checks that `folder` is a folder, not a link, and that all its entries match `tree`.
 
   Args:
-    folder: the folder; one that is not there holds nothing.
-    tree: what is known.
-    remedy: what to do about other things, the last sentence of the message.
+    folder: the folder; it need not exist.
+    tree: expected contents.
+    remedy: the last sentence of the message: what the user can do.
 
   Raises:
-    ForeignFilesError: it holds other things; the message lists them.
+    ForeignFilesError: `folder` is a link or a file, or has other entries; the message lists them.
   """
   if not os.path.lexists(folder):
     return
   check_no_link(folder, remedy)
   if not os.path.isdir(folder):
-    raise ForeignFilesError(f"{folder} is no folder: it is left alone. {remedy}")
+    raise ForeignFilesError(f"{folder} is not a folder and is not changed. {remedy}")
   others = foreign(folder, tree)
   if others:
     raise ForeignFilesError(
-      f"{folder} holds {listed(others)}, which this program did not write: nothing there was "
-      f"deleted. {remedy}"
+      f"{folder} contains {listed(others)}, which this program did not write: nothing was deleted. "
+      f"{remedy}"
     )
 
 
 def links(folder: str, tree: Tree) -> list[str]:
-  """Paths of the symbolic links in `folder` that have names of `tree`; no link is followed."""
+  """Paths of the symbolic links in `folder` that match `tree`; no link is followed."""
   if os.path.islink(folder) or not os.path.isdir(folder):
     return []
   found = []
@@ -72,32 +73,32 @@ def links(folder: str, tree: Tree) -> list[str]:
 
 
 def check_no_links(folder: str, tree: Tree, remedy: str) -> None:
-  """Makes sure that no link in `folder` has a name of `tree`: writing would follow it.
+  """Checks that no link in `folder` matches `tree`: writing would follow it.
 
   Raises:
-    ForeignFilesError: one has.
+    ForeignFilesError: a link matches.
   """
   for path in links(folder, tree):
     check_no_link(path, remedy)
 
 
 def check_no_link(path: str, remedy: str) -> None:
-  """Makes sure that `path` is no symbolic link: what it points to may be anybody's.
+  """Checks that `path` is not a symbolic link, which may point to any file.
 
   Raises:
-    ForeignFilesError: it is one.
+    ForeignFilesError: `path` is a symbolic link.
   """
   if os.path.islink(path):
     raise ForeignFilesError(
-      f"{path} is a symbolic link to {os.readlink(path)!r}: it is left alone. {remedy}"
+      f"{path} is a symbolic link to {os.readlink(path)!r} and is not changed. {remedy}"
     )
 
 
 def delete(folder: str, tree: Tree, remedy: str) -> None:
-  """Deletes a folder and all in it, if `check` finds nothing else there.
+  """Deletes a folder and its contents if all its entries match `tree`; see `check`.
 
   Raises:
-    ForeignFilesError: as `check`; nothing was deleted.
+    ForeignFilesError: see `check`; nothing was deleted.
   """
   check(folder, tree, remedy)
   if os.path.lexists(folder):
@@ -106,16 +107,16 @@ def delete(folder: str, tree: Tree, remedy: str) -> None:
 
 
 def empty(folder: str, tree: Tree, last: Optional[str] = None) -> None:
-  """Deletes what `tree` names in a folder, and nothing else.
+  """Deletes only the entries of a folder that match `tree`.
 
   Args:
     folder: the folder.
-    tree: what is known.
-    last: name of the file in `folder` that goes after all others.
+    tree: the entries to delete.
+    last: name of the file in `folder` to delete last.
   """
   entries = [(path, is_folder) for path, is_folder, known in _walk(folder, tree) if known]
   final = os.path.join(folder, last or "")
-  # What is in a folder comes after it.
+  # The contents of a folder follow the folder.
   for path, is_folder in reversed(entries):
     if is_folder:
       if not os.listdir(path):
@@ -127,13 +128,13 @@ def empty(folder: str, tree: Tree, last: Optional[str] = None) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-  """The first names, and how many there are beside them."""
+  """The first names, and the number of further ones."""
   text = ", ".join(map(repr, names[:_NUM_LISTED]))
   return text if len(names) <= _NUM_LISTED else f"{text} and {len(names) - _NUM_LISTED} more"
 
 
 def _walk(folder: str, tree: Tree) -> Iterator[tuple[str, bool, bool]]:
-  """Path of each entry, whether it is a folder, and whether `tree` names it, outermost first."""
+  """Path of each entry, whether it is a folder, and whether it matches `tree`; outermost first."""
   with os.scandir(folder) as found:
     entries = sorted(found, key=lambda entry: entry.name)
   for entry in entries:

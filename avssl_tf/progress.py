@@ -1,4 +1,4 @@
-"""The one progress bar: on a terminal it moves, in a log it is a line every ten seconds."""
+"""Progress bars on a terminal; in a log, a line every ten seconds."""
 
 import contextlib
 import sys
@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 import tqdm
 
-# Between two states of a bar in a log, which keeps them all.
+# Interval between the lines of a bar in a log.
 _LOG_INTERVAL_SEC = 10.0
 _OF_SECONDS = (
   "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, {speed}]"
@@ -21,12 +21,12 @@ _OF_FILES = (
 
 
 def on_terminal() -> bool:
-  """Whether progress is shown on a terminal, rather than kept in a log."""
+  """Whether progress is shown on a terminal rather than written to a log."""
   return sys.stderr.isatty()
 
 
 class Bar(tqdm.tqdm):
-  """A progress bar with rate and time to go; a context manager, or an iterator over items.
+  """A progress bar with rate and remaining time; a context manager, or an iterator over items.
 
   >>> with Bar("Encoding", total=3, unit="clip", shown=False) as bar:
   ...   bar.reach(2)
@@ -46,17 +46,17 @@ class Bar(tqdm.tqdm):
     stays: bool = False,
     bar_format: Optional[str] = None,
   ):
-    """Starts the bar; nothing is shown where `done` is all.
+    """Starts the bar; nothing is shown if `done` equals `total`.
 
     Args:
-      what: what is done.
-      total: how many units there are; None or negative: not known, or the number of the items.
+      what: description of the work.
+      total: number of units; None or negative: unknown, or the number of `items`.
       unit: name of a unit.
-      items: what to iterate over, a unit each.
-      done: units done before this process began, which do not count for the rate.
-      shown: whether there is a bar.
-      logged: whether there is one where the output is no terminal.
-      stays: whether a bar stays on the terminal in the end; those in logs do.
+      items: items to iterate over, one unit each.
+      done: units completed before this process started, excluded from the rate.
+      shown: show the bar.
+      logged: show the bar if the output is not a terminal.
+      stays: keep the finished bar on the terminal; bars in logs are always kept.
       bar_format: see tqdm.
     """
     self._done = done
@@ -79,11 +79,11 @@ class Bar(tqdm.tqdm):
 
   @classmethod
   def of_seconds(cls, what: str, duration_sec: Optional[float]) -> "Bar":
-    """A bar that counts seconds of a file, with the speed against real time.
+    """A bar that counts the seconds of a file and shows the speed relative to real time.
 
     Args:
-      what: what is done.
-      duration_sec: of the file; None where it is not known.
+      what: description of the work.
+      duration_sec: duration of the file; None if unknown.
     """
     known = duration_sec is not None and duration_sec > 0
     return cls(
@@ -96,44 +96,44 @@ class Bar(tqdm.tqdm):
 
   @classmethod
   def of_files(cls, what: str, num_files: int, num_done: int = 0) -> "Bar":
-    """A bar that counts files, of which parts count as well.
+    """A bar that counts files, including fractions of a file.
 
     Args:
-      what: what is done.
-      num_files: all files.
-      num_done: those that were done before.
+      what: description of the work.
+      num_files: total number of files.
+      num_done: number of files completed before.
     """
     return cls(what, total=num_files, unit="file", done=num_done, bar_format=_OF_FILES)
 
   @property
   def format_dict(self) -> dict:
-    """What the format can name: all of tqdm, and the speed against real time."""
+    """Fields for `bar_format`: those of tqdm, and the speed relative to real time."""
     values = super().format_dict
     rate = values["n"] / values["elapsed"] if values["elapsed"] else 0.0
     return {**values, "speed": f"{rate:.1f}x real time"}
 
   def reach(self, count: float) -> None:
-    """Moves the bar to what this process has done, but not beyond the end.
+    """Advances the bar to the number of units that this process has completed, up to the end.
 
     Args:
-      count: units, without those that were done before.
+      count: completed units, without those that were completed before.
     """
     self.advance(max(0.0, self._done + count - self.n))
 
   def advance(self, count: float) -> None:
-    """Moves the bar by some units, but for rounding not beyond the end."""
+    """Advances the bar by `count` units, up to the end."""
     self.update(count if self.total is None else min(count, self.total - self.n))
 
 
-# What a function calls that shows no bar itself: with how much is done and how much there is.
+# Progress callback: takes the number of completed units and the total number.
 OnProgress = Callable[[int, int], None]
 
 
 @contextlib.contextmanager
 def bar_when_called(what: str, unit: str, shown: bool = True) -> Iterator[OnProgress]:
-  """Yields a function of how much is done and how much there is; its first call opens a bar.
+  """Yields a callback of the completed and the total number of units; its first call opens a bar.
 
-  For work that another function may do or not.
+  For work that a called function may or may not do.
   """
   with contextlib.ExitStack() as stack:
     bars: list[Bar] = []
@@ -147,12 +147,12 @@ def bar_when_called(what: str, unit: str, shown: bool = True) -> Iterator[OnProg
 
 
 class Stopwatch:
-  """Measures time from its making on."""
+  """Measures the time since its creation."""
 
   def __init__(self):
     self._start = time.monotonic()
 
   @property
   def seconds(self) -> float:
-    """Seconds since then."""
+    """Seconds since the creation."""
     return time.monotonic() - self._start

@@ -1,4 +1,4 @@
-"""Flags of `make_tfrecords` that say what a data set consists of, and the recipe that they give."""
+"""Flags of `make_tfrecords` that specify a data set, and the resulting recipe."""
 
 import dataclasses
 import os
@@ -27,7 +27,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spectrograms import Spectrogram
 
-# The flags are those of `make_tfrecords`, for --help.
+# --help lists the flags under `make_tfrecords`.
 flags.disclaim_key_flags()
 
 FLAGS = flags.FLAGS
@@ -39,9 +39,9 @@ class Demo:
 
   Attributes:
     world: class of the world.
-    gin_file: its settings.
-    output_dir: where its records go, and where training looks for them.
-    method: the gin file to train with.
+    gin_file: gin file with its settings.
+    output_dir: default folder of its records, also the default of training.
+    method: gin file to train with.
   """
 
   world: type
@@ -64,36 +64,36 @@ _ONLY_360 = frozenset({"channel_order", "flow"})
 
 
 class UsageError(UserError):
-  """Flags that do not go together; the message says which and what to do."""
+  """Inconsistent flags; the message states which and a remedy."""
 
 
 def define_flags() -> None:
-  """Defines the flags; not at import, where they would meet those of other commands."""
-  flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Where the clips come from.")
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  flags.DEFINE_enum("source", None, [*SOURCES, *DEMOS], "Source of the clips.")
   local_paths.define_flag(
-    "input_dir", None, "folder: the videos; class folders become labels. csv: what paths are "
-    "relative to, by default the manifest's folder. Others: the data set as it is unpacked."
+    "input_dir", None, "folder: the videos; class folders become labels. csv: base folder of "
+    "relative paths, by default the folder of the manifest. Others: the unpacked data set."
   )
   local_paths.define_multi_flag(
     "input_csv", [], "csv: manifest: path[, start_sec, end_sec, label, split]. kinetics, audioset: "
-    "a list of clips, repeatable; by default all that are found in --input_dir."
+    "a list of clips, repeatable; by default all lists in --input_dir."
   )
   flags.DEFINE_boolean(
-    "trimmed", False, "kinetics, audioset: files named by the id of a video alone are clips, "
-    "rather than whole videos that the clips are to be cut from."
+    "trimmed", False, "kinetics, audioset: files named by a video id alone are clips, not whole "
+    "videos to cut clips from."
   )
   local_paths.define_flag(
-    "output_dir", None, "Folder of the data set; of demo and demo360 in data/ by default."
+    "output_dir", None, "Folder of the data set; in data/ by default for demo and demo360."
   )
-  flags.DEFINE_integer("num_shards", 16, "Record files a split.", lower_bound=1)
+  flags.DEFINE_integer("num_shards", 16, "Record files per split.", lower_bound=1)
   flags.DEFINE_integer(
-    "num_workers", os.cpu_count(), "Worker processes; 0: all in one process.", lower_bound=0
+    "num_workers", os.cpu_count(), "Worker processes; 0: use the main process only.", lower_bound=0
   )
   flags.DEFINE_float(
-    "max_failure_rate", 0.1, "Share of the files, and of their clips, that may fail.",
+    "max_failure_rate", 0.1, "Maximum share of the files, and of their clips, that may fail.",
     lower_bound=0, upper_bound=1,
   )
-  flags.DEFINE_boolean("retry_failed", False, "Try again what failed in an earlier build.")
+  flags.DEFINE_boolean("retry_failed", False, "Retry the failures of an earlier build.")
   flags.DEFINE_boolean("overwrite", False, "Delete the data set in --output_dir first.")
   _define_media_flags()
   flags.mark_flag_as_required("source")
@@ -102,45 +102,45 @@ def define_flags() -> None:
 def _define_media_flags() -> None:
   flags.DEFINE_float("frame_rate_hz", 16.0, "Rate of the frames.", lower_bound=0.1)
   flags.DEFINE_integer("short_side", 256, "Shorter side of the frames, in pixels.", lower_bound=16)
-  flags.DEFINE_integer("sample_rate_hz", 24000, "Rate of the sound.", lower_bound=1000)
+  flags.DEFINE_integer("sample_rate_hz", 24000, "Sample rate of the audio.", lower_bound=1000)
   flags.DEFINE_enum(
     "projection", "flat", ["flat", *picture_view.PROJECTIONS],
-    "360° video: how the files show all directions (cubemap: equi-angular, as on YouTube). Records "
-    "are equirectangular, --short_side high and twice as wide, with the sound as ambisonics."
+    "360° video: projection of the files (cubemap: equi-angular, as on YouTube). Records are "
+    "equirectangular, --short_side high and twice as wide, with ambisonics as audio."
   )
   flags.DEFINE_enum(
     "channel_order", "acn", CHANNEL_ORDERS,
-    "360° video: order of the sound's channels where a file does not say it. acn: W Y Z X with "
+    "360° video: order of the audio channels if the file does not state it. acn: W Y Z X with "
     "SN3D weights; youtube_aac: as in AAC from YouTube."
   )
   flags.DEFINE_enum(
     "stereo_mode", AUTO, STEREO_MODES,
-    "Where two eyes are in the pictures, of which the left one is taken; auto: what each file says."
+    "Layout of stereoscopic video, of which the left eye is used; auto: as stated in each file."
   )
   flags.DEFINE_integer(
-    "audio_track", None, "Number of the sound track to take, from 1; by default the default one of "
-    "each file, of 360° video the first that can be ambisonics.", lower_bound=1
+    "audio_track", None, "Number of the audio track, from 1. The default is the default track of "
+    "each file, for 360° video the first that can be ambisonics.", lower_bound=1
   )
   flags.DEFINE_boolean(
-    "flow", False, "360° video, and demo360: make and store the optical flow of the frames as well."
+    "flow", False, "360° video and demo360: compute and store the optical flow of the frames."
   )
-  flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Sound channels; 0 or all: keep.")
+  flags.DEFINE_enum("num_channels", "1", ["1", "2", "0", "all"], "Audio channels; 0 or all: keep.")
   flags.DEFINE_float(
-    "clip_duration_sec", 10.0, "Long files and spans are cut into clips this long."
+    "clip_duration_sec", 10.0, "Duration of the clips that long files and spans are cut into."
   )
-  flags.DEFINE_float("min_duration_sec", 2.0, "What is shorter is left out.")
+  flags.DEFINE_float("min_duration_sec", 2.0, "Shorter files, spans and remainders are dropped.")
   flags.DEFINE_float(
     "test_fraction", 0.1,
-    "Share of the files of each class that become the test split where the input has no splits.",
+    "Share of the files of each class in the test split, if the input has no splits.",
   )
-  flags.DEFINE_integer("jpeg_quality", 85, "Quality of clips whose detail permits it.")
+  flags.DEFINE_integer("jpeg_quality", 85, "JPEG quality; lower for highly detailed clips.")
 
 
 def media_recipe(source: MediaSource) -> Recipe:
-  """The recipe of a source of media files; prints what is to be known of the input.
+  """The recipe of a source of media files; prints notes on the input.
 
   Raises:
-    ValueError, OSError: the input is not what the flags say, or cannot be read.
+    ValueError, OSError: the input does not match the flags, or cannot be read.
   """
   for name, value in source.defaults.items():
     FLAGS.set_default(name, value)
@@ -168,7 +168,7 @@ def media_recipe(source: MediaSource) -> Recipe:
     cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
     jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
     num_shards=FLAGS.num_shards,
-    # What is for evaluation is heard with the statistics of the training data.
+    # Evaluation data is normalised with the statistics of the training data.
     spectrogram=None if source.task else _spectrogram_at(FLAGS.sample_rate_hz),
     modalities=source.modalities,
     subsets=listing.subsets,
@@ -184,37 +184,37 @@ def media_recipe(source: MediaSource) -> Recipe:
 def _check_media_flags(source: MediaSource, is_360: bool) -> None:
   given = [name for name in _MEDIA_FLAGS if FLAGS[name].present]
   settings = set(source.settings)
-  # Ambisonics are never mixed, and have no order where they are none.
+  # Ambisonics are never mixed; other audio has no channel order.
   settings -= {"num_channels"} if is_360 else _ONLY_360
   lacking = [f"--{name}" for name in given if name in source.settings & _ONLY_360 - settings]
   if lacking:
     raise UsageError(
-      f"{', '.join(lacking)}: of 360° video alone; pass --projection=equirectangular or cubemap."
+      f"{', '.join(lacking)}: only for 360° video; pass --projection=equirectangular or cubemap."
     )
   vain = [f"--{name}" for name in given if name not in settings]
   if vain:
-    raise UsageError(f"{', '.join(vain)}: no such choice with --source={FLAGS.source}.")
+    raise UsageError(f"{', '.join(vain)}: not supported with --source={FLAGS.source}.")
 
 
 def _name_of_input() -> str:
-  """Name of the data set, by the flags that name its input."""
+  """Name of the data set, derived from the input flags."""
   if FLAGS.source == "csv":
     if len(FLAGS.input_csv) != 1:
-      raise UsageError("--source=csv needs --input_csv=<manifest>, once.")
+      raise UsageError("--source=csv requires --input_csv=<manifest>, once.")
     name = os.path.splitext(os.path.basename(FLAGS.input_csv[0]))[0]
   else:
     if not FLAGS.input_dir:
-      raise UsageError(f"--source={FLAGS.source} needs --input_dir=<folder of the data set>.")
+      raise UsageError(f"--source={FLAGS.source} requires --input_dir=<folder of the data set>.")
     name = FLAGS.source
     if name == "folder":
       name = os.path.basename(os.path.abspath(FLAGS.input_dir))
     else:
-      print(f"Looking through the lists and files of {FLAGS.input_dir}.", flush=True)
+      print(f"Reading the lists and files of {FLAGS.input_dir}.", flush=True)
   return name
 
 
 def _reader_360() -> SphericalReader:
-  """What reads 360° video."""
+  """The reader of 360° video."""
   return SphericalReader(
     frame_rate_hz=FLAGS.frame_rate_hz,
     height=FLAGS.short_side,
@@ -229,18 +229,18 @@ def _reader_360() -> SphericalReader:
 
 
 def demo_recipe(source: Demo) -> Recipe:
-  """The recipe of a demo world, which decides rates and sizes itself.
+  """The recipe of a demo world, which determines rates and sizes.
 
   Raises:
-    UsageError: a flag is given that means nothing here.
+    UsageError: a given flag does not apply to demo worlds.
   """
   is_360 = source.world.projection is not None
   settings = {"flow"} if is_360 else set()
   vain = [f"--{name}" for name in _MEDIA_FLAGS if FLAGS[name].present and name not in settings]
   if vain:
     raise UsageError(
-      f"{', '.join(vain)}: no such choice with --source={FLAGS.source}, whose world has rates and "
-      "sizes of its own. Its knobs are gin parameters: "
+      f"{', '.join(vain)}: not supported with --source={FLAGS.source}, whose world determines "
+      "rates and sizes. Use gin parameters instead, such as "
       f"--gin_param={source.world.__name__}.num_train=512."
     )
   world = gin.get_configurable(source.world)()
@@ -248,9 +248,9 @@ def demo_recipe(source: Demo) -> Recipe:
 
 
 def _spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
-  """The configured spectrogram if it suits `sample_rate_hz`; the published one by default.
+  """The configured spectrogram if it matches `sample_rate_hz`; the published one by default.
 
-  The hop of the default is scaled to the rate, which keeps the frames per second.
+  The hop length of the default is scaled with the sample rate, which keeps its frame rate.
   """
   spectrogram = gin.get_configurable(Spectrogram)()
   hop = spectrogram.hop_length * sample_rate_hz / spectrogram.sample_rate_hz
@@ -258,9 +258,9 @@ def _spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:
     return spectrogram
   if FLAGS.gin_file or FLAGS.gin_param or hop != int(hop):
     print(
-      f"Note: the spectrogram is made for {spectrogram.sample_rate_hz} Hz and the sound has "
+      f"Note: the spectrogram is for {spectrogram.sample_rate_hz} Hz, but the audio has "
       f"{sample_rate_hz} Hz: its statistics are not measured. Configure it with "
-      f"--gin_param=Spectrogram.sample_rate_hz={sample_rate_hz} and a hop_length that suits."
+      f"--gin_param=Spectrogram.sample_rate_hz={sample_rate_hz} and a suitable hop_length."
     )
     return None
   return Spectrogram(sample_rate_hz=sample_rate_hz, hop_length=int(hop))

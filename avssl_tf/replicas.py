@@ -1,4 +1,4 @@
-"""Exchange of values between the replicas of a distribution strategy."""
+"""Communication between the replicas of a distribution strategy."""
 
 import tensorflow as tf
 
@@ -6,15 +6,15 @@ from avssl_tf.keys import Tensor
 
 
 def all_gather(value: Tensor, with_gradient: bool = False) -> Tensor:
-  """Concatenates `value` of all replicas along the first axis, on each of them.
+  """Concatenates `value` of all replicas along the first axis, on each replica.
 
-  Made of an all-reduce over one slot per replica:
-  `tf.distribute.ReplicaContext.all_gather` fails under
-  `MultiWorkerMirroredStrategy` inside Keras `fit`.
+  Implemented as an all-reduce over one slot per replica, since
+  `tf.distribute.ReplicaContext.all_gather` fails under `MultiWorkerMirroredStrategy` inside Keras
+  `fit`.
 
   Args:
     value: `[B, ...]`, the same shape on every replica.
-    with_gradient: whether the gradient of what any replica makes of the result flows back.
+    with_gradient: back-propagate gradients from all replicas to `value`.
 
   Returns:
     `[replicas * B, ...]` in the order of the replicas.
@@ -32,7 +32,7 @@ def all_gather(value: Tensor, with_gradient: bool = False) -> Tensor:
 
 
 def mean(value: Tensor) -> Tensor:
-  """Mean of `value` over all replicas, on each of them; no gradient flows back."""
+  """Mean of `value` over all replicas, on each replica, without gradient."""
   context = tf.distribute.get_replica_context()
   value = tf.stop_gradient(value)
   if context.num_replicas_in_sync == 1:
@@ -41,23 +41,23 @@ def mean(value: Tensor) -> Tensor:
 
 
 def mean_of_counted(values: Tensor, counted: Tensor) -> Tensor:
-  """A replica's part of the mean of those `values` that count.
+  """The contribution of a replica to the mean of the counted `values` of all replicas.
 
-  Divided by the number of what counts on all replicas: where labels or sounds are unevenly spread,
-  the mean of the replicas' own means would give more weight to clips beside which few count.
+  The sum is divided by the mean number of counted values per replica. If these numbers differ
+  between replicas, a mean of the means of the replicas would weight the values unequally.
 
   Args:
-    values: float32 `[B]`, such as losses; may be anything where they do not count.
+    values: float32 `[B]`, such as losses; arbitrary if not counted.
     counted: bool `[B]`.
 
   Returns:
-    A scalar, whose mean over the replicas is the mean over all that counts; 0 where nothing does.
-    Its gradient flows to the values of this replica.
+    float32 scalar. Its mean over the replicas is the mean over all counted values, or 0 if there
+    are none. Gradients flow to the values of this replica.
   """
   count = mean(tf.reduce_sum(tf.cast(counted, tf.float32)))
   return tf.math.divide_no_nan(tf.reduce_sum(tf.where(counted, values, 0.0)), count)
 
 
 def replica_id() -> Tensor:
-  """int32 number of this replica among all of them."""
+  """Number of this replica, an int32 scalar."""
   return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)

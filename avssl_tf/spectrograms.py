@@ -1,13 +1,10 @@
 """Log spectrograms of waveforms, in graph.
 
-`log_power` is the feature of AVID-CMA (Morgado, Vasconcelos, Misra, "Audio-Visual
-Instance Discrimination with Cross-Modal Agreement", CVPR 2021): a power spectrogram whose
-bins above the first are averaged in groups. `log_mel` is the feature of "Learning
-Representations from Audio-Visual Spatial Alignment" (Morgado, Li, Vasconcelos, NeurIPS
-2020): a mel spectrogram with Slaney's scale and normalisation.
-
-Levels are in dB re 1, so a waveform in -1..1 gives values of about -100..50, and a change
-of volume shifts a whole spectrogram by a constant (down to the floor).
+`log_power` is the audio input of AVID-CMA (Morgado, Vasconcelos, Misra, "Audio-Visual Instance
+Discrimination with Cross-Modal Agreement", CVPR 2021): a power spectrogram in which the bins above
+the first are averaged in groups. `log_mel` is the audio input of AVSA (Morgado, Li, Vasconcelos,
+"Learning Representations from Audio-Visual Spatial Alignment", NeurIPS 2020): a mel spectrogram
+with Slaney's scale and normalisation.
 """
 
 import dataclasses
@@ -22,25 +19,44 @@ from avssl_tf.errors import UserError
 
 KINDS = ("log_power", "log_mel")
 
-# Power below which a bin counts as silent: -100 dB.
+# Floor of the power: -100 dB.
 _MIN_POWER = 1e-10
 
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Spectrogram:
-  """A log spectrogram: what it is, and the function that computes it.
+  """Settings of a log spectrogram, and the callable that computes it.
+
+  The defaults are those of AVID: 257 bins at 100 frames per second of audio at 24 kHz. Levels are
+  in dB re 1. A waveform in -1..1 has levels of about -100..50 dB. A change of volume shifts the
+  whole spectrogram by a constant, down to the floor.
 
   Attributes:
-    kind: `"log_power"` (bin 0 kept, the others averaged in groups of equal size) or
+    kind: `"log_power"` (bin 0 is kept, the others are averaged in groups of equal size) or
       `"log_mel"`.
-    sample_rate_hz: rate of the waveforms. `log_power` does not depend on it.
-    fft_length: samples in a Hann window, which is also the length of the transform; even.
-    hop_length: samples from one frame to the next.
-    num_bins: `log_power`: 1 + a divisor of `fft_length / 2`; `log_mel`: number of bands.
+    sample_rate_hz: sample rate of the waveforms, in Hz. `"log_power"` does not depend on it.
+    fft_length: length of the Hann window and of the transform, in samples, even.
+    hop_length: hop length in samples.
+    num_bins: for `"log_power"`, 1 + a divisor of `fft_length / 2`; for `"log_mel"`, the number of
+      bands.
     power: exponent of the magnitude before bins are averaged: 2 for power, 1 for magnitude.
-    top_db: depth of the dynamic range: values more than `top_db` below the largest value of
-      a clip, over all its channels, are raised to that level.
+    top_db: dynamic range in dB. Values more than `top_db` below the maximum of a clip, over all its
+      channels, are raised to that level.
+
+  Source:
+    `"log_power"`: Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
+    Cross-Modal Agreement", CVPR 2021. `"log_mel"`: Morgado, Li, Vasconcelos, "Learning
+    Representations from Audio-Visual Spatial Alignment", NeurIPS 2020.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> import avssl_tf
+    >>> spectrogram = avssl_tf.Spectrogram()
+    >>> spectrogram(tf.zeros([1, 48000, 1])).shape  # 2 s.
+    TensorShape([1, 200, 257, 1])
+    >>> spectrogram.num_frames(48000), spectrogram.num_samples(200)
+    (200, 48000)
   """
 
   kind: str = "log_power"
@@ -68,56 +84,71 @@ class Spectrogram:
 
   @property
   def id(self) -> str:
-    """Text of all fields: the key of this spectrogram's statistics in `dataset_info.json`."""
+    """Text of all fields: the key of the statistics of the spectrogram in `dataset_info.json`."""
     fields = dataclasses.asdict(self)
-    # 2 and 2.0 are the same setting, and gin files hold both.
+    # 2 and 2.0 are the same setting, and gin files contain both.
     return ",".join(f"{k}={v:g}" if not isinstance(v, str) else v for k, v in fields.items())
 
   def num_frames(self, num_samples: int) -> int:
-    """Number of frames of a waveform of `num_samples`: the incomplete last hop is dropped."""
+    """Number of frames of a waveform; the incomplete last hop is dropped.
+
+    Args:
+      num_samples: length of the waveform, in samples.
+
+    Returns:
+      The number of frames.
+    """
     return num_samples // self.hop_length
 
   def num_samples(self, num_frames: int) -> int:
-    """Smallest number of samples that gives `num_frames` frames."""
+    """Smallest number of samples of a waveform with a given number of frames.
+
+    Args:
+      num_frames: number of frames.
+
+    Returns:
+      The number of samples.
+    """
     return num_frames * self.hop_length
 
   def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
     """Computes the spectrogram of a batch of waveforms.
 
     Args:
-      waveform: float `[B, samples, channels]` in -1..1; at least `hop_length` samples.
+      waveform: float `[B, samples, channels]`, in -1..1, with at least `hop_length` samples.
 
     Returns:
-      float32 `[B, num_frames(samples), num_bins, channels]` in dB, before normalisation.
+      float32 `[B, num_frames(samples), num_bins, channels]`, in dB, before normalisation.
 
     Raises:
-      UserError: the waveform's shape is not as above, as far as it is known statically.
+      UserError: the static shape of the waveform is different, or the waveform is too short.
     """
     stft = self._stft(self._checked(waveform))
     return tf.transpose(self._level(self._binned_power(stft), stft), [0, 2, 3, 1])
 
   def with_intensity(self, waveform: tf.Tensor) -> tf.Tensor:
-    """The spectrogram of a first-order sound field, and where the energy of each bin comes from.
+    """Computes the spectrogram and the intensity vectors of a first-order sound field.
 
-    The latter is the active intensity Re(conj(W) Y), Re(conj(W) Z), Re(conj(W) X) over the energy,
-    both summed over the frequencies of a bin: a unit vector for a single source, near 0 for diffuse
-    sound. Magnitudes alone do not tell front from back, or left from right; its signs do.
+    The intensity vector of a bin is the active intensity Re(conj(W) Y), Re(conj(W) Z),
+    Re(conj(W) X), divided by the energy; both are summed over the frequencies of the bin. It is a
+    unit vector for a single source and close to 0 for a diffuse field. Unlike magnitudes, its signs
+    distinguish front from back and left from right.
 
     Args:
-      waveform: float `[B, samples, channels]`, the first four of them W Y Z X (ACN, SN3D).
+      waveform: float `[B, samples, channels]`; the first four channels are W Y Z X (ACN, SN3D).
 
     Returns:
-      float32 `[B, num_frames(samples), num_bins, channels + 3]`: dB as of `__call__`, and
-      (y, z, x) in -1..1, which is 0 where it is silent.
+      float32 `[B, num_frames(samples), num_bins, channels + 3]`: levels in dB as in `__call__`, and
+      intensity vectors (y, z, x) in -1..1, which are 0 in silence.
 
     Raises:
-      UserError: fewer than four channels, or as `__call__`.
+      UserError: there are fewer than four channels, or as in `__call__`.
     """
     real, imaginary = stft = self._stft(self._checked(waveform))
     if real.shape[1] is not None and real.shape[1] < 4:
       raise UserError(
-        f"The waveform has {real.shape[1]} channel(s); the direction of sound needs the four of "
-        "first-order ambisonics, W Y Z X."
+        f"The waveform has {real.shape[1]} channel(s); intensity vectors require the four channels "
+        "of first-order ambisonics, W Y Z X."
       )
     power = self._binned_power(stft)
     flow = real[:, :1] * real[:, 1:4] + imaginary[:, :1] * imaginary[:, 1:4]
@@ -138,7 +169,7 @@ class Spectrogram:
   def _checked(self, waveform: tf.Tensor) -> tf.Tensor:
     waveform = tf.cast(tf.convert_to_tensor(waveform), tf.float32)
     if waveform.shape.rank != 3:
-      raise UserError(f"The waveform's shape is {waveform.shape}; expected [B, samples, C].")
+      raise UserError(f"The shape of the waveform is {waveform.shape}; expected [B, samples, C].")
     num_samples: Optional[int] = waveform.shape[1]
     if num_samples is not None and num_samples < self.hop_length:
       raise UserError(
@@ -149,19 +180,19 @@ class Spectrogram:
   def _stft(self, waveform: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`[B, samples, C]` -> real and imaginary part, `[B, C, frames, fft_length / 2 + 1]`.
 
-    Frame t is centred on sample t * hop_length; the signal is silent outside of its span.
+    Frame t is centred on sample t * hop_length; the signal is zero-padded.
     """
     length, hop = self.fft_length, self.hop_length
     num_frames = self.num_frames(tf.shape(waveform)[1])
     blocks_per_frame = -(-length // hop)
     num_samples = (num_frames + blocks_per_frame - 1) * hop
-    # A frame reaches as far as the hops that it overlaps; what there is beyond them is cut off.
+    # A frame extends over the hops that it overlaps; samples beyond them are cut off.
     padding = [[0, 0], [0, 0], [length // 2, blocks_per_frame * hop]]
     padded = tf.pad(tf.transpose(waveform, [0, 2, 1]), padding)[..., :num_samples]
     shape = tf.concat([tf.shape(padded)[:2], [-1, hop]], axis=0)
     blocks = tf.reshape(padded, shape)
-    # Copies of whole hops: `tf.signal.frame` copies pieces of the greatest common divisor of hop
-    # and length, which is several times as slow where that is small.
+    # Copies whole hops. `tf.signal.frame` copies blocks of the greatest common divisor of hop and
+    # length, which is several times slower if the divisor is small.
     frames = tf.concat(
       [
         blocks[:, :, i : i + num_frames, : length - i * hop]
@@ -204,7 +235,7 @@ def _squared_magnitude(real: tf.Tensor, imaginary: tf.Tensor) -> tf.Tensor:
 
 
 def _to_db(power: tf.Tensor, top_db: float) -> tf.Tensor:
-  """Level of `power` `[B, ...]` in dB re 1, limited to `top_db` below each clip's maximum."""
+  """Level of `power` `[B, ...]` in dB re 1, limited to `top_db` below the maximum of each clip."""
   level = tf.math.log(tf.maximum(power, _MIN_POWER)) * np.float32(10 / np.log(10))
   peak = tf.reduce_max(level, axis=list(range(1, level.shape.rank)), keepdims=True)
   return tf.maximum(level, peak - top_db)

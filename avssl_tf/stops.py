@@ -1,7 +1,7 @@
 """Stopping a command by a signal: SIGTERM, which clusters send before SIGKILL, or Ctrl-C.
 
-Both raise `Stopped` in the main thread, so that `finally` and context managers clean up. Where that
-would come at a bad moment, `held` puts it off.
+Both signals raise `Stopped` in the main thread, so `finally` blocks and context managers clean up.
+`held` delays the exception.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NoReturn, Optional
 
-# A process may get the signal of one stop several times, from the terminal or the cluster and from
-# its parent: only what comes later asks again.
+# A process may receive the signal of one stop several times: from the terminal or cluster, and from
+# its parent. Only a later signal counts as a second request.
 SAME_STOP_SEC = 2.0
 _PARENT = "AVSSL_TF_STOP_WITH_PARENT"
 _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(KeyboardInterrupt):
-  """A signal asked the command to stop.
+  """A signal requested a stop of the command.
 
   Attributes:
-    number: of the signal.
-    at_once: whether it was asked for a second time: nothing that takes long should follow.
+    number: number of the signal.
+    at_once: whether this is the second request; the command should end without delay.
   """
 
   def __init__(self, number: int, at_once: bool = False):
@@ -36,7 +36,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class _State:
-  """What has been received, and whether it is put off."""
+  """The received signal, and whether stops are delayed."""
 
   def __init__(self):
     self.number: Optional[int] = None
@@ -49,18 +49,18 @@ _state = _State()
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-  """Makes signals raise `Stopped` in this block; those that are ignored stay so.
+  """Makes signals raise `Stopped` in this block; ignored signals remain ignored.
 
-  A signal that follows the first one within `SAME_STOP_SEC` belongs to the same stop. A later one
-  raises at once, even in `held`.
+  Further signals within `SAME_STOP_SEC` belong to the same stop. A later signal raises at once,
+  even in `held`.
   """
-  if threading.current_thread() is not threading.main_thread():  # Signals are not for threads.
+  if threading.current_thread() is not threading.main_thread():  # Handlers require the main thread.
     yield
     return
   previous = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
   _state.number = None
   for number, handler in previous.items():
-    # A shell lets commands in the background ignore Ctrl-C.
+    # A shell makes commands in the background ignore Ctrl-C.
     if handler is not signal.SIG_IGN:
       signal.signal(number, _receive)
   _stop_with_parent()
@@ -68,13 +68,13 @@ def handled() -> Iterator[None]:
     yield
   finally:
     for number, handler in previous.items():
-      if handler is not None:  # One that no Python code has set cannot be set by any.
+      if handler is not None:  # A handler that was not set from Python cannot be restored.
         signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-  """Puts a stop off to the end of this block, or to `check` or `allowed` in it."""
+  """Delays a stop to the end of this block, or to a `check` or `allowed` in it."""
   before, _state.is_held = _state.is_held, True
   try:
     yield
@@ -86,7 +86,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def allowed() -> Iterator[None]:
-  """Inside `held`, lets a stop through in this block, which may take long."""
+  """Inside `held`, allows a stop in this block, for work that may take long."""
   check()
   before, _state.is_held = _state.is_held, False
   try:
@@ -96,26 +96,26 @@ def allowed() -> Iterator[None]:
 
 
 def requested() -> bool:
-  """Whether a signal has asked for a stop that is put off."""
+  """Whether a signal has requested a stop."""
   return _state.number is not None
 
 
 def check() -> None:
-  """Raises `Stopped` if a signal has asked for it."""
+  """Raises `Stopped` if a signal has requested a stop."""
   if _state.number is not None:
     raise Stopped(_state.number)
 
 
 def end(stop: KeyboardInterrupt, message: str) -> NoReturn:
-  """Ends the command with a message and the status of a signal: 143, or 130 for Ctrl-C."""
+  """Ends the command with a message and the exit status of the signal: 143, or 130 for Ctrl-C."""
   print(f"\n{message}", file=sys.stderr, flush=True)
   sys.exit(128 + getattr(stop, "number", signal.SIGINT))
 
 
 def with_parent() -> Mapping[str, str]:
-  """Environment of a command that is to get SIGTERM as soon as this process is gone.
+  """Environment variables that make a subprocess receive SIGTERM when this process ends.
 
-  That holds for any end of this process, a kill included, and for commands that use `handled`.
+  This includes a kill of this process, and applies to commands that use `handled`.
   """
   return {_PARENT: str(os.getpid())}
 
@@ -125,7 +125,7 @@ def _stop_with_parent() -> None:
   if parent is None:
     return
   ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-  if os.getppid() != int(parent):  # It was gone before this process could ask.
+  if os.getppid() != int(parent):  # The parent ended before this call.
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -138,7 +138,7 @@ def _receive(number: int, frame) -> None:
   elif now_sec - _state.since_sec < SAME_STOP_SEC:
     return
   if first and _state.is_held:
-    # Not by print(), which the signal may have interrupted.
-    os.write(2, b"\nStopping after this step. The same signal again stops at once.\n")
+    # Not with print(), which the signal may have interrupted.
+    os.write(2, b"\nStopping after this step. Send the signal again to stop at once.\n")
     return
   raise Stopped(_state.number, at_once=not first)

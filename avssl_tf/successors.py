@@ -1,14 +1,16 @@
-"""What replaces TensorFlow Addons and TensorFlow I/O where TensorFlow is newer than these.
+"""Functions of TensorFlow Addons and TensorFlow I/O for newer versions of TensorFlow.
 
 `tests/successors_test.py` compares each with the original where that is installed.
 """
 
+import functools
+import math
 import re
 from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
-import soxr
+import scipy.signal
 import tensorflow as tf
 
 from avssl_tf.keys import Tensor
@@ -139,10 +141,60 @@ def adjust_hsv_in_yiq(
 
 
 def resample(waveform: Tensor, rate_in_hz: int, rate_out_hz: int) -> Tensor:
-  """Converts a waveform to another sample rate, see `addons.resample`."""
+  """Converts a waveform to another sample rate.
+
+  Same filter and same delay as `tensorflow_io.audio.resample`: the resampler of Speex at quality 4.
+
+  Args:
+    waveform: float32 `[samples, channels]`.
+    rate_in_hz: sample rate of `waveform`.
+    rate_out_hz: sample rate of the result.
+
+  Returns:
+    float32 `[samples * rate_out_hz / rate_in_hz, channels]`, rounded down to whole samples. The
+    delay is half of `resampling_filter`.
+  """
+  common = math.gcd(rate_in_hz, rate_out_hz)
+  down, up = rate_in_hz // common, rate_out_hz // common
 
   def convert(samples: np.ndarray) -> np.ndarray:
-    return soxr.resample(samples, rate_in_hz, rate_out_hz, quality="HQ")
+    filtered = scipy.signal.upfirdn(resampling_filter(up, down), samples, up, down, axis=0)
+    return filtered[: len(samples) * up // down]
 
   result = tf.numpy_function(convert, [waveform], tf.float32, stateful=False)
   return tf.ensure_shape(result, [None, waveform.shape[1]])
+
+
+@functools.lru_cache(maxsize=8)
+def resampling_filter(up: int, down: int) -> np.ndarray:
+  """The low-pass filter of `resample` for the ratio `up / down`, without common divisor.
+
+  A sinc under a Kaiser window, 64 samples long at the lower of the two rates.
+
+  Returns:
+    float32 `[taps * up]`, at `up` times the rate of the input.
+  """
+  taps, cutoff, steps = 64, 0.94, 8
+  if down > up:
+    cutoff = 0.921 * up / down
+    taps = 8 * math.ceil(64 * down // up / 8)
+    steps = max(1, steps >> sum(factor * up < down for factor in (2, 4, 8, 16)))
+
+  def exact(times):
+    window = np.i0(8 * np.sqrt(np.maximum(0, 1 - (2 * times / taps) ** 2))) / np.i0(8)
+    return np.where(np.abs(times) <= taps / 2, cutoff * np.sinc(cutoff * times) * window, 0)
+
+  times = np.arange(taps * up) / up - taps / 2
+  if up <= steps:
+    return exact(times).astype(np.float32)
+  # For many phases, Speex interpolates a table with `steps` values per sample.
+  grid = np.floor(times * steps)
+  x = times * steps - grid
+  weights = {
+    -1: -x * (x - 1) * (x - 2) / 6,
+    0: (x + 1) * (x - 1) * (x - 2) / 2,
+    1: -(x + 1) * x * (x - 2) / 2,
+    2: (x + 1) * x * (x - 1) / 6,
+  }
+  values = sum(weight * exact((grid + offset) / steps) for offset, weight in weights.items())
+  return values.astype(np.float32)

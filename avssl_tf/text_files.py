@@ -1,7 +1,7 @@
-"""Reads texts that people and other programs write: the one place that opens any.
+"""Reads text files written by people and other programs; the only module that opens them.
 
-Spreadsheets and editors, those of Windows most of all, put a byte order mark before a text and end
-its lines with a carriage return; neither is part of what the text says.
+Spreadsheets and editors, particularly on Windows, add a byte order mark and end lines with a
+carriage return. Both are removed.
 """
 
 import codecs
@@ -11,7 +11,7 @@ from typing import TextIO
 
 from avssl_tf.errors import UserError
 
-# UTF-32 begins like UTF-16 and comes first.
+# UTF-32 precedes UTF-16: its little-endian mark starts with that of UTF-16.
 _MARKS = (
   (codecs.BOM_UTF8, "utf-8-sig"),
   (codecs.BOM_UTF32_LE, "utf-32"),
@@ -22,29 +22,29 @@ _MARKS = (
 
 
 class TextError(UserError):
-  """A file that is no text; the message names it and says what to do."""
+  """A file is not text; the message states the path and the remedy."""
 
 
 class _NamedText(io.StringIO):
-  """A text that knows its file, for messages."""
+  """A text with the name of its file, for messages."""
 
   name = ""
 
 
 def read(path: str, names: bool = False) -> str:
-  r"""The text of a file in UTF-8, or in what its byte order mark says, without that mark.
+  r"""Reads a text file in UTF-8, or in the encoding of its byte order mark, without the mark.
 
   Args:
     path: the file.
-    names: whether bytes that are no text are kept, as `os.fsdecode` keeps them: names of files may
-      hold any.
+    names: keep bytes that are not valid text, as `os.fsdecode` does; for files that list file
+      names.
 
   Returns:
-    The text; all its lines end in "\n" alone.
+    The text, with lines that end in "\n".
 
   Raises:
-    TextError: it is no text.
-    OSError: it cannot be read.
+    TextError: the file is not text.
+    OSError: the file cannot be read.
   """
   with open(path, "rb") as f:
     content = f.read()
@@ -55,19 +55,19 @@ def read(path: str, names: bool = False) -> str:
   except UnicodeDecodeError as error:
     line = content.count(b"\n", 0, error.start) + 1
     raise TextError(
-      f"{path} is not UTF-8 text: {error.reason} in row {line}. Save it as UTF-8."
+      f"{path} is not UTF-8 text: {error.reason} in line {line}. Save it as UTF-8."
     ) from error
-  # A name may hold a carriage return: it ends lines only where it ends all of them.
+  # A file name may contain a carriage return: it is a line ending only if all lines have it.
   if not names or text.count("\r\n") == text.count("\n"):
     text = text.replace("\r\n", "\n")
   return text if names else text.replace("\r", "\n")
 
 
 def open_text(path: str) -> TextIO:
-  """The text of a file as `read` gives it, to be read like a file.
+  """The text of a file, from `read`, as a file object.
 
   Raises:
-    TextError, OSError: as `read`.
+    TextError, OSError: see `read`.
   """
   text = _NamedText(read(os.fspath(path)))
   text.name = os.fspath(path)

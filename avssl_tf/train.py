@@ -1,8 +1,8 @@
-"""Trains a model, probes it, exports it, and says where everything lies.
+"""Trains a model, probes it, exports it, and prints the location of every output.
 
   python -m avssl_tf.train --gin_file=gin/avid.gin
 
-The same command again goes on where it stopped.
+Rerun an interrupted command to resume it.
 """
 
 import contextlib
@@ -25,24 +25,28 @@ cli.define_gin_flags()
 _MODEL_DIR = local_paths.define_flag(
   "model_dir", None, "Folder of the run; default: runs/<names of the gin files>."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Start anew: deletes the run in --model_dir.")
+_OVERWRITE = flags.DEFINE_bool(
+  "overwrite", False, "Delete the run in --model_dir and start again."
+)
 _VIRTUAL_DEVICES = flags.DEFINE_integer(
-  "virtual_devices", 0, "Train on so many virtual CPUs by MirroredStrategy."
+  "virtual_devices", 0, "Number of virtual CPU replicas for MirroredStrategy; 0 or 1: none."
 )
 
 
 def main(argv: Optional[list[str]] = None) -> None:
-  """Reads the configuration and does the run.
+  """Reads the configuration and trains.
 
   Args:
     argv: name of the program and its arguments; None: those of the process.
   """
-  cli.main(_train, stopped="Stopped. The same command resumes from the last checkpoint.", argv=argv)
+  cli.main(
+    _train, stopped="Stopped. Rerun the command to resume from the last checkpoint.", argv=argv
+  )
 
 
 def _train() -> None:
   if not flags.FLAGS.gin_file:
-    raise app.UsageError("Name a configuration, for example --gin_file=gin/avid.gin.")
+    raise app.UsageError("Set a configuration, for example --gin_file=gin/avid.gin.")
   names = [os.path.splitext(os.path.basename(path))[0] for path in flags.FLAGS.gin_file]
   model_dir = _MODEL_DIR.value or os.path.join("runs", "+".join(names))
   with strategies.lost_workers_named():
@@ -59,7 +63,7 @@ def _run(model_dir: str) -> None:
       stack.enter_context(run_folder.claimed(model_dir))
       if _OVERWRITE.value:
         run_folder.clear(model_dir)
-      # What would be in the way at the end should not come up after hours of training.
+      # Checked before the training rather than after it.
       saved_model = os.path.abspath(os.path.join(model_dir, run_folder.SAVED_MODEL))
       saved_model_folder.check(saved_model, overwrite=True)
       page.check(os.path.join(model_dir, run_folder.REPORT))
@@ -70,32 +74,33 @@ def _run(model_dir: str) -> None:
 
 
 def _finish(result: trainer.Result, model_dir: str) -> None:
-  """Exports the network, and prints what there is."""
+  """Exports the network, writes the report, and prints the outputs."""
   saved_model = os.path.join(model_dir, run_folder.SAVED_MODEL)
   if strategies.count_workers() < 2:
     trained = loading.of_memory(model_dir, result.task.network)
-  else:  # All workers would have to take part in reading the variables.
+  else:  # Reading the variables in memory would require all workers.
     trained = loading.load(model_dir)
   serving.export(trained.network, trained.input_spec, saved_model, overwrite=True)
   if result.probes:
     steps = sorted({min(result.probes), max(result.probes)})
     columns = {("trained" if step else "untrained"): result.probes[step] for step in steps}
-    print(f"\nThe probe of frozen weights:\n{probe.table(columns)}")
+    print(f"\nProbe of the frozen network:\n{probe.table(columns)}")
   reported = ReportedRun(model_dir, trained)
   if not reported.generates:
     projector.write(os.path.join(model_dir, run_folder.TENSORBOARD), reported.embeddings)
   run_report.write(reported, progress=True)
   shown = shlex.quote(printable(model_dir))
+  outputs = "sound fields" if reported.generates else "embeddings"
   print(
     f"""
-Everything lies in {printable(model_dir)}:
-  {run_folder.REPORT:22} a page to look at and to show: open it in a browser
-  {run_folder.OPERATIVE_CONFIG:22} what was run, every setting
-  {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; the same command goes on
-  {run_folder.METRICS:22} losses, rates and probes, a line each
+Outputs in {printable(model_dir)}:
+  {run_folder.REPORT:22} HTML report: open it in a browser
+  {run_folder.OPERATIVE_CONFIG:22} configuration with all settings
+  {run_folder.CHECKPOINTS + "/":22} weights, optimiser, memory banks; rerun the command to resume
+  {run_folder.METRICS:22} losses, learning rate, throughput and probe results by step
   {run_folder.TENSORBOARD + "/":22} curves, batches, embeddings: tensorboard --logdir={shown}
-  {run_folder.SAVED_MODEL + "/":22} frames and waveforms in, what the network makes of them out
-Look into it: saved_model_cli show --dir={os.path.join(shown, run_folder.SAVED_MODEL)} --all"""
+  {run_folder.SAVED_MODEL + "/":22} SavedModel: frames and waveforms to {outputs}
+Signatures: saved_model_cli show --dir={os.path.join(shown, run_folder.SAVED_MODEL)} --all"""
   )
   note = local_paths.pattern_note(model_dir)
   if note:

@@ -1,4 +1,4 @@
-"""Tests of applying networks to files, by the commands that a user types."""
+"""Tests of applying networks to files by the command line."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ _RATE_HZ = 8000
 
 
 def _write_film(path, duration_sec):
-  """A real film with its stereo sound, drawn out to a sphere."""
+  """A real film with stereo audio, stretched to a sphere."""
   sound = media_variants.source_sound()[:2, : round(duration_sec * 48000)]
   pictures = media_variants.pictures_at(media_variants.regular_times(25, end_sec=duration_sec))
   pictures = [(time_sec, cv2.resize(picture, (256, 128))) for time_sec, picture in pictures]
@@ -41,7 +41,7 @@ def _write_film(path, duration_sec):
 
 
 def _train_avid(data_dir, model_dir):
-  """A run of the networks of gin/avid.gin, as small as it gets."""
+  """A run of the networks of gin/avid.gin at a tiny size."""
   tiny_run.make_data(data_dir)
   os.mkdir(model_dir)
   configuration.parse(
@@ -114,7 +114,7 @@ class ApplyTest(unittest.TestCase):
     np.testing.assert_allclose(fields[0], fields[1], atol=1e-5)
 
   def test_a_saved_model_of_unknown_origin_is_reported_before_it_runs(self):
-    # One that writes a file while it is used, as any SavedModel can.
+    # One that writes a file when called, as any SavedModel can.
     exported, trace = self.path("exported"), self.path("trace")
     loaded = loading.load(self.model_dir)
     serving.export(loaded.network, loaded.input_spec, exported)
@@ -141,12 +141,12 @@ class ApplyTest(unittest.TestCase):
     wav = f"--output={self.path('x.wav')}"
     for process, message in (
       (self.spatialize(wav, model_dir=nothing), "neither operative_config.gin nor saved_model"),
-      (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: there is no such file"),
+      (self.spatialize(wav, "--input=nowhere.mp4"), "--input=nowhere.mp4: no such file"),
       (_apply("spatialise", wav), "there is no sub-command 'spatialise'; expected one of: spat"),
       (
         _apply("embed", f"--model_dir={self.model_dir}", f"--input={self.film}",
                f"--output={self.path('x.npz')}"),
-        "holds a network that generates sound fields; expected one that embeds",
+        "contains a network that generates sound fields; expected a network that embeds",
       ),
     ):  # fmt: skip
       with self.subTest(message):
@@ -168,7 +168,7 @@ class ApplyTest(unittest.TestCase):
       self.assertEqual(process.returncode, 0, process.stderr)
       self.assertIn(f"Wrote {output}", process.stdout)
       self.assertNotIn("was not exported by this user", process.stderr)
-      self.assertIn("its sound as it was (aac)", process.stdout)
+      self.assertIn("audio copied (aac)", process.stdout)
       with av.open(output) as container:
         self.assertEqual(container.streams.audio[0].layout.name, "stereo")
         clips.append([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
@@ -182,9 +182,9 @@ class ApplyTest(unittest.TestCase):
     with open(self.path("there.mp4"), "wb"):
       pass
     for arguments, message in (
-      ((f"--model_dir={self.model_dir}", film, output), "generates sound fields; expected one"),
-      ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: there is no such file"),
-      ((avid, film, f"--output={self.path('there.mp4')}"), "--overwrite replaces it"),
+      ((f"--model_dir={self.model_dir}", film, output), "sound fields; expected a network"),
+      ((avid, "--input=nowhere.mp4", output), "--input=nowhere.mp4: no such file"),
+      ((avid, film, f"--output={self.path('there.mp4')}"), "--overwrite"),
     ):
       with self.subTest(message):
         process = _apply("localize", *arguments)
@@ -196,13 +196,13 @@ class ApplyTest(unittest.TestCase):
   def test_help_lists_sub_commands_and_flags(self):
     described = self.spatialize("--help").stdout
     for words in (
-      "spatialize  gives a 360° video", "localize    shows in an ordinary video",
-      "embed       makes", "search      finds", "--input", "--output", "--overlay",
+      "spatialize  generates a sound field", "localize    shows the sound sources",
+      "embed       computes", "search      finds", "--input", "--output", "--overlay",
     ):  # fmt: skip
       self.assertIn(words, described)
 
   def test_a_disk_that_is_full_leaves_nothing(self):
-    # Files of more than this size, as those of mp4 are, end as on a full disk.
+    # Larger files, such as mp4, fail as on a full disk.
     limited = (
       "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000)); "
       "runpy.run_module('avssl_tf.apply', run_name='__main__', alter_sys=True)"
@@ -273,13 +273,13 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     serving.export(loaded.network, loaded.input_spec, exported)
     arrays = []
     for model_dir, options, heading in (
-      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Pictures of .* to the pictures of"),
-      (exported, ["--query_modality=audio"], "Pictures of .* nearest to the sound of"),
+      (self.model_dir, ["--end_sec=0.3", "--find=video"], "Video windows in .* to the video of"),
+      (exported, ["--query_modality=audio"], "Video windows in .* nearest to the audio of"),
     ):
       process = _apply(*self.arguments("--overwrite", model_dir=model_dir))
       self.assertEqual(process.returncode, 0, process.stderr)
-      self.assertIn("18 windows of 1 file(s), 18 with pictures and 18 with sound", process.stdout)
-      self.assertRegex(process.stdout, r"found\.failures\.jsonl lists it:\n +1  not a video")
+      self.assertIn("18 windows of 1 file(s), 18 with video and 18 with audio", process.stdout)
+      self.assertRegex(process.stdout, r"listed in .*found\.failures\.jsonl:\n +1  not a video")
       self.assertIn("embedding 100%", process.stderr)
       with np.load(self.output) as found:
         arrays.append({name: found[name] for name in found if name.endswith("features")})
@@ -293,13 +293,13 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       self.assertRegex(process.stdout, rf"\n   1 +{similarity}  film\.mp4\n")
     for name, array in arrays[0].items():
       np.testing.assert_allclose(array, arrays[1][name], rtol=1e-3, atol=1e-4)
-    # The index is of the SavedModel now.
+    # The index is now that of the SavedModel.
     process = _apply(
       "search", f"--model_dir={self.model_dir}", f"--index={self.output}",
       f"--query={media_variants.SOURCE}",
     )  # fmt: skip
     self.assertEqual(process.returncode, 1)
-    self.assertIn("holds embeddings of another network", process.stdout + process.stderr)
+    self.assertIn("contains embeddings of another network", process.stdout + process.stderr)
     self.assertNotIn("Traceback", process.stderr)
 
   def test_a_command_that_is_stopped_goes_on(self):
@@ -325,14 +325,14 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=100)
     self.assertEqual(process.returncode, 130, stderr)
-    self.assertIn(f"Stopped. What is done is in {parts}: the same command resumes", stderr)
+    self.assertIn(f"Stopped. Finished parts are in {parts}; rerun the command to resume", stderr)
     self.assertNotIn("Traceback", stderr)
     self.assertFalse(os.path.exists(self.output))
     num_done = num_parts()
     self.assertIn(num_done, range(2, 8))
     process = _apply(*arguments)
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertIn(f"{num_done} file(s) of these were done before", process.stdout)
+    self.assertIn(f"{num_done} of these file(s) had been embedded before", process.stdout)
     self.assertIn("windows of 8 file(s)", process.stdout)
     self.assertFalse(os.path.exists(parts))
 

@@ -1,4 +1,4 @@
-"""Opens pages in headless Chromium, and collects what goes wrong in them."""
+"""Opens pages in headless Chromium, and collects their errors."""
 
 import contextlib
 import pathlib
@@ -25,12 +25,12 @@ def opened(path: str, webgl: bool = True) -> Iterator[tuple[sync_api.Page, list[
   """Opens an HTML file in headless Chromium.
 
   Args:
-    path: of the file.
+    path: path of the file.
     webgl: whether the browser has WebGL.
 
   Yields:
-    The page, and the problems that it has had so far: errors on its console, errors that nobody
-    caught, and requests that leave the file. These are not let through.
+    The page, and the list of its problems so far: errors on its console, uncaught errors, and
+    requests to other locations, which are blocked.
 
   Raises:
     unittest.SkipTest: there is no Chromium.

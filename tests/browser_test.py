@@ -1,4 +1,4 @@
-"""Tests that nothing that goes wrong in a page stays unseen."""
+"""Tests that all errors of a page are reported."""
 
 import os
 import tempfile
@@ -30,12 +30,12 @@ class BrowserTest(unittest.TestCase):
   def test_problems_are_collected(self):
     found = self.problems(
       """
-      <script>console.error("told");</script>
+      <script>console.error("logged");</script>
       <script>throw new Error("thrown");</script>
       <script src="http://example.invalid/a.js"></script>
       """
     )
-    self.assertIn("console: told", found)
+    self.assertIn("console: logged", found)
     self.assertRegex(found, "error: .*thrown")
     self.assertIn("request: http://example.invalid/a.js", found)
 

@@ -1,4 +1,4 @@
-"""Tests that BUILD names every Python file once, and the dependencies that the files have."""
+"""Tests that BUILD lists every Python file once, and the dependencies of the files."""
 
 import collections
 import re
@@ -52,7 +52,7 @@ def _expected_rule(path: str) -> str:
 
 
 class BuildFileTest(unittest.TestCase):
-  maxDiff = None  # A failure shows all that BUILD should say.
+  maxDiff = None  # A failure shows the complete expected content.
 
   def setUp(self):
     self.targets = [target for target in read_build_file() if target["rule"] != "filegroup"]

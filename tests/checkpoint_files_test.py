@@ -159,7 +159,7 @@ class CheckpointFilesTest(unittest.TestCase):
     self.save(self.run, 2, 4)
     for number in (2, 4):
       _damage(os.path.join(self.run, f"ckpt-{number}.index"), "cut")
-    message = r"ckpt-4 is damaged.*ckpt-2 is damaged.*there is no whole one"
+    message = r"ckpt-4 is damaged.*ckpt-2 is damaged.*there is no intact checkpoint"
     with self.assertRaisesRegex(checkpoint_files.DamagedError, message):
       checkpoint_files.latest_whole(self.run)
 

@@ -1,11 +1,11 @@
-"""Tests of the one main of all commands: flags, messages, and how a command ends."""
+"""Tests of the common main function of all commands: flags, messages and exit."""
 
 import ast
 import unittest
 
 from tests import command, source_tree
 
-# A command whose work is the body of a function.
+# A command with a given function body.
 _COMMAND = '''"""A command of a test.
 
   python -m a_command --number=3
@@ -28,7 +28,7 @@ def main():
 if __name__ == "__main__":
   main()
 '''
-# Runs a command whose own work fails by a fault of the program.
+# Runs a command that fails because of a bug.
 _FAULT = """
 import sys
 from unittest import mock
@@ -57,7 +57,7 @@ class CliTest(unittest.TestCase):
     self.assertEqual(process.returncode, 1)
     self.assertEqual(
       process.stderr,
-      "Error: --number=1: \\x1b[2J too small\n(--verbosity=1 shows where this was raised.)\n",
+      "Error: --number=1: \\x1b[2J too small\n(--verbosity=1 shows the traceback.)\n",
     )
     process = _run("open('/nowhere/x')")
     self.assertRegex(process.stderr, "^Error: .*No such file or directory: '/nowhere/x'\n")
@@ -90,7 +90,7 @@ class CliTest(unittest.TestCase):
   def test_arguments(self):
     process = _run("print('not reached')", "number=3")
     self.assertNotEqual(process.returncode, 0)
-    self.assertIn("Unexpected arguments: ['number=3']. Flags are written --name=value.",
+    self.assertIn("Unexpected arguments: ['number=3']. Expected flags: --name=value.",
                   process.stderr)  # fmt: skip
     self.assertNotIn("not reached", process.stdout)
     process = _run("print(*arguments)", "a", "b", takes_arguments=True)
@@ -112,7 +112,7 @@ class CliTest(unittest.TestCase):
     self.assertIn("--input_file: A file of the command.", process.stdout)
 
   def test_help_of_a_script_that_imports_the_command(self):
-    # As the script of an installed package does.
+    # Like the script of an installed package.
     process = command.run_python(
       "-c", "import sys; from avssl_tf import export; sys.argv[0] = '/bin/x'; export.main()",
       "--help",

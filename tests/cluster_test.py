@@ -1,4 +1,4 @@
-"""Tests of what `TF_CONFIG` says of this process."""
+"""Tests of the role of this process in `TF_CONFIG`."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class ClusterTest(parameterized.TestCase):
   @parameterized.parameters("{", "[]", '{"cluster": {"worker": "a:1"}}', '{"task": 3}')
   def test_config_that_is_not_understood(self, text):
     with mock.patch.dict(os.environ, {"TF_CONFIG": text}):
-      with self.assertRaisesRegex(errors.UserError, "TF_CONFIG is not understood"):
+      with self.assertRaisesRegex(errors.UserError, "TF_CONFIG is invalid"):
         cluster.is_chief()
 
 

@@ -1,4 +1,4 @@
-"""An encoder whose embeddings can be told beforehand: red looks as a low tone sounds."""
+"""An encoder with predictable embeddings: red frames match low tones."""
 
 import tensorflow as tf
 
@@ -7,12 +7,12 @@ from avssl_tf.inference.encoder import Encoder
 
 SAMPLE_RATE_HZ = 8000
 CLIP = ClipSpec(num_frames=4, frame_rate_hz=8.0, frame_size=16, audio_sec=1.0)
-# Of sounds that go with red, green and blue: in the middles of thirds of the spectrum.
+# Of tones that match red, green and blue: in the centres of the thirds of the spectrum.
 TONES_HZ = (650.0, 2000.0, 3300.0)
 
 
 def make(num_channels: int = 1, clip: ClipSpec = CLIP) -> Encoder:
-  """The encoder, of sound with so many channels, of which the first one counts."""
+  """The encoder, for audio with this number of channels; only the first is used."""
   return Encoder(
     clip=clip,
     sample_rate_hz=SAMPLE_RATE_HZ,
@@ -35,6 +35,6 @@ def _embed_audio(waveform):
   edges = [round(i / 3 * int(spectrum.shape[1])) for i in range(4)]
   bands = [tf.reduce_mean(spectrum[:, a:b], axis=1) for a, b in zip(edges, edges[1:])]
   power = tf.stack(bands, axis=1)
-  # One dimension more than that of pictures, as features of the two differ.
+  # One dimension more than that of frames: the features of the two modalities differ.
   features = tf.concat([power, tf.reduce_sum(power, axis=1, keepdims=True)], axis=1)
   return {"features": features, "embedding": tf.math.l2_normalize(power, axis=-1)}

@@ -1,4 +1,4 @@
-"""Running the project's commands as a user does."""
+"""Runs the commands of the project like a user."""
 
 import functools
 import json
@@ -13,17 +13,21 @@ from tests import source_tree
 _lock = threading.Lock()
 
 
-def run_python(*arguments: str) -> subprocess.CompletedProcess:
-  """Runs Python with `arguments` in the repository's root, without GPUs; keeps what it prints.
+def run_python(*arguments: str, folder: str = source_tree.ROOT) -> subprocess.CompletedProcess:
+  """Runs Python with `arguments`, without GPUs; captures its output.
 
   Commands and tools are forked from a process that has imported the libraries (`command_server`).
+
+  Args:
+    *arguments: of Python.
+    folder: working folder, by default the root of the repository.
   """
   environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
   if arguments[0] == "-m" or arguments[0].endswith(".py"):
-    return _forked(arguments, environment)
+    return _forked(arguments, environment, folder)
   return subprocess.run(
     [sys.executable, *arguments],
-    cwd=source_tree.ROOT,
+    cwd=folder,
     env=environment,
     capture_output=True,
     text=True,
@@ -31,11 +35,11 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess:
   )
 
 
-def _forked(arguments, environment) -> subprocess.CompletedProcess:
+def _forked(arguments, environment, working_folder) -> subprocess.CompletedProcess:
   request = {
     "arguments": [os.fspath(argument) for argument in arguments],
     "environment": environment,
-    "folder": os.fspath(source_tree.ROOT),
+    "folder": os.fspath(working_folder),
   }
   with tempfile.TemporaryDirectory() as folder, _lock:
     for name in ("stdout", "stderr"):
@@ -71,9 +75,9 @@ def run_tool(name: str, *arguments: str) -> subprocess.CompletedProcess:
   return run_python(os.path.join("tools", f"{name}.py"), *arguments)
 
 
-def output_of(*arguments: str) -> str:
-  """What Python prints with `arguments`; an AssertionError where that fails."""
-  result = run_python(*arguments)
+def output_of(*arguments: str, folder: str = source_tree.ROOT) -> str:
+  """The output of Python with `arguments`; raises an AssertionError if it fails."""
+  result = run_python(*arguments, folder=folder)
   if result.returncode:
     raise AssertionError(f"{arguments} ended with {result.returncode}:\n{result.stderr[-4000:]}")
   return result.stdout

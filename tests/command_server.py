@@ -1,9 +1,9 @@
 """A process that has imported the libraries, and forks one that runs a command.
 
-Importing TensorFlow and the others takes seconds, most of the time of many a command in a test.
+Importing TensorFlow and other libraries takes seconds, most of the time of many commands in tests.
 Nothing of this project is imported before the fork, and TensorFlow uses no device: the command
-starts as in an interpreter of its own. Requests come on standard input, a line of JSON each, and
-the exit status goes to standard output.
+starts as in a new interpreter. Requests are read from standard input, one JSON line each, and
+the exit status is written to standard output.
 """
 
 import importlib
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _run(request: dict) -> int:
-  """Runs a command in this process, which is its own; returns its exit status."""
+  """Runs a command in this forked process; returns its exit status."""
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
   os.environ.clear()

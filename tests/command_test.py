@@ -1,4 +1,4 @@
-"""Tests that a command forked from a process with the libraries behaves like one of its own."""
+"""Tests that a forked command behaves like one in a new process."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ class CommandTest(parameterized.TestCase):
         capture_output=True, text=True, check=False,
       )  # fmt: skip
     self.assertEqual((forked.returncode, alone.returncode), (status, status))
-    if status >= 0:  # Killed, it loses what it has not written.
+    if status >= 0:  # A killed process loses unwritten output.
       self.assertEqual(forked.stdout, alone.stdout)
     self.assertEqual(forked.stderr.splitlines()[-1:], alone.stderr.splitlines()[-1:])
 

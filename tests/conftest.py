@@ -1,4 +1,4 @@
-"""Keeps tests, and the commands they start, from files of the user and settings of the shell."""
+"""Isolates tests, and their commands, from files of the user and settings of the shell."""
 
 import os
 import signal
@@ -10,6 +10,6 @@ def pytest_configure(config):
   folder = tempfile.TemporaryDirectory()
   os.environ["XDG_STATE_HOME"] = folder.name
   config.add_cleanup(folder.cleanup)
-  # A shell lets commands in the background ignore Ctrl-C, which tests send.
+  # A shell makes commands in the background ignore Ctrl-C, which tests send.
   if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

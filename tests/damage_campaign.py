@@ -1,4 +1,4 @@
-"""Damages files at random, and shows what the commands make of them. Not part of the suite:
+"""Damages files at random, and reports how the commands handle them. Not part of the suite:
 
   python -m tests.damage_campaign --seed=0 --output_dir=/tmp/campaign
 
@@ -43,9 +43,9 @@ flags.DEFINE_string("output_dir", None, "New folder for all that is made.", requ
 
 # Ends of a command.
 OK, REPORTED, TRACEBACK, CRASH, HANG = "ends well", "error", "traceback", "crash", "hang"
-# What of a damaged file is neither refused nor reported.
+# Damage that is neither rejected nor reported.
 SHORTENED, SILENT = "shortened silently", "accepted silently"
-# Files that state no length are recordings that may end anywhere.
+# Files without a stated length are recordings that may end anywhere.
 SHORTER = "shorter, of a container that states no length"
 _WITHOUT_LENGTH = ("ts", "mpg")
 # More than what counts as truncated.
@@ -54,14 +54,14 @@ _TOLERANCE_SEC = 0.6
 
 @dataclasses.dataclass
 class Case:
-  """What became of one damaged file, or of a command about many.
+  """The outcome of one damaged file, or of a command on many files.
 
   Attributes:
-    kind: of the file.
-    way: of the damage.
+    kind: kind of the file.
+    way: kind of damage.
     command: the words after `python`.
-    outcome: one of the constants above, or what the row of the table says.
-    text: the end of what was printed.
+    outcome: one of the constants above, or the row of the table.
+    text: the end of the output.
   """
 
   kind: str
@@ -72,7 +72,7 @@ class Case:
 
 
 def run(command: list[str], limit_sec: float) -> tuple[str, str]:
-  """Runs Python in the root of the repository; returns how it ended and what it printed."""
+  """Runs Python in the root of the repository; returns its outcome and output."""
   environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
   try:
     done = subprocess.run(
@@ -90,7 +90,7 @@ def run(command: list[str], limit_sec: float) -> tuple[str, str]:
 
 
 class Campaign:
-  """All cases, in a folder of their own."""
+  """All cases, in a separate folder."""
 
   def __init__(self, folder: str, seed: int):
     self.folder = os.path.abspath(folder)
@@ -116,7 +116,7 @@ class Campaign:
     return [*self.train_command, f'--gin_param=data_dir="{data_dir}"', f"--model_dir={model_dir}"]
 
   def must(self, command: list[str]) -> None:
-    """Runs a command about intact files.
+    """Runs a command on intact files.
 
     Raises:
       RuntimeError: it fails.
@@ -126,7 +126,7 @@ class Campaign:
       raise RuntimeError(f"{command}: {outcome}\n{text}")
 
   def try_command(self, kind: str, way: str, command: list[str], limit_sec: float = 0) -> Case:
-    """Runs a command and keeps how it ended."""
+    """Runs a command and records its outcome."""
     outcome, text = run(command, limit_sec or FLAGS.time_limit_sec)
     case = Case(kind, way, command, outcome, text[-3000:])
     self.cases.append(case)
@@ -172,7 +172,7 @@ class Campaign:
       damaged_files.damage(path, way, self.rng)
 
   def _count_media(self, kind, command, reported, lengths, whole) -> None:
-    """Compares what became of each damaged file with what an intact one gives."""
+    """Compares the outputs of each damaged file with those of an intact one."""
     for name in sorted(os.listdir(self.path("media"))):
       stem, extension = name.rsplit(".", 1)
       way = stem.split("-")[1]
@@ -187,7 +187,7 @@ class Campaign:
       self.cases.append(Case(kind, way, [*command, name], outcome, found))
 
   def spatialize(self, count: int) -> None:
-    """Gives damaged 360° videos sound fields, one command each."""
+    """Generates sound fields for damaged 360° videos, one command each."""
     data_dir, model_dir = self.path("records360"), self.path("generator")
     worlds = ["--gin_file=gin/spatial_audio.gin", "--gin_param=SphericalWorld.num_train=16",
               "--gin_param=SphericalWorld.num_test=8"]  # fmt: skip
@@ -277,7 +277,7 @@ class Campaign:
     ]  # fmt: skip
 
   def _accepted(self, command: list[str]) -> str:
-    """Of a command that ended well: whether damage changed what it gives."""
+    """For a successful command: whether the damage changed its outputs."""
     if "embed" in command:
       with arrays.open_npz(self.path("out.npz")) as found:
         with arrays.open_npz(self.path("whole.npz")) as expected:
@@ -290,7 +290,7 @@ class Campaign:
     return SILENT
 
   def table(self) -> str:
-    """Outcomes by kind of file and way of damage, counted."""
+    """Numbers of outcomes by kind of file and kind of damage."""
     rows = collections.defaultdict(collections.Counter)
     for case in self.cases:
       rows[f"{case.kind} / {case.way}"][case.outcome] += 1
@@ -318,13 +318,13 @@ def _warns(text: str) -> bool:
 
 
 def _failed(path: str) -> set[str]:
-  """Names of the files that a list of failures has."""
+  """Names of the files in a list of failures."""
   with open(path, encoding="utf-8") as f:
     return {os.path.basename(json.loads(line)["path"]) for line in f}
 
 
 def _lengths(data_dir: str) -> dict[str, float]:
-  """Seconds of the clips of each file that records hold."""
+  """Total duration of the clips of each file in the records, in seconds."""
   info = DatasetInfo.load(data_dir)
   shards = [os.path.join(data_dir, s.file) for name in info.splits for s in info.shards(name)]
   found = collections.Counter()
@@ -337,7 +337,7 @@ def _lengths(data_dir: str) -> dict[str, float]:
 
 
 def _windows(path: str) -> dict[str, float]:
-  """Seconds of each file up to the end of its last window."""
+  """Duration of each file up to the end of its last window, in seconds."""
   with arrays.open_npz(path) as content:
     found = collections.Counter()
     for name, end_sec in zip(content["id"].tolist(), content["end_sec"].tolist()):
@@ -346,7 +346,7 @@ def _windows(path: str) -> dict[str, float]:
 
 
 def main(argv) -> None:
-  """Runs all of it."""
+  """Runs the campaign."""
   del argv
   started = time.monotonic()
   campaign = Campaign(FLAGS.output_dir, FLAGS.seed)

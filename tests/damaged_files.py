@@ -1,4 +1,4 @@
-"""Damage at random, and small media files of seven containers to try it on."""
+"""Random damage, and small media files of seven containers."""
 
 import os
 from fractions import Fraction
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests import media_variants
 
-# Name and what encodes it, as people have them.
+# Names and encoders of common containers.
 CONTAINERS = {
   "mp4": dict(video_codec="libx264", audio_codec="aac"),
   "mkv": dict(video_codec="libx264", audio_codec="libopus"),
@@ -22,7 +22,7 @@ DURATION_SEC = 4.0
 
 
 def write_media(path: str) -> None:
-  """Writes 4 s of a real video, twice as wide as high, with a tone; the ending is the container."""
+  """Writes 4 s of a real video at 2:1, with a tone; the extension is the container."""
   media_variants.write_media(
     path,
     media_variants.pictures_at(
@@ -38,10 +38,10 @@ def damage(path: str, way: str, rng: np.random.Generator) -> None:
   """Damages a file in place.
 
   Args:
-    path: of a file of 16 bytes or more.
+    path: path of a file of at least 16 bytes.
     way: "cut": the end is missing, from anywhere on; "flip": 1 to 32 bytes are replaced; "zero": a
       block of up to a fifth is zero; "drop": such a block is missing.
-    rng: what decides where.
+    rng: random number generator for the position.
   """
   with open(path, "rb") as f:
     content = bytearray(f.read())
@@ -65,7 +65,7 @@ def damage(path: str, way: str, rng: np.random.Generator) -> None:
 
 
 def damage_one(folder: str, names: list[str], way: str, rng: np.random.Generator) -> str:
-  """Damages one of some files of a folder, larger ones more often; returns its name."""
+  """Damages one of several files of a folder, larger ones more often; returns its name."""
   sizes = np.array([os.path.getsize(os.path.join(folder, name)) for name in names], np.float64)
   weights = np.sqrt(sizes) * (sizes >= 16)
   name = names[int(rng.choice(len(names), p=weights / weights.sum()))]

@@ -1,7 +1,7 @@
-"""From 360° videos with real ambisonics to an aligned model, by the commands that a user types.
+"""From 360° videos with real ambisonics to an aligned model, by the command line.
 
-Pictures of a real film on a sphere, with a real recording in first-order ambisonics turned into
-several directions, laid out as YT-360 is.
+Frames of a real film on a sphere, with a real recording in first-order ambisonics rotated to
+several directions, in the layout of YT-360.
 """
 
 import os
@@ -23,7 +23,7 @@ from avssl_tf.spatial import ambisonics, directions
 from tests import command, media_variants, source_tree, test_base
 
 _FIELD = os.path.join(str(source_tree.ROOT), "tests", "testdata", "foa_acn_sn3d_48k.wav")
-# Where the recording, whose source is in front, is turned to in each segment.
+# Rotation of the recording, with its source in front, in each segment.
 _YAW_DEG = {
   "aaaaaaaaaaa-0": 0.0,
   "aaaaaaaaaaa-10": 90.0,
@@ -49,7 +49,7 @@ R2Plus1D.stage_widths = (4, 8, 8, 16)
 AudioNet.stage_widths = (4, 8, 8, 16)
 MLPHead.widths = (8,)
 """
-# A network that generates sound fields of frames and their flow, for the same records.
+# A network that generates sound fields from frames and optical flow, for the same records.
 _TINY_GENERATOR = """
 batch_size = 2
 num_epochs = 1
@@ -66,7 +66,7 @@ AudioUNet.widths = (4, 4, 8, 8, 8)
 
 
 def _write_segments(folder: str) -> np.ndarray:
-  """Writes videos and sounds; returns the recording, float32 `[samples, 4]`."""
+  """Writes video and audio files; returns the recording, float32 `[samples, 4]`."""
   film = clip_reading.read_clip(
     media_variants.SOURCE, 0.0, 2.0, frame_rate_hz=10, short_side=64, modalities=("video",)
   )
@@ -124,7 +124,7 @@ class EndToEnd360Test(test_base.TestCase):
     self.assertEqual((info.projection, info.num_channels), ("equirectangular", 4))
     self.assertEqual(info.frame_size, [64, 128])
     self.assertTrue(info.flow)
-    self.assertIn("1 of 5 clips listed", self.build_report)
+    self.assertIn("1 of 5 listed clips", self.build_report)
     self.assertIn("failures          1", self.build_report)
     self.assertIn("--gin_file=gin/avsa.gin --gin_file=gin/scale/yt360.gin", self.build_report)
     self.assertIn("Train:", self.build_report)
@@ -186,12 +186,12 @@ class EndToEnd360Test(test_base.TestCase):
     self.assertLen(found, 7)
     self.assertEqual(found[0], found[1])
     self.assertEqual((found[2], found[6]), ("0.0", "-"))
-    # The recording is of a source in front, that was turned: no mean direction, but one a clip.
+    # The recording has a source in front and was rotated: no mean direction, but one per clip.
     self.assertLess(float(found[5]), -3.0)
     self.assertLess(float(found[5]), float(found[0]))
     self.assertGreater(float(found[3]), 1.0)
     self.assertEqual(rows["num_all"][:2], ["1", "1"])
-    self.assertNotIn("one_error_db", report)  # Nothing is known of sources.
+    self.assertNotIn("one_error_db", report)  # The sources are not known.
     with open(os.path.join(model_dir, "evaluation", "spatial_audio", "clips.csv")) as f:
       self.assertLen(f.read().splitlines(), 1 + 7)
 
@@ -207,7 +207,7 @@ class EndToEnd360Test(test_base.TestCase):
       os.path.join("tools", "draw_alignment.py"),
       f"--model_dir={self.model_dir}", f"--output={output}",
     )  # fmt: skip
-    self.assertIn("of 4 views got their own sound", report)
+    self.assertIn("of 4 viewpoints matched with their own audio", report)
     self.assertGreater(cv2.imread(output).std(), 10)
 
 

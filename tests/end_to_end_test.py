@@ -1,8 +1,8 @@
-"""From real videos to a model that answers, by the commands that a user types.
+"""From real videos to a served model, by the command line.
 
 A real video, cut and encoded into many files good and bad (`media_variants`), goes through
 `tools/make_tfrecords.py`, `python -m avssl_tf.train` at a tiny size and
-`python -m avssl_tf.export`, each in a process of its own; what they leave is looked at here.
+`python -m avssl_tf.export`, each in a separate process; the outputs are checked here.
 """
 
 import json
@@ -22,7 +22,7 @@ from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training import loading
 from tests import browser, command, media_variants, source_tree, test_base
 
-# Where each file goes; classes are kinds of container. Cut to 1.5 s, each good file gives 3 clips.
+# Folder of each file; classes are kinds of container. Each good file gives 3 clips of 1.5 s.
 TRAIN = {
   "mp4": ("stereo_30hz.mp4", "rotated_90.mp4", "truncated.mp4", "text.mp4"),
   "other": (
@@ -65,7 +65,7 @@ def _json_lines(path: str) -> list[dict]:
 
 
 def _variables(model_dir: str) -> dict[str, np.ndarray]:
-  """All that the latest checkpoint of a run holds."""
+  """All values of the latest checkpoint of a run."""
   reader = tf.train.load_checkpoint(os.path.join(model_dir, "checkpoints"))
   return {
     name: reader.get_tensor(name)
@@ -114,7 +114,7 @@ class EndToEndTest(test_base.TestCase):
 
   def test_flat_folder_becomes_clips_without_labels(self):
     info = dataset_info.DatasetInfo.load(self.path("flat"))
-    # A tenth of the files is held out for testing: 2 of 20, some of which cannot be used.
+    # A tenth of the files is held out for testing: 2 of 20, some of them unusable.
     self.assertEqual(
       sum(info.num_clips(split) for split in info.splits), len(media_variants.GOOD_VARIANTS)
     )
@@ -126,7 +126,7 @@ class EndToEndTest(test_base.TestCase):
     failures = _json_lines(self.path("flat", "failures.jsonl"))
     reasons = {os.path.basename(failure["path"]): failure["reason"] for failure in failures}
     expected = {variant.name: variant.problem for variant in media_variants.BAD_VARIANTS}
-    expected["short.mp4"] = "too short: 0.400 s"  # Said by the builder, which knows the minimum.
+    expected["short.mp4"] = "too short: 0.400 s"  # Reported by the builder.
     self.assertEqual(set(reasons), set(expected))
     for name, reason in expected.items():
       self.assertIn(reason, reasons[name], name)
@@ -149,7 +149,7 @@ class EndToEndTest(test_base.TestCase):
 
   def test_losses_are_logged_and_finite(self):
     losses = {line["step"]: line["loss"] for line in self.metrics if "loss" in line}
-    # 21 clips make 5 batches of 4 an epoch.
+    # 21 clips are 5 batches of 4 per epoch.
     self.assertEqual(max(losses), 10)
     for line in self.metrics:
       for name, value in line.items():
@@ -159,7 +159,7 @@ class EndToEndTest(test_base.TestCase):
     probes = {line["step"]: line for line in self.metrics if "probe/linear_video" in line}
     self.assertEqual(set(probes), {0, 10})
     num_clips = dataset_info.DatasetInfo.load(self.data_dir).num_clips("test")
-    shown = self.train_report[self.train_report.index("The probe of frozen weights") :]
+    shown = self.train_report[self.train_report.index("Probe of the frozen network") :]
     for line in probes.values():
       for name in ("linear_video", "linear_audio", "knn_video", "knn_audio"):
         # A share of the test clips.
@@ -207,7 +207,7 @@ class EndToEndTest(test_base.TestCase):
     with browser.opened(os.path.join(self.model_dir, "report.html")) as (page, problems):
       self.assertGreater(page.locator("section#retrieval .card.own").count(), 0)
       self.assertEqual(problems, [])
-    # Of videos without labels, the page shows what needs none.
+    # For videos without labels, the page omits the parts that require labels.
     model_dir = shutil.copytree(self.model_dir, self.path("unlabelled"))
     path = os.path.join(model_dir, "operative_config.gin")
     with open(path, encoding="utf-8") as f:
@@ -216,10 +216,10 @@ class EndToEndTest(test_base.TestCase):
       f.write(text.replace(self.data_dir, self.path("flat")))
     with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
       self.assertIn("no labels", page.locator("section#run").inner_text())
-      self.assertIn("There are no labels", page.locator("section#retrieval").inner_text())
+      self.assertIn("classes of the clips", page.locator("section#retrieval").inner_text())
       self.assertGreater(page.locator("section#retrieval .card").count(), 10)
       self.assertEqual(page.locator(".card.right, .card.wrong").count(), 0)
-      self.assertIn("is not known", page.locator("section#localisation").inner_text())
+      self.assertIn("are not known", page.locator("section#localisation").inner_text())
       self.assertEqual(problems, [])
 
   def test_same_command_again_changes_nothing(self):
@@ -230,8 +230,8 @@ class EndToEndTest(test_base.TestCase):
     self.assertEqual(set(after), set(before))
     for name, value in before.items():
       self.assertAllEqual(after[name], value, name)
-    # The table of the probe, which ends a run, is that of the first time.
-    summary = "The probe of frozen weights"
+    # The probe table at the end of the run is that of the first time.
+    summary = "Probe of the frozen network"
     self.assertEqual(
       report[report.index(summary) :], self.train_report[self.train_report.index(summary) :]
     )

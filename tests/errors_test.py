@@ -1,4 +1,4 @@
-"""Tests of which exceptions are for users, and which are faults of a program."""
+"""Tests of the distinction between errors of users and bugs."""
 
 import errno
 import os
@@ -13,23 +13,23 @@ from absl.testing import absltest, parameterized
 from avssl_tf import errors
 from avssl_tf.training.optimization import optimizers
 
-assert optimizers  # Imported for what it registers.
+assert optimizers  # Imported to register its operations.
 gin.external_configurable(tf.keras.layers.Dense, "DenseOfTest")
 
 
 @gin.register
 class _Raises:
-  """Raises an exception as a component that gin makes."""
+  """Raises an exception like a component that gin creates."""
 
   def __init__(self, error):
     raise error
 
 
 def _through_gin(error):
-  """The exception as gin raises it again."""
+  """The exception as re-raised by gin."""
   try:
     gin.get_configurable(_Raises)(error)
-  except Exception as found:  # Of a class that gin makes.
+  except Exception as found:  # Of a class created by gin.
     return found
   raise AssertionError("gin raised nothing")
 
@@ -43,7 +43,7 @@ def _raised_by(function):
 
 
 def _in_graph(function, value):
-  """What an operation raises in the graph of a data set."""
+  """The exception of an operation in the graph of a data set."""
   return _raised_by(lambda: next(iter(tf.data.Dataset.from_tensors(value).map(function))))
 
 
@@ -89,7 +89,7 @@ class ErrorsTest(parameterized.TestCase):
       found = errors.of_exception(error)
       self.assertIsNotNone(found, error)
       self.assertIn("In call to configurable", str(found))
-    # The same outside of gin is a fault of the program.
+    # The same outside of gin is a bug.
     error = _raised_by(lambda: tf.keras.layers.Dense(-1))
     self.assertIsInstance(error, ValueError)
     self.assertIsNone(errors.of_exception(error))

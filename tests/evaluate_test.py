@@ -1,4 +1,4 @@
-"""Tests of the evaluation command as a user types it, on a run, a SavedModel and a conversion."""
+"""Tests of the evaluation command on a run, a SavedModel and a converted checkpoint."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from avssl_tf.training import conversion, loading, strategies, trainer
 from avssl_tf.training.configurations import configuration
 from tests import published_checkpoint, source_tree, tiny_run
 
-# Calls the command for several lines of flags in one process; prints what each ended with.
+# Calls the command with several lists of flags in one process; prints the result of each call.
 _COMMANDS = """
 import contextlib
 import io
@@ -39,7 +39,7 @@ for line in json.load(sys.stdin):
     ending = error.code and str(error.code)
   print("ENDING", json.dumps([ending, output.getvalue()]), flush=True)
 """
-# Parses the files of each task, and those that follow one, as their first lines say.
+# Parses the file of each task, and the files that extend one according to their headers.
 _CONFIGURATIONS = """
 import glob
 import re
@@ -92,7 +92,7 @@ class CommandTest(tiny_run.TestCase):
       shutil.rmtree(os.path.join(self.model_dir, name), ignore_errors=True)
 
   def commands(self, *lines):
-    """Runs the command with each line of flags; returns error (or None) and output of each."""
+    """Runs the command with each list of flags; returns error (or None) and output of each."""
     result = subprocess.run(
       [sys.executable, "-c", _COMMANDS],
       cwd=source_tree.ROOT,
@@ -111,7 +111,7 @@ class CommandTest(tiny_run.TestCase):
     ]
 
   def results(self, path):
-    """What a file of results holds."""
+    """Content of a results file."""
     with open(path, encoding="utf-8") as f:
       return json.load(f)
 
@@ -134,7 +134,7 @@ class CommandTest(tiny_run.TestCase):
       found, expected = self.results(of_saved_model), self.results(of_run)
       self.assertEqual(set(found["parts"][part]), set(expected["parts"][part]))
       for name, value in expected["parts"][part].items():
-        # Of 8 clips; one may lie on the border.
+        # Of 8 clips; one may be on the decision boundary.
         self.assertAlmostEqual(found["parts"][part][name], value, delta=0.13, msg=name)
       self.assertEqual(expected["settings"]["task"], task)
       self.assertRegex(expected["settings"]["weights"], r"^ckpt-6 \w{12}$")
@@ -153,7 +153,7 @@ class CommandTest(tiny_run.TestCase):
     path = os.path.join(folder, "results.json")
     self.assertIsNone(self.commands(flags)[0][0])
     content = self.results(path)
-    content["parts"]["fold1"]["knn_video"] = 0.777  # A number that no measuring would give.
+    content["parts"]["fold1"]["knn_video"] = 0.777  # A value that no evaluation would return.
     with open(path, "w", encoding="utf-8") as f:
       json.dump(content, f)
     again, refused, overwritten = self.commands(flags, other, [*other, "--overwrite"])
@@ -185,7 +185,7 @@ class CommandTest(tiny_run.TestCase):
     converted = self.path("converted")
     checkpoint = {"model": published_checkpoint.networks(np.random.default_rng(0))}
     conversion.convert(checkpoint, converted, "x.pth.tar")
-    # Its clips last longer than those of the demo.
+    # Its clips are longer than those of the demo.
     config = os.path.join(converted, "operative_config.gin")
     with open(config, encoding="utf-8") as f:
       text = f.read()
@@ -199,7 +199,7 @@ class CommandTest(tiny_run.TestCase):
       f.write('split = "train[:10]"\nRetrieval.ks = (1,)\n')
     flags = ["--task=retrieval", f"--model_dir={converted}", f"--gin_file={more}", *_SMALL]
     unnamed, named = self.commands(flags, [*flags, f"--data_dir={self.data_dir}"])
-    self.assertIn("name some with --data_dir", unnamed[0])
+    self.assertIn("pass --data_dir", unnamed[0])
     self.assertIsNone(named[0])
     self.assertIn("train[:10]", named[1])
     self.assertRegex(named[1], r"\nretrieval_r1 +\d+\.\d\n")
@@ -221,7 +221,7 @@ class CommandTest(tiny_run.TestCase):
       "'batch_sizes' is set, but nothing": ["--task=knn", model, "--gin_param=batch_sizes=2"],
       "KNN.batch_size is 'x'; expected int": ["--task=knn", model, "--gin_param=batch_size='x'"],
       "KNN.batch_size is 0; expected 1": ["--task=knn", model, "--gin_param=batch_size=0"],
-      "ClipSpec.frame_size is set, but nothing here uses it. Did you mean Finetune.frame_size": [
+      "ClipSpec.frame_size is set, but has no effect. Did you mean Finetune.frame_size": [
         "--task=finetune", model, "--gin_param=ClipSpec.frame_size=64"
       ],
       "ViewpointSpec.num_viewpoints is set, but": [
@@ -230,11 +230,11 @@ class CommandTest(tiny_run.TestCase):
       "KNN.num_neighbors, KNN.temperature, KNN.windows_per_clip, evaluate.protocol.": [
         "--task=knn", model, "--gin_param=Retrieval.gallery_size=10"
       ],
-      "evaluate.data_dir is set, but nothing": [
+      "evaluate.data_dir is set, but has no effect": [
         "--task=knn", model, "--gin_param=evaluate.data_dir='x'"
       ],
       "or of a SavedModel": ["--task=knn", "--model_dir=nowhere"],
-      "does not say which records": ["--task=knn", f"--model_dir={self.saved_model}"],
+      "does not state which records": ["--task=knn", f"--model_dir={self.saved_model}"],
       "there is no (finished) data set": ["--task=knn", model, "--data_dir=nowhere"],
       "has 0 classes": ["--task=knn", model, f"--data_dir={unlabelled}"],
       "has 0 classes; expected": ["--task=linear_probe", model, f"--data_dir={unlabelled}"],

@@ -1,4 +1,4 @@
-"""Reading back what a run wrote for TensorBoard."""
+"""Reads the TensorBoard files of a run."""
 
 import glob
 import os
@@ -10,7 +10,7 @@ from tensorflow.core.util import event_pb2
 
 
 def summaries(tensorboard_dir: str) -> Iterator[tuple[int, str, np.ndarray]]:
-  """(step, name, value) of each summary, in the order in which files and summaries were begun."""
+  """(step, name, value) of each summary, in the order of files and summaries."""
   for path in sorted(glob.glob(os.path.join(tensorboard_dir, "events.*"))):
     for record in tf.data.TFRecordDataset(path):
       event = event_pb2.Event.FromString(record.numpy())
@@ -19,8 +19,8 @@ def summaries(tensorboard_dir: str) -> Iterator[tuple[int, str, np.ndarray]]:
 
 
 def pictures(tensorboard_dir: str) -> Iterator[tuple[int, str, np.ndarray]]:
-  """(step, name, uint8 `[H, W, 3]`) of each picture, in the same order."""
+  """(step, name, uint8 `[H, W, 3]`) of each image, in the same order."""
   for step, name, value in summaries(tensorboard_dir):
-    # Width, height, and each picture of a batch as PNG.
+    # Width, height, and each image of a batch as PNG.
     if value.dtype == object and value.ndim == 1 and len(value) == 3:
       yield step, name, tf.io.decode_png(value[2]).numpy()

@@ -15,7 +15,7 @@ from avssl_tf.training.configurations import configuration
 
 
 def _run():
-  """Runs the command with the flags as they are; raises how it ends."""
+  """Runs the command with the current flags; raises its SystemExit."""
   with mock.patch("sys.argv", ["export"]):
     export.main()
 
@@ -68,7 +68,7 @@ class DestinationTest(absltest.TestCase):
       f.write("work")
     flags = flagsaver.as_parsed(model_dir="runs/x", output_dir=folder, overwrite="true")
     with flags, mock.patch.object(loading, "load") as load:
-      with self.assertRaisesRegex(SystemExit, f"{folder!r} exists and is not a SavedModel"):
+      with self.assertRaisesRegex(SystemExit, f"{folder!r} exists, is not a SavedModel"):
         _run()
     load.assert_not_called()
     self.assertEqual(os.listdir(folder), ["thesis.tex"])

@@ -1,4 +1,4 @@
-"""Tests of the public face: what `import avssl_tf` gives, and what it leaves alone."""
+"""Tests of the public names of `import avssl_tf`, and of its lazy imports."""
 
 import importlib
 import inspect

@@ -50,7 +50,7 @@ class WholeFileTest(unittest.TestCase):
         raise error
       found = raised.exception
       self.assertEqual((found.errno, found.filename), (error.errno, self.path))
-    # Of another file, which is read meanwhile.
+    # An error of another file, which is read in the block.
     with self.assertRaises(FileNotFoundError) as raised, files.whole_file(self.path):
       open("/nowhere/x")  # noqa: SIM115
     self.assertEqual(raised.exception.filename, "/nowhere/x")
@@ -69,9 +69,9 @@ class JsonTest(unittest.TestCase):
 
   def test_what_is_refused(self):
     for text, kind, message in (
-      ("[]", dict, "a.json is JSON, but holds .*; expected an object"),
+      ("[]", dict, "a.json is JSON, but contains .*; expected an object"),
       ("{}", list, "expected a list"),
-      ("7", dict, "holds 7; expected an object"),
+      ("7", dict, "contains 7; expected an object"),
       ("", dict, "a.json is not JSON"),
       (b"\0" * 40, dict, "a.json is not JSON"),
       (b"\xff\xfe{", dict, "a.json is not JSON"),

@@ -1,4 +1,4 @@
-"""Tests that text of others is harmless where it is shown."""
+"""Tests of the safe display of untrusted text."""
 
 import csv
 import io

@@ -1,11 +1,11 @@
-"""Tests of commands on a full disk: a message that names the file, no traceback, nothing half."""
+"""Tests of commands on a full disk: a message with the path, no traceback, no partial files."""
 
 import os
 import unittest
 
 from tests import command, media_variants, source_tree, tiny_run
 
-# As on a full disk, a write fails: of all files together or, here, of each.
+# Limits the size of each file: writing beyond it fails as on a full disk.
 _LIMITED = """
 import resource, signal, runpy, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

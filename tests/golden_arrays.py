@@ -1,4 +1,4 @@
-"""The arrays that the golden numbers were made with: pure functions of their names."""
+"""The input arrays of the golden values: pure functions of their names."""
 
 import zlib
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ _SEED = 1
 
 
 def generator(name: str) -> np.random.RandomState:
-  """The source of the numbers called `name`."""
+  """The random number generator of the array `name`."""
   return np.random.RandomState((zlib.crc32(name.encode()) ^ _SEED) & 0x7FFFFFFF)
 
 
 def weight(name: str, shape: Sequence[int]) -> np.ndarray:
-  """A weight in PyTorch's layout, with a spread that fits its kind."""
+  """A weight in PyTorch's layout, with a suitable standard deviation."""
   numbers, last = generator(name), name.split(".")[-1]
   if last == "num_batches_tracked":
     return np.zeros(shape, np.int64)

@@ -1,4 +1,4 @@
-"""Makes small media files that ask for much: absurd headers, jumping clocks, huge pictures."""
+"""Creates small malicious media files: absurd headers, jumping timestamps, huge frames."""
 
 import os
 import struct
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 YEAR_SEC = 365 * 24 * 3600
-# A second of sound and of pictures.
+# A second of audio and of video.
 SECOND = tuple(k / 10 for k in range(10))
 
 
@@ -23,7 +23,7 @@ def noise(count: int) -> bytes:
 def write_wav(
   path: str, rate_hz: int, num_samples: int = 40000, num_channels: int = 1, claimed_bytes=None
 ) -> str:
-  """Writes a WAV of 16 bits whose header says what it is asked to; returns its path."""
+  """Writes a 16-bit WAV with the given header; returns its path."""
   data = noise(num_samples * num_channels)
   claimed = len(data) if claimed_bytes is None else claimed_bytes
   block = 2 * num_channels
@@ -36,7 +36,7 @@ def write_wav(
 
 
 def write_rf64(path: str, claimed_bytes: int) -> str:
-  """Writes an RF64 file of 48 kHz that claims so many bytes of sound; returns its path."""
+  """Writes a 48 kHz RF64 file that claims this number of bytes of audio; returns its path."""
   header = struct.pack("<HHIIHH", 1, 1, 48000, 96000, 2, 16)
   sizes = struct.pack("<IQQQI", 28, claimed_bytes + 72, claimed_bytes, claimed_bytes // 2, 0)
   with open(path, "wb") as f:
@@ -51,7 +51,7 @@ def write_at(
   sound_times_sec: Sequence[float],
   size: tuple[int, int] = (32, 64),
 ) -> str:
-  """Writes pictures, and blocks of 0.1 s of sound, that begin at these times; returns the path."""
+  """Writes frames, and blocks of 0.1 s of audio, with these start times; returns the path."""
   picture = np.zeros((*size, 3), np.uint8)
   picture[::2] = 160
   jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
@@ -65,7 +65,7 @@ def write_packets(
   sound_times_sec: Sequence[float],
   size: tuple[int, int],
 ) -> str:
-  """Writes pictures that are encoded already, and blocks of 0.1 s of sound; returns the path."""
+  """Writes encoded frames, and blocks of 0.1 s of audio; returns the path."""
   packets = []
   with av.open(path, "w") as output:
     video = output.add_stream(codec, rate=25)
@@ -87,7 +87,7 @@ def write_packets(
 
 
 def png(height: int, width: int) -> bytes:
-  """A black PNG of 8 bits: of 16,000 x 16,000 pixels it takes 250 kB."""
+  """A black 8-bit PNG; 16,000 x 16,000 pixels take 250 kB."""
   compressor = zlib.compressobj(9)
   row = bytes(1 + width)
   data = b"".join(compressor.compress(row) for _ in range(height)) + compressor.flush()
@@ -101,14 +101,14 @@ def png(height: int, width: int) -> bytes:
 
 
 def jpeg(height: int, width: int) -> bytes:
-  """A JPEG of a few hundred bytes whose header claims this size."""
+  """A JPEG of a few hundred bytes with a header that claims this size."""
   small = cv2.imencode(".jpg", np.zeros((32, 64, 3), np.uint8))[1].tobytes()
   at = small.index(b"\xff\xc0") + 5
   return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
 
 
 def peak_memory_mb() -> float:
-  """The most memory that this process had since `reset_peak_memory`, less what it has now."""
+  """Peak memory of this process since `reset_peak_memory`, minus its current memory."""
   with open("/proc/self/status", encoding="utf-8") as f:
     fields = dict(line.split(":", 1) for line in f)
   peak, now = (int(fields[name].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
@@ -116,7 +116,7 @@ def peak_memory_mb() -> float:
 
 
 def reset_peak_memory() -> None:
-  """Makes `peak_memory_mb` count from now on, where the system allows it."""
+  """Resets the peak of `peak_memory_mb`, if the system supports it."""
   if os.access("/proc/self/clear_refs", os.W_OK):
     with open("/proc/self/clear_refs", "w", encoding="utf-8") as f:
       f.write("5")

@@ -18,7 +18,7 @@ _NOT_SOURCES = shutil.ignore_patterns("__pycache__")
 
 
 def _tree(folder):
-  """Files of the checkout in a folder, but for those of the interpreter."""
+  """Files of the checkout in a folder, except those of the interpreter."""
   paths = (source_tree.ROOT / folder).rglob("*")
   return {path.relative_to(source_tree.ROOT) for path in paths if "__pycache__" not in path.parts}
 
@@ -43,7 +43,7 @@ class InstallTest(absltest.TestCase):
                "--wheel-dir", folder.name, sources)  # fmt: skip
     (wheel,) = (name for name in os.listdir(folder.name) if name.endswith(".whl"))
     cls.wheel = os.path.join(folder.name, wheel)
-    # An environment of its own, that sees the libraries of this one.
+    # A separate environment with access to the libraries of this one.
     environment = os.path.join(folder.name, "environment")
     venv.create(environment, with_pip=False)
     cls.bin = os.path.join(environment, "bin")

@@ -1,4 +1,4 @@
-"""Tests of flags that are the fields of a dataclass."""
+"""Tests of flags from the fields of a dataclass."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ import unittest
 from tests import source_tree
 
 # Groups of modules, lowest first. A group may import itself and the groups of lower rows; groups
-# of one row know nothing of each other.
+# of one row do not import each other.
 LAYERS = (
   {
     "base": {
@@ -23,8 +23,8 @@ LAYERS = (
   {"tasks": {"tasks"}},
   {"inference": {"inference"}},
   {"evaluation": {"evaluation"}},
-  {"training": {"training"}},  # Training measures as it goes.
-  {"report": {"report"}, "comparison": {"comparison"}},  # They load what was trained.
+  {"training": {"training"}},  # Training runs probes.
+  {"report": {"report"}, "comparison": {"comparison"}},  # They load trained networks.
   {"applications": {"applications"}},
   {"commands": {"apply", "evaluate", "export", "make_tfrecords", "recipe_flags", "train"}},
 )
@@ -37,7 +37,7 @@ GROUP_AND_RANK = {
 
 _MOST_LINES = 300
 _MOST_MODULES = 20
-# Larger: the commands with the base modules.
+# Larger: commands and base modules.
 _LARGE_FOLDERS = {"avssl_tf"}
 
 
@@ -77,7 +77,7 @@ class LayeringTest(unittest.TestCase):
         body = source_tree.parse(path).body
         self.assertIsNotNone(ast.get_docstring(source_tree.parse(path)), path)
         self.assertLessEqual(source_tree.imported_files(path), {"avssl_tf/lazy.py"}, path)
-        # The face, and a version.
+        # The public names and the version.
         others = body[1:] if len(body) == 1 else body[2:]
         self.assertLessEqual({type(node) for node in others}, {ast.Assign}, path)
       else:
@@ -119,7 +119,7 @@ class LayeringTest(unittest.TestCase):
 
 
 class AddonsTest(unittest.TestCase):
-  """tensorflow-addons is at its end of life: one module reaches it, and keeps its notice quiet."""
+  """tensorflow-addons is no longer developed: only one module imports it, without its warning."""
 
   def test_one_module_imports_it(self):
     users = [

@@ -1,4 +1,4 @@
-"""Tests of names of files: addresses, patterns, bytes that are no text, and accents."""
+"""Tests of file names: addresses, patterns, bytes that are not text, and accents."""
 
 import contextlib
 import os
@@ -162,7 +162,7 @@ class AccentsTest(unittest.TestCase):
       for path in (f"{root}/{on_disk}/", f"{root}/ü/x", "é", "/", "", "a/", "//", "nothing//é/"):
         with self.subTest(path):
           self.assertEqual(local_paths.as_on_disk(path), path)
-      # Both are there.
+      # Both exist.
       os.mkdir(os.path.join(root, typed))
       self.assertEqual(local_paths.as_on_disk(f"{root}/{typed}/x"), f"{root}/{typed}/x")
 

@@ -1,4 +1,4 @@
-"""Makes media files for tests: a writer, many variants of one real video, and a test case."""
+"""Creates media files for tests: a writer, many variants of a real video, and a test case."""
 
 import dataclasses
 import functools
@@ -37,26 +37,26 @@ def write_media(
   video_options: Optional[dict[str, str]] = None,
   audio_options: Optional[dict[str, str]] = None,
 ) -> None:
-  """Encodes pictures and sound into a file.
+  """Encodes video and audio into a file.
 
   Args:
-    path: file to write; its extension chooses the container.
+    path: file to write; its extension selects the container.
     pictures: presentation times in seconds and uint8 RGB `[height, width, 3]`.
     samples: float32 `[channels, samples]`.
     layout: channel layout of `samples`.
     samples_rate_hz: rate of `samples`.
     sound_start_sec: presentation time of the first sample.
-    video_codec: encoder of the pictures.
-    pixel_format: the encoder's input.
-    time_base: unit of the pictures' times.
-    keyframe_interval: pictures from one key picture to the next.
-    audio_codec: encoder of the sound.
-    audio_layout: layout to encode, that of the samples by default.
-    audio_rate_hz: rate to encode.
-    aspect: aspect of a pixel.
+    video_codec: video encoder.
+    pixel_format: pixel format of the encoder.
+    time_base: unit of the timestamps of the frames.
+    keyframe_interval: number of frames from one key frame to the next.
+    audio_codec: audio encoder.
+    audio_layout: encoded layout; default: that of the samples.
+    audio_rate_hz: encoded sample rate.
+    aspect: pixel aspect ratio.
     container_options: options of the muxer.
-    video_options: more options of the encoder of pictures.
-    audio_options: options of that of the sound.
+    video_options: additional options of the video encoder.
+    audio_options: options of the audio encoder.
   """
   packets = []
   with av.open(path, "w", container_options=container_options or {}) as output:
@@ -109,7 +109,7 @@ def encode_sound(stream, samples, layout: str, rate_hz: int, start: int) -> list
     rate=context.sample_rate,
     frame_size=context.frame_size or 1024,
   )
-  # Not planar: PyAV cannot make frames of more than seven planes.
+  # Not planar: PyAV cannot create frames with more than seven planes.
   in_turn = np.ascontiguousarray(np.float32(samples).T).reshape(1, -1)
   frame = av.AudioFrame.from_ndarray(in_turn, "flt", layout)
   frame.sample_rate = rate_hz
@@ -127,10 +127,10 @@ def encode_sound(stream, samples, layout: str, rate_hz: int, start: int) -> list
 
 
 def set_rotation(path: str, clockwise_deg: int) -> None:
-  """Makes players turn the pictures of an MP4 or QuickTime file (display matrix of its track).
+  """Makes players rotate the frames of an MP4 or QuickTime file (display matrix of its track).
 
   Box `tkhd` of ISO/IEC 14496-12, section 8.3.2: the matrix, then the size,
-  which is zero for tracks without pictures.
+  which is zero for tracks without video.
   """
   cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg]
   matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
@@ -151,7 +151,7 @@ def set_rotation(path: str, clockwise_deg: int) -> None:
 
 
 def truncate(path: str, keep: float) -> None:
-  """Cuts a file off after a share of its bytes."""
+  """Truncates a file after a fraction of its bytes."""
   os.truncate(path, int(os.path.getsize(path) * keep))
 
 
@@ -176,13 +176,13 @@ def source_pictures() -> np.ndarray:
 
 @functools.cache
 def source_sound() -> np.ndarray:
-  """Its sound, 5.1 at 48 kHz, float32 `[6, samples]`."""
+  """Its audio, 5.1 at 48 kHz, float32 `[6, samples]`."""
   with av.open(SOURCE) as container:
     return np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
 
 
 def pictures_at(times_sec: Sequence[float], height: int = 90, width: int = 160):
-  """Pictures of the real video with their times, cut to a size of at most 90 x 160."""
+  """Frames of the real video with their timestamps, cropped to at most 90 x 160."""
   pictures = source_pictures()
   for time_sec in times_sec:
     index = min(int(float(time_sec) * 25 + 1e-6), len(pictures) - 1)
@@ -190,21 +190,21 @@ def pictures_at(times_sec: Sequence[float], height: int = 90, width: int = 160):
 
 
 def regular_times(rate_hz: Fraction, start_sec: float = 0.0, end_sec: float = 5.28) -> list:
-  """Presentation times of a constant frame rate, exact."""
+  """Exact presentation times of a constant frame rate."""
   count = int((end_sec - start_sec) * rate_hz)
   return [Fraction(start_sec) + Fraction(k) / Fraction(rate_hz) for k in range(count)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """One of the files made.
+  """A variant of the video.
 
   Attributes:
     name: name of the file.
-    problem: part of the reason for which it cannot be used; None for a good one.
+    problem: part of the reason why it cannot be used; None for a good file.
     size: upright height and width.
-    num_channels: channels of its sound.
-    duration_sec: of the common span of picture and sound.
+    num_channels: number of audio channels.
+    duration_sec: duration of the common interval of video and audio.
   """
 
   name: str
@@ -231,7 +231,7 @@ VARIANTS = (
   Variant("index_lost.mp4", problem="truncated or damaged"),
   Variant("no_sound.mp4", problem="no audio stream"),
   Variant("no_pictures.mp4", problem="no video stream"),
-  Variant("silent.mp4", problem="all-silent sound"),
+  Variant("silent.mp4", problem="the audio is silent throughout"),
   Variant("short.mp4", problem="shorter", duration_sec=0.4),
   Variant("text.mp4", problem="not a video"),
   Variant("empty.mp4", problem="empty file"),
@@ -301,13 +301,13 @@ def make_variants(directory: str) -> None:
 
 
 def sine(duration_sec: float, rate_hz: int = 48000, frequency_hz: float = 440.0) -> np.ndarray:
-  """A tone of half of full scale, float32 `[1, samples]`."""
+  """A tone at half of full scale, float32 `[1, samples]`."""
   time_sec = np.arange(round(duration_sec * rate_hz)) / rate_hz
   return (0.5 * np.sin(2 * np.pi * frequency_hz * time_sec)).astype(np.float32)[None]
 
 
 class MediaTestCase(parameterized.TestCase):
-  """Writes files into a folder of its own."""
+  """Writes files into a temporary folder."""
 
   def setUp(self):
     super().setUp()
@@ -315,7 +315,7 @@ class MediaTestCase(parameterized.TestCase):
     self.addCleanup(shutil.rmtree, self.folder)
 
   def write(self, name: str, pictures="plain", samples=None, duration_sec: float = 1.0, **options):
-    """Writes a file, with pictures and sound that do not matter unless they are given."""
+    """Writes a file, with arbitrary video and audio unless given."""
     path = os.path.join(self.folder, name)
     if isinstance(pictures, str):
       plain = np.full((16, 80, 3), 90, np.uint8)

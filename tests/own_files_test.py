@@ -1,4 +1,4 @@
-"""Tests of deleting what is known, and nothing else."""
+"""Tests of deleting only known files."""
 
 import os
 import tempfile
@@ -46,13 +46,13 @@ class OwnFilesTest(unittest.TestCase):
     self.assertEqual(own_files.foreign(self.folder, _TREE), [])
     own_files.delete(self.folder, _TREE, "")
     self.assertFalse(os.path.exists(self.folder))
-    own_files.delete(self.folder, _TREE, "")  # Nothing is there.
+    own_files.delete(self.folder, _TREE, "")  # The folder does not exist.
 
   def test_other_names_are_listed(self):
     self.fill()
     self.write("parts/thesis.tex")
     self.write("parts/inner/b/c")
-    self.assert_refused(r"folder holds 'parts/inner/b', 'parts/thesis.tex', .* Do this\.$")
+    self.assert_refused(r"folder contains 'parts/inner/b', 'parts/thesis.tex', .* Do this\.$")
 
   def test_many_are_counted(self):
     for number in range(8):
@@ -79,7 +79,7 @@ class OwnFilesTest(unittest.TestCase):
 
   def test_file_in_the_place_of_the_folder(self):
     self.folder = self.write("note.txt")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "is no folder"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "is not a folder"):
       own_files.delete(self.folder, _TREE, "")
 
   def test_empty_keeps_others_and_deletes_one_last(self):

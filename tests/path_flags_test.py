@@ -1,4 +1,4 @@
-"""Tests that flags that name files or folders are those of `local_paths`: they refuse addresses."""
+"""Tests that flags for files or folders are those of `local_paths`, which reject addresses."""
 
 import ast
 import os
@@ -7,7 +7,7 @@ import unittest
 
 from tests import command, source_tree
 
-# Flags of text that name no file. A new flag of text is one of these, or of `local_paths`.
+# String flags that are not paths. A new string flag is one of these, or of `local_paths`.
 _NO_PATHS = {
   "avssl_tf/evaluate.py": {"task"},
   "avssl_tf/cli.py": {"gin_param"},
@@ -24,7 +24,7 @@ _LOCAL_PATHS = "avssl_tf/local_paths.py"
 
 
 def _flags(path: str, functions: set[str]) -> set[str]:
-  """Names of the flags that a file defines by functions of these names."""
+  """Names of the flags that a file defines with these functions."""
   calls = [node for node in ast.walk(source_tree.parse(path)) if isinstance(node, ast.Call)]
   return {
     call.args[0].value

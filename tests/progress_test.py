@@ -32,7 +32,7 @@ class BarTest(absltest.TestCase):
     self.assertGreater(len(shown), 80)
     self.assertIn(" 20/100 ", shown[0])
     self.assertIn(" 100/100 ", shown[-1])
-    # 20 were there before: 40 in 10 s are 4 a second, and 40 are left.
+    # 20 were done before: 40 in 10 s are 4 per second, and 40 remain.
     self.assertIn("60/100 [00:10<00:10,  4.00clip/s]", "".join(shown))
 
   def test_a_log_is_not_flooded(self):
@@ -58,7 +58,7 @@ class BarTest(absltest.TestCase):
       with Bar.of_seconds("drawing", 20.0) as bar:
         bar.reach(5.0)
         self.assertRegex(str(bar), r"drawing  25%\|.*\| 5/20 s \[.*<.*, [\d.]+x real time\]")
-        # A little more than was announced.
+        # Slightly more than the total.
         bar.reach(20.4)
         self.assertRegex(str(bar), r"drawing 100%\|.*\| 20/20 s")
       with Bar.of_seconds("drawing", None) as bar:

@@ -20,7 +20,7 @@ PACKAGES = ("avssl_tf", *(f"avssl_tf.{name}" for name in (
 )))  # fmt: skip
 # Methods and numbers of the papers: these docstrings have a section `Source:`.
 SOURCED = {"avssl_tf.evaluation", "avssl_tf.losses", "avssl_tf.models", "avssl_tf.tasks"}
-_SECTION = re.compile(r"^(Args|Attributes|Example|Raises|Returns|Source|Yields):$", re.MULTILINE)
+_SECTION = re.compile(r"^(Args|Attributes|Examples|Raises|Returns|Source|Yields):$", re.MULTILINE)
 _NOT_LISTED = {"self", "cls", "args", "kwargs"}
 
 

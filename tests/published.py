@@ -1,16 +1,17 @@
-"""Published settings beside those that gin files compose, and the table of intended differences.
+"""Compares published settings with those that gin files compose; reads the table of differences.
 
-Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, what their
-code builds in and papers say in `published_parts.json` beside it. `docs/published_differences.json`
-lists what is different here, with the reason; docs/published_settings.md shows what `page_table`
-makes of it:
-
-  python -c "from tests import published; print(published.page_table())"
+Numbers of the authors' configurations are in `tests/testdata/published_settings.json`, constants of
+their code and of the papers in `published_parts.json` next to it.
+`docs/published_differences.json` lists the differences with their reasons. Pages of the
+documentation show its rows where they contain a line such as `<!-- differences: avid cma -->`, with
+first words of entries or `all`.
 """
 
 import dataclasses
 import hashlib
 import json
+import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional
 
@@ -22,7 +23,7 @@ from tests import published_readers as readers
 from tests import source_tree
 
 TABLE = source_tree.ROOT / "docs" / "published_differences.json"
-PAGE = source_tree.ROOT / "docs" / "published_settings.md"
+PAGES = source_tree.ROOT / "docs" / "methods"
 ALL = "*"
 # Names of entries.
 STAGE1 = (
@@ -200,7 +201,7 @@ def problems(
     if listed == digest(wanted):
       return []
     return [
-      f"{name}: no gin file is compared; the table should say so, with {digest(wanted)!r} for "
+      f"{name}: no gin file is compared; the table must state this with {digest(wanted)!r} for "
       f"these published values, and has {listed!r}."
     ]
   faults = []
@@ -224,7 +225,7 @@ def problems(
 
 
 def digest(wanted: Mapping[str, Any]) -> str:
-  """What tells published values that nothing is compared with yet from others."""
+  """A short hash of published values that are not compared yet: it changes when they change."""
   return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -241,21 +242,7 @@ def same(one: Any, other: Any) -> bool:
   return one == other
 
 
-def page_table() -> str:
-  """The table as docs/published_settings.md shows it."""
-  lines = ["| of | setting | published | here | why |", "|---|---|---|---|---|"]
-  for row in table():
-    whole = row["key"] == ALL
-    cells = (
-      ", ".join(row["entries"]),
-      "all" if whole else f"`{row['key']}`",
-      "see the file" if whole else _cell(row["published"]),
-      "-" if row["here"] is None else _cell(row["here"]),
-      row["reason"],
-    )
-    lines.append(f"| {' | '.join(cells)} |")
-  return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-  return value if isinstance(value, str) else json.dumps(value)
+def shown(page: pathlib.Path) -> set[str]:
+  """First words of the entries whose differences a page of the documentation shows; or `all`."""
+  found = re.findall(r"^<!-- differences: ([\w ]+) -->$", page.read_text("utf-8"), re.MULTILINE)
+  return {word for words in found for word in words.split()}

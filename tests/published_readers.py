@@ -63,7 +63,7 @@ def _default(selector: str, parameter: str) -> Any:
 
 
 def clip(run: Composed) -> dict[str, Any]:
-  """Of all runs of video with sound: clips, epochs, optimiser, rates."""
+  """Settings of all runs of video with sound: clips, epochs, optimiser, rates."""
   video_sec = run.get("ClipSpec.num_frames") / run.get("ClipSpec.frame_rate_hz")
   return {
     "batch_size": run.get("train.batch_size"),
@@ -145,7 +145,7 @@ def colors(values: Composed) -> list[float]:
 
 
 def avid(run: Composed) -> dict[str, Any]:
-  """Of AVID and what is built on it, as `clip` and beside it."""
+  """Settings of AVID and of methods based on it: those of `clip`, and their own."""
   objective = run.get("InstanceDiscrimination.objective")[1:]
   found = {
     **clip(run),
@@ -169,7 +169,7 @@ def avid(run: Composed) -> dict[str, Any]:
 
 
 def cma(run: Composed) -> dict[str, Any]:
-  """Of CMA, as `avid` and beside it."""
+  """Settings of CMA: those of `avid`, and its own."""
   start = run.get("train.init_from"), run.get("CMA.warmup_epochs")
   of_same_data = run.get("train.data_dir").replace("data/", "runs/avid+")
   latest = "the AVID run of the same data, last checkpoint"
@@ -188,14 +188,14 @@ def cma(run: Composed) -> dict[str, Any]:
 
 
 def robust_xid(run: Composed) -> dict[str, Any]:
-  """Of Robust xID, as `avid` and beside it."""
+  """Settings of Robust xID: those of `avid`, and its own."""
   names = ("min_weight", "delta", "kappa", "targets", "target_weight", "target_temperature",
            "cycle_temperature", "warmup_epochs")  # fmt: skip
   return {**avid(run), **{name: run.get(f"RobustXID.{name}") for name in names}}
 
 
 def avsa(run: Composed) -> dict[str, Any]:
-  """Of spatial alignment, either stage."""
+  """Settings of spatial alignment, either stage."""
   return {
     **clip(run),
     **networks(run),
@@ -205,7 +205,7 @@ def avsa(run: Composed) -> dict[str, Any]:
     "horizontal_fov_share": _fov_share(run),
     "mel_bins": run.get("Spectrogram.num_bins"),
     "n_fft": run.get("Spectrogram.fft_length"),
-    "flip": f"picture and sound together, {run.get('ViewpointSpec.flip_probability'):.0%}",
+    "flip": f"frames and sound together, {run.get('ViewpointSpec.flip_probability'):.0%}",
     "placement": run.get("ViewpointSpec.placement"),
     "azimuth_jitter_deg": run.get("ViewpointSpec.azimuth_jitter_deg"),
     "max_elevation_deg": run.get("ViewpointSpec.max_elevation_deg"),
@@ -214,7 +214,7 @@ def avsa(run: Composed) -> dict[str, Any]:
 
 
 def avsa_stage1(run: Composed) -> dict[str, Any]:
-  """Of the first stage, as `avsa` and beside it."""
+  """Settings of the first stage: those of `avsa`, and its own."""
   heads = run.get("FeatureTranslation.shared_heads"), run.get("FeatureTranslation.transformer")
   return {
     **avsa(run),
@@ -237,7 +237,7 @@ def _contrast(run: Composed) -> Any:
 
 
 def avsa_stage2(run: Composed) -> dict[str, Any]:
-  """Of the second stage, as `avsa` and beside it."""
+  """Settings of the second stage: those of `avsa`, and its own."""
   names = ("init_from", "init_epoch", "init_parts")
   return {
     **avsa(run),
@@ -259,12 +259,12 @@ def avsa_stage2(run: Composed) -> dict[str, Any]:
 
 
 def avsa_in_one_run(run: Composed) -> dict[str, Any]:
-  """Of our curriculum, as the second stage."""
+  """Settings of our curriculum: those of the second stage."""
   return avsa_stage2(run)
 
 
 def spatial_audio(run: Composed) -> dict[str, Any]:
-  """Of the generation of sound fields."""
+  """Settings of the generation of sound fields."""
   networks_of = ("SpatialUNet", "DirectUNet")
   adam = optimizer(run, run.get("train.optimizer"))
   steps = list(run.get("step_decay.milestone_steps"))
@@ -307,7 +307,7 @@ def spatial_audio(run: Composed) -> dict[str, Any]:
 
 
 def finetune(run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of fine-tuning on actions."""
+  """Settings of fine-tuning on actions."""
   rate_hz = run.get("ClipSpec.frame_rate_hz")
   found = _classifier("Finetune", run, evaluation)
   frames = evaluation.get("Finetune.num_frames") or run.get("ClipSpec.num_frames")
@@ -326,7 +326,7 @@ def finetune(run: Composed, evaluation: Composed) -> dict[str, Any]:
 
 
 def kinetics_linear(run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of linear classifiers on each stage."""
+  """Settings of linear classifiers on each stage."""
   pools: Mapping[str, Any] = evaluation.get("KineticsLinear.pools")
   frames = evaluation.get("KineticsLinear.num_frames") or run.get("ClipSpec.num_frames")
   widths = dict(zip(("conv2x", "conv3x", "conv4x", "conv5x"), run.get("R2Plus1D.stage_widths")))
@@ -415,7 +415,7 @@ def binary_alignment(name: str, num_viewpoints: int, translated: bool):
 
 
 def _frozen(name: str, run: Composed, evaluation: Composed) -> dict[str, Any]:
-  """Of small networks on a frozen one of 360° clips."""
+  """Settings of small networks on a frozen one of 360° clips."""
   return {
     "clip_sec": run.get("ClipSpec.num_frames") / run.get("ClipSpec.frame_rate_hz"),
     "frame_rate_hz": run.get("ClipSpec.frame_rate_hz"),

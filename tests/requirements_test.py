@@ -1,4 +1,4 @@
-"""Tests that requirements.txt and the imports agree, and that all of it is really used."""
+"""Tests that requirements.txt matches the imports."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import unittest
 
 from tests import source_tree
 
-# What a package is imported as, where that is not its name.
+# Import names of packages that differ from their distribution names.
 IMPORT_NAMES = {
   "absl-py": "absl",
   "gin-config": "gin",
@@ -17,14 +17,14 @@ IMPORT_NAMES = {
   "scikit-learn": "sklearn",
   "tensorflow-serving-api": "tensorflow_serving",
 }
-# Of one command alone, which prints how to install it, or of the documentation site.
+# Required by only one command, which prints installation instructions, or by the site.
 OPTIONAL = {"torch", "playwright", "latex2mathml", "mkdocs"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:
   """(name, rest of the line) of each pin of the first part of a requirements file."""
   text = (source_tree.ROOT / file).read_text(encoding="utf-8")
-  first_part = text.split("# Brought along.")[0]
+  first_part = text.split("# Transitive dependencies.")[0]
   lines = [line for line in first_part.splitlines() if line and line[0] not in "#-"]
   return [re.fullmatch(r"([a-z0-9-]+)(.*)", line).groups() for line in lines]
 
@@ -39,7 +39,7 @@ class RequirementsTest(unittest.TestCase):
     for path in source_tree.python_files("avssl_tf", "tools"):
       self.imported |= source_tree.imported_packages(path)
       if "tf.keras" in (source_tree.ROOT / path).read_text(encoding="utf-8"):
-        self.imported.add("keras")  # Which TensorFlow 2.15 shows under this name.
+        self.imported.add("keras")  # TensorFlow 2.15 exposes it under this name.
 
   @unittest.skipIf(sys.version_info < (3, 10), "sys.stdlib_module_names came with Python 3.10")
   def test_everything_imported_is_required(self):

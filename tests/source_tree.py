@@ -22,7 +22,7 @@ def parse(path: str) -> ast.Module:
 
 
 def imported_modules(path: str) -> set[str]:
-  """Full names of what a file imports, wherever in the file the import stands.
+  """Full names of the imports of a file, wherever they are in the file.
 
   `from a import b` counts as `a.b`: whether b is a module or something in the module a is left to
   `module_file`.

@@ -1,4 +1,4 @@
-"""Makes files for tests that say something of their pictures or of the channels of their sound."""
+"""Creates test files with spatial metadata of their video or audio channels."""
 
 import os
 import struct
@@ -20,19 +20,19 @@ _TRACK_ENTRY, _VIDEO, _TRACK_TYPE = b"\xae", b"\xe0", b"\x83"
 
 
 def components_of(path: str, track: int = 0) -> Optional[tuple[Optional[int], ...]]:
-  """What a file says that the channels of a sound track are; None where it says nothing."""
+  """Metadata of the channels of an audio track; None without metadata."""
   field = field_of(path, track)
   return None if field is None else field.components
 
 
 def field_of(path: str, track: int = 0) -> Optional[ambisonic_metadata.Field]:
-  """What a file says of a sound track."""
+  """Metadata of an audio track."""
   with media_streams.open_streams(path, ()) as media:
     return ambisonic_metadata.of_track(path, media.container.streams.audio[track])
 
 
 def said_of(path: str) -> spherical_metadata.Said:
-  """What a file says of its pictures."""
+  """Metadata of a video track."""
   with media_streams.open_streams(path, ("video",)) as media:
     first = next(media.container.decode(media.video))
     return spherical_metadata.of_pictures(path, media.video, first)
@@ -41,7 +41,7 @@ def said_of(path: str) -> spherical_metadata.Said:
 def change_mp4(
   path: str, pictures: Sequence[Box] = (), sound: Sequence[Box] = (), xml: str = "", track: int = 0
 ) -> None:
-  """Adds boxes to the descriptions of pictures and sound of an MP4, and version 1 of the marks."""
+  """Adds boxes to the video and audio descriptions of an MP4, and metadata version 1."""
   with open(path, "rb") as source, open(path + ".new", "wb") as target:
     movie = isobmff.read_movie(source)
     for handler, boxes in ((b"vide", pictures), (b"soun", sound)):
@@ -77,7 +77,7 @@ def sv3d(
 
 
 def bounds(top: float, bottom: float, left: float, right: float) -> bytes:
-  """What is missing of a sphere on each side, as shares of it."""
+  """Missing fractions of a sphere on each side."""
   return struct.pack(">4I", *(min(2**32 - 1, round(2**32 * s)) for s in (top, bottom, left, right)))
 
 
@@ -90,13 +90,13 @@ def sa3d(
 
 
 def chan(tag: int, labels: Sequence[int] = ()) -> bytes:
-  """A channel layout of CoreAudio, as in CAF; in QuickTime four zeros come before it."""
+  """A CoreAudio channel layout, as in CAF; in QuickTime it is preceded by four zeros."""
   descriptions = b"".join(struct.pack(">2I3f", label, 0, 0, 0, 0) for label in labels)
   return struct.pack(">3I", tag, 0, len(labels)) + descriptions
 
 
 def xml(stereo: str = "mono", projection: str = "equirectangular", **fields) -> str:
-  """Version 1 of the marks."""
+  """Metadata version 1."""
   named = {
     "Spherical": "true", "ProjectionType": projection, "StereoMode": stereo, **fields,
   }  # fmt: skip
@@ -107,7 +107,7 @@ def xml(stereo: str = "mono", projection: str = "equirectangular", **fields) -> 
 def change_matroska(
   path: str, *, stereo_mode: Optional[int] = None, projection: bytes = b""
 ) -> None:
-  """Adds elements to the first track of pictures; the file was written with `ROOM`."""
+  """Adds elements to the first video track; the file was written with `ROOM`."""
   added = projection
   if stereo_mode is not None:
     added += element(b"\x53\xb8", bytes([stereo_mode]))
@@ -129,7 +129,7 @@ def change_matroska(
     f.write(data)
 
 
-# Options of a writer of Matroska that leaves room for `change_matroska`.
+# Options of a Matroska writer that reserves space for `change_matroska`.
 ROOM = {"reserve_index_space": "4000"}
 
 
@@ -153,7 +153,7 @@ def _size(size: int, length: int) -> bytes:
 
 
 def _elements(data: bytes, at: int):
-  """Elements with their places; of those that occur again the last before the first cluster."""
+  """Elements with their positions; of repeated elements, the last before the first cluster."""
   while at < len(data):
     id_length = 9 - data[at].bit_length()
     number = data[at : at + id_length]
@@ -192,7 +192,7 @@ def write_wave(
   chunks: Sequence[tuple[bytes, bytes]] = (),
   rate_hz: int = 48000,
 ) -> str:
-  """Writes 16-bit sound `[samples, channels]` as WAVE, with a sub-format and chunks of its own."""
+  """Writes 16-bit audio `[samples, channels]` as WAVE, with a sub-format and additional chunks."""
   channels = samples.shape[1]
   header = struct.pack(
     "<HHIIHH", 0xFFFE if guid else 1, channels, rate_hz, 2 * channels * rate_hz, 2 * channels, 16
@@ -210,7 +210,7 @@ def write_wave(
 
 
 def chna(references: Sequence[str]) -> tuple[bytes, bytes]:
-  """The chunk that gives the tracks of a WAVE file their definitions in ADM."""
+  """The chunk that maps the tracks of a WAVE file to their ADM definitions."""
   entries = b"".join(
     struct.pack("<H12s14s11sx", i, b"ATU_%08d" % i, reference.encode(), b"AP_00040001")
     for i, reference in enumerate(references, start=1)
@@ -221,7 +221,7 @@ def chna(references: Sequence[str]) -> tuple[bytes, bytes]:
 def write_caf(
   path: str, samples: np.ndarray, chunks: Sequence[tuple[bytes, bytes]] = (), rate_hz: int = 48000
 ) -> str:
-  """Writes 16-bit sound `[samples, channels]` as CAF, with chunks of one's own."""
+  """Writes 16-bit audio `[samples, channels]` as CAF, with additional chunks."""
   channels = samples.shape[1]
   described = struct.pack(">d4s5I", rate_hz, b"lpcm", 2, 2 * channels, 1, channels, 16)
   data = np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
@@ -233,7 +233,7 @@ def write_caf(
 
 
 def two_eyes(packing: str, height: int = 64, width: int = 128, count: int = 50):
-  """Pictures of which the left eye is red and the right one blue, 25 a second."""
+  """Stereo frames at 25 Hz, red for the left eye and blue for the right eye."""
   left, right = np.zeros((2, height, width, 3), np.uint8)
   left[..., 0] = right[..., 2] = 200
   axis = {"top-bottom": 0, "left-right": 1}[packing]
@@ -242,7 +242,7 @@ def two_eyes(packing: str, height: int = 64, width: int = 128, count: int = 50):
 
 
 def field(duration_sec: float = 2.0) -> np.ndarray:
-  """W, Y, Z and X of four tones that tell them apart, float32 `[4, samples]`."""
+  """Four different tones for W, Y, Z and X, float32 `[4, samples]`."""
   tones = [media_variants.sine(duration_sec, 48000, f)[0] for f in (300, 500, 700, 900)]
   return np.stack([g * 2 * t for g, t in zip((0.5, 0.3, 0.2, 0.1), tones)]).astype(np.float32)
 
@@ -250,12 +250,12 @@ def field(duration_sec: float = 2.0) -> np.ndarray:
 def write_tracks(
   path: str, sounds: Sequence[tuple[np.ndarray, str]], default: Optional[int] = None
 ) -> str:
-  """Writes a file with 2:1 pictures and several sound tracks.
+  """Writes a file with 2:1 frames and several audio tracks.
 
   Args:
     path: file to write.
-    sounds: float32 `[channels, samples]` at 48 kHz, and the layout, of each track.
-    default: number from 0 of the track that is marked as the default one, if any.
+    sounds: float32 `[channels, samples]` at 48 kHz, and the layout, per track.
+    default: index of the default track, if any.
   """
   with av.open(path, "w") as output:
     video = output.add_stream("libx264", rate=25)

@@ -130,7 +130,7 @@ class SpectrogramTest(test_base.TestCase, parameterized.TestCase):
     spectrogram = spectrograms.Spectrogram(fft_length=64, hop_length=32, num_bins=33)
     found = spectrogram.with_intensity(tf.zeros([1, 320, 4]))
     self.assertAllEqual(found[..., 4:], np.zeros([1, 10, 33, 3]))
-    with self.assertRaisesRegex(ValueError, r"has 2 channel\(s\); the direction of sound needs"):
+    with self.assertRaisesRegex(ValueError, r"has 2 channel\(s\); intensity vectors require"):
       spectrogram.with_intensity(tf.zeros([1, 320, 2]))
 
   def test_silence_is_finite(self):

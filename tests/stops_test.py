@@ -1,4 +1,4 @@
-"""Tests of stopping by signals, in processes of their own."""
+"""Tests of stopping by signals, in separate processes."""
 
 import os
 import signal
@@ -116,7 +116,7 @@ time.sleep(60)
     self.assertEqual(parent.stdout.readline(), "ready\n")
     started = time.monotonic()
     parent.kill()
-    self.assertEqual(parent.stdout.read(), "stopped\n")  # To the end of the last process.
+    self.assertEqual(parent.stdout.read(), "stopped\n")  # Until the last process ends.
     self.assertLess(time.monotonic() - started, 30)
     parent.communicate()
 

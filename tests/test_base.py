@@ -8,10 +8,10 @@ import tensorflow as tf
 
 
 class TestCase(tf.test.TestCase):
-  """A test case whose random numbers are the same in every run and every order of the tests.
+  """A test case with random numbers that do not depend on the order of the tests.
 
   Attributes:
-    rng: NumPy generator, seeded anew for each test: the source of random inputs.
+    rng: NumPy random number generator, with the same seed in each test.
   """
 
   test_session = None  # A helper of the parent, which a test runner would count as a test.
@@ -22,7 +22,7 @@ class TestCase(tf.test.TestCase):
     self.rng = np.random.default_rng(0)
 
   def assert_shape(self, array, shape: Sequence[Optional[int]], dtype=None) -> None:
-    """Fails unless `array` has `shape`, in which None stands for any size, and `dtype` if given."""
+    """Fails unless `array` has `shape` (None: any size) and, if given, `dtype`."""
     found = tuple(array.shape)
     matches = len(found) == len(shape) and all(
       size in (None, found_size) for size, found_size in zip(shape, found)

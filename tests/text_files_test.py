@@ -1,4 +1,4 @@
-"""Tests of reading texts of other programs."""
+"""Tests of reading text files of other programs."""
 
 import os
 import tempfile
@@ -34,7 +34,7 @@ class TextFilesTest(unittest.TestCase):
     self.assertEqual(text_files.read(self.path), "é\n")
 
   def test_what_is_no_text(self):
-    with self.assertRaisesRegex(text_files.TextError, "text is not UTF-8 text.*row 2. Save it as"):
+    with self.assertRaisesRegex(text_files.TextError, "text is not UTF-8 text.*line 2. Save it as"):
       text_files.read(self.write(b"a\ncaf\xe9\n"))
     self.assertEqual(text_files.read(self.path, names=True), os.fsdecode(b"a\ncaf\xe9\n"))
 

@@ -1,4 +1,4 @@
-"""Spatial alignment as small as it gets: a few 360° clips, and a narrow network for them."""
+"""Spatial alignment at a tiny size: a few 360° clips and a narrow network."""
 
 import functools
 
@@ -26,14 +26,14 @@ CLIP = ClipSpec(
 
 
 def make_data(folder: str, num_train: int = NUM_VIDEOS, num_test: int = 8) -> str:
-  """Builds a little 360° demo data set in a folder; returns the folder."""
+  """Builds a small 360° demo data set in a folder; returns the folder."""
   world = SphericalWorld(num_train=num_train, num_test=num_test)
   demo.DemoData(world, tiny_run.SPECTROGRAM, folder).build_if_missing(num_workers=0)
   return folder
 
 
 class TinyNet(tf.keras.layers.Layer):
-  """Stands in for a network: a linear layer on the mean over time and space."""
+  """A substitute for a network: a linear layer on the mean over time and space."""
 
   def __init__(self):
     super().__init__()
@@ -45,7 +45,7 @@ class TinyNet(tf.keras.layers.Layer):
 
 
 def tiny_network(dropout: float = 0.0) -> alignment_model.AlignmentModel:
-  """The same without convolutions and batch norm."""
+  """A network without convolutions and batch normalisation."""
   return network(TinyNet, TinyNet, dropout)
 
 
@@ -77,7 +77,7 @@ def built_network() -> alignment_model.AlignmentModel:
 
 
 def task(**arguments) -> spatial_alignment.SpatialAlignment:
-  """The task, with a curriculum of one epoch and another unless told otherwise."""
+  """The task, by default with a curriculum of one epoch and another."""
   arguments = {"warmup_epochs": 1, **arguments}
   return spatial_alignment.SpatialAlignment(**arguments)
 

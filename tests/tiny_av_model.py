@@ -1,4 +1,4 @@
-"""The true audio-visual model, as narrow as it gets, and input that it takes."""
+"""The real audio-visual model with narrow networks, and matching inputs."""
 
 import numpy as np
 import tensorflow as tf

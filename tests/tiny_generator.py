@@ -1,4 +1,4 @@
-"""Runs that learn to generate sound fields, as small as they get."""
+"""Runs that generate sound fields, at a tiny size."""
 
 import os
 
@@ -27,7 +27,7 @@ def train(data_dir: str, model_dir: str, *gin_params: str) -> trainer.Result:
 
 
 def network() -> spatial_unet.SpatialUNet:
-  """A network for frames of 16 x 32 pixels and sound of 8 kHz, without its variables."""
+  """A network for frames of 16 x 32 pixels and audio at 8 kHz; its variables are not built."""
   return spatial_unet.SpatialUNet(
     front_end.VideoFrontEnd(),
     panorama_net.PanoramaNet((8, 8), (2, 1)),

@@ -1,4 +1,4 @@
-"""Runs so small that a test can do several: a little demo data, and a network of two layers."""
+"""Tiny runs: a small demo data set and a network of two layers."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ SPECTROGRAM = Spectrogram(
   kind="log_mel", sample_rate_hz=8000, fft_length=512, hop_length=150, num_bins=64
 )
 CLIP = ClipSpec(num_frames=2, frame_rate_hz=8.0, frame_size=16, audio_sec=0.3, max_offset_sec=0.1)
-# The AVID of gin/avid.gin, as small as it gets.
+# The AVID of gin/avid.gin, at a tiny size.
 GIN = """
 batch_size = 8
 num_epochs = 2
@@ -46,7 +46,7 @@ AVID.num_negatives = 8
 
 @gin.register(module="tiny_run")
 class TinyNetwork(av_model.AudioVisualModel):
-  """Stands in for the audio-visual model: a linear layer a tower, and batch norm if wanted."""
+  """A substitute for the audio-visual model: a linear layer per tower, optionally batch norm."""
 
   embedding_dim = 4
 
@@ -80,14 +80,14 @@ class TinyNetwork(av_model.AudioVisualModel):
 
 
 def make_data(folder: str, num_train: int = NUM_VIDEOS) -> str:
-  """Builds a little demo data set in a folder; returns the folder."""
+  """Builds a small demo data set in a folder; returns the folder."""
   data = demo.DemoData(PlanarWorld(num_train=num_train, num_test=8), SPECTROGRAM, folder)
   data.build_if_missing(num_workers=0)
   return folder
 
 
 def train(data_dir: str, model_dir: str, strategy=None, **settings: Any) -> trainer.Result:
-  """`trainer.train` of AVID on a `TinyNetwork`; `settings` override what gin binds for it."""
+  """`trainer.train` of AVID on a `TinyNetwork`; `settings` override the gin bindings."""
   os.makedirs(model_dir, exist_ok=True)
   gin.clear_config()
   bindings = {
@@ -120,12 +120,12 @@ def objective(**arguments) -> avid.AVID:
 
 
 def schedule(**arguments):
-  """A cosine after a warm-up, fast enough that a few steps move every weight."""
+  """A cosine after a warm-up, with rates that change every weight in a few steps."""
   return schedules.cosine(learning_rate=1e-2, warmup_steps=3, **arguments)
 
 
 def saved(model_dir: str, step: Optional[int] = None) -> dict[str, np.ndarray]:
-  """All that the latest checkpoint of a run holds, or that of a step."""
+  """All values of the latest checkpoint of a run, or of that of a step."""
   path = checkpoints.latest(model_dir)
   if step is not None:
     path = os.path.join(model_dir, run_folder.CHECKPOINTS, f"ckpt-{step}")
@@ -133,13 +133,13 @@ def saved(model_dir: str, step: Optional[int] = None) -> dict[str, np.ndarray]:
   return {
     name: reader.get_tensor(name)
     for name in reader.get_variable_to_shape_map()
-    # The structure of objects, and how often this process has saved.
+    # The object graph, and the save counter of this process.
     if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and not name.startswith("save_counter")
   }
 
 
 class TestCase(unittest.TestCase):
-  """A test case with a little data set, made once, and folders that go with the test.
+  """A test case with a small data set, built once, and temporary folders.
 
   Attributes:
     data_dir: folder of the data set.
@@ -165,7 +165,7 @@ class TestCase(unittest.TestCase):
     return os.path.join(self.folder, name)
 
   def assert_same_state(self, state: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    """Fails unless two checkpoints hold the same, bit for bit."""
+    """Fails unless two checkpoints are bitwise equal."""
     self.assertEqual(set(state), set(other))
     different = [name for name in state if not np.array_equal(state[name], other[name])]
     self.assertEqual(different, [])

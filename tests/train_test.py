@@ -1,4 +1,4 @@
-"""Tests of the training command as a user types it: killed, on several devices, and mistaken."""
+"""Tests of the training command: killed, on several devices, and with user errors."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests import source_tree, tiny_run
 _PROBED = ("--gin_param=Probe.c_grid=(0.1,)", "--gin_param=Probe.batch_size=8")
 _NOT_PROBED = ("--gin_param=train.probe=None",)
 
-# Calls the command for several lines of flags in one process; prints what each ended with.
+# Calls the command for several lines of flags in one process; prints the exit status of each.
 _MISTAKES = """
 import json
 import sys
@@ -40,7 +40,7 @@ for line in json.load(sys.stdin):
   print("ENDING", json.dumps(ending), flush=True)
 """
 
-# The command, which prints how many networks it has made.
+# The command, with a final line of the number of networks that it has created.
 _COUNTED = """
 import sys
 from avssl_tf import train
@@ -112,13 +112,13 @@ class CommandTest(tiny_run.TestCase):
     return self.start(["-m", "avssl_tf.train", *flags], environment)
 
   def finish(self, process):
-    """Waits for the end; returns what was printed."""
+    """Waits for the end; returns the output."""
     output, errors = process.communicate()
     self.assertEqual(process.returncode, 0, output[-2000:] + errors[-4000:])
     return output, errors
 
   def test_own_components_come_from_a_script_of_the_users(self):
-    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    page = (source_tree.ROOT / "docs" / "guides" / "trust.md").read_text(encoding="utf-8")
     script = self.path("my_train.py")
     with open(script, "w", encoding="utf-8") as f:
       f.write(re.search(r"```python\n(# my_train\.py.*?)```", page, re.DOTALL)[1])
@@ -148,7 +148,7 @@ class CommandTest(tiny_run.TestCase):
         self.check_exported(name)
 
   def kill_when(self, condition, *processes):
-    """Kills processes with SIGKILL as soon as something is the case."""
+    """Kills processes with SIGKILL as soon as a condition holds."""
     while not condition():
       for process in processes:
         if process.poll() is not None:
@@ -182,14 +182,14 @@ class CommandTest(tiny_run.TestCase):
 
     with open(thesis, "w", encoding="utf-8") as f:
       f.write("years of work")
-    assert_refused("received holds 'checkpoints/thesis.tex', which this program", "--overwrite")
+    assert_refused("received contains 'checkpoints/thesis.tex', which this program", "--overwrite")
     os.remove(thesis)
     os.symlink(victim, saved_model)
     assert_refused(f"{saved_model} is a symbolic link to '{victim}'", "--overwrite")
     os.remove(saved_model)
-    # What is in the way of the export is told before any training.
+    # Obstacles to the export are reported before the training.
     shutil.copytree(victim, saved_model)
-    assert_refused("saved_model' exists and is not a SavedModel")
+    assert_refused("saved_model' exists, is not a SavedModel")
     shutil.rmtree(saved_model)
     # A list of checkpoints that TensorFlow would delete.
     with open(os.path.join(model_dir, "checkpoints", "checkpoint"), "w", encoding="utf-8") as f:
@@ -203,7 +203,7 @@ class CommandTest(tiny_run.TestCase):
     tiny_run.train(self.data_dir, model_dir, num_epochs=4)
     self.assertEqual(_files(victim), before)
     self.assertEqual(checkpoints.latest(model_dir), os.path.join(model_dir, "checkpoints/ckpt-12"))
-    # Its own older ones, of the same names, are deleted.
+    # Its own older checkpoints, of the same names, are deleted.
     self.assertFalse(os.path.exists(os.path.join(model_dir, "checkpoints", "ckpt-6.index")))
 
   def test_killed_runs_end_as_one_that_never_was(self):
@@ -243,7 +243,7 @@ class CommandTest(tiny_run.TestCase):
     output, errors = process.communicate(timeout=100)
     self.assertEqual(process.returncode, 128 + number, errors)
     self.assertNotIn("Traceback", errors)
-    self.assertIn("Stopped. The same command resumes from the last checkpoint.", errors)
+    self.assertIn("Stopped. Rerun the command to resume from the last checkpoint.", errors)
     step = self.last_logged_step("killed")
     self.assertIn(step, range(first_step, 60))
     self.assertIn(f"Saved step {step}.", output)
@@ -263,7 +263,7 @@ class CommandTest(tiny_run.TestCase):
           self.assertIsNone(process.poll(), "It was to be stopped, but has ended already.")
           time.sleep(0.02)
         process.send_signal(number)
-        # To the end of the last process that has the pipes.
+        # Until the last process with the pipes ends.
         output, errors = process.communicate(timeout=100)
         self.assertEqual(process.returncode, -9 if number == signal.SIGKILL else 128 + number)
         self.assertNotIn("Traceback", errors)
@@ -303,8 +303,8 @@ class CommandTest(tiny_run.TestCase):
       lambda: self.last_logged_step("workers") >= 3, *self.start_workers("workers", *flags)
     )
     chief, other = map(self.finish, self.start_workers("workers", *flags))
-    self.assertIn("Going on after step", chief[0])
-    self.assertIn("Everything lies in", chief[0])
+    self.assertIn("Resuming after step", chief[0])
+    self.assertIn("Outputs in", chief[0])
     self.assertNotIn("Epoch", other[0])
     for _, errors in (chief, other):
       self.assertNotIn("Traceback", errors)
@@ -358,10 +358,10 @@ class CommandTest(tiny_run.TestCase):
       "Did you mean num_epochs?": self.flags("a", "--gin_param=num_epoch=3"),
       "gin/avd.gin: no such file": ["--gin_file=gin/avd.gin"],
       "does not set train.task": ["--gin_file=gin/base/demo.gin"],
-      "holds 'thesis.tex', but no run": self.flags("other"),
-      "holds 'thesis.tex', but no": self.flags("other", "--overwrite"),
+      "contains 'thesis.tex', but no run": self.flags("other"),
+      "contains 'thesis.tex', but no": self.flags("other", "--overwrite"),
       "File exists": self.flags("file"),
-      "--virtual_devices must be 0 or more": self.flags("a", "--virtual_devices=-1"),
+      "--virtual_devices=-1; expected 0 or more": self.flags("a", "--virtual_devices=-1"),
       "expected one of float32": self.flags("a", "--gin_param=precision='float8'"),
     }
     process = self.start(["-c", _MISTAKES])
@@ -396,7 +396,7 @@ class CommandTest(tiny_run.TestCase):
     )  # fmt: skip
     output, _ = self.finish(process)
     self.assertIn(f"There is no demo data in {self.path('demo')} yet: building it.", output)
-    # What was trained there does not need it any more.
+    # The new run no longer requires it.
     os.rename(self.path("demo"), self.path("gone"))
     self.assertEqual(loading.load(self.path("run")).data_dir, self.path("demo"))
 

@@ -1,7 +1,7 @@
-"""Two replicas on one CPU, for tests that need no process of their own.
+"""Two replicas on one CPU, for tests that do not require a separate process.
 
 Import this before TensorFlow uses any device. The tests of a process share one strategy: two of
-them would count their collective operations from the same number on, and mix them up.
+them would number their collective operations identically, and confuse them.
 """
 
 import functools
@@ -24,12 +24,12 @@ def loss_of_halves(objective, embeddings: dict[str, tf.Tensor], negatives: tf.Te
   """`objective.loss_of` in a graph, each replica with one half of the samples.
 
   Args:
-    objective: a `BankObjective` made under `strategy`.
+    objective: a `BankObjective` created under `strategy`.
     embeddings: `{"video": [2 B, D], "audio": [2 B, D], "index": [2 B]}`.
     negatives: int64 `[2 B, K]`.
 
   Returns:
-    By name, the values on the two replicas.
+    The values on the two replicas, by name.
   """
   size = negatives.shape[0] // 2
 
@@ -53,11 +53,11 @@ def step_of_halves(task: tf.keras.Model, batch: dict[str, tf.Tensor]) -> list[di
   """`task.train_step` in a graph, each replica with one half of the batch.
 
   Args:
-    task: a task made and compiled under `strategy`.
+    task: a task created and compiled under `strategy`.
     batch: an even number of clips.
 
   Returns:
-    What the step returns, on each of the replicas, as NumPy values.
+    The results of the step on each replica, as NumPy values.
   """
   size = next(iter(batch.values())).shape[0] // 2
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures how fast sound fields are generated, against real time.
+"""Measures the speed of sound field generation relative to real time.
 
   python tools/benchmark_generation.py
   python tools/benchmark_generation.py --gin_file=gin/spatial_audio.gin \\
     --gin_file=gin/scale/yt_all.gin
 
-Networks have random weights: what is generated is of no use, and takes as long as any.
+Networks have random weights, which does not affect the speed.
 """
 
 import os
@@ -32,22 +32,21 @@ _DEFAULT = "gin/spatial_audio.gin"
 
 
 def generated_per_sec(batch_size: int, num_rounds: int) -> float:
-  """Seconds of sound that the configured network generates a second.
+  """Seconds of audio that the configured network generates per second.
 
   Args:
-    batch_size: clips at a time.
-    num_rounds: how often it is measured; the fastest counts, as what other programs take comes on
-      top.
+    batch_size: number of clips per batch.
+    num_rounds: number of measurements. The fastest counts, because other programs only add time.
 
   Raises:
-    ConfigurationError: the configuration is not of a network that generates sound fields.
+    ConfigurationError: the configured network does not generate sound fields.
   """
   bound = gin.get_bindings("train")
   network, clip = bound["network"](), bound["clip"]
   if not network.generates:
     raise ConfigurationError(
-      f"The configuration is of a {type(network).__name__}; expected that of a network that "
-      f"generates sound fields, such as {_DEFAULT}."
+      f"The configured network is {type(network).__name__}; expected a network that generates "
+      f"sound fields, such as in {_DEFAULT}."
     )
   batch = clip_kinds.kind_of(clip).zero_batch(network.sample_rate_hz, num_channels=1)
   batch = {name: tf.repeat(values[:1], batch_size, axis=0) for name, values in batch.items()}
@@ -74,7 +73,7 @@ def _run() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer("batch_size", 4, "Clips at a time.", lower_bound=1)
-  flags.DEFINE_integer("num_rounds", 5, "How often each is measured.", lower_bound=1)
+  flags.DEFINE_integer("batch_size", 4, "Clips per batch.", lower_bound=1)
+  flags.DEFINE_integer("num_rounds", 5, "Number of measurements.", lower_bound=1)
   cli.define_gin_flags()
   main()

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""Measures how many training clips a second the input pipeline gives on one core and on two.
+"""Measures the throughput of the input pipeline, in clips per second, on one and two cores.
 
-  python tools/benchmark_pipeline.py                      # 340x256 film, 8 x 112x112 + 2 s of sound
-  python tools/benchmark_pipeline.py --video=             # the same from generated textures
+  python tools/benchmark_pipeline.py                      # 340x256 film, 8 x 112x112 + 2 s of audio
+  python tools/benchmark_pipeline.py --video=             # the same with generated textures
   python tools/benchmark_pipeline.py --data_dir=data/demo --num_frames=8 --frame_rate_hz=8 \
-      --frame_size=32 --audio_sec=1.2 --batch_size=32     # a data set that exists
+      --frame_size=32 --audio_sec=1.2 --batch_size=32     # an existing data set
 
-Without --data_dir it builds a small data set, which stays in the cache of the system: what is
-measured is the work of the processor, not the disk. Each figure is the best of several
-rounds. Beside the clips a second of wall-clock time stands the rate by processor time, which
-says what the same code gives when nothing else runs on the core.
+Without --data_dir it builds a small data set, which remains in the page cache: the benchmark
+measures the processor, not the disk. Each figure is the best of several rounds. The tool prints
+clips per second of wall-clock time and of processor time, which estimates the rate on an idle core.
 """
 
 import multiprocessing
@@ -42,20 +41,20 @@ from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.errors import UserError
 
 FLAGS = flags.FLAGS
-local_paths.define_flag("data_dir", None, "Data set to measure; none: one is built.")
+local_paths.define_flag("data_dir", None, "Data set to measure; default: a new one.")
 flags.DEFINE_string("split", "train", "Split of --data_dir.")
 local_paths.define_flag(
   "video",
   os.path.join(_ROOT, "tests", "testdata", "big_buck_bunny_720p.mp4"),
-  "Film that the data set is built from; empty: generated textures.",
+  "Source film of the data set; empty: generated textures.",
 )
-flags.DEFINE_integer("num_frames", 8, "Frames of a clip.")
-flags.DEFINE_float("frame_rate_hz", 16.0, "Their rate.")
-flags.DEFINE_integer("frame_size", 112, "Their height and width.")
-flags.DEFINE_float("audio_sec", 2.0, "Duration of the sound.")
-flags.DEFINE_integer("batch_size", 8, "Clips in a batch.")
+flags.DEFINE_integer("num_frames", 8, "Frames per clip.")
+flags.DEFINE_float("frame_rate_hz", 16.0, "Frame rate of a clip.")
+flags.DEFINE_integer("frame_size", 112, "Height and width of a frame.")
+flags.DEFINE_float("audio_sec", 2.0, "Duration of the audio.")
+flags.DEFINE_integer("batch_size", 8, "Clips per batch.")
 flags.DEFINE_float("round_sec", 2.0, "Duration of a round.")
-flags.DEFINE_integer("num_rounds", 3, "Rounds.")
+flags.DEFINE_integer("num_rounds", 3, "Number of rounds.")
 
 _NUM_CLIPS = 8
 _STORED_SEC = 10
@@ -65,10 +64,10 @@ _SAMPLE_RATE_HZ = 24000
 
 
 def texture_frames(rng: np.random.Generator) -> np.ndarray:
-  """Frames of a texture that moves: uint8 `[T, H, W, 3]`.
+  """Frames of a moving texture: uint8 `[T, H, W, 3]`.
 
-  Its amplitude falls with frequency as that of photographs does (Field, Relations between the
-  statistics of natural images, JOSA A 1987), so that it compresses alike.
+  Its amplitude decreases with frequency as in photographs (Field, Relations between the statistics
+  of natural images, JOSA A 1987), so it compresses similarly.
   """
   height, width = _STORED_SIZE
   size = 512
@@ -85,7 +84,7 @@ def texture_frames(rng: np.random.Generator) -> np.ndarray:
 
 
 def film_frames(path: str) -> np.ndarray:
-  """Frames of a film, forwards and backwards until they last: uint8 `[T, H, W, 3]`."""
+  """Frames of a film, forwards and backwards, repeated to full length: uint8 `[T, H, W, 3]`."""
   height, width = _STORED_SIZE
   duration_sec = min(media_probe.probe(path).duration_sec, _STORED_SEC)
   frames = clip_reading.read_clip(path, 0, duration_sec, _STORED_RATE_HZ, short_side=height).frames
@@ -129,7 +128,7 @@ def build(data_dir: str) -> None:
 
 
 def megabytes_of_10_sec(data_dir: str, split: str) -> float:
-  """Mean size of 10 s of a clip's record in MB, of at most 100 clips."""
+  """Mean record size of 10 s of a clip in MB, over at most 100 clips."""
   info = DatasetInfo.load(data_dir)
   table = info.records(split)
   places = list(zip(table.file_numbers, table.offsets.tolist()))[:100]
@@ -141,7 +140,7 @@ def megabytes_of_10_sec(data_dir: str, split: str) -> float:
 
 
 def stages(data_dir: str, split: str, clip: datasets.ClipSpec, batch_size: int) -> dict:
-  """Data sets that each do one thing more than the one before, the last all of it."""
+  """Data sets with an increasing number of stages; the last has all."""
   reader = RecordReader(data_dir, split)
   kind = clip_kinds.kind_of(clip)
 
@@ -175,7 +174,7 @@ def stages(data_dir: str, split: str, clip: datasets.ClipSpec, batch_size: int) 
 
 
 def rates(dataset: tf.data.Dataset, batch_size: int, num_threads: int) -> tuple[float, float]:
-  """Best clips a second of all rounds, by wall-clock and by processor time."""
+  """Best clips per second over all rounds, by wall-clock and by processor time."""
   options = tf.data.Options()
   options.threading.private_threadpool_size = num_threads
   iterator = iter(dataset.with_options(options))
@@ -193,7 +192,7 @@ def rates(dataset: tf.data.Dataset, batch_size: int, num_threads: int) -> tuple[
 
 
 def measure(arguments: list, data_dir: str, num_cores: int) -> float:
-  """Measures on the first `num_cores` cores, in a process of its own, and prints the result."""
+  """Measures on the first `num_cores` cores, in a separate process, and prints the result."""
   FLAGS(arguments)
   cores = sorted(os.sched_getaffinity(0))[:num_cores]
   os.sched_setaffinity(0, cores)
@@ -214,22 +213,22 @@ def measure(arguments: list, data_dir: str, num_cores: int) -> float:
     flush=True,
   )
   if num_cores == 1:
-    print("  ms of processor time a clip, one core:")
+    print("  ms of processor time per clip, one core:")
     for name, stage in stages(data_dir, FLAGS.split, clip, FLAGS.batch_size).items():
       print(f"  {name:32s} {1000 / rates(stage, FLAGS.batch_size, 1)[1]:8.3f}", flush=True)
   return wall
 
 
 def main() -> None:
-  """Builds the records if need be and measures in one process after the other."""
+  """Builds the records if necessary, and measures in one process after the other."""
   cli.main(_run, stopped="Stopped.")
 
 
 def _run() -> None:
-  cli.hide_gpus()  # This is about the processor.
+  cli.hide_gpus()  # Only the processor is measured.
   if FLAGS.video and not FLAGS.data_dir and not os.path.exists(FLAGS.video):
-    raise UserError(f"--video={FLAGS.video}: no such file. Empty takes generated textures.")
-  # A new process sees its cores before TensorFlow counts them, which happens once.
+    raise UserError(f"--video={FLAGS.video}: no such file. Use --video= for generated textures.")
+  # TensorFlow counts the cores once per process, so each measurement has a new process.
   context = multiprocessing.get_context("spawn")
   with tempfile.TemporaryDirectory() as folder:
     if not FLAGS.data_dir:

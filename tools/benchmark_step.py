@@ -1,11 +1,11 @@
-"""Measures a training step: our full-size networks beside plain Keras ones, and growing banks.
+"""Measures training steps: full-size networks compared with plain Keras, and large memory banks.
 
   python tools/benchmark_step.py
 
-Prints clips per second of R(2+1)D-18 with the audio network (8 x 112 x 112 pixels, 2 s of
-sound, batch 8) in float32 and mixed_bfloat16, beside the same networks written with plain Keras
-layers, step by step in turn, since machines are noisy; then milliseconds of a whole step of AVID
-with banks of 10 thousand and of 2 million rows.
+Prints clips per second of R(2+1)D-18 with the audio network (8 x 112 x 112 pixels, 2 s of audio,
+batch 8) in float32 and mixed_bfloat16, compared with the same networks in plain Keras layers. Steps
+of both alternate, because timings vary over time. Then prints milliseconds per AVID step with banks
+of 10 thousand and of 2 million rows.
 """
 
 import os
@@ -29,16 +29,16 @@ from avssl_tf.losses import avid
 from avssl_tf.models import audio_net, av_model, front_end, projection, r2plus1d
 from avssl_tf.tasks import instance_discrimination
 
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Clips a step.", lower_bound=1)
-_NUM_ROUNDS = flags.DEFINE_integer("num_rounds", 5, "Steps measured of each.", lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Clips per step.", lower_bound=1)
+_NUM_ROUNDS = flags.DEFINE_integer("num_rounds", 5, "Measured steps of each.", lower_bound=1)
 _PRECISIONS = flags.DEFINE_list(
   "precisions", ["float32", "mixed_bfloat16"], "Keras policies to measure."
 )
-_BANK_ROWS = flags.DEFINE_list("bank_rows", ["10000", "2000000"], "Sizes of the banks.")
+_BANK_ROWS = flags.DEFINE_list("bank_rows", ["10000", "2000000"], "Numbers of bank rows.")
 
 
 def measure(calls: dict[str, Callable[[], tf.Tensor]], num_rounds: int) -> dict[str, list[float]]:
-  """Seconds of `num_rounds` calls of each function, taken in turn after one to warm up."""
+  """Seconds of `num_rounds` alternating calls of each function, after one warm-up call."""
   for call in calls.values():
     call().numpy()
   seconds = {name: [] for name in calls}

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures how fast views are cut out of 360° clips and their sound is turned, beside NumPy.
+"""Measures viewport cropping and sound field rotation of 360° clips, compared with NumPy.
 
   python tools/benchmark_viewpoints.py                    # clips of the 360° demo world
   python tools/benchmark_viewpoints.py --height=224 --size=112 --sample_rate_hz=24000    # real ones
 
-A batch of clips goes through the graph that training uses and, turn by turn, through the same
-mathematics in NumPy: gnomonic projection, bilinear interpolation of all frames at once, and a
-rotation matrix times the sound field for each view. Both give the same views to within a grey
-level, which is checked. Beside the seconds that passed stand those of processor time.
+A batch of clips is processed alternately by the graph that training uses and by the same operations
+in NumPy: gnomonic projection, bilinear interpolation of all frames at once, and a rotation of the
+sound field for each view. The tool checks that both give the same views to within one grey level.
+It prints wall-clock time and processor time.
 """
 
 import os
@@ -31,14 +31,14 @@ from avssl_tf.data.pipeline.viewpoints import Viewpoints, ViewpointSpec
 
 FLAGS = flags.FLAGS
 
-# Frames, sound fields and viewpoints of a batch -> views and what is heard from them.
+# Frames, sound fields and viewpoints of a batch -> views and rotated sound fields.
 Function = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], tuple[np.ndarray, np.ndarray]]
 
 
 def in_numpy(
   frames: np.ndarray, fields: np.ndarray, views: list[np.ndarray], size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The same mathematics in NumPy, a clip at a time.
+  """The same operations in NumPy, one clip at a time.
 
   Args:
     frames: uint8 `[B, T, H, 2 H, 3]`.
@@ -49,20 +49,20 @@ def in_numpy(
   Returns:
     uint8 `[B, K, T, size, size, 3]` and float32 `[B, K, samples, 4]`.
   """
-  seen, heard = [], []
+  cropped, rotated = [], []
   for clip, field, *places in zip(frames, fields, *views):
     rotations = _rotations(*places[:2])
-    seen.append(_look(clip, rotations, *places[2:4], size))
-    # First order: (Y, Z, X) turns as directions do, towards the front.
+    cropped.append(_look(clip, rotations, *places[2:4], size))
+    # First order: (Y, Z, X) rotates like a direction; the viewing direction becomes the front.
     back = rotations.transpose(0, 2, 1)[:, [1, 2, 0]][:, :, [1, 2, 0]]
     turned = np.matmul(field[np.newaxis, :, 1:], back.transpose(0, 2, 1))
     first = np.broadcast_to(field[:, :1], (len(turned), *field[:, :1].shape))
-    heard.append(np.concatenate([first, turned], axis=-1))
-  return np.stack(seen), np.stack(heard)
+    rotated.append(np.concatenate([first, turned], axis=-1))
+  return np.stack(cropped), np.stack(rotated)
 
 
 def _rotations(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-  """float32 `[K, 3, 3]` that bring the front to the viewing directions."""
+  """Rotations of the front to the viewing directions: float32 `[K, 3, 3]`."""
   ca, sa, ce, se = np.cos(azimuth), np.sin(azimuth), np.cos(elevation), np.sin(elevation)
   zero = np.zeros_like(ca)
   rows = [[ca * ce, -sa, -ca * se], [sa * ce, ca, -sa * se], [se, zero, ce]]
@@ -102,7 +102,7 @@ def _look(frames, rotations, horizontal_fov, vertical_fov, size: int) -> np.ndar
 
 
 def in_graph(size: int) -> Function:
-  """What training does, compiled, the clips of a batch side by side."""
+  """The operations of training, compiled, with the clips of a batch in parallel."""
 
   @tf.function
   def call(frames, fields, views):
@@ -147,7 +147,7 @@ def _run() -> None:
   found = {name: call() for name, call in calls.items()}
   grey = np.abs(found["NumPy"][0].astype(int) - found["graph"][0]).max()
   if grey > 1 or not np.allclose(found["NumPy"][1], found["graph"][1], atol=1e-4):
-    sys.exit(f"Error: the two do not agree (views by up to {grey} grey levels).")
+    sys.exit(f"Error: the results differ (views by up to {grey} grey levels).")
   passed = {name: 0.0 for name in calls}
   processor = {name: 0.0 for name in calls}
   for _ in range(FLAGS.repeats):
@@ -158,9 +158,9 @@ def _run() -> None:
       processor[name] += time.process_time() - starts[1]
   print(
     f"{count} clips, {spec.num_viewpoints} views of {FLAGS.num_frames} frames of {size} x {size} "
-    f"out of {2 * FLAGS.height} x {FLAGS.height}, {num_samples} samples of sound"
+    f"from {2 * FLAGS.height} x {FLAGS.height}, {num_samples} audio samples"
   )
-  print(f"{'':8s}{'ms a clip':>12s}{'processor ms':>14s}")
+  print(f"{'':8s}{'ms per clip':>12s}{'processor ms':>14s}")
   for name in calls:
     scale = 1000 / FLAGS.repeats / count
     print(f"{name:8s}{passed[name] * scale:12.2f}{processor[name] * scale:14.2f}")
@@ -168,15 +168,15 @@ def _run() -> None:
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
-  flags.DEFINE_integer("batch_size", 16, "Clips of a batch.", lower_bound=1)
-  flags.DEFINE_integer("num_viewpoints", 4, "Views of a clip.", lower_bound=1)
-  flags.DEFINE_integer("num_frames", 8, "Frames of a clip.", lower_bound=1)
-  flags.DEFINE_integer("height", 64, "Height of the 360° frames; they are twice as wide.", 2)
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  flags.DEFINE_integer("batch_size", 16, "Clips per batch.", lower_bound=1)
+  flags.DEFINE_integer("num_viewpoints", 4, "Views per clip.", lower_bound=1)
+  flags.DEFINE_integer("num_frames", 8, "Frames per clip.", lower_bound=1)
+  flags.DEFINE_integer("height", 64, "Height of the 360° frames; the width is twice the height.", 2)
   flags.DEFINE_integer("size", 32, "Height and width of a view.", lower_bound=1)
-  flags.DEFINE_integer("sample_rate_hz", 8000, "Rate of the sound.", lower_bound=1)
-  flags.DEFINE_float("audio_sec", 1.2, "Duration of the sound.", lower_bound=0.01)
-  flags.DEFINE_integer("repeats", 20, "Batches measured.", lower_bound=1)
+  flags.DEFINE_integer("sample_rate_hz", 8000, "Sample rate of the audio.", lower_bound=1)
+  flags.DEFINE_float("audio_sec", 1.2, "Duration of the audio.", lower_bound=0.01)
+  flags.DEFINE_integer("repeats", 20, "Number of measured batches.", lower_bound=1)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Trains with several seeds and tables mean and spread, for one method or several.
+"""Trains methods with several seeds and prints a table of mean and standard deviation.
 
   python tools/compare_seeds.py --method='AVID: gin/avid.gin' \\
     --method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0 AVID.self_coefficient=1.0' \\
     --seeds=0,1,2 --baseline=AVID --output_dir=runs/seeds
 
-Each --method is a name, the gin files that compose to its configuration, and bindings after them.
-A longer comparison is best kept in a file, a flag a line: --flagfile=gin/compare/methods.flags.
+Each --method consists of a name, gin files, and gin bindings. Larger comparisons can be stored in a
+file with one flag per line: --flagfile=gin/compare/methods.flags.
 
-Runs go to <output_dir>/<method>-seed<seed>, all methods with a seed before the next seed; after
-each one the table so far is shown, and written with all numbers to <output_dir>/comparison.json;
---plot draws <output_dir>/comparison.png. Probe more often for its sake: train.probe_every_epochs.
-The same command again repeats no run that is finished and goes on with one that was interrupted or
-failed; more seeds and methods may be added to it. Exits with 1 where a run failed.
+Runs are written to <output_dir>/<method>-seed<seed>. All methods are trained with one seed before
+the next. After each run, the current table is printed, and all numbers are saved to
+<output_dir>/comparison.json. --plot draws <output_dir>/comparison.png; for more points, set
+train.probe_every_epochs. Rerunning the command skips completed runs and resumes interrupted or
+failed ones; seeds and methods can be added. Exits with status 1 if a run failed.
 
-Accuracies are of classifiers on frozen features, those of supervised runs included.
+Accuracies are those of classifiers on frozen features, also for supervised runs.
 """
 
 import json
@@ -53,7 +53,7 @@ _RAW_INPUT = "raw input"
 def measured(
   run: Run, log: Sequence[Mapping[str, float]]
 ) -> tuple[seed_comparison.Metrics, seed_comparison.Metrics]:
-  """What a finished run measured, by its log: of its untrained and of its trained network."""
+  """Metrics of the untrained and of the trained network of a completed run, from its log."""
   untrained, trained = seed_comparison.probes(log)
   configuration.parse_operative(run.model_dir)
   seconds = seed_comparison.training_sec(log, gin.get_bindings("train")["batch_size"])
@@ -61,7 +61,7 @@ def measured(
 
 
 def measure_raw_input(run: Run) -> dict[str, Statistic]:
-  """Classifiers on the raw input of a run, on the splits of its probe."""
+  """Results of classifiers on the raw input of a run, on the splits of its probe."""
   configuration.parse_operative(run.model_dir)
   train_bindings = gin.get_bindings("train")
   probe = train_bindings["probe"]
@@ -76,7 +76,7 @@ def measure_raw_input(run: Run) -> dict[str, Statistic]:
 
 
 class Comparison:
-  """What the runs of a comparison have measured so far, and how that is shown."""
+  """Metrics of the completed runs of a comparison, and their presentation."""
 
   def __init__(
     self,
@@ -87,24 +87,24 @@ class Comparison:
     markdown: bool = False,
     plot: bool = False,
   ):
-    """Has measured nothing yet.
+    """Creates a comparison without results.
 
     Args:
-      runs: all that belong to the comparison.
-      output_dir: where files go.
-      baseline: method that the others are subtracted from, if any.
-      with_raw_input: whether there is a row of classifiers on the raw input.
-      markdown: whether tables are printed in Markdown.
-      plot: whether curves are drawn.
+      runs: all runs of the comparison.
+      output_dir: folder of the output files.
+      baseline: method to subtract from the others, if any.
+      with_raw_input: whether to add a row of classifiers on the raw input.
+      markdown: whether to print Markdown tables.
+      plot: whether to draw curves.
 
     Raises:
-      ConfigurationError: `baseline` is none of the methods.
+      ConfigurationError: `baseline` is not one of the methods.
     """
-    # In the order of the plan, in which they need not end.
+    # In the planned order; runs may be completed in another order.
     self._measured = {run.method: {} for run in runs}
     if baseline is not None and baseline not in self._measured:
       raise ConfigurationError(
-        f"--baseline={baseline}: there is no such method. There are: {', '.join(self._measured)}."
+        f"--baseline={baseline}: no such method; expected one of {', '.join(self._measured)}."
       )
     self._output_dir = output_dir
     self._baseline = baseline
@@ -115,7 +115,7 @@ class Comparison:
     self._raw_input: Optional[dict[str, Statistic]] = None
 
   def add(self, run: Run) -> None:
-    """Adds what a finished run measured."""
+    """Adds the metrics of a completed run."""
     log = metrics.read(os.path.join(run.model_dir, run_folder.METRICS))
     self._logs[run.method].append(log)
     self._measured[run.method][run.seed] = measured(run, log)
@@ -123,7 +123,7 @@ class Comparison:
       self._raw_input = measure_raw_input(run)
 
   def show(self) -> None:
-    """Prints the tables and writes the files; does nothing as long as nothing is measured."""
+    """Prints the tables and writes the files, if there are any results."""
     seeds = sorted({seed for by_seed in self._measured.values() for seed in by_seed})
     if not seeds:
       return
@@ -139,7 +139,7 @@ class Comparison:
       f.write("\n")
     print(f"\n{seed_comparison.table(rows, len(seeds), markdown=self._markdown)}")
     if differences:
-      print(f"\nDifference to {self._baseline} with the same seed, in points:\n")
+      print(f"\nDifference from {self._baseline} with the same seed, in points:\n")
       print(
         seed_comparison.table(
           differences, len(seeds), corner="points", signed=True, markdown=self._markdown
@@ -156,7 +156,7 @@ class Comparison:
   def _draw(self) -> None:
     figure = seed_curves.draw(self._logs)
     if figure is None:
-      print("No curves: nothing was logged at three steps or more.", flush=True)
+      print("No curves: no metric was logged at three steps or more.", flush=True)
       return
     path = os.path.join(self._output_dir, CURVES_FILE)
     with whole_file(path) as temporary:
@@ -167,13 +167,13 @@ class Comparison:
 def compare(
   runs: Sequence[Run], comparison: Comparison, overwrite: bool = False, num_parallel: int = 1
 ) -> list[str]:
-  """Does what is missing of the runs, and shows what is known each time that one ends.
+  """Executes the missing runs, and prints the current results after each run.
 
   Returns:
-    What failed, a sentence a run.
+    The failures, one sentence per run.
 
   Raises:
-    ConfigurationError, BuildError, WorkerError: as `run_series.prepare` and `train`.
+    ConfigurationError, BuildError, WorkerError: as in `run_series.prepare` and `train`.
   """
 
   def add_and_show(run: Run) -> None:
@@ -189,18 +189,18 @@ def compare(
 
 
 def define_flags(values: flags.FlagValues = FLAGS) -> None:
-  """Defines the flags of this command among `values`."""
+  """Defines the flags of this command in `values`."""
   flags.DEFINE_multi_string(
     "method",
     [],
     "A method, as 'NAME: FILE.gin [FILE.gin ...] [BINDING=VALUE ...]'; repeatable. In bindings, "
-    "{seed} and {output_dir} stand for those of the run.",
+    "{seed} and {output_dir} are replaced by those of the run.",
     flag_values=values,
   )
   flags.DEFINE_multi_string(
     "gin_param",
     [],
-    "Gin binding such as num_epochs=2, for all methods, after their own.",
+    "Gin binding for all methods, such as num_epochs=2; overrides theirs.",
     flag_values=values,
   )
   flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds, separated by commas.", flag_values=values)
@@ -214,38 +214,41 @@ def define_flags(values: flags.FlagValues = FLAGS) -> None:
   )  # fmt: skip
   flags.DEFINE_bool("markdown", False, "Print tables in Markdown.", flag_values=values)
   flags.DEFINE_bool(
-    "plot", False, "Draw losses, and what was probed during training, over steps.",
+    "plot", False, "Draw losses and probe metrics over training steps.",
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_integer(
     "num_parallel",
     1,
-    "Training processes side by side, which share the cores; each prints into a file.",
+    "Number of parallel training processes, which share the cores; each has a log file.",
     lower_bound=1,
     flag_values=values,
   )
-  flags.DEFINE_bool("overwrite", False, "Train all runs anew.", flag_values=values)
+  flags.DEFINE_bool("overwrite", False, "Train all runs again.", flag_values=values)
 
 
 def main() -> None:
-  """Compares what the flags name."""
+  """Compares the methods of the flags."""
   define_flags()
-  cli.main(_run, stopped="Stopped, and with it the runs at work. The same command resumes.")
+  cli.main(_run, stopped="Stopped, including active runs. Rerun the command to resume.")
 
 
 def _run() -> None:
-  tf.config.set_visible_devices([], "GPU")  # The memory of GPUs is for the runs.
+  tf.config.set_visible_devices([], "GPU")  # Leaves the memory of the GPUs to the runs.
   runs = plan(
     [Method.parse(text) for text in FLAGS.method], FLAGS.gin_param, FLAGS.seeds, FLAGS.output_dir
   )
   comparison = Comparison(
     runs, FLAGS.output_dir, FLAGS.baseline, FLAGS.raw_input, FLAGS.markdown, FLAGS.plot
   )
-  with locked_folder(FLAGS.output_dir, f"Another comparison is at work in {FLAGS.output_dir}."):
+  in_use = (
+    f"Another comparison is running in {FLAGS.output_dir}. Wait for it to finish, or stop it first."
+  )
+  with locked_folder(FLAGS.output_dir, in_use):
     failures = compare(runs, comparison, FLAGS.overwrite, FLAGS.num_parallel)
   if failures:
     sys.exit("\n".join([
-      f"Error: {len(failures)} of {len(runs)} runs failed; the same command tries them again.",
+      f"Error: {len(failures)} of {len(runs)} runs failed; rerun the command to retry them.",
       *failures,
     ]))  # fmt: skip
 

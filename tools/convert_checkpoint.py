@@ -2,13 +2,13 @@
 
   python tools/convert_checkpoint.py --input=AVID_checkpoint.pth.tar --output_dir=runs/published
 
-Networks, heads, memory banks and NCE constant become a checkpoint which, with its
-configuration, every command takes as `--model_dir`. Prints what became of every entry and ends
-with an error, writing nothing, if one is missing or has no place. Needs PyTorch, to read the
-file; nothing else of the project does.
+Writes networks, heads, memory banks and the NCE constant as a checkpoint with its configuration,
+which every command accepts as `--model_dir`. Prints the mapping of every entry. If an entry is
+missing or unexpected, it ends with an error and writes nothing. Reading the file requires PyTorch,
+which the rest of the project does not.
 
-The per-bin statistics of the published spectrograms are a file of their own:
-`--spectrogram_statistics` takes the `.npz` with `mean` and `std` that the authors' code reads.
+The per-bin statistics of the published spectrograms are in a separate file:
+`--spectrogram_statistics` reads the `.npz` with `mean` and `std` of the authors' code.
 """
 
 import os
@@ -25,7 +25,7 @@ from avssl_tf.training import conversion  # noqa: E402
 
 _INPUT = local_paths.define_flag("input", None, "The .pth.tar file.", required=True)
 _OUTPUT_DIR = local_paths.define_flag(
-  "output_dir", None, "Folder to write, new or empty; a --model_dir afterwards.", required=True
+  "output_dir", None, "Output folder, new or empty, to use as --model_dir.", required=True
 )
 _STATISTICS = local_paths.define_flag(
   "spectrogram_statistics", None, "The .npz with `mean` and `std` of each spectrogram bin, in dB."
@@ -33,9 +33,9 @@ _STATISTICS = local_paths.define_flag(
 
 
 def read(path: str) -> dict[str, object]:
-  """Reads a PyTorch checkpoint: its dict, with every tensor as a NumPy array.
+  """Reads a PyTorch checkpoint as a dict, with every tensor as a NumPy array.
 
-  Only tensors and plain containers are unpickled, so that a hostile file cannot run code.
+  Only tensors and plain containers are unpickled, so a malicious file cannot run code.
 
   Raises:
     conversion.ConversionError: PyTorch is not installed, or the file is not a checkpoint.
@@ -44,14 +44,14 @@ def read(path: str) -> dict[str, object]:
     import torch
   except ImportError as error:
     raise conversion.ConversionError(
-      "Reading a .pth.tar file needs PyTorch, which the rest of the project does not: "
-      "`pip install torch` (the CPU build will do), or convert in another environment."
+      "Reading a .pth.tar file requires PyTorch, which the rest of the project does not: "
+      "`pip install torch` (the CPU build is sufficient), or convert in another environment."
     ) from error
   if not os.path.isfile(path):
     raise conversion.ConversionError(f"--input={path}: no such file.")
   try:
     content = torch.load(path, map_location="cpu", weights_only=True)
-  except Exception as error:  # PyTorch documents no types; the cause is chained.
+  except Exception as error:  # PyTorch documents no exception types; the cause is chained.
     raise conversion.ConversionError(
       f"--input={path} is not a PyTorch checkpoint: {error}"
     ) from error
@@ -63,7 +63,7 @@ def read(path: str) -> dict[str, object]:
 
   if not isinstance(content, Mapping):
     raise conversion.ConversionError(
-      f"--input={path} holds a {type(content).__name__}; expected a dict."
+      f"--input={path} contains a {type(content).__name__}; expected a dict."
     )
   return to_numpy(content)
 
@@ -72,7 +72,7 @@ def read_statistics(path: str) -> dict[str, np.ndarray]:
   """Reads `mean` and `std` of each spectrogram bin from an `.npz` file.
 
   Raises:
-    conversion.ConversionError: the file is missing or holds something else.
+    conversion.ConversionError: the file is missing or has other content.
   """
   try:
     with arrays.open_npz(path) as content:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Draws 360° clips: viewpoints, where sound comes from, and which sound a model gives to a view.
+"""Draws 360° clips with viewpoints, sound energy and audio-visual matches of a model.
 
   python tools/draw_alignment.py --model_dir=runs/avsa --output=alignment.png
 
-Each row is a clip of the records that the model was trained on, or of --data_dir. On the left its
-frame, brighter where sound comes from, with the outlines of the views; circles are objects that are
-known to sound, crosses silent ones. Under each view stands the sound that the model gives to it,
-and on the right how similar it takes all of them for.
+Each row is a clip of the training records of the model, or of --data_dir. On the left is the frame,
+brighter in directions of high sound energy, with the outlines of the viewpoints. Circles mark
+sounding objects, crosses silent ones. The label under each viewpoint names the audio that the model
+matches with it. On the right is the similarity matrix of all viewpoints.
 """
 
 import os
@@ -30,7 +30,7 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Draws, and says how many views got their own sound."""
+  """Draws the clips and prints the number of correct matches."""
   define_flags()
   cli.main(_run, stopped="Stopped; nothing was written.")
 
@@ -44,18 +44,18 @@ def _run() -> None:
   alignment_picture.draw(drawn).savefig(FLAGS.output)
   right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in drawn)
   total = sum(len(clip.matches) for clip in drawn)
-  print(f"{right} of {total} views got their own sound. Drawn: {FLAGS.output}")
+  print(f"{right} of {total} viewpoints matched with their own audio. Image: {FLAGS.output}")
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
-  local_paths.define_flag("model_dir", None, "Folder of a run of 360° clips, or of a SavedModel.")
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  local_paths.define_flag("model_dir", None, "Folder of a run on 360° clips, or SavedModel.")
   local_paths.define_flag(
-    "data_dir", None, "360° records; default: those that the run was trained on."
+    "data_dir", None, "360° records; default: the training records of the run."
   )
-  flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
-  flags.DEFINE_integer("num_clips", 4, "Clips of the split in the picture.", 1)
-  local_paths.define_flag("output", "alignment.png", "Picture to draw.")
+  flags.DEFINE_string("split", "test", "Split, or slice of a split, of the clips.")
+  flags.DEFINE_integer("num_clips", 4, "Number of clips to draw.", 1)
+  local_paths.define_flag("output", "alignment.png", "Image file to write.")
   flags.mark_flag_as_required("model_dir")
 
 

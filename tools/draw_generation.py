@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Draws generated sound fields over their 360° frames, beside the true ones.
+"""Draws generated sound fields and the ground truth over 360° frames.
 
   python tools/draw_generation.py --model_dir=runs/spatial_audio --output=generation.png
 
-Two rows a clip of the records that the model was trained on, or of --data_dir: moments of it with
-the energy of the true field, and below with that of the field that the model generates of W. Frames
-are brighter where sound comes from; circles are the true directions of what sounds, in both.
+Draws two rows per clip of the training records of the model, or of --data_dir: frames with the
+energy of the true field, and below with that of the field that the model generates from W. Frames
+are brighter in directions of high sound energy. Circles mark the true directions of the sources.
 """
 
 import os
@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Draws."""
+  """Draws the clips."""
   define_flags()
   cli.main(_run, stopped="Stopped; nothing was written.")
 
@@ -43,21 +43,21 @@ def _run() -> None:
   generation_picture.draw(drawn).savefig(FLAGS.output)
   for clip in drawn:
     print(printable(clip.title))
-  print(f"Drawn: {FLAGS.output}")
+  print(f"Image: {FLAGS.output}")
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
+  """Defines the flags; not at import, where they could clash with those of other commands."""
   local_paths.define_flag(
     "model_dir", None, "Folder of a run of gin/spatial_audio.gin, or SavedModel."
   )
   local_paths.define_flag(
-    "data_dir", None, "360° records; default: those that the run was trained on."
+    "data_dir", None, "360° records; default: the training records of the run."
   )
-  flags.DEFINE_string("split", "test", "Split, or slice of one, that the clips are taken from.")
-  flags.DEFINE_integer("num_clips", 2, "Clips of the split in the picture.", 1)
-  flags.DEFINE_integer("num_moments", 3, "Moments of each clip.", 1)
-  local_paths.define_flag("output", "generation.png", "Picture to draw.")
+  flags.DEFINE_string("split", "test", "Split, or slice of a split, of the clips.")
+  flags.DEFINE_integer("num_clips", 2, "Number of clips to draw.", 1)
+  flags.DEFINE_integer("num_moments", 3, "Number of frames per clip.", 1)
+  local_paths.define_flag("output", "generation.png", "Image file to write.")
   flags.mark_flag_as_required("model_dir")
 
 

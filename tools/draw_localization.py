@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Draws clips with maps of where a network takes their sound to come from, and what sounds.
+"""Draws clips with the sound source localisation of a network and the ground truth.
 
   python tools/draw_localization.py --model_dir=runs/avid --output=localization.png
 
-Each row is a clip of the records that the model was trained on, or of --data_dir: a frame, the
-similarity of its places to the sound, and what is taken for the source; boxes are the truth. The
-settings are those of gin/evaluate/localization.gin, and of --gin_file and --gin_param.
+Each row is a clip of the training records of the model, or of --data_dir: a frame, the similarity
+of its positions to the audio, and the predicted source; boxes are the ground truth. The settings
+come from gin/evaluate/localization.gin, --gin_file and --gin_param.
 """
 
 import os
@@ -30,7 +30,7 @@ _SETTINGS = "gin/evaluate/localization.gin"
 
 
 def main() -> None:
-  """Draws, and says in how many clips the source was found."""
+  """Draws the clips and prints the number of localised sources."""
   define_flags()
   cli.main(_run, stopped="Stopped; nothing was written.")
 
@@ -43,19 +43,21 @@ def _run() -> None:
   measured_by = gin.get_bindings("evaluate")["protocol"]
   clips = measured_by.examples(loaded.encoder, data_dir, FLAGS.num_clips, progress=True)
   if not clips:
-    raise UserError(f"Of no clip in {data_dir!r} is it known where it sounds.")
+    raise UserError(f"{data_dir!r} has no clip with a known source position.")
   localization_picture.draw(clips, num_columns=2).savefig(FLAGS.output)
   found = sum(clip.is_found for clip in clips)
-  print(f"The source was found in {found} of {len(clips)} clips. Drawn: {FLAGS.output}")
+  print(f"Source localised in {found} of {len(clips)} clips. Image: {FLAGS.output}")
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
+  """Defines the flags; not at import, where they could clash with those of other commands."""
   cli.define_gin_flags()
-  local_paths.define_flag("model_dir", None, "Folder of a run, of a checkpoint or of a SavedModel.")
-  local_paths.define_flag("data_dir", None, "Records; default: those that the run was trained on.")
-  flags.DEFINE_integer("num_clips", 6, "Clips in the picture, the first with a known source.", 1)
-  local_paths.define_flag("output", "localization.png", "Picture to draw.")
+  local_paths.define_flag(
+    "model_dir", None, "Folder of a run, a converted checkpoint or a SavedModel."
+  )
+  local_paths.define_flag("data_dir", None, "Records; default: the training records of the run.")
+  flags.DEFINE_integer("num_clips", 6, "Number of clips to draw, the first with a known source.", 1)
+  local_paths.define_flag("output", "localization.png", "Image file to write.")
   flags.mark_flag_as_required("model_dir")
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Draws where the sound of an ambisonic recording comes from, and prints it as numbers.
+"""Draws and prints the energy of an ambisonic recording by direction.
 
   python tools/draw_sound_field.py --input=recording.wav --output=field.png
 
-Reads the sound of any file with first-order ambisonics. The recording can be turned before it is
-looked at, as a scene would be: --yaw_deg to the left, --pitch_deg up, --roll_deg lifts the left
-side. Where another --channel_order makes the directions right, the file is in that one.
+Reads the audio of any file with first-order ambisonics. The recording can be rotated first:
+--yaw_deg to the left, --pitch_deg upwards, --roll_deg lifts the left side. If the directions are
+correct only with another --channel_order, the file has that order.
 """
 
 import os
@@ -35,10 +35,10 @@ _SAMPLE_RATE_HZ = 48000
 def read(
   path: str, channel_order: str, audio_track: Optional[int] = None
 ) -> tuple[np.ndarray, Sequence[str]]:
-  """The sound of a file: float32 `[samples, 4]`, ACN/SN3D, 48 kHz; and notes for the user.
+  """The audio of a file: float32 `[samples, 4]`, ACN/SN3D, 48 kHz; and notes for the user.
 
   Raises:
-    MediaError: no sound, or no first-order ambisonics in that order.
+    MediaError: there is no audio, or no first-order ambisonics in that order.
   """
   choice = sound_field.choose(path, channel_order, audio_track)
   duration_sec = media_probe.probe(path, (keys.AUDIO,), audio_track=choice.track).duration_sec
@@ -56,7 +56,7 @@ def read(
 
 
 def main() -> None:
-  """Reads, turns, measures, draws and prints."""
+  """Reads, rotates, measures, draws and prints."""
   define_flags()
   cli.main(_run, stopped="Stopped; nothing was written.")
 
@@ -64,7 +64,7 @@ def main() -> None:
 def _run() -> None:
   picture_files.check(FLAGS.output, "--output")
   if not os.path.exists(FLAGS.input):
-    raise MissingFileError(f"--input={FLAGS.input}: there is no such file.")
+    raise MissingFileError(f"--input={FLAGS.input}: no such file.")
   try:
     field, notes = read(FLAGS.input, FLAGS.channel_order, FLAGS.audio_track)
   except clip_reading.MediaError as error:
@@ -75,31 +75,31 @@ def _run() -> None:
   title = os.path.basename(FLAGS.input)
   if np.any(angles):
     title += (
-      f", turned by {FLAGS.yaw_deg:g}° (yaw), {FLAGS.pitch_deg:g}° (pitch), "
+      f", rotated by {FLAGS.yaw_deg:g}° (yaw), {FLAGS.pitch_deg:g}° (pitch), "
       f"{FLAGS.roll_deg:g}° (roll)"
     )
   sound_field_picture.draw(parts, title, FLAGS.output)
   for note in notes:
     print(f"Note: {note}.")
   print(sound_field_picture.table(parts))
-  print(f"Drawn: {FLAGS.output}")
+  print(f"Image: {FLAGS.output}")
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
-  local_paths.define_flag("input", None, "Sound or video file with first-order ambisonics.")
-  local_paths.define_flag("output", "field.png", "Picture to draw.")
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  local_paths.define_flag("input", None, "Audio or video file with first-order ambisonics.")
+  local_paths.define_flag("output", "field.png", "Image file to write.")
   flags.DEFINE_enum(
     "channel_order", sound_field.ACN, sound_field.CHANNEL_ORDERS,
-    "Order of the file's channels where it does not say it."
+    "Channel order of files that do not state it."
   )
   flags.DEFINE_integer(
-    "audio_track", None, "Number of the sound track, from 1; by default the first that can be "
+    "audio_track", None, "Number of the audio track, from 1; default: the first that can be "
     "ambisonics.", lower_bound=1
   )
-  flags.DEFINE_integer("num_parts", 6, "Equal parts of the recording, a map each.", 1)
-  for name, what in (("yaw", "to the left"), ("pitch", "up"), ("roll", "lifting the left side")):
-    flags.DEFINE_float(f"{name}_deg", 0.0, f"Turns the recording {what} first.")
+  flags.DEFINE_integer("num_parts", 6, "Number of equal parts; one map per part.", 1)
+  for name, what in (("yaw", "to the left"), ("pitch", "upwards"), ("roll", "left side up")):
+    flags.DEFINE_float(f"{name}_deg", 0.0, f"Rotation of the recording in degrees, {what}.")
   flags.mark_flag_as_required("input")
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Tells what a data set holds, checks it, and draws a contact sheet.
+"""Prints the content of a data set, checks it, and draws a contact sheet.
 
   python tools/inspect_records.py --data_dir=data/demo --output=contact.png
 
-Exits with 1 when a check fails.
+Exits with status 1 if a check fails.
 """
 
 import os
@@ -25,33 +25,33 @@ from avssl_tf.report.drawings import contact_sheet, picture_files
 FLAGS = flags.FLAGS
 
 local_paths.define_flag("data_dir", "data/demo", "Folder of the data set.")
-local_paths.define_flag("output", None, "Picture to draw, such as contact.png; none by default.")
-flags.DEFINE_integer("num_clips", 18, "Clips in the picture.", lower_bound=1)
+local_paths.define_flag("output", None, "Image file to write, such as contact.png; default: none.")
+flags.DEFINE_integer("num_clips", 18, "Number of clips in the contact sheet.", lower_bound=1)
 
 _MAX_PROBLEMS_SHOWN = 20
 
 
 def print_survey(info: DatasetInfo, found: Survey) -> None:
-  """Prints what the data set holds."""
+  """Prints the content of the data set."""
   print(f"{printable(info.name)}: {FLAGS.data_dir}")
   for split in info.splits:
     clips = found.num_clips[split]
     print(
       f"  {split:10s} {clips:8d} clips {found.duration_sec[split] / 3600:8.2f} h "
       f"{found.num_bytes[split] / 1e6:10.1f} MB {found.num_bytes[split] / max(1, clips) / 1e3:8.1f}"
-      f" KB a clip, {len(info.shards(split))} files"
+      f" KB per clip, {len(info.shards(split))} files"
     )
   for name, subset in info.subsets.items():
     print(f"  {printable(name):10s} {len(subset.records):8d} clips of {subset.split}")
   sizes = sorted(found.frame_sizes.items(), key=lambda item: -item[1])
   listing = ", ".join(f"{width}x{height} ({count})" for (height, width), count in sizes[:5])
-  more = f", and {len(sizes) - 5} sizes more" if len(sizes) > 5 else ""
-  pictures = f"{listing}{more}, {info.frame_rate_hz:g} Hz"
-  print(f"  pictures   {pictures if 'video' in info.modalities else 'none'}")
+  more = f", and {len(sizes) - 5} more sizes" if len(sizes) > 5 else ""
+  frames = f"{listing}{more}, {info.frame_rate_hz:g} Hz"
+  print(f"  video      {frames if 'video' in info.modalities else 'none'}")
   if info.flow:
     print("  flow       of every frame")
-  sound = f"{info.sample_rate_hz} Hz, {info.num_channels} channel(s)"
-  print(f"  sound      {sound if 'audio' in info.modalities else 'none'}")
+  audio = f"{info.sample_rate_hz} Hz, {info.num_channels} channel(s)"
+  print(f"  audio      {audio if 'audio' in info.modalities else 'none'}")
   for spectrogram in info.spectrogram_statistics:
     print(f"  statistics {spectrogram}")
   if not info.label_names:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _inspect() -> None:
-  cli.hide_gpus()  # One of them may be training.
+  cli.hide_gpus()  # They may be in use for training.
   if FLAGS.output:
     picture_files.check(FLAGS.output, "--output")
   info = DatasetInfo.load(FLAGS.data_dir)
@@ -86,14 +86,14 @@ def _inspect() -> None:
   for problem in found.problems[:_MAX_PROBLEMS_SHOWN]:
     print(f"  PROBLEM    {printable(problem)}")
   if len(found.problems) > _MAX_PROBLEMS_SHOWN:
-    print(f"  ... and {len(found.problems) - _MAX_PROBLEMS_SHOWN} problems more")
+    print(f"  ... and {len(found.problems) - _MAX_PROBLEMS_SHOWN} more problems")
   if FLAGS.output and found.samples:
     title = f"{info.name}: {len(found.samples)} of {total} clips"
     try:
       contact_sheet.draw(found.samples, title).savefig(FLAGS.output)
     except OSError as error:
-      sys.exit(f"Error: the picture cannot be saved: {error}")
-    print(f"  picture    {FLAGS.output}")
+      sys.exit(f"Error: the contact sheet cannot be saved: {error}")
+    print(f"  image      {FLAGS.output}")
   if found.problems:
     sys.exit(f"{len(found.problems)} checks failed.")
   print("  checks     all passed")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds a data set of records: `avssl_tf/make_tfrecords.py`, as a script.
+"""Builds a data set of TFRecords; runs `avssl_tf/make_tfrecords.py` as a script.
 
   python tools/make_tfrecords.py --source=demo
 """

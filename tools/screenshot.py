@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Takes a picture of a part of a page, such as the report of a run, in headless Chromium.
+"""Takes a screenshot of a section of a page, such as a report, in headless Chromium.
 
   python tools/screenshot.py --page=runs/avid/report.html --part=retrieval --output=retrieval.png
 
-Needs the package playwright, which `make test` installs, and Chromium or Chrome.
+Requires the package playwright, which `make test` installs, and Chromium or Chrome.
 """
 
+import io
 import os
 import pathlib
 import shutil
@@ -16,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ruff: noqa: E402
 from absl import flags
+from PIL import Image
 
 from avssl_tf import cli, local_paths
 from avssl_tf.errors import UserError
@@ -30,21 +32,21 @@ _ARGUMENTS = (
   # WebGL without a graphics card.
   "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 )  # fmt: skip
-_SETTLE_MS = 1000  # until charts and pictures are drawn
+_SETTLE_MS = 1000  # Until charts and images are drawn.
 
 
 def take(page: str, part: str, output: str, width: int, height: int) -> None:
-  """Saves a picture.
+  """Saves a screenshot.
 
   Args:
     page: HTML file.
-    part: id of an element of it.
-    output: PNG or JPEG file.
-    width: of the window, in pixels.
-    height: most of the part that is shown, from its top, in pixels.
+    part: id of an element of the page.
+    output: image file; its extension determines the format.
+    width: width of the window, in pixels.
+    height: maximum height of the screenshot, from the top of the element, in pixels.
 
   Raises:
-    UserError: there is no such page or part, or nothing to show it in.
+    UserError: there is no such page or element, or no browser or playwright.
   """
   try:
     from playwright import sync_api
@@ -58,7 +60,7 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     )
   if not os.path.exists(page):
     raise UserError(
-      f"--page={page}: no such file. Training writes report.html into the folder of a run."
+      f"--page={page}: no such file. Training writes report.html to the folder of a run."
     )
   with sync_api.sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
@@ -68,34 +70,36 @@ def take(page: str, part: str, output: str, width: int, height: int) -> None:
     found = window.locator(f"[id='{part}']")
     if not found.count():
       known = window.evaluate("[...document.querySelectorAll('section')].map((s) => s.id)")
-      raise UserError(f"--part={part}: {page} has no such part; it has {', '.join(known)}.")
-    # What stays in sight as the page scrolls would lie over it.
+      raise UserError(f"--part={part}: no such element in {page}; sections: {', '.join(known)}.")
+    # Sticky elements would cover the section.
     window.add_style_tag(content="nav { position: static !important; }")
     box = found.bounding_box()
     clip = {**box, "height": min(box["height"], height)}
-    window.screenshot(path=output, clip=clip, full_page=True)
+    shot = window.screenshot(clip=clip, full_page=True)
     browser.close()
+  # The browser itself saves no WebP.
+  Image.open(io.BytesIO(shot)).convert("RGB").save(output)
 
 
 def main() -> None:
-  """Takes the picture."""
+  """Takes the screenshot."""
   define_flags()
   cli.main(_run, stopped="Stopped; nothing was written.")
 
 
 def _run() -> None:
-  picture_files.check(FLAGS.output, "--output")
+  picture_files.check(FLAGS.output, "--output", picture_files.PIXELS)
   take(FLAGS.page, FLAGS.part, FLAGS.output, FLAGS.width, FLAGS.height)
-  print(f"Saved: {FLAGS.output}")
+  print(f"Image: {FLAGS.output}")
 
 
 def define_flags() -> None:
-  """Defines the flags of this command; not at import, where they would meet those of others."""
+  """Defines the flags; not at import, where they could clash with those of other commands."""
   local_paths.define_flag("page", None, "HTML file.")
-  flags.DEFINE_string("part", "run", "Id of the part to show: what a link to it ends in.")
-  local_paths.define_flag("output", "screenshot.png", "Picture (.png or .jpg) to save.")
-  flags.DEFINE_integer("width", 1040, "Of the window, in pixels.", 100)
-  flags.DEFINE_integer("height", 640, "Most of the part that is shown, in pixels.", 100)
+  flags.DEFINE_string("part", "run", "Id of the section, the fragment of a link to it.")
+  local_paths.define_flag("output", "screenshot.png", "Image file to write.")
+  flags.DEFINE_integer("width", 1040, "Width of the window, in pixels.", 100)
+  flags.DEFINE_integer("height", 640, "Maximum height of the screenshot, in pixels.", 100)
   flags.mark_flag_as_required("page")
 
 

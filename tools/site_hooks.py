@@ -87,7 +87,8 @@ def _differences(prefixes: list[str]) -> str:
     ]
     if entries:
       published, here = (_cell(item[side]) for side in ("published", "here"))
-      names = ", ".join(entries)
+      # What the parentheses add is on the page of the method.
+      names = ", ".join(dict.fromkeys(re.sub(r" \(.*\)", "", entry) for entry in entries))
       rows.append(f"| {names} | `{item['key']}` | {published} | {here} | {item['reason']} |")
   if len(rows) == 2:
     raise ValueError(f"{path}: no entry starts with any of {prefixes}.")

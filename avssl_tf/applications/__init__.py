@@ -1,1 +1,1 @@
-"""What trained networks are good for: files in, files out."""
+"""Applications of trained networks: from media files to output files."""

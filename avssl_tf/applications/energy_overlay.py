@@ -1,4 +1,4 @@
-"""Draws over the frames of a 360° video where its sound field comes from."""
+"""Overlays an energy map of the sound field on the frames of a 360° video."""
 
 import cv2
 import numpy as np
@@ -8,16 +8,16 @@ from avssl_tf.applications.heat_overlay import HeatOverlay
 from avssl_tf.data.metadata import spatial_media
 from avssl_tf.spatial import ambisonics
 
-# Of the map, which is smooth in the first order.
+# Height of the map, which is smooth for first-order ambisonics.
 _MAP_HEIGHT = 45
-# Sound this long around a frame counts, so that the map neither flickers nor lags.
+# Duration of the audio around a frame that is used: the map neither flickers nor lags.
 WINDOW_SEC = 0.2
-# The power from a direction against its mean over all of them: 1 where sound comes from everywhere
-# alike, and at most 3 in the first order, for a single source. Between these the colour grows.
+# Power from a direction relative to the mean over all directions: 1 for a diffuse field, and at
+# most 3 in the first order, for a single source. The colour scale covers this range.
 _UNIFORM = 1.0
 _SINGLE_SOURCE = 3.0
-# Against the loudest sound of the recording: as loud as this and louder it is drawn in full, as
-# faint as that not at all.
+# Levels relative to the peak of the recording: at the first and above, the map has full strength;
+# at the second and below, it is invisible.
 _LOUD_DB = -30.0
 _FAINT_DB = -50.0
 
@@ -26,11 +26,11 @@ class EnergyOverlay:
   """Draws energy maps of a recording over its frames."""
 
   def __init__(self, peak: float):
-    """Takes the largest magnitude of the recording, which tells loud from faint."""
+    """Initialises the overlay with the peak of the recording, the reference for loudness."""
     self._peak = max(peak, 1e-9)
     _, elevation_rad = ambisonics.pixel_directions(_MAP_HEIGHT, 2 * _MAP_HEIGHT)
     self._area = np.cos(elevation_rad.numpy())
-    # As a graph, which keeps what does not depend on the field.
+    # As a graph, which caches everything that does not depend on the field.
     self._energy = tf.function(
       lambda field: ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT),
       input_signature=[tf.TensorSpec([None, spatial_media.NUM_CHANNELS], tf.float32)],
@@ -38,15 +38,15 @@ class EnergyOverlay:
     self._heat = HeatOverlay()
 
   def concentration(self, field: np.ndarray) -> np.ndarray:
-    """How much more sound comes from each direction than from all of them in the mean.
+    """Computes how much the power of each direction exceeds the mean over all directions.
 
     Args:
       field: float32 `[samples, 4]`, W Y Z X, about `WINDOW_SEC` long.
 
     Returns:
-      float32 `[h, 2 h]` in 0..1, equirectangular: 0 where no more than the mean comes from, 1 in
-      the direction of a single source. It is 0 everywhere for silence, and lower where the sound
-      is faint.
+      float32 `[h, 2 h]` in 0..1, equirectangular: 0 for directions with no more than the mean
+      power, 1 in the direction of a single source. Values are lower for faint audio, and 0 for
+      silence.
     """
     if not len(field):
       return np.zeros_like(self._area)
@@ -58,11 +58,11 @@ class EnergyOverlay:
     return (loudness * np.clip(excess, 0.0, 1.0)).astype(np.float32)
 
   def draw(self, frame: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Draws the map of what is heard over a frame.
+    """Overlays the energy map on a frame.
 
     Args:
       frame: uint8 RGB `[height, width, 3]`, equirectangular.
-      field: as of `concentration`.
+      field: see `concentration`.
 
     Returns:
       uint8 RGB `[height, width, 3]`.
@@ -72,7 +72,7 @@ class EnergyOverlay:
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
-  """A panorama enlarged without a seam where its left and right edges meet."""
+  """Enlarges a panorama without a seam at its left and right edges."""
   margin = 2
   wide = np.concatenate([values[:, -margin:], values, values[:, :margin]], axis=1)
   scale = width / values.shape[1]

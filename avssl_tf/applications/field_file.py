@@ -1,4 +1,4 @@
-"""A generated sound field on the disk, while what is made of it is written."""
+"""A temporary file with a generated sound field, from which the outputs are written."""
 
 import contextlib
 import tempfile
@@ -9,7 +9,7 @@ import numpy as np
 from avssl_tf.data.metadata import spatial_media
 from avssl_tf.spatial import rendering
 
-# Peaks of AAC lie somewhat above those of what was encoded: 1 dB is left for them.
+# AAC encoding raises peaks slightly: 1 dB of headroom.
 _CEILING = 10.0 ** (-1.0 / 20.0)
 _BLOCK_SEC = 1.0
 _BYTES_A_SAMPLE = 4 * spatial_media.NUM_CHANNELS
@@ -18,15 +18,15 @@ _BYTES_A_SAMPLE = 4 * spatial_media.NUM_CHANNELS
 class FieldFile:
   """A field of any length, written once and then read in parts.
 
-  It lies in a file without a name, which goes with the process, however that ends.
+  It is stored in an anonymous temporary file, removed when the process exits for any reason.
 
   Attributes:
-    sample_rate_hz: rate of the field.
-    num_samples: samples, up to now.
+    sample_rate_hz: sample rate of the field.
+    num_samples: number of samples so far.
   """
 
   def __init__(self, folder: str, sample_rate_hz: int):
-    """Makes the file on the disk of a folder."""
+    """Creates the file in a folder."""
     self._file = tempfile.TemporaryFile(dir=folder)
     self.sample_rate_hz = sample_rate_hz
     self.num_samples = 0
@@ -36,7 +36,7 @@ class FieldFile:
     return self
 
   def __exit__(self, error_type, *unused) -> None:
-    # Of a disk that is full, closing complains again: the first error tells more.
+    # On a full disk, closing fails again; the first error is more informative.
     with contextlib.suppress(OSError) if error_type else contextlib.nullcontext():
       self._file.close()
 
@@ -46,12 +46,12 @@ class FieldFile:
 
   @property
   def gain(self) -> float:
-    """Factor for all channels, at most 1, with which none of them is clipped."""
+    """Gain for all channels that avoids clipping, at most 1."""
     return min(1.0, _CEILING / max(self._peak, _CEILING))
 
   @property
   def stereo_gain(self) -> float:
-    """The same for the two channels of `stereo`."""
+    """Gain for the stereo version that avoids clipping, at most 1."""
     return min(1.0, _CEILING / max(self._stereo_peak, _CEILING))
 
   @property
@@ -60,7 +60,7 @@ class FieldFile:
     return self._peak
 
   def append(self, block: np.ndarray) -> None:
-    """Adds float32 `[samples, 4]`, W Y Z X."""
+    """Appends float32 `[samples, 4]`, W Y Z X."""
     if not len(block):
       return
     self._file.write(np.ascontiguousarray(block, np.float32).tobytes())
@@ -70,14 +70,14 @@ class FieldFile:
     self._stereo_peak = max(self._stereo_peak, float(np.abs(stereo).max()))
 
   def read(self, start: int, stop: int) -> np.ndarray:
-    """Samples `start` to `stop - 1`, as far as there are such: float32 `[samples, 4]`."""
+    """Samples `start` to `stop - 1`, limited to the field: float32 `[samples, 4]`."""
     start, stop = max(0, start), min(stop, self.num_samples)
     self._file.seek(start * _BYTES_A_SAMPLE)
     data = self._file.read(max(0, stop - start) * _BYTES_A_SAMPLE)
     return np.frombuffer(data, np.float32).reshape(-1, spatial_media.NUM_CHANNELS)
 
   def blocks(self) -> Iterator[np.ndarray]:
-    """All of it: float32 `[samples, 4]`, one block after another."""
+    """The whole field in consecutive blocks, float32 `[samples, 4]`."""
     length = round(_BLOCK_SEC * self.sample_rate_hz)
     for start in range(0, self.num_samples, length):
       yield self.read(start, start + length)

@@ -1,4 +1,4 @@
-"""The sound field of a 360° video, from its mono sound and its pictures, as a stream."""
+"""Generates the sound field of a 360° video from its mono audio and frames, as a stream."""
 
 import itertools
 import math
@@ -17,17 +17,17 @@ from avssl_tf.spatial import optical_flow
 class FieldGeneration:
   """Runs a generator over a recording of any length.
 
-  The recording is cut into chunks of the generator's length. Each is seen with the frames around
-  its middle, as clips are in evaluation, and the fields of the chunks are faded into each other. W
-  stays the recording itself.
+  The recording is cut into chunks of the generator's input length. Each chunk is processed with the
+  frames around its middle, as in evaluation, and the fields of the chunks are cross-faded. W is the
+  recording itself.
   """
 
   def __init__(self, generator: Generator, chunks_per_batch: int = 4):
-    """Takes the generator.
+    """Initialises the object.
 
     Args:
       generator: the network.
-      chunks_per_batch: chunks that it is called with at once, at least 1.
+      chunks_per_batch: chunks per batch, at least 1.
     """
     self._generator = generator
     self._clip = generator.clip
@@ -39,12 +39,13 @@ class FieldGeneration:
     """Generates the field.
 
     Args:
-      sound: float32 `[samples]` at the generator's rate, one block after another.
-      pictures: frames at the generator's rate, `clip.frame_size` high; number 0 belongs to the
-        middle of the first part of the sound that is as long as a frame.
+      sound: consecutive blocks, float32 `[samples]`, at the generator's sample rate.
+      pictures: frames at the generator's frame rate, `clip.frame_size` high. Frame 0 is at half a
+        frame interval after the start of the audio.
 
     Yields:
-      float32 `[samples, 4]`, W Y Z X, one block after another: as many samples as the sound has.
+      Consecutive blocks, float32 `[samples, 4]`, W Y Z X, with as many samples in total as the
+      audio.
     """
     joiner = overlap_add.Joiner()
     num_samples = 0
@@ -66,7 +67,7 @@ class FieldGeneration:
         num_given += len(finished)
         yield finished
     if num_samples:
-      # Of a recording shorter than a chunk, the silence after it is left out again.
+      # Remove the padding of a recording shorter than one chunk.
       yield joiner.finish()[: num_samples - num_given]
 
   def _generate(
@@ -77,7 +78,7 @@ class FieldGeneration:
     seen = [self._seen(chunk.start, pictures) for chunk in chunks]
     batch = {key: np.stack([one[key] for one in seen]) for key in seen[0]}
     batch[keys.AUDIO] = sound
-    # Always as many chunks: for another number, the network would be traced anew.
+    # The number of chunks is constant: another number would retrace the network.
     missing = self._chunks_per_batch - len(chunks)
     batch = {
       key: tf.constant(np.concatenate([value, *[value[-1:]] * missing]))
@@ -87,18 +88,18 @@ class FieldGeneration:
     return np.concatenate([sound, field[..., 1:]], axis=-1)
 
   def _seen(self, start: int, pictures: picture_stream.PictureGrid) -> dict[str, np.ndarray]:
-    """What is seen in a chunk.
+    """The visual input of a chunk.
 
     Returns:
-      `VIDEO`: frames, uint8 `[T, H, 2H, 3]`, their middle at the middle of the chunk; and `FLOW`,
-      of the same type and shape, where the generator wants it.
+      `VIDEO`: frames, uint8 `[T, H, 2H, 3]`, centred on the middle of the chunk; and `FLOW`, with
+      the same dtype and shape, if the generator uses it.
     """
     middle_sec = start / self._generator.sample_rate_hz + self._clip.audio_sec / 2
     first = (middle_sec - self._clip.video_sec / 2) * self._clip.frame_rate_hz
-    # To the nearest one, where the parts of a chunk are not those of all of the sound.
+    # The nearest frame, if the frame intervals of the chunk are not aligned with the grid.
     first, count = max(0, math.floor(first + 0.5)), self._clip.num_frames
     if not self._clip.flow:
       return {keys.VIDEO: pictures.take(first, count)}
-    # With the frame after them, which the flow of the last one leads to.
+    # Plus the next frame, for the flow of the last one.
     frames = pictures.take(first, count + 1)
     return {keys.VIDEO: frames[:-1], keys.FLOW: optical_flow.flow_pictures(frames)[:-1]}

@@ -1,4 +1,4 @@
-"""Writing a sound field: alone, with the 360° pictures, and as a map over them."""
+"""Writes a sound field as audio, with the 360° video, and as an overlay on the frames."""
 
 import dataclasses
 import os
@@ -20,22 +20,22 @@ from avssl_tf.data.media import (
 from avssl_tf.data.metadata import spatial_media, spherical_metadata
 from avssl_tf.spatial import rendering
 
-# Finer than for a picture to look at once: this one may be encoded again by whoever shows it.
+# Higher quality than for a preview, because hosting services may re-encode the video.
 _OUTPUT_CRF = 17
-# Frames of 8192 x 4096 are about the largest of any level of H.264 (6.2), and encoding larger ones
-# takes gigabytes.
+# About the largest frames of any H.264 level (6.2) are 8192 x 4096. Encoding larger ones takes
+# gigabytes of memory.
 _MAX_OUTPUT_HEIGHT = 4096
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-  """What is known of the input once it is read.
+  """Properties of the input after reading it.
 
   Attributes:
-    origin_sec: time on its time line that becomes 0 in videos written: whichever of pictures and
-      sound comes first.
-    sound_start_sec: of the sound, counted from there.
-    notes: what the user should know.
+    origin_sec: input time that becomes 0 in the output videos: the earlier start of video and
+      audio.
+    sound_start_sec: start of the audio, relative to `origin_sec`.
+    notes: remarks for the user.
   """
 
   origin_sec: float
@@ -47,14 +47,14 @@ def write_wav_file(field: FieldFile, path: str, temporary: str) -> str:
   """Writes the sound field as a WAVE file.
 
   Returns:
-    What was written, a line for the user.
+    A description of the output, as a line for the user.
   """
   with open(temporary, "wb") as file:
     media_writing.write_wav(file, field.blocks(), field.sample_rate_hz)
   peak_db = 20.0 * np.log10(max(field.peak, 1e-6))
   return (
     f"Wrote {path}: ambisonics W Y Z X (ACN, SN3D), {field.sample_rate_hz} Hz, 32-bit "
-    f"floating-point numbers, not scaled (peak {peak_db:+.1f} dB)."
+    f"floating point, not scaled (peak {peak_db:+.1f} dB)."
   )
 
 
@@ -62,10 +62,10 @@ def write_mp4(job: Job, video: Video, field: FieldFile, path: str, temporary: st
   """Writes the 360° video with the sound field.
 
   Returns:
-    What was written, a line for the user.
+    A description of the output, as a line for the user.
   """
   folder = os.path.dirname(os.path.abspath(path))
-  # Metadata comes last, into a copy.
+  # Metadata is added last, to a copy.
   with tempfile.TemporaryFile(dir=folder) as unmarked, progress.Bar.of_seconds(
     os.path.basename(path), field.duration_sec
   ) as bar:
@@ -78,7 +78,7 @@ def write_mp4(job: Job, video: Video, field: FieldFile, path: str, temporary: st
     with job.open_pictures() as pictures:
       codec = pictures.codec
       copied = pictures.can_be_copied and media_copying.can_copy(job.input, keys.VIDEO)
-      # Pictures that are encoded again show the left eye alone.
+      # Re-encoded frames show only the left eye.
       packing = pictures.view.packing if copied else spherical_metadata.MONO
       if not copied:
         height = min(pictures.height, _MAX_OUTPUT_HEIGHT) // 2 * 2
@@ -96,18 +96,18 @@ def write_mp4(job: Job, video: Video, field: FieldFile, path: str, temporary: st
     with open(temporary, "wb") as file:
       spatial_media.mark(unmarked, file, packing)
   eyes = "" if packing == spherical_metadata.MONO else f" with both eyes ({packing})"
-  how = f"its pictures as they were ({codec})" if copied else "its pictures encoded again as H.264"
+  how = f"video copied ({codec})" if copied else "video re-encoded as H.264"
   return (
-    f"Wrote {path}: {how}{eyes}, ambisonics W Y Z X (ACN, SN3D) in AAC{_lowered(field.gain)}, and "
-    "the marks of 360° video and spatial audio."
+    f"Wrote {path}: {how}{eyes}, ambisonics W Y Z X (ACN, SN3D) in AAC{_lowered(field.gain)}, with "
+    "metadata of 360° video and spatial audio."
   )
 
 
 def write_overlay(job: Job, video: Video, field: FieldFile, path: str, temporary: str) -> str:
-  """Writes the video with a map of where its sound comes from.
+  """Writes the video with an energy map of its sound field over the frames.
 
   Returns:
-    What was written, a line for the user.
+    A description of the output, as a line for the user.
   """
   with job.open_pictures() as pictures, progress.Bar.of_seconds(
     os.path.basename(path), field.duration_sec
@@ -133,8 +133,8 @@ def write_overlay(job: Job, video: Video, field: FieldFile, path: str, temporary
         file, frames(), (height, 2 * height), pictures.rate_hz, sound
       )
   return (
-    f"Wrote {path}: where sound comes from drawn over the frames, {2 * height}x{height}, and "
-    f"stereo of it{_lowered(field.stereo_gain)}."
+    f"Wrote {path}: energy map of the sound field over the frames, {2 * height}x{height}, with "
+    f"stereo audio{_lowered(field.stereo_gain)}."
   )
 
 
@@ -156,4 +156,4 @@ def _scaled(field: FieldFile, gain: float, bar: progress.Bar) -> Iterator[np.nda
 def _lowered(gain: float) -> str:
   if gain == 1.0:
     return ""
-  return f" ({-20.0 * np.log10(gain):.1f} dB lower, so that nothing is clipped)"
+  return f" (attenuated by {-20.0 * np.log10(gain):.1f} dB to avoid clipping)"

@@ -1,4 +1,4 @@
-"""Draws over a picture how much something is there, in colours that let the picture through."""
+"""Draws heat maps over frames, with transparency."""
 
 import cv2
 import numpy as np
@@ -7,10 +7,10 @@ _LARGEST_OPACITY = 0.65
 
 
 class HeatOverlay:
-  """Draws maps of 0..1 over frames: the higher, the less transparent and the redder."""
+  """Draws maps in 0..1 over frames: higher values are redder and more opaque."""
 
   def __init__(self):
-    # For each step of a map, what stays of a pixel and what comes to it.
+    # For each map value, the factor of the pixel and the colour added to it.
     steps = np.arange(256, dtype=np.uint8)
     opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[:, np.newaxis, np.newaxis]
     colors = cv2.applyColorMap(steps, cv2.COLORMAP_TURBO)[..., ::-1]
@@ -22,12 +22,12 @@ class HeatOverlay:
 
     Args:
       frame: uint8 RGB `[height, width, 3]`.
-      heat: float32 `[height, width]` in 0..1; where it is 0 the frame stays as it is.
+      heat: float32 `[height, width]` in 0..1; 0 leaves the frame unchanged.
 
     Returns:
       uint8 RGB `[height, width, 3]`.
     """
-    # Tables and OpenCV, as this is done for every pixel of a film.
+    # Lookup tables and OpenCV for speed: this runs for every pixel of a video.
     steps = cv2.merge([cv2.convertScaleAbs(heat, alpha=255.0)] * 3)
     kept = cv2.multiply(frame, cv2.LUT(steps, self._kept), dtype=cv2.CV_8U)
     return cv2.add(kept, cv2.LUT(steps, self._added))

@@ -1,4 +1,4 @@
-"""The files that a command reads."""
+"""Errors of input files."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from avssl_tf.errors import UserError
 
 @contextlib.contextmanager
 def media_errors_named(path: str) -> Iterator[None]:
-  """Makes errors of reading a media file name it.
+  """Adds the path to errors in reading a media file.
 
   Args:
-    path: the value of `--input`.
+    path: value of `--input`.
 
   Raises:
-    UserError: reading it raised a `MediaError`.
+    UserError: a `MediaError` was raised in the context.
   """
   try:
     yield

@@ -1,7 +1,7 @@
-"""Shows in an ordinary video where its sound comes from, as a trained network takes it.
+"""Sound source localisation in ordinary videos with a trained network.
 
-First the maps of all windows are made, into a file without a name; then they are drawn over the
-frames, as colours need to know how similar sounds and places of the whole are.
+First the maps of all windows are computed and stored in an anonymous temporary file. Then they are
+drawn over the frames, because the colour scale depends on the similarities in the whole video.
 """
 
 import dataclasses
@@ -37,43 +37,43 @@ from avssl_tf.inference.sound_localizer import HORIZONTAL, VERTICAL, SoundLocali
 from avssl_tf.job_flags import flag
 from avssl_tf.keys import AUDIO
 
-# Maps of fewer positions are too coarse to see much in them: the network looks through windows.
+# Maps with fewer positions per side are too coarse: the network is then applied in sliding windows.
 _LEAST_POSITIONS = 4
 _WINDOWS = 5
-# A picture that stays for longer is drawn over again.
+# A frame held for longer is repeated with new maps.
 _HELD_SEC = 0.5
-# Below this peak nothing is heard, and nothing is drawn.
+# Up to this peak, audio is silent and no map is drawn.
 _SILENCE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do; each field is a flag of the command, with its meaning."""
+  """A localisation job; each field is a flag of the command."""
 
-  input: str = flag("Video with sound, of any length and shape.")
+  input: str = flag("Video with audio, of any length and shape.")
   output: str = flag(
-    "Video (.mp4) to write, with a map of where sound comes from, and the sound."
+    "Output video (.mp4) with a heat map of the sound sources over the frames, and the audio."
   )
-  overwrite: bool = flag("Replace --output if it is there.", False)
+  overwrite: bool = flag("Replace an existing --output.", False)
   output_height: int = flag("Maximum height of --output, in pixels.", 720, at_least=2)
-  windows_per_batch: int = flag("Windows that the network sees at once.", 4, at_least=1)
+  windows_per_batch: int = flag("Windows per batch.", 4, at_least=1)
   audio_track: Optional[int] = flag(
-    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )
 
   def check(self) -> None:
-    """Makes sure, before all the work, that the files are what they have to be.
+    """Validates the flags and the input before any work is done.
 
     Raises:
-      UserError: one of them is not; the message names it.
+      UserError: one of them is invalid; the message states which one.
     """
     if not os.path.exists(self.input):
-      raise UserError(f"--input={self.input}: there is no such file.")
+      raise UserError(f"--input={self.input}: no such file.")
     output_files.check("--output", self.output, (".mp4",), self.input, self.overwrite)
     with media_errors_named(self.input):
-      # Gaps are filled up: they must end.
+      # Gaps are filled: their length must be limited.
       media_times.check(self.input)
       with picture_stream.open_pictures(self.input, projection=None):
         pass
@@ -84,18 +84,18 @@ class Job:
 
 
 def run(encoder: Encoder, job: Job) -> list[str]:
-  """Writes a video with the heat map of where its sound comes from over it.
+  """Writes a video with a heat map of its sound sources over the frames.
 
   Args:
     encoder: the network.
-    job: what to do; its `check` has passed.
+    job: the job; its `check` has passed.
 
   Returns:
-    What was written and what there is to know about it, lines for the user.
+    A description of the output and remarks, as lines for the user.
 
   Raises:
-    UserError: the input cannot be read to its end, or the network does not take its sound.
-    UserError: the output cannot be written.
+    UserError: the input cannot be read to its end, the network does not support its audio, or the
+      output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.output))
@@ -114,12 +114,12 @@ def run(encoder: Encoder, job: Job) -> list[str]:
 
 
 def _hop(encoder: Encoder) -> int:
-  """Frames from one window to the next, which overlap by half."""
+  """Frames between the starts of consecutive windows, which overlap by half."""
   return max(1, encoder.clip.num_frames // 2)
 
 
 def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> tuple[list[str], float]:
-  """Makes the maps of all windows; returns what the user should know, and when the sound ends."""
+  """Computes the maps of all windows; returns remarks for the user and the end of the audio."""
   clip, size = encoder.clip, encoder.clip.frame_size
   localizer = SoundLocalizer(encoder)
   if min(localizer.own_map_size) < _LEAST_POSITIONS:
@@ -131,14 +131,14 @@ def _make_maps(encoder: Encoder, job: Job, maps: MapFile) -> tuple[list[str], fl
     grid = picture_stream.PictureGrid(
       pictures.frames(),
       lambda frame: squares.cut(pictures.to_rgb(frame, *squares.scaled)),
-      # Frames stand for even parts of time: they are taken in the middles.
+      # Frames are sampled at the middle of equal time intervals.
       pictures.start_sec + 0.5 / clip.frame_rate_hz,
       clip.frame_rate_hz,
     )
     samples = SampleWindows(sound.blocks())
     with progress.Bar.of_seconds("maps", pictures.estimated_duration_sec) as bar:
       for batch in _batches(_windows(encoder, grid, samples, maps, sound), job.windows_per_batch):
-        with output_files.errors_named(f"A temporary file beside {job.output}"):
+        with output_files.errors_named(f"A temporary file next to {job.output}"):
           for values, audible in _maps_of(localizer, squares, batch, job.windows_per_batch):
             maps.append(values, audible)
         bar.reach(maps.count * maps.step_sec)
@@ -153,10 +153,10 @@ def _windows(
   maps: MapFile,
   sound: sound_stream.MonoStream,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Frames, uint8 `[T, squares, size, size, 3]`, and sound, float32 `[samples]`, of all windows.
+  """Frames, uint8 `[T, squares, size, size, 3]`, and audio, float32 `[samples]`, of all windows.
 
-  The middle of the sound is that of the frames. Windows reach to the end of both; the last picture
-  stays while there is sound.
+  Frames and audio have the same midpoint. The windows cover both streams to their ends; the last
+  frame is held while there is audio.
   """
   clip, rate_hz = encoder.clip, encoder.sample_rate_hz
   count, ended = clip.num_samples(rate_hz), False
@@ -180,8 +180,8 @@ def _maps_of(
   windows: list[tuple[np.ndarray, np.ndarray]],
   windows_per_batch: int,
 ) -> Iterator[tuple[np.ndarray, bool]]:
-  """The map of each window, float32 `[h, w]`, and whether anything is heard in it."""
-  # Always as many windows: for another number, the network would be traced anew.
+  """The map of each window, float32 `[h, w]`, and whether its audio is audible."""
+  # The number of windows is constant: another number would retrace the network.
   padded = [*windows, *[windows[-1]] * (windows_per_batch - len(windows))]
   frames = np.concatenate([np.swapaxes(shown, 0, 1) for shown, _ in padded])
   sound = np.repeat([heard for _, heard in padded], squares.count, axis=0)[..., np.newaxis]
@@ -198,28 +198,28 @@ def _notes(
   pictures: picture_stream.PictureStream,
 ) -> list[str]:
   notes = [
-    f"The network hears {sound.made_from}.",
+    f"Audio input: {sound.made_from}.",
     *(f"Note: {note}." for note in pictures.view.notes),
   ]
   if localizer.encoder.translate is not None:
     notes.append(
-      "It was trained on 360° video: what it sees is taken for a view, with the sound straight "
-      "ahead, and compared with the picture that the sound is translated into."
+      "The network was trained on 360° video: the frames are treated as a view with the sound "
+      "straight ahead, and compared with the visual embedding predicted from the audio."
     )
   if squares.count > 1:
     notes.append(
-      f"It looks at squares: {squares.count} that overlap, side by side, make up the picture."
+      f"The frames are split into {squares.count} overlapping squares along the longer side."
     )
   if sound.num_damaged:
-    notes.append(f"Damaged: {sound.num_damaged} part(s) of the sound; silence was heard instead.")
+    notes.append(f"Damaged: {sound.num_damaged} part(s) of the audio, replaced by silence.")
   if pictures.num_damaged:
     notes.append(
-      f"Damaged: {pictures.num_damaged} picture(s); those before them were looked at instead."
+      f"Damaged: {pictures.num_damaged} frame(s), each replaced by the previous frame."
     )
   if sound.shortfall_sec():
     notes.append(
-      f"Truncated: the sound ends {sound.shortfall_sec():.1f} s before the end that the file "
-      "announces."
+      f"Truncated: the audio ends {sound.shortfall_sec():.1f} s before the end that the file "
+      "states."
     )
   return notes
 
@@ -227,7 +227,7 @@ def _notes(
 def _write(
   job: Job, maps: MapFile, sound_end_sec: float, temporary: str
 ) -> tuple[str, float]:
-  """Writes the output; returns a line for the user, and its duration in seconds."""
+  """Writes the output; returns a line for the user and the duration in seconds."""
   end_sec = 0.0
   with picture_stream.open_pictures(
     job.input, projection=None
@@ -259,17 +259,17 @@ def _write(
       sound = _encoded_sound(decoded, origin_sec)
     with open(temporary, "w+b") as file:
       media_writing.write_encoded_mp4(file, frames(), (height, width), pictures.rate_hz, sound)
-  how = f"its sound as it was ({codec})" if copied else f"its sound in AAC (it was {codec})"
-  line = f"Wrote {job.output}: where its sound comes from drawn over the frames, {width}x{height}, "
-  return line + f"and {how}.", end_sec
+  how = f"audio copied ({codec})" if copied else f"audio re-encoded as AAC (from {codec})"
+  line = f"Wrote {job.output}: heat map of the sound sources over the frames, {width}x{height}, "
+  return line + f"with {how}.", end_sec
 
 
 def _often(
   frames: Iterator[tuple[float, av.VideoFrame]], step_sec: float, end_sec: float
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-  """Pictures with their times; those that are held are repeated every `step_sec`, until `end_sec`.
+  """Frames with their times; held frames are repeated every `step_sec` until `end_sec`.
 
-  What is drawn over them changes while they stay.
+  The maps drawn over a frame change while it is held.
   """
   shown_sec, shown = 0.0, None
   for time_sec, frame in itertools.chain(frames, [(end_sec, None)]):
@@ -282,7 +282,7 @@ def _often(
 
 
 def _encoded_sound(decoded: sound_stream.MonoStream, origin_sec: float) -> media_writing.Sound:
-  """All channels, stereo of them, or the one that the network hears, as AAC can hold them."""
+  """The audio to encode: all channels, a stereo mix or the mono input, as AAC supports them."""
   start_sec = decoded.start_sec - origin_sec
   layout = decoded.stored_layout
   encoded = media_writing.aac_layout(layout)

@@ -1,4 +1,4 @@
-"""Maps of where the sound of a video comes from, on the disk, while they are drawn."""
+"""A temporary file with the localisation maps of a video, read while they are drawn."""
 
 import contextlib
 import math
@@ -10,16 +10,16 @@ import numpy as np
 class MapFile:
   """The maps of evenly spaced windows of a video of any length, written once and then read.
 
-  They lie in a file without a name, which goes with the process, however that ends.
+  They are stored in an anonymous temporary file, removed when the process exits for any reason.
 
   Attributes:
     count: number of maps.
     first_sec: time of the middle of the first window.
-    step_sec: time from one to the next.
+    step_sec: time between consecutive windows.
   """
 
   def __init__(self, folder: str, first_sec: float, step_sec: float):
-    """Makes the file in a folder that has room for it."""
+    """Creates the file in a folder."""
     self.count = 0
     self.first_sec = first_sec
     self.step_sec = step_sec
@@ -31,27 +31,27 @@ class MapFile:
     return self
 
   def __exit__(self, error_type, *unused) -> None:
-    # Of a disk that is full, closing complains again: the first error tells more.
+    # On a full disk, closing fails again; the first error is more informative.
     with contextlib.suppress(OSError) if error_type else contextlib.nullcontext():
       self._file.close()
 
   def append(self, values: np.ndarray, audible: bool) -> None:
-    """Adds the map of the next window, float32 `[h, w]`, and whether anything is heard in it."""
+    """Appends the map of the next window, float32 `[h, w]`, and whether its audio is audible."""
     self._shape = values.shape
     if audible:
       self._num_audible += 1
       self._sum += float(values.mean())
       self._sum_of_highest += float(values.max())
-    # Of silence, nothing is similar to anything.
+    # Silence is dissimilar to every position.
     self._file.write(np.float32(values if audible else np.full_like(values, -1.0)).tobytes())
     self.count += 1
 
   def heat(self, time_sec: float) -> np.ndarray:
-    """The map at a time, between those of the windows around it, as heat.
+    """The map at a time, interpolated between the adjacent windows and scaled to a heat map.
 
     Returns:
-      float32 `[h, w]` in 0..1: 0 for what is no more similar than the mean over the whole video, 1
-      for what is as similar as the best places of all windows are in the mean, or more.
+      float32 `[h, w]` in 0..1: 0 up to the mean similarity over the whole video, 1 from the mean of
+      the maximum similarities of all windows.
     """
     mean = self._sum / max(1, self._num_audible)
     highest = self._sum_of_highest / max(1, self._num_audible)

@@ -1,8 +1,8 @@
-"""Windows of media files of any length, as a network takes them.
+"""Windows of media files of any length, as network input.
 
-What is looked at and listened to in a window is what the pipeline would take of a record of it:
-pictures are scaled and compressed as records hold them, and their centre is cut out; sound is mixed
-and resampled. Files are read in blocks of some seconds, so that memory does not grow with them.
+A window is preprocessed like a record in the input pipeline: frames are scaled, compressed as in
+records and centre-cropped; audio is mixed and resampled. Files are read in blocks of some seconds,
+which bounds the memory.
 """
 
 import dataclasses
@@ -23,16 +23,16 @@ from avssl_tf.data.records import jpeg
 from avssl_tf.inference import audio_windows
 from avssl_tf.inference.encoder import Encoder
 
-# What records of media files hold, by default, which is what networks have learnt from.
+# Default settings of records, on which networks are trained.
 _RECORDS = MediaReader()
 _JPEG = jpeg.JpegSettings()
-# Read at once: enough that seeking and opening cost little.
+# Duration of a block: long enough to make the cost of opening and seeking small.
 _BLOCK_SEC = 10.0
 _MICRO = 1e-6
 
 
 class Span(NamedTuple):
-  """A window's place in its file, in seconds from the moment that there is all that is wanted."""
+  """Span of a window, in seconds from the common start of the requested streams of its file."""
 
   start_sec: float
   end_sec: float
@@ -48,12 +48,12 @@ class Span(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-  """What a network takes of a window.
+  """The network input of a window.
 
   Attributes:
-    span: its place.
-    inputs: by modality, those that are there: `VIDEO` uint8 `[T, H, W, 3]`, `AUDIO` float32
-      `[samples, channels]` in -1..1.
+    span: span of the window in its file.
+    inputs: available inputs by modality: `VIDEO` uint8 `[T, H, W, 3]`, `AUDIO` float32 `[samples,
+      channels]` in -1..1.
   """
 
   span: Span
@@ -62,14 +62,14 @@ class Window:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What to read of a file.
+  """Reading plan of a file.
 
   Attributes:
     path: the file.
-    modalities: what it has that the network can take, one at least.
-    spans: its windows, ascending.
-    failures: what it has and the network cannot take.
-    notes: what the user should know of how it is read.
+    modalities: modalities of the file that the network supports, at least one.
+    spans: spans of the windows, ascending.
+    failures: streams of the file that the network does not support.
+    notes: remarks on how the file is read, for the user.
   """
 
   path: str
@@ -82,18 +82,19 @@ class Plan:
 def spread(span: Span, window_sec: float, stride_sec: float) -> list[Span]:
   """Places windows in a span.
 
-  They start every `stride_sec`. Where they leave no gaps, and more than half a window is left at
-  the end, one more ends where the span does. A span shorter than a window is one.
+  Windows start every `stride_sec`. If they leave no gaps and more than half a window remains at the
+  end, an additional window ends at the end of the span. A span shorter than a window is a single
+  window.
 
   >>> [window.start_sec for window in spread(Span(0.0, 7.5), 2.0, 2.0)]
   [0.0, 2.0, 4.0, 5.5]
 
   Raises:
-    MediaError: there are more than `media_limits.MAX_CLIPS`.
+    MediaError: there are more than `media_limits.MAX_CLIPS` windows.
   """
   if span.length_sec <= window_sec:
     return [span]
-  # The margin keeps a last window that fits but for rounding.
+  # The margin keeps a last window that fits except for rounding.
   count = 1 + math.floor((span.length_sec - window_sec) / stride_sec + _MICRO)
   media_limits.check_count(count, span.length_sec, "windows")
   starts = [span.start_sec + i * stride_sec for i in range(count)]
@@ -104,15 +105,15 @@ def spread(span: Span, window_sec: float, stride_sec: float) -> list[Span]:
 
 
 def modalities_of(path: str) -> list[str]:
-  """Which of pictures and sound a file has; cover art does not count.
+  """The modalities of a file; cover art does not count as video.
 
   Raises:
-    MediaError: no such file, not a media file, or neither is in it.
+    MediaError: no such file, not a media file, or it has neither video nor audio.
   """
   with media_streams.open_streams(path, ()) as streams:
     found = [m for m in keys.MODALITIES if m in [stream.type for stream in streams.ignored]]
   if not found:
-    raise MediaError("neither pictures nor sound in it")
+    raise MediaError("it has neither video nor audio")
   return found
 
 
@@ -120,15 +121,15 @@ class WindowReader:
   """Reads windows for one network.
 
   Attributes:
-    window_sec: length of a window: the longer of what is seen and heard, whose middles coincide.
+    window_sec: length of a window: that of the longer modality. The midpoints of both coincide.
   """
 
   def __init__(self, encoder: Encoder, audio_track: Optional[int] = None):
-    """Takes what the network takes of ordinary clips.
+    """Initialises the reader for the input format of a network.
 
     Args:
       encoder: the network.
-      audio_track: number of the sound track of each file, from 1; None: the default one.
+      audio_track: number of the audio track of each file, from 1. None selects the default track.
     """
     self._audio_track = audio_track
     self._clip = encoder.ordinary_clip
@@ -136,7 +137,7 @@ class WindowReader:
     self._num_channels = encoder.num_channels
     self._num_samples = self._clip.num_samples(self._rate_hz)
     self.window_sec = max(self._clip.video_sec, self._clip.audio_sec)
-    # A network of larger frames than usual is not given ones that are enlarged.
+    # Frames larger than usual are read at a higher resolution instead of being upscaled.
     self._short_side = max(
       _RECORDS.short_side, round(self._clip.frame_size / frame_ops.CENTER_CROP_FRACTION)
     )
@@ -157,24 +158,24 @@ class WindowReader:
 
     Args:
       path: the file.
-      stride_sec: from the start of one window to that of the next.
-      modalities: what is wanted of it.
+      stride_sec: time between the starts of consecutive windows.
+      modalities: requested modalities.
       start_sec: start of the part.
-      end_sec: its end; None: that of the file.
+      end_sec: end of the part; None means the end of the file.
 
     Raises:
-      MediaError: it cannot be read, has nothing of what is wanted, or ends before that part.
+      MediaError: the file cannot be read, has none of the modalities, or ends before that part.
     """
     wanted = [modality for modality in modalities_of(path) if modality in modalities]
     if not wanted:
       raise MediaError(f"no {' and no '.join(modalities)} stream")
     info = media_probe.probe(path, wanted, audio_track=self._audio_track)
     failures = []
-    # One or two channels can be mixed of any; others, such as ambisonics, have to be there.
+    # Mono and stereo can be mixed from any layout; others, such as ambisonics, must be present.
     fitting = (1, 2, info.num_channels)
     if keys.AUDIO in wanted and self._num_channels not in fitting:
       reason = (
-        f"sound left out: it has {info.num_channels} channels, and the network takes "
+        f"audio skipped: it has {info.num_channels} channels, and the network requires "
         f"{self._num_channels}"
       )
       wanted.remove(keys.AUDIO)
@@ -182,12 +183,12 @@ class WindowReader:
         raise MediaError(reason)
       failures.append(Failure(path, None, None, reason))
       info = media_probe.probe(path, wanted, audio_track=self._audio_track)
-    # Down, not to the nearest: a window must not end after its file.
+    # Rounded down: a window must not end after its file.
     duration_sec = math.floor(info.duration_sec / _MICRO) * _MICRO
     span = Span(start_sec, duration_sec if end_sec is None else end_sec)
     if not span.start_sec < span.end_sec <= duration_sec + _MICRO:
       raise MediaError(
-        f"it lasts {duration_sec:.2f} s, and there is no part of it from {span.start_sec:g} s to "
+        f"it is {duration_sec:.2f} s long and has no part from {span.start_sec:g} s to "
         f"{span.end_sec:g} s"
       )
     if span.length_sec * self._rate_hz < 1:
@@ -196,7 +197,7 @@ class WindowReader:
     return Plan(path, wanted, spans, failures, info.notes)
 
   def blocks(self, spans: Sequence[Span]) -> list[list[Span]]:
-    """Groups spans, ascending, by what is to be read at once."""
+    """Groups ascending spans into blocks that are read at once."""
     blocks: list[list[Span]] = []
     for span in spans:
       if not blocks or span.end_sec - blocks[-1][0].start_sec > _BLOCK_SEC:
@@ -205,21 +206,21 @@ class WindowReader:
     return blocks
 
   def read(self, plan: Plan, spans: Sequence[Span]) -> tuple[list[Window], list[Failure]]:
-    """Reads some of a file's windows, all at once.
+    """Reads consecutive windows of a file at once.
 
-    Where something of them is damaged, those that are not are read one by one. Silent windows have
-    no sound, and are left out where there are no pictures either.
+    If a part of them is damaged, the undamaged windows are read separately. Silent windows have no
+    audio, and are dropped if there is no video either.
 
     Args:
-      plan: of the file.
-      spans: some of `plan.spans` that follow each other, such as one of `blocks`.
+      plan: plan of the file.
+      spans: consecutive spans of `plan.spans`, such as one of `blocks`.
 
     Returns:
-      The windows, and what could not be read.
+      The windows, and the failures.
     """
     try:
       return self._read_whole(plan, spans), []
-    except Exception as error:  # Whatever goes wrong with one window must not stop the others.
+    except Exception as error:  # An error in one window must not stop the others.
       if len(spans) == 1:
         return [], [Failure(plan.path, *spans[0], reason_of(error))]
     half = len(spans) // 2
@@ -256,23 +257,23 @@ class WindowReader:
     return windows
 
   def _picture_times(self, span: Span) -> np.ndarray:
-    """When to take the pictures of a window, in its file: float64 `[T]`."""
+    """Times of the frames of a window in its file: float64 `[T]`."""
     numbers = np.arange(self._clip.num_frames)
     if span.length_sec >= self._clip.video_sec - _MICRO:
       first_sec = max(span.start_sec, span.middle_sec - self._clip.video_sec / 2)
     else:
-      # Those that there are begin anew, as of a record that is too short.
+      # Frames repeat from the start, as for a record that is too short.
       first_sec = span.start_sec
       numbers %= max(1, math.floor(span.length_sec * self._clip.frame_rate_hz + _MICRO))
     return first_sec + numbers / self._clip.frame_rate_hz
 
   def _pictures(self, frames: np.ndarray) -> np.ndarray:
-    """Pictures as the network takes them: uint8 `[T, frame_size, frame_size, 3]`."""
+    """Frames as network input: uint8 `[T, frame_size, frame_size, 3]`."""
     encoded = jpeg.encode_frames(frames, _RECORDS.frame_rate_hz, _JPEG)
     return self._center(tf.constant(encoded)).numpy()
 
   def _sound(self, waveform: np.ndarray, span: Span, origin_sec: float) -> np.ndarray:
-    """The sound of a window, float32 `[samples, channels]`, repeated where it is too short."""
+    """Audio of a window, float32 `[samples, channels]`, repeated if it is too short."""
     heard_sec = min(span.length_sec, self._clip.audio_sec)
     start = round((span.middle_sec - heard_sec / 2 - origin_sec) * self._rate_hz)
     length = self._num_samples

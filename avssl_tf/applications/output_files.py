@@ -1,4 +1,4 @@
-"""The files that a command writes: checked before the work, there in the end or not at all."""
+"""Output files of commands: checked before the work, and written atomically."""
 
 import contextlib
 import os
@@ -11,47 +11,47 @@ from avssl_tf.files import whole_file
 def check(
   flag: str, path: str, endings: Sequence[str], input_path: str, overwrite: bool
 ) -> None:
-  """Makes sure that a file can be written, as far as that can be told before.
+  """Checks in advance, as far as possible, that a file can be written.
 
   Args:
-    flag: what the user gave it by, for the message.
+    flag: flag of the file, for the message.
     path: the file.
-    endings: what its name may end in.
-    input_path: what is read, which has to stay.
-    overwrite: whether a file that is there may be replaced.
+    endings: allowed file extensions.
+    input_path: the input file, which must not be overwritten.
+    overwrite: whether an existing file may be replaced.
 
   Raises:
-    UserError: it cannot.
+    UserError: the file cannot be written.
   """
   given = f"{flag}={path}"
   if not path.lower().endswith(tuple(endings)):
-    raise UserError(f"{given} ends in none of {', '.join(endings)}.")
+    raise UserError(f"{given}: expected a name that ends in {' or '.join(endings)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise UserError(f"{given}: there is no folder {folder!r}. Make it, or choose another.")
+    raise UserError(f"{given}: no such folder {folder!r}. Create it, or choose another.")
   if not os.access(folder, os.W_OK):
     raise UserError(f"{given}: the folder {folder!r} is not writable. Choose another.")
   if os.path.isdir(path):
-    raise UserError(f"{given} is a folder; expected the name of a file.")
+    raise UserError(f"{given} is a folder; expected a file name.")
   if os.path.exists(path):
     if os.path.exists(input_path) and os.path.samefile(path, input_path):
-      raise UserError(f"{given} is --input itself, which would be lost. Choose another name.")
+      raise UserError(f"{given} is the input file, which would be lost. Choose another name.")
     if not overwrite:
-      raise UserError(f"{given} is there already. --overwrite replaces it.")
+      raise UserError(f"{given} already exists. Pass --overwrite to replace it.")
 
 
 @contextlib.contextmanager
 def all_or_none(paths: Sequence[str]) -> Iterator[dict[str, str]]:
-  """Temporary names for files, which take their places when all of them are written.
+  """Creates temporary files that replace the given ones once all of them are written.
 
   Args:
     paths: the files.
 
   Yields:
-    The temporary name of each, beside it, of an empty file.
+    The path of an empty temporary file for each of `paths`, in the same folder.
 
   Raises:
-    UserError: one of them cannot be written.
+    UserError: one of the files cannot be written.
   """
   with contextlib.ExitStack() as stack:
     temporary = {path: stack.enter_context(whole_file(path)) for path in paths}
@@ -63,7 +63,7 @@ def all_or_none(paths: Sequence[str]) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def errors_named(path: str) -> Iterator[None]:
-  """Makes errors of writing say which file they are about."""
+  """Adds the path to errors in writing a file."""
   try:
     yield
   except OSError as error:

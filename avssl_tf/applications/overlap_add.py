@@ -1,8 +1,8 @@
-"""Signals of any length in chunks: cutting them, and joining what is made of the chunks.
+"""Overlap-add: cuts signals of any length into chunks, and joins the processed chunks.
 
-Chunks overlap by half. Where they do, one fades out as the next fades in, with the halves of a
-periodic Hann window, which sum to one. Only the last chunk may overlap with more of the one before:
-it ends where the signal ends, so that all of it is signal.
+Chunks overlap by half and are cross-faded with the halves of a periodic Hann window, which sum to
+one. Only the last chunk may have a larger overlap: it ends at the end of the signal and thus needs
+no padding.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ class Chunk(NamedTuple):
   """A part of a signal.
 
   Attributes:
-    start: number of its first sample.
+    start: index of its first sample.
     samples: float32 `[length]`.
   """
 
@@ -27,15 +27,15 @@ def cut(blocks: Iterable[np.ndarray], length: int) -> Iterator[Chunk]:
   """Cuts a signal into chunks that overlap by half.
 
   Args:
-    blocks: float32 `[samples]`, of any lengths, one after another.
-    length: samples of a chunk, at least 2.
+    blocks: consecutive blocks of any lengths, float32 `[samples]`.
+    length: samples per chunk, at least 2.
 
   Yields:
-    Chunks of that length, in order. A signal that is shorter is one chunk, with silence after it;
-    one without samples is none.
+    Chunks of that length, in order. A shorter signal gives one chunk, padded with silence; an empty
+    signal gives none.
   """
   hop = length // 2
-  held = np.zeros(0, np.float32)  # From the last chunk on; at the start, all there is.
+  held = np.zeros(0, np.float32)  # Samples from the start of the last chunk, or all before it.
   start, next_start = 0, 0
   for block in blocks:
     held = np.concatenate([held, block])
@@ -52,21 +52,22 @@ def cut(blocks: Iterable[np.ndarray], length: int) -> Iterator[Chunk]:
 
 
 class Joiner:
-  """Joins what is made of chunks into one signal again."""
+  """Joins processed chunks into one signal."""
 
   def __init__(self):
     self._start = 0
-    self._held = None  # What later chunks may still change.
+    self._held = None  # Samples that later chunks may still change.
 
   def add(self, start: int, made: np.ndarray) -> np.ndarray:
-    """Takes what is made of the next chunk.
+    """Adds the next processed chunk.
 
     Args:
-      start: first sample of the chunk, not before that of the last one.
+      start: index of the first sample of the chunk, not before that of the last one.
       made: float32 `[length, channels]`.
 
     Returns:
-      float32 `[samples, channels]`: what no later chunk changes any more, up to `start`.
+      float32 `[samples, channels]`: the finished samples before `start`, which later chunks do not
+      change.
     """
     if self._held is None:
       self._start, self._held = start, made
@@ -74,13 +75,13 @@ class Joiner:
     finished = self._held[: start - self._start]
     overlap = self._held[start - self._start :]
     share = _rise(len(overlap))[:, np.newaxis]
-    # In this form, equal samples stay as they are, to the last bit.
+    # In this form, equal samples remain bitwise identical.
     faded = overlap + share * (made[: len(overlap)] - overlap)
     self._start, self._held = start, np.concatenate([faded, made[len(overlap) :]])
     return finished
 
   def finish(self) -> np.ndarray:
-    """The rest: float32 `[samples, channels]`; of no chunks, `[0, 0]`."""
+    """Returns the remaining samples: float32 `[samples, channels]`; `[0, 0]` without chunks."""
     return np.zeros((0, 0), np.float32) if self._held is None else self._held
 
 

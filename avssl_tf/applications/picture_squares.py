@@ -1,29 +1,30 @@
-"""Pictures of any shape as the squares that networks look at, and one map out of theirs."""
+"""Splits frames of any shape into square network inputs, and merges the maps of the squares."""
 
 import math
 
 import numpy as np
 
-# Sides that differ by less than this share are squeezed to a square.
+# Frames with a smaller relative difference of the sides are squeezed to a square.
 _NEARLY_SQUARE = 0.05
 
 
 class PictureSquares:
-  """Squares of the picture's short side, evenly spaced along its long side.
+  """Squares with the size of the short side of a frame, evenly spaced along the long side.
 
-  Neighbours overlap by half or more; of pictures that are nearly square there is one, of all of it.
+  Neighbouring squares overlap by at least half. A nearly square frame has one square, which covers
+  all of it.
 
   Attributes:
     count: number of squares.
-    scaled: height and width that the picture is scaled to before it is cut.
+    scaled: height and width to which a frame is scaled before it is cut.
   """
 
   def __init__(self, height: int, width: int, size: int):
-    """Lays out the squares.
+    """Places the squares.
 
     Args:
-      height: of the picture, in pixels.
-      width: likewise.
+      height: height of the frame, in pixels.
+      width: width of the frame, in pixels.
       size: height and width of the squares, in pixels.
     """
     self._size = size
@@ -36,7 +37,7 @@ class PictureSquares:
     self.scaled = (long_side, size) if self._upright else (size, long_side)
 
   def cut(self, picture: np.ndarray) -> np.ndarray:
-    """The squares of a picture.
+    """Cuts a frame into squares.
 
     Args:
       picture: uint8 `[*scaled, 3]`.
@@ -49,15 +50,15 @@ class PictureSquares:
     return np.stack([picture[:, start : start + self._size] for start in self._starts])
 
   def join(self, maps: np.ndarray) -> np.ndarray:
-    """One map of all the picture.
+    """Merges the maps of the squares into one map of the frame.
 
-    Where squares overlap, each counts the more, the farther from its edge a place is.
+    Where squares overlap, the weight of a square increases with the distance from its edge.
 
     Args:
-      maps: float32 `[count, h, w]`, of the squares.
+      maps: float32 `[count, h, w]`, maps of the squares.
 
     Returns:
-      float32 `[h, w']`, or `[h', w]` of an upright picture, with positions of the same size.
+      float32 `[h, w']`, or `[h', w]` for a portrait frame, with positions of the same size.
     """
     along = np.swapaxes(maps, 1, 2) if not self._upright else maps  # [count, long, short]
     num_own = along.shape[1]

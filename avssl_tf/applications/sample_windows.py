@@ -1,4 +1,4 @@
-"""Stretches of a signal of any length, one after another, that may overlap."""
+"""Consecutive, possibly overlapping windows of a signal of any length."""
 
 from collections.abc import Iterator
 
@@ -6,24 +6,25 @@ import numpy as np
 
 
 class SampleWindows:
-  """Gives stretches of a signal that comes in blocks; before and after it there is silence.
+  """Windows of a signal that arrives in blocks, with silence before and after it.
 
   Attributes:
-    ended: whether the last stretch reached beyond the end of the signal.
+    ended: whether the last window reached beyond the end of the signal.
   """
 
   def __init__(self, blocks: Iterator[np.ndarray]):
-    """Takes the signal: float32 `[samples]`, one block after another."""
+    """Initialises with a signal in consecutive blocks, float32 `[samples]`."""
     self.ended = False
     self._blocks = blocks
     self._held = np.zeros(0, np.float32)
-    self._first = 0  # Number of the first sample that is held.
+    self._first = 0  # Index of the first stored sample.
 
   def take(self, first: int, count: int) -> np.ndarray:
-    """Samples `first` to `first + count - 1`: float32 `[count]`.
+    """Returns samples `first` to `first + count - 1`: float32 `[count]`.
 
     Args:
-      first: may be negative, and lie beyond the end; not before that of the call before.
+      first: index of the first sample. It may be negative or beyond the end of the signal, but not
+        smaller than in the previous call.
       count: number of samples.
     """
     while self._first + len(self._held) < first + count:
@@ -32,7 +33,7 @@ class SampleWindows:
         self.ended = True
         break
       self._held = np.concatenate([self._held, block])
-    # Of samples that are dropped, none is wanted any more.
+    # Samples before `first` are not needed any more.
     dropped = min(max(0, first - self._first), len(self._held))
     self._held, self._first = self._held[dropped:], self._first + dropped
     before = min(count, max(0, self._first - first))

@@ -1,8 +1,8 @@
-"""Spatial sound for a 360° video with mono or stereo sound.
+"""Generates spatial audio for a 360° video with mono or stereo audio.
 
-A trained network generates a first-order sound field from the pictures and the sound. First all of
-the field is made, into a file without a name; then the outputs are written, as each needs to know
-the peak of the whole so that nothing is clipped.
+A trained network generates a first-order sound field from the frames and the audio. First the whole
+field is generated and stored in an anonymous temporary file. Then the outputs are written, because
+each of them depends on the peak of the whole field to avoid clipping.
 """
 
 import os
@@ -23,18 +23,17 @@ from avssl_tf.inference.generator import Generator
 
 
 def run(generator: Generator, job: Job) -> list[str]:
-  """Generates the sound field of a video and writes what is asked for.
+  """Generates the sound field of a video and writes the outputs.
 
   Args:
     generator: the network.
-    job: what to do; its `check` has passed.
+    job: the job; its `check` has passed.
 
   Returns:
-    What was written and what there is to know about it, lines for the user.
+    A description of the outputs and remarks, as lines for the user.
 
   Raises:
-    UserError: the input cannot be read to its end.
-    UserError: an output cannot be written.
+    UserError: the input cannot be read to its end, or an output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   folder = os.path.dirname(os.path.abspath(job.paths[0]))
@@ -59,13 +58,13 @@ def run(generator: Generator, job: Job) -> list[str]:
 
 
 def _generate(generator: Generator, job: Job, field: FieldFile) -> Video:
-  """Writes the field of all of the input's sound into `field`."""
+  """Generates the field of the whole input and appends it to `field`."""
   clip = generator.clip
   with job.open_sound(generator.sample_rate_hz) as sound, job.open_pictures() as pictures:
     grid = picture_stream.PictureGrid(
       pictures.frames(),
       lambda frame: pictures.to_equirect(frame, clip.frame_size),
-      # Frames stand for even parts of the time of the sound: they are taken in the middles.
+      # Frames are sampled at the middle of equal time intervals of the audio.
       sound.start_sec + 0.5 / clip.frame_rate_hz,
       clip.frame_rate_hz,
     )
@@ -73,11 +72,11 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> Video:
     end_sec = sound.estimated_end_sec
     with progress.Bar.of_seconds("sound field", end_sec and end_sec - sound.start_sec) as bar:
       for block in generation.field(sound.blocks(), grid):
-        with output_files.errors_named(f"A temporary file beside {job.paths[0]}"):
+        with output_files.errors_named(f"A temporary file next to {job.paths[0]}"):
           field.append(block)
         bar.reach(field.duration_sec)
     if not field.num_samples:
-      raise MediaError("truncated or damaged: its sound holds no samples")
+      raise MediaError("truncated or damaged: its audio has no samples")
     origin_sec = min(sound.start_sec, pictures.start_sec)
     return Video(origin_sec, sound.start_sec - origin_sec, _notes(sound, pictures))
 
@@ -85,20 +84,21 @@ def _generate(generator: Generator, job: Job, field: FieldFile) -> Video:
 def _notes(
   sound: sound_stream.MonoStream, pictures: picture_stream.PictureStream
 ) -> list[str]:
-  notes = [f"W is made from {sound.made_from}.", *(f"Note: {n}." for n in pictures.view.notes)]
+  notes = [f"Source of W: {sound.made_from}.", *(f"Note: {n}." for n in pictures.view.notes)]
   if sound.num_damaged:
-    notes.append(f"Damaged: {sound.num_damaged} part(s) of the sound; there is silence instead.")
+    notes.append(f"Damaged: {sound.num_damaged} part(s) of the audio, replaced by silence.")
   if sound.gap_sec:
-    notes.append(f"The sound has gaps, {sound.gap_sec:.2f} s in all; they are silent.")
+    notes.append(f"Gaps in the audio: {sound.gap_sec:.2f} s in total, filled with silence.")
   if pictures.num_damaged:
     notes.append(
-      f"Damaged: {pictures.num_damaged} picture(s); those before them were looked at instead."
+      f"Damaged: {pictures.num_damaged} frame(s), each replaced by the previous frame."
     )
   if sound.shortfall_sec():
     notes.append(
-      f"Truncated: the sound ends {sound.shortfall_sec():.1f} s before the end that the file "
-      "announces; what follows is left out."
+      f"Truncated: the audio ends {sound.shortfall_sec():.1f} s before the end that the file "
+      "states; the output ends there."
     )
+
   return notes
 
 

@@ -1,1 +1,1 @@
-"""Comparisons of methods over seeds: planning the runs, doing them, tables and curves."""
+"""Comparisons of methods over seeds: planning and execution of runs, tables and curves."""

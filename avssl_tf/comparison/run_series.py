@@ -1,4 +1,4 @@
-"""Doing the runs of a comparison: each in a process of its own, finished ones never again."""
+"""Runs the experiments of a comparison as subprocesses, skipping completed ones."""
 
 import difflib
 import json
@@ -22,21 +22,21 @@ from avssl_tf.training.configurations.settings import ConfigurationError
 
 _POLL_SEC = 0.1
 _LINES_SHOWN = 3
-_REMEDY = "Move it away, or name another --output_dir."
+_REMEDY = "Move it away, or choose another --output_dir."
 
 
 def prepare(runs: Sequence[Run], overwrite: bool = False) -> dict[Run, str]:
-  """Looks at all runs before any is done: an error should not come after hours of training.
+  """Checks all runs before the first one starts, so that errors do not occur after hours.
 
   Args:
-    runs: what is to be done, in this order.
-    overwrite: deletes what there is of them.
+    runs: the runs, in order of execution.
+    overwrite: whether to delete existing outputs of the runs.
 
   Returns:
-    The runs that are not finished, and the configuration of each.
+    The runs that are not finished, with the configuration of each.
 
   Raises:
-    ConfigurationError: a configuration, or what there is of a run, cannot be used.
+    ConfigurationError: a configuration, or the existing outputs of a run, cannot be used.
   """
   resolved = {run: seed_runs.resolved_configuration(run) for run in runs}
   if overwrite:
@@ -52,25 +52,26 @@ def train(
   num_parallel: int = 1,
   after_run: Callable[[Run], None] = lambda run: None,
 ) -> list[str]:
-  """Does runs in order; one that fails leaves the others alone.
+  """Executes runs in order; a failed run does not affect the others.
 
-  Side by side, a run that begins with another waits for it, and those after it come first.
+  With parallel runs, a run that starts from the result of another waits for it, and later runs are
+  started first.
 
   Args:
-    runs: what `prepare` gives.
-    num_parallel: processes side by side. Several share the cores, and print into
-      `<model_dir>.log`; a single one prints here.
-    after_run: called with each run that has come to its end; a ConfigurationError that it
-      raises is a failure of this run alone.
+    runs: the result of `prepare`.
+    num_parallel: number of parallel processes. Several processes share the cores and write to
+      `<model_dir>.log`; a single one prints to the terminal.
+    after_run: called with each completed run; a ConfigurationError that it raises counts as a
+      failure of this run only.
 
   Returns:
-    What failed, a sentence a run.
+    The failures, one sentence per run.
 
   Raises:
     ConfigurationError, BuildError, WorkerError: the demo data cannot be used or built.
   """
   if num_parallel > 1:
-    _build_data(runs)  # Several processes cannot do it at once.
+    _build_data(runs)  # Not possible in several processes at once.
   waiting = list(runs)
   failures: list[str] = []
   processes: dict[Run, subprocess.Popen] = {}
@@ -79,7 +80,7 @@ def train(
       while len(processes) < num_parallel and (run := _next(waiting, processes)):
         waiting.remove(run)
         number = len(runs) - len(waiting)
-        target = f", printing into {_log_path(run)}" if num_parallel > 1 else ""
+        target = f", log: {_log_path(run)}" if num_parallel > 1 else ""
         print(f"\nRun {number} of {len(runs)}: {run.method}, seed {run.seed}{target}", flush=True)
         _write_record(run, runs[run], finished=False)
         processes[run] = _start(run, num_parallel)
@@ -103,29 +104,29 @@ def train(
 
 
 def _next(waiting: Sequence[Run], running: Collection[Run]) -> Optional[Run]:
-  """The first run that begins with none that has not ended; None where there is none."""
+  """The first run that does not depend on an unfinished run; None if there is none."""
   for run in waiting:
     if not any(run.begins_with(other) for other in (*running, *waiting)):
       return run
-  # Runs that wait for each other: they say themselves what is not there.
+  # Runs that wait for each other: start one, and it reports the missing input.
   return waiting[0] if waiting and not running else None
 
 
 def is_finished(run: Run, resolved: str) -> bool:
-  """Whether a run was done to its end; False also where it has not begun.
+  """Whether a run is complete; False also if it has not started.
 
   Args:
     run: the run.
-    resolved: its configuration, as `seed_runs.resolved_configuration` gives it.
+    resolved: its configuration, the result of `seed_runs.resolved_configuration`.
 
   Raises:
-    ConfigurationError: what there is was run with another configuration.
+    ConfigurationError: existing outputs belong to another configuration.
   """
   if not os.path.lexists(run.record_path):
     for path in (run.model_dir, _log_path(run)):
       if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         raise ConfigurationError(
-          f"{path} holds something that this command did not write: name another --output_dir."
+          f"{path} contains files that this command did not write: choose another --output_dir."
         )
     return False
   record = _read_record(run)
@@ -136,16 +137,16 @@ def is_finished(run: Run, resolved: str) -> bool:
     raise ConfigurationError(
       f"The configuration of {run.model_dir} has changed since:\n"
       + "\n".join(changes)
-      + "\nName another --output_dir, or pass --overwrite to train all runs anew."
+      + "\nChoose another --output_dir, or pass --overwrite to train all runs again."
     )
   return record["finished"] is True
 
 
 def delete(run: Run) -> None:
-  """Deletes what this module and training have written of a run.
+  """Deletes the outputs of a run.
 
   Raises:
-    ConfigurationError: there is something else among it; nothing of the run was deleted.
+    ConfigurationError: there are other files among them; nothing was deleted.
   """
   if not os.path.lexists(run.record_path):
     return
@@ -175,10 +176,10 @@ def _check_deletable(run: Run) -> None:
 
 
 def _read_record(run: Run) -> dict[str, Any]:
-  """What `_write_record` wrote.
+  """The content that `_write_record` wrote.
 
   Raises:
-    ConfigurationError: the file holds something else.
+    ConfigurationError: the file has other content.
   """
   path = run.record_path
   try:
@@ -188,15 +189,15 @@ def _read_record(run: Run) -> dict[str, Any]:
       raise UserError(f"found the keys {sorted(record)}")
   except (ValueError, TypeError, OSError) as error:
     raise ConfigurationError(
-      f"{path} is no record of a run that this command wrote ({error}): it is left alone. {_REMEDY}"
+      f"{path} is not a run record of this command ({error}) and was not changed. {_REMEDY}"
     ) from error
   return record
 
 
 def thread_limits(num_parallel: int) -> Mapping[str, str]:
-  """Environment variables that give a process its part of the cores; {} for a single process.
+  """Environment variables that limit a process to its share of the cores; {} for one process.
 
-  OpenMP's also holds for the linear algebra of NumPy; TensorFlow reads its own two.
+  The variable of OpenMP also applies to the linear algebra of NumPy; TensorFlow has two of its own.
   """
   if num_parallel == 1:
     return {}
@@ -209,7 +210,7 @@ def _start(run: Run, num_parallel: int) -> subprocess.Popen:
   home = os.path.dirname(configuration.PACKAGE)
   search_path = filter(None, [home, os.environ.get("PYTHONPATH")])
   environment = {
-    **thread_limits(num_parallel),  # Whoever sets them outside knows better.
+    **thread_limits(num_parallel),  # Values of the caller take precedence.
     **os.environ,
     "PYTHONPATH": os.pathsep.join(search_path),
     **stops.with_parent(),
@@ -231,7 +232,7 @@ def _first_ended(processes: Mapping[Run, subprocess.Popen]) -> Run:
 def _failure(run: Run, status: int, num_parallel: int) -> str:
   text = f"{run.method}, seed {run.seed}: the run in {run.model_dir} ended with status {status}"
   if num_parallel == 1:
-    return f"{text}; what it printed last says why."
+    return f"{text}; see its last output for the reason."
   with open(_log_path(run), encoding="utf-8", errors="replace") as f:
     lines = [line.rstrip() for line in f if line.strip()]
   return "\n  ".join([f"{text}; {_log_path(run)} ends with", *lines[-_LINES_SHOWN:]])

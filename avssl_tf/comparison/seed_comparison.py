@@ -1,4 +1,4 @@
-"""Mean and spread, over seeds, of what runs measured; several methods below each other."""
+"""Mean and standard deviation of metrics over seeds, in a table of methods."""
 
 import dataclasses
 import statistics
@@ -10,8 +10,8 @@ from avssl_tf.evaluation import units
 PROBE = "probe/"
 TRAINING_SEC = "training_sec"
 UNTRAINED = "untrained"
-# What a table shows of a metric, in this order; other metrics come after these under their own
-# names, the time last.
+# Titles of metrics, in the order of the table. Other metrics follow under their own names; the
+# training time is last.
 _TITLES = {
   "viewpoint_retrieval": "viewpoint retrieval",
   "avsa_bin_1": "AVSA-Bin 1",
@@ -32,13 +32,13 @@ _TITLES = {
   "moving_strongest_deg": "angle, moving",
   "several_within_20": "several within 20°",
 }
-# Of what is measured of sound fields, a table shows no more than it has titles for.
+# Of the metrics of sound fields, a table contains only those with a title.
 _FIELD_GROUPS = ("all_", "one_", "several_", "moving_")
 _TIME_TITLE = "time, s"
 
-# Of one run: by the name of a metric, its value. Shares are in 0..1.
+# Values of the metrics of one run, by name. Ratios are in 0..1.
 Metrics = Mapping[str, float]
-# By method and seed: the metrics of the untrained and of the trained network.
+# Metrics of the untrained and of the trained network, by method and seed.
 Runs = Mapping[str, Mapping[int, tuple[Metrics, Metrics]]]
 
 
@@ -48,7 +48,7 @@ class Statistic:
 
   Attributes:
     mean: mean of the values.
-    std: their standard deviation with n - 1 degrees of freedom; None for a single value.
+    std: standard deviation with n - 1 degrees of freedom; None for a single value.
     n: number of values.
   """
 
@@ -58,12 +58,12 @@ class Statistic:
 
   @classmethod
   def of(cls, values: Sequence[float]) -> "Statistic":
-    """Mean and spread of at least one value."""
+    """Mean and standard deviation of one or more values."""
     std = statistics.stdev(values) if len(values) > 1 else None
     return cls(statistics.fmean(values), std, len(values))
 
   def text(self, unit: units.Unit, num_seeds: int, signed: bool = False) -> str:
-    """`mean ± std` in a unit; a single value has no spread, and n is told if not `num_seeds`.
+    """`mean ± std` in a unit; without `std` for a single value, with n if it is not `num_seeds`.
 
     >>> Statistic.of([0.8, 0.84]).text(units.PERCENT, num_seeds=3)
     '82.0 ± 2.8 (n=2)'
@@ -77,19 +77,19 @@ class Statistic:
     return text if self.n == num_seeds else f"{text} (n={self.n})"
 
 
-# By the name of a row and of a metric.
+# Statistics by name of the row and of the metric.
 Rows = Mapping[str, Mapping[str, Statistic]]
 
 
 def probes(log: Sequence[Mapping[str, float]]) -> tuple[Metrics, Metrics]:
-  """The probes of the untrained and those of the trained network.
+  """Probe results of the untrained and of the trained network.
 
   Args:
-    log: lines of the `metrics.jsonl` of a run; several may hold probes of one step.
+    log: lines of the `metrics.jsonl` of a run; several may contain probes of one step.
 
   Returns:
-    What was probed at step 0, and of each metric the last value that was probed after it, by
-    their names without "probe/"; {} where there is none.
+    The probe results at step 0, and the last later result of each metric, by name without
+    "probe/"; {} if there are none.
   """
   untrained, trained = {}, {}
   for line in log:
@@ -99,14 +99,14 @@ def probes(log: Sequence[Mapping[str, float]]) -> tuple[Metrics, Metrics]:
 
 
 def training_sec(log: Sequence[Mapping[str, float]], batch_size: int) -> float:
-  """Time spent in steps of training, from the rates of a log.
+  """Duration of all training steps in seconds, from the rates in a log.
 
-  The building of the graph in the first step counts, probes do not. Steps that a killed run
-  did after its last checkpoint count once.
+  Graph construction in the first step is included, probes are not. Steps that were repeated after
+  an interruption are counted once.
 
   Args:
     log: lines of the `metrics.jsonl` of a run.
-    batch_size: clips a step, over all replicas.
+    batch_size: clips per step, over all replicas.
   """
   total, last_step = 0.0, 0
   for line in log:
@@ -117,15 +117,15 @@ def training_sec(log: Sequence[Mapping[str, float]], batch_size: int) -> float:
 
 
 def rows(runs: Runs) -> dict[str, dict[str, Statistic]]:
-  """Brings the runs of each method together.
+  """Aggregates the runs of each method.
 
   Args:
-    runs: what was measured; methods may have different seeds, also none yet.
+    runs: metrics of the runs; methods may have different seeds, or none yet.
 
   Returns:
-    By the name of a row and of a metric, its `Statistic`. First come the untrained networks: one
-    row where those of all methods measure the same, otherwise one for each kind of start. Then
-    each method has a row.
+    `Statistic` by name of the row and of the metric. The first rows are the untrained networks: one
+    row if those of all methods have the same metrics, otherwise one per group of methods with the
+    same start. One row per method follows.
   """
   result = {name: _over_seeds(by_seed.values()) for name, by_seed in _starts(runs).items()}
   for method, by_seed in runs.items():
@@ -134,18 +134,18 @@ def rows(runs: Runs) -> dict[str, dict[str, Statistic]]:
 
 
 def differences(runs: Runs, baseline: str) -> dict[str, dict[str, Statistic]]:
-  """How much methods differ from one of them, seed by seed.
+  """Paired differences between methods and a baseline, seed by seed.
 
-  Runs with the same seed share what chance decides, so that their difference may vary less than
-  each of them does.
+  Runs with the same seed share random choices, so their difference can vary less than the runs
+  themselves.
 
   Args:
-    runs: what was measured.
-    baseline: name of the method that is subtracted.
+    runs: metrics of the runs.
+    baseline: name of the method to subtract.
 
   Returns:
-    By method and metric, the `Statistic` of trained value minus that of the baseline, over the
-    seeds and metrics that both have; methods without any are left out.
+    `Statistic` of the trained value minus that of the baseline, by method and metric, over the
+    seeds and metrics that both have. Methods without any are omitted.
   """
   base = {seed: trained for seed, (_, trained) in runs[baseline].items()}
   result = {}
@@ -160,7 +160,7 @@ def differences(runs: Runs, baseline: str) -> dict[str, dict[str, Statistic]]:
 
 
 def _starts(runs: Runs) -> dict[str, dict[int, Metrics]]:
-  """Untrained metrics by a name for all methods that start alike, and by seed."""
+  """Untrained metrics by seed, by name of a group of methods with the same start."""
   groups: list[tuple[list[str], dict[int, dict]]] = []
   for method, by_seed in runs.items():
     start = {seed: dict(untrained) for seed, (untrained, _) in by_seed.items() if untrained}
@@ -176,12 +176,12 @@ def _starts(runs: Runs) -> dict[str, dict[int, Metrics]]:
       groups.append(([method], start))
   if len(groups) == 1:
     return {UNTRAINED: groups[0][1]}
-  # Not "untrained": some may begin with the weights of another run.
+  # Not "untrained": some may start from the weights of another run.
   return {f"{_listing(methods)}, at step 0": known for methods, known in groups}
 
 
 def _agree(start: Mapping[int, Metrics], other: Mapping[int, Metrics]) -> bool:
-  """Whether two starts measure the same where both measured."""
+  """Whether two starts have equal metrics where both were measured."""
   return all(
     metrics[name] == other[seed][name]
     for seed, metrics in start.items()
@@ -206,20 +206,19 @@ def _over_seeds(metrics) -> dict[str, Statistic]:
 def table(
   rows: Rows, num_seeds: int, corner: str = "%", signed: bool = False, markdown: bool = False
 ) -> str:
-  """Lays out rows below each other: shares in percent, and the time of training in seconds.
+  """Formats rows as a table: ratios in percent, and the training time in seconds.
 
   >>> print(table({"AVID": {"knn_video": Statistic.of([0.75, 0.8, 0.85])}}, num_seeds=3))
   %       kNN video
   AVID   80.0 ± 5.0
 
   Args:
-    rows: by the name of a row and of a metric, its statistic. One that a row does not have shows
-      as "-". Top 5 accuracies, R@10, retrieval by direction, and most metrics of sound fields are
-      left out.
-    num_seeds: number of values that goes without saying; others are told.
-    corner: what stands above the names.
-    signed: whether gains have a sign, as losses do.
-    markdown: a table of Markdown instead of plain text.
+    rows: statistics by name of the row and of the metric; missing ones appear as "-". Top-5
+      accuracies, R@10, retrieval by direction, and most metrics of sound fields are omitted.
+    num_seeds: usual number of values; other numbers are stated.
+    corner: text of the top left cell.
+    signed: whether positive values have a sign.
+    markdown: whether to format a Markdown table instead of plain text.
   """
   names = shown(name for row in rows.values() for name in row)
   cells = [[corner, *(title(name) for name in names)]]
@@ -239,7 +238,7 @@ def table(
 
 
 def shown(metrics: Iterable[str]) -> list[str]:
-  """Those of some metrics that a table shows, in its order.
+  """Metrics that a table contains, in its order.
 
   >>> shown(["training_sec", "linear_video_top5", "purity", "knn_video"])
   ['knn_video', 'purity', 'training_sec']
@@ -256,7 +255,7 @@ def shown(metrics: Iterable[str]) -> list[str]:
 
 
 def title(metric: str) -> str:
-  """What a metric is called where people read it, with its unit where that is not percent.
+  """Display name of a metric, with its unit if that is not percent.
 
   >>> title("retrieval_r1"), title("purity_k32")
   ('R@1', 'purity k32')
@@ -267,7 +266,7 @@ def title(metric: str) -> str:
 
 
 def as_json(rows: Rows, differences: Rows, runs: Runs) -> dict:
-  """Statistics and the single values behind them, as plain dicts.
+  """Statistics and the individual values, as plain dicts.
 
   Returns:
     `{"rows": {row: {metric: {"mean", "std", "n"}}},

@@ -1,4 +1,4 @@
-"""Curves of methods over the steps of training, with their spread over seeds."""
+"""Curves of methods over training steps, with the standard deviation over seeds."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from avssl_tf.evaluation import units
 
 LOSS = "loss"
 _PANEL_INCHES = (4.0, 2.8)
-_MIN_POINTS = 3  # Fewer show nothing that a table does not say better.
+_MIN_POINTS = 3  # Fewer points are better shown in a table.
 _COLOURS = colormaps["tab10"].colors
 
 # Lines of the `metrics.jsonl` of a run.
@@ -27,9 +27,10 @@ class Curve:
   """A metric over steps.
 
   Attributes:
-    steps: int64 `[n]`, rising.
-    mean: float64 `[n]`, over the runs.
-    std: float64 `[n]`, with one degree of freedom less than runs; None for a single run.
+    steps: int64 `[n]`, increasing.
+    mean: float64 `[n]`, mean over the runs.
+    std: float64 `[n]`, standard deviation with one degree of freedom less than runs; None for a
+      single run.
   """
 
   steps: np.ndarray
@@ -38,9 +39,9 @@ class Curve:
 
   @classmethod
   def of(cls, logs: Sequence[Log], name: str) -> Optional["Curve"]:
-    """The curve of metric `name` at the steps that all runs with it have; None where there is none.
+    """Curve of the metric `name` at the steps that all runs with it share; None if there are none.
 
-    Of a step that a run logged twice, the last value counts.
+    If a run logged a step twice, the last value counts.
     """
     values = [{line["step"]: line[name] for line in log if name in line} for log in logs]
     values = [by_step for by_step in values if by_step]
@@ -53,13 +54,13 @@ class Curve:
 
 
 def curves(logs: Mapping[str, Sequence[Log]]) -> dict[str, dict[str, Curve]]:
-  """Curves of what a table shows of the probes, and of the loss, that have three points or more.
+  """Curves of the loss and of the probe metrics of the table, with three points or more.
 
   Args:
-    logs: by method, the logs of its runs.
+    logs: logs of the runs, by method.
 
   Returns:
-    By name of the metric as in the logs (in the order of a table, the loss last) and method.
+    Curves by name of the metric in the logs (in table order, the loss last) and by method.
   """
   lines = [line for runs in logs.values() for log in runs for line in log]
   probed = dict.fromkeys(
@@ -81,13 +82,13 @@ def curves(logs: Mapping[str, Sequence[Log]]) -> dict[str, dict[str, Curve]]:
 
 
 def draw(logs: Mapping[str, Sequence[Log]]) -> Optional[Figure]:
-  """Draws a panel for each metric: mean of the runs of a method, and a standard deviation around.
+  """Draws one panel per metric: the mean of each method, and a band of one standard deviation.
 
   Args:
-    logs: by method, the logs of its runs.
+    logs: logs of the runs, by method.
 
   Returns:
-    A matplotlib figure; None where no metric has a curve.
+    A matplotlib figure; None if no metric has a curve.
   """
   found = curves(logs)
   if not found:
@@ -96,7 +97,7 @@ def draw(logs: Mapping[str, Sequence[Log]]) -> Optional[Figure]:
   num_rows = math.ceil(len(found) / num_columns)
   width, height = _PANEL_INCHES
   figure = Figure((width * num_columns, height * num_rows + 0.5), dpi=110, layout="constrained")
-  FigureCanvasAgg(figure)  # Needs no display.
+  FigureCanvasAgg(figure)  # Requires no display.
   panels = figure.subplots(num_rows, num_columns, squeeze=False)
   colours = {method: _COLOURS[i % len(_COLOURS)] for i, method in enumerate(logs)}
   handles = {}
@@ -124,6 +125,6 @@ def draw(logs: Mapping[str, Sequence[Log]]) -> Optional[Figure]:
 
 def _title(name: str) -> str:
   if name == LOSS:
-    return "loss, each method its own"
+    return "loss (differs by method)"
   title = seed_comparison.title(name.removeprefix(seed_comparison.PROBE))
   return f"{title}, %" if units.unit_of(name) is units.PERCENT else title

@@ -1,4 +1,4 @@
-"""Several methods, each with several seeds: which runs that makes, and where they go."""
+"""Plans the runs of a comparison: methods, seeds and folders."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ import gin
 from avssl_tf.training.configurations import configuration
 from avssl_tf.training.configurations.settings import ConfigurationError
 
-# What a table, a picture's legend and a folder can all hold.
+# Valid in tables, in legends and as names of folders.
 _NAME = re.compile(r"\w[\w .+()-]*")
 _FORM = "'NAME: FILE.gin [FILE.gin ...] [NAME=VALUE ...]'"
 _EXAMPLE = "--method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0'"
@@ -20,12 +20,12 @@ _EXAMPLE = "--method='Self-AVID: gin/avid.gin AVID.cross_coefficient=0.0'"
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-  """A method: a name, and the configuration that it stands for.
+  """A method: a name and a configuration.
 
   Attributes:
     name: letters, digits, spaces and any of `_.+-()`.
-    gin_files: files that compose to its configuration, later ones win.
-    gin_params: bindings after the files.
+    gin_files: gin files of the configuration; later files override earlier ones.
+    gin_params: bindings that are applied after the files.
   """
 
   name: str
@@ -34,19 +34,19 @@ class Method:
 
   @classmethod
   def parse(cls, text: str) -> "Method":
-    """Reads a method from a line.
+    """Parses a method.
 
     >>> Method.parse("xID: gin/avid.gin gin/scale/small.gin batch_size=8")
     Method(name='xID', gin_files=('gin/avid.gin', 'gin/scale/small.gin'),
            gin_params=('batch_size=8',))
 
     Args:
-      text: a name, a colon, then words as a shell splits them: those that end in `.gin` are
-        files, those with `=` are bindings. A binding whose value has quotes or spaces stands in
-        quotes as a whole: `'train.split="train[:900]"'`.
+      text: a name, a colon, then words, split as by a shell: words that end in `.gin` are files,
+        words with `=` are bindings. A binding with quotes or spaces must be quoted as a whole:
+        `'train.split="train[:900]"'`.
 
     Raises:
-      ConfigurationError: it has another form.
+      ConfigurationError: the text has another form.
     """
     blamed = f"--method={text}"
     name, colon, rest = text.partition(":")
@@ -66,15 +66,15 @@ class Method:
     if strange:
       raise ConfigurationError(
         f"{blamed}: {strange[0]!r} is neither a file *.gin nor a binding NAME=VALUE. A binding "
-        "with spaces or quotes in it stands in quotes as a whole: 'train.split=\"train[:900]\"'."
+        "with spaces or quotes must be quoted as a whole: 'train.split=\"train[:900]\"'."
       )
     if not files:
-      raise ConfigurationError(f"{blamed}: names no gin file. Expected {_FORM}.")
+      raise ConfigurationError(f"{blamed}: no gin file. Expected {_FORM}.")
     return cls(name, files, params)
 
   @property
   def folder_name(self) -> str:
-    """The name without what shells and file systems take for something else.
+    """The name without characters that are special in shells and file systems.
 
     >>> Method("AVID + CMA (k = 32)".replace(" = ", "-"), ("x.gin",)).folder_name
     'AVID_+_CMA_k-32'
@@ -87,11 +87,11 @@ class Run:
   """One run of a comparison.
 
   Attributes:
-    method: name of its method.
-    gin_files: its configuration.
-    gin_params: bindings after them; that of the seed is the last.
-    seed: its seed.
-    model_dir: its folder.
+    method: name of the method.
+    gin_files: gin files of the configuration.
+    gin_params: bindings that are applied after the files; the last one sets the seed.
+    seed: the seed.
+    model_dir: folder of the run.
   """
 
   method: str
@@ -102,16 +102,16 @@ class Run:
 
   @property
   def record_path(self) -> str:
-    """File, beside the folder of the run, that says what was run and whether to its end."""
+    """File next to the folder of the run with its configuration and its status."""
     return f"{self.model_dir}.json"
 
   def begins_with(self, other: "Run") -> bool:
-    """Whether its bindings name the folder of `other`, so that it cannot begin before that ends."""
+    """Whether the bindings contain the folder of `other`, so the run must wait for it."""
     folder = re.compile(rf"{re.escape(other.model_dir)}(?![\w.+-])")
     return other is not self and any(folder.search(param) for param in self.gin_params)
 
   def command(self) -> list[str]:
-    """The training command of this run."""
+    """The training command of the run."""
     return [
       sys.executable, "-m", "avssl_tf.train",
       *(f"--gin_file={path}" for path in self.gin_files),
@@ -123,19 +123,19 @@ class Run:
 def plan(
   methods: Sequence[Method], gin_params: Sequence[str], seeds: Sequence[str], output_dir: str
 ) -> list[Run]:
-  """Lists the runs of a comparison, all methods with a seed before the next seed.
+  """Lists the runs of a comparison: all methods with the first seed, then with the next.
 
   Args:
-    methods: at least one, of different names. In bindings, "{seed}" and "{output_dir}" stand for
-      those of the run, so that a run can begin with one before it:
+    methods: at least one, with different names. In bindings, "{seed}" and "{output_dir}" are
+      replaced by those of the run, so a run can start from an earlier one:
       `train.init_from="{output_dir}/AVID-seed{seed}"`.
-    gin_params: bindings for all runs, likewise; they win over those of a method.
+    gin_params: bindings for all runs, with the same replacements; they override those of a method.
     seeds: integers as text.
     output_dir: folder of the runs.
 
   Raises:
-    ConfigurationError: no method, two that would share a folder, or seeds that are not distinct
-      integers.
+    ConfigurationError: there is no method, two methods would share a folder, or the seeds are not
+      distinct integers.
   """
   try:
     numbers = [int(seed) for seed in seeds]
@@ -144,9 +144,9 @@ def plan(
       f"--seeds={','.join(seeds)}: expected integers such as 0,1,2."
     ) from error
   if not numbers or len(set(numbers)) < len(numbers):
-    raise ConfigurationError(f"--seeds={','.join(seeds)}: expected different integers.")
+    raise ConfigurationError(f"--seeds={','.join(seeds)}: expected distinct integers.")
   if not methods:
-    raise ConfigurationError(f"Name a method, for example {_EXAMPLE}.")
+    raise ConfigurationError(f"No method: pass --method, for example {_EXAMPLE}.")
   by_folder: dict[str, Method] = {}
   for method in methods:
     other = by_folder.setdefault(method.folder_name.casefold(), method)
@@ -175,11 +175,11 @@ def plan(
 
 
 def resolved_configuration(run: Run) -> str:
-  """The configuration of a run as text, all files put together.
+  """The complete configuration of a run as text.
 
   Raises:
-    ConfigurationError: it cannot be used, the run would not have the seed that it should, or it
-      would measure nothing.
+    ConfigurationError: the configuration cannot be used, does not use the seed of the run, or has
+      no probe.
   """
   try:
     configuration.parse(run.gin_files, run.gin_params)
@@ -188,12 +188,12 @@ def resolved_configuration(run: Run) -> str:
   bindings = gin.get_bindings("train")
   if bindings.get("seed") != run.seed:
     raise ConfigurationError(
-      f"Method {run.method}: train.seed is not taken from the macro `seed`. "
-      "Write train.seed = %seed there, as gin/base/train.gin does."
+      f"Method {run.method}: train.seed does not use the macro `seed`. "
+      "Set train.seed = %seed, as in gin/base/train.gin."
     )
   if bindings.get("probe") is None:
     raise ConfigurationError(
-      f"Method {run.method} has no probe, so there is nothing to compare: configure "
+      f"Method {run.method} has no probe, so there are no metrics to compare: set "
       "train.probe = @Probe()."
     )
   return gin.config_str()

@@ -1,4 +1,4 @@
-"""A clip on its way into a data set: what is planned, what was read, what failed."""
+"""A clip during a build: its plan, its content and its failure."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ EQUIRECTANGULAR = "equirectangular"
 
 @dataclasses.dataclass(frozen=True)
 class PlannedClip:
-  """One clip to be built.
+  """One clip to build.
 
   Attributes:
-    request: number of the request that it belongs to.
+    request: number of its request.
     split: "train", "test", ...
     path: the source file.
-    media_id: stable name of the source.
-    labels: class names, the first one the main one; empty where unknown so far.
+    media_id: stable id of the source.
+    labels: class names, the main one first; empty if not yet known.
     start_us: start in the source, in microseconds.
-    end_us: end in the source.
+    end_us: end in the source, in microseconds.
   """
 
   request: int
@@ -36,22 +36,22 @@ class PlannedClip:
 
   @property
   def key(self) -> tuple[int, int, int]:
-    """Names the clip among all of a build."""
+    """Unique key of the clip within a build."""
     return (self.request, self.start_us, self.end_us)
 
   @property
   def example_id(self) -> str:
-    """Stable name of the clip for readers: the source and the start in seconds."""
+    """Stable id of the clip for readers: the source and the start in seconds."""
     return f"{self.media_id}@{self.start_us / 1e6:.3f}"
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectTracks:
-  """Where the objects of a 360° clip are, the sounding ones first.
+  """Positions of the objects of a 360° clip, sounding ones first.
 
   Attributes:
-    labels: int64 `[objects]`, their classes.
-    is_sounding: bool `[objects]`, whether they are heard.
+    labels: int64 `[objects]`, class of each object.
+    is_sounding: bool `[objects]`, whether each object emits sound.
     azimuth_rad: float32 `[T, objects]`, counter-clockwise from the front, -pi..pi.
     elevation_rad: float32 `[T, objects]`, up.
   """
@@ -64,23 +64,23 @@ class ObjectTracks:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-  """What is seen and heard in a clip.
+  """Frames, audio and ground truth of a clip.
 
   Attributes:
-    frames: uint8 `[T, H, W, 3]`, RGB; `None` where pictures are not asked for.
-    timestamps_us: int64 `[T]`, from the clip's start, strictly increasing; likewise.
-    waveform: float32 `[samples, channels]` in -1..1; `None` where sound is not asked for.
-    boxes: float32 `[T, 4]` (ymin, xmin, ymax, xmax in 0..1) of what sounds; `None` where
+    frames: uint8 `[T, H, W, 3]`, RGB; `None` if video is not requested.
+    timestamps_us: int64 `[T]`, microseconds from the start of the clip, strictly increasing; `None`
+      if video is not requested.
+    waveform: float32 `[samples, channels]` in -1..1; `None` if audio is not requested.
+    boxes: float32 `[T, 4]` (ymin, xmin, ymax, xmax in 0..1) of the sound source; `None` if unknown.
+    label: class name, if it is known only after reading.
+    sound_replaced: whether the audio comes from another clip; `None` if unknown.
+    projection: `"equirectangular"` for 360° frames; the audio is then ambisonics in ACN order with
+      SN3D weights.
+    tracks: positions of the objects; `None` if unknown.
+    masks: uint8 `[T, H, W]`, class of each pixel (0..254, 255 for unlabelled pixels); `None` if
       unknown.
-    label: class name, where only reading tells it.
-    sound_replaced: whether the sound is that of another clip; `None` where nobody knows.
-    projection: `"equirectangular"` where the frames show all directions; the sound is
-      ambisonics then, in ACN order with SN3D weights.
-    tracks: where objects are in the frames; `None` where unknown.
-    masks: uint8 `[T, H, W]`, the class of each pixel of the frames (0..255, 255 where it counts
-      for nothing); `None` where unknown.
-    flow: uint8 `[T, H, W, 3]`, pictures of the optical flow of 360° frames, as
-      `optical_flow.flow_pictures` makes them; `None` where it is not asked for.
+    flow: uint8 `[T, H, W, 3]`, optical flow images of 360° frames, see
+      `optical_flow.flow_pictures`; `None` if not requested.
   """
 
   frames: Optional[np.ndarray]
@@ -97,13 +97,13 @@ class Content:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-  """Something asked for that is not in the data set, and why.
+  """A requested clip or file that is missing in the data set, and the reason.
 
   Attributes:
     path: the source file.
-    start_sec: start of what was asked for; `None`: that of the file.
-    end_sec: its end, likewise.
-    reason: the kind of failure, then a colon and what is special to this one, if anything.
+    start_sec: start of the requested span; `None` for the start of the file.
+    end_sec: end of the requested span; `None` for the end of the file.
+    reason: kind of failure, optionally followed by a colon and details.
   """
 
   path: str
@@ -113,7 +113,7 @@ class Failure:
 
 
 def reason_of(error: Exception) -> str:
-  """The `Failure.reason` of what went wrong with a file."""
+  """`Failure.reason` for an error while reading a file."""
   if isinstance(error, MediaError):
     return str(error)
   if isinstance(error, MemoryError):
@@ -124,12 +124,12 @@ def reason_of(error: Exception) -> str:
 
 
 class Probed(NamedTuple):
-  """What a reader knows of a file before it decodes it.
+  """Metadata that a reader finds in a file without decoding it.
 
   Attributes:
-    duration_sec: of the common span of picture and sound.
-    num_channels: of the sound; 0 where it is not asked for.
-    notes: what the user should know of how the file is read.
+    duration_sec: duration of the span that video and audio have in common.
+    num_channels: number of audio channels; 0 if audio is not requested.
+    notes: notes for the user on how the file is read.
   """
 
   duration_sec: float
@@ -138,14 +138,14 @@ class Probed(NamedTuple):
 
 
 class Reader(Protocol):
-  """Gets clips out of files, or out of nothing. Pickled for each worker process.
+  """Reads clips from files or generates them. Pickled for each worker process.
 
   Attributes:
-    frame_rate_hz: of the frames that `read` returns.
-    sample_rate_hz: of the sound.
-    num_channels: of the sound; `None`: as many as the file has.
-    projection: of the frames: `None` for ordinary ones, `"equirectangular"` for 360°.
-    needs_probe: whether a path must be probed before clips of it are planned.
+    frame_rate_hz: rate of the frames that `read` returns.
+    sample_rate_hz: sample rate of the audio.
+    num_channels: number of audio channels; `None` keeps those of the file.
+    projection: projection of the frames: `None` for ordinary ones, `"equirectangular"` for 360°.
+    needs_probe: whether a path must be probed before its clips are planned.
   """
 
   frame_rate_hz: float
@@ -155,7 +155,7 @@ class Reader(Protocol):
   needs_probe: bool
 
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
-    """What is known of a file; raises `MediaError`."""
+    """Reads the metadata of a file; raises `MediaError`."""
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
-    """The content of a clip, of the modalities asked for; raises `MediaError`."""
+    """Reads the requested modalities of a clip; raises `MediaError`."""

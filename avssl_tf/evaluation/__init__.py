@@ -1,4 +1,8 @@
-"""Protocols that measure frozen representations: kNN, linear probe, retrieval."""
+"""Evaluation protocols of trained networks.
+
+kNN, linear probes, cross-modal retrieval, fine-tuning, audio SVMs, alignment and segmentation of
+360° video, sound source localisation, and generated sound fields.
+"""
 
 from avssl_tf import lazy
 

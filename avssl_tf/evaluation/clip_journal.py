@@ -1,4 +1,4 @@
-"""What was measured of single clips, in a file of comma-separated values."""
+"""Metrics of single clips in a CSV file."""
 
 import csv
 import hashlib
@@ -9,35 +9,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import spreadsheet_cell
 
-# Name of the file.
+# Pattern of the file name.
 PATTERN = r"clips-[0-9a-f]{12}\.csv"
 _COLUMNS = ("id", "window", "method")
 _HEADER = ",".join(_COLUMNS)
 
 
 def is_journal(path: str) -> bool:
-  """Whether a file begins like those of `ClipJournal`."""
+  """Whether a file starts with the header of `ClipJournal`."""
   with open(path, encoding="utf-8", errors="replace") as f:
     return f.read(len(_HEADER)) == _HEADER
 
 
 class ClipJournal:
-  """The clips that are measured, in a file that grows as they are: nothing is measured twice.
+  """Metrics of clips in a CSV file that is extended block by block, so evaluations can resume.
 
   Attributes:
-    num_blocks: blocks of rows that the file holds, all of them whole.
+    num_blocks: number of complete blocks of rows in the file.
   """
 
   def __init__(
     self, folder: str, settings: Mapping, rows_per_block: int, metrics: Sequence[str]
   ):
-    """Goes on with what an interrupted evaluation of these settings left.
+    """Resumes from the file of an interrupted evaluation with the same settings, if there is one.
 
     Args:
-      folder: where the file is.
-      settings: what the results depend on; each has a file of its own.
-      rows_per_block: rows that are added at a time.
-      metrics: names of what is measured of a clip, columns after `id`, `window` and `method`.
+      folder: folder of the file.
+      settings: JSON-serialisable values that the results depend on; they determine the file name.
+      rows_per_block: number of rows that are added at a time.
+      metrics: names of the metrics of a clip: the columns after `id`, `window` and `method`.
     """
     self._metrics = tuple(metrics)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -47,7 +47,7 @@ class ClipJournal:
     if os.path.exists(self._path):
       with open(self._path, encoding="utf-8", errors="surrogateescape", newline="") as f:
         lines = f.readlines()
-      # A kill may have cut off the last row.
+      # The last row may be incomplete if the process was killed.
       whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
       self._rows = list(csv.DictReader(whole))
     self.num_blocks = len(self._rows) // rows_per_block
@@ -61,7 +61,7 @@ class ClipJournal:
     self._rows += rows
 
   def copy_to(self, path: str) -> list[tuple[str, dict[str, float]]]:
-    """Copies the file atomically for spreadsheets; returns the method and metrics of each row."""
+    """Writes a spreadsheet-safe copy atomically; returns the method and metrics of each row."""
     with whole_file(path) as temporary:
       rows = ({**row, "id": spreadsheet_cell(row["id"])} for row in self._rows)
       self._write(temporary, "w", rows, header=True)
@@ -74,7 +74,7 @@ class ClipJournal:
     ]
 
   def delete(self) -> None:
-    """Deletes the file, once its results are kept elsewhere."""
+    """Deletes the file, once its results are stored elsewhere."""
     os.remove(self._path)
 
   def _write(self, path: str, mode: str, rows: Iterable[Mapping], header: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a classifier learns from and what it is tested on, as often as the data set says."""
+"""Cross-validation folds of a data set."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from avssl_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-  """A pair of selections of records.
+  """Training and test records of a fold.
 
   Attributes:
     name: name of the fold, such as `"fold1"`.
-    train: split, subset or slice to learn from.
+    train: split, subset or slice to train on.
     test: split, subset or slice to test on.
   """
 
@@ -31,14 +31,14 @@ def find(info: DatasetInfo, folds: Optional[Sequence[Sequence[str]]] = None) -> 
 
   Args:
     info: the description of the data set.
-    folds: pairs of what to learn from and what to test on; None takes the subsets `train1` and
-      `test1`, `train2` and `test2` ..., or, where there are none, the splits `train` and `test`.
+    folds: pairs of training and test selections; None uses the subsets `train1` and `test1`,
+      `train2` and `test2` ... or, if there are none, the splits `train` and `test`.
 
   Returns:
-    The folds, named `fold1`, `fold2` ... in their order.
+    The folds in order, named `fold1`, `fold2` ...
 
   Raises:
-    UserError: an entry of `folds` is no pair, or there are no folds.
+    UserError: an entry of `folds` is not a pair, or `folds` is empty.
   """
   if folds is None:
     numbers = range(1, len(info.subsets) + 1)
@@ -52,7 +52,7 @@ def find(info: DatasetInfo, folds: Optional[Sequence[Sequence[str]]] = None) -> 
 
 
 def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
-  """Checks that a fold can be learnt and tested; logs how many records have no label.
+  """Checks that a fold has labels to train and test on; logs the number of unlabelled records.
 
   Args:
     info: the description of the data set.
@@ -60,8 +60,8 @@ def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
     fold: the fold.
 
   Raises:
-    UserError: the data set has fewer than two classes, no such splits, or one of them holds no
-      labelled records (of two classes, to learn from).
+    UserError: the data set has fewer than two classes or lacks a split, the training split has
+      labelled records of fewer than two classes, or the test split has no labelled records.
   """
   if len(info.label_names) < 2:
     raise UserError(
@@ -75,10 +75,10 @@ def check_labelled(info: DatasetInfo, data_dir: str, fold: Fold) -> None:
     if found < needed:
       raise UserError(
         f"Split {split!r} of {data_dir!r} has {len(labels)} records, {unknown} of them without a "
-        f"label, and {found} classes; expected records of {needed} or more."
+        f"label, and {found} classes; expected {needed} classes or more."
       )
     if unknown:
       logging.info(
-        "%d of the %d records of split %r of %s have no label: they are left out.",
+        "%d of the %d records of split %r of %s have no label and are skipped.",
         unknown, len(labels), split, data_dir,
       )

@@ -1,4 +1,4 @@
-"""The folder that an evaluation writes: what lies where in it, and clearing it."""
+"""Output folder of an evaluation: its layout, locking and clearing."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from avssl_tf.files import leftovers, locked_folder
 RESULTS = "results.json"
 CLIPS = "clips.csv"
 _FILES = re.compile(r"results\.json|clips\.csv")
-# What a protocol needs to resume.
+# Files that a protocol needs to resume.
 WORK = "work"
 _WORK_TREE: own_files.Tree = {
   clip_journal.PATTERN: None,
@@ -22,24 +22,23 @@ _WORK_TREE: own_files.Tree = {
   r"\w+": classifier_training.TREE,
 }
 TREE: own_files.Tree = {r"results\.json": None, r"clips\.csv": None, WORK: _WORK_TREE}
-_REMEDY = "Move it away, or name another --output_dir."
+_REMEDY = "Move it away, or choose another --output_dir."
 
 
 def check(output_dir: str, *above: str) -> None:
-  """Makes sure that an evaluation would write nothing through a link or over a foreign file.
+  """Checks that an evaluation would not write through a link or over a foreign file.
 
   Args:
-    output_dir: the folder itself may be a link, which the user named.
-    *above: folders that must be none either.
+    output_dir: the output folder; it may itself be a link, since the user named it.
+    *above: further folders that must not be links.
 
   Raises:
-    ForeignFilesError: one is a link, or there is a list of clips that no evaluation wrote.
+    ForeignFilesError: a folder is a link, or `clips.csv` exists and no evaluation wrote it.
   """
   clips, work = os.path.join(output_dir, CLIPS), os.path.join(output_dir, WORK)
   if os.path.exists(clips) and not clip_journal.is_journal(clips):
     raise own_files.ForeignFilesError(
-      f"{clips} is there, and no list of clips that an evaluation wrote: it is left alone. "
-      f"{_REMEDY}"
+      f"{clips} exists but was not written by an evaluation, so it is not overwritten. {_REMEDY}"
     )
   for path in (*above, work):
     own_files.check_no_link(path, _REMEDY)
@@ -48,14 +47,16 @@ def check(output_dir: str, *above: str) -> None:
 
 @contextlib.contextmanager
 def claimed(output_dir: str) -> Iterator[None]:
-  """Makes the folder if need be, and keeps other evaluations out; what stays empty goes again.
+  """Creates and locks the folder; removes it at the end if it is still empty.
 
-  What killed evaluations left of results is swept.
+  Temporary results files of killed evaluations are deleted.
 
   Raises:
-    FolderInUseError: another process evaluates there.
+    FolderInUseError: another process evaluates in this folder.
   """
-  message = f"Another evaluation is at work in {output_dir}. Wait for it."
+  message = (
+    f"Another evaluation is running in {output_dir}. Wait for it to finish, or stop it first."
+  )
   with locked_folder(output_dir, message):
     for path in leftovers(output_dir, _FILES):
       os.remove(path)
@@ -63,17 +64,17 @@ def claimed(output_dir: str) -> Iterator[None]:
 
 
 def clear(output_dir: str) -> None:
-  """Deletes the results in a folder, and work on others; nothing else.
+  """Deletes the results in a folder and its work folder, and nothing else.
 
   Raises:
-    ForeignFilesError: there is something else in the folder for work, or in the place of the
+    ForeignFilesError: the work folder contains other files, or the results file contains no
       results; nothing was deleted.
   """
   work, path = os.path.join(output_dir, WORK), os.path.join(output_dir, RESULTS)
   own_files.check_no_link(path, _REMEDY)
   if os.path.exists(path) and not results.is_results(path):
     raise own_files.ForeignFilesError(
-      f"{path} holds no results that an evaluation wrote: it is left alone. {_REMEDY}"
+      f"{path} contains no results of an evaluation, so it is not deleted. {_REMEDY}"
     )
   own_files.delete(work, _WORK_TREE, _REMEDY)
   if os.path.exists(path):

@@ -1,4 +1,4 @@
-"""The protocol that an evaluation follows: a gin file names it, settings tell what it measures."""
+"""Base class of evaluation protocols, which gin files select and configure."""
 
 import abc
 import dataclasses
@@ -15,31 +15,39 @@ from avssl_tf.inference.trained import Trained
 
 _ADDED = "added"
 
-# What protocols measure: an encoder, or generators of sound fields by name.
+# The networks that a protocol evaluates: an encoder, or generators of sound fields by name.
 Subject = Union[Encoder, Mapping[str, Generator]]
 
 
 class Protocol(abc.ABC):
-  """Base of the protocols of evaluation, frozen dataclasses whose fields are their settings.
+  """Base class of evaluation protocols.
+
+  A protocol is a frozen dataclass. Its fields are its settings.
 
   Attributes:
-    compares_parts: whether the parts of the results are compared with each other; else they are
-      folds of one measurement, and their mean is of interest.
-    others: folders of further networks that are measured on the same clips, by name.
+    compares_parts: whether the parts of the results are methods to compare. Otherwise they are
+      folds, and the results include their mean.
+    others: folders of additional networks to evaluate on the same clips, by name.
+
+  Source:
+    This project.
   """
 
   compares_parts: ClassVar[bool] = False
   others: Mapping[str, str] = {}
 
   def subject(self, trained: Trained, others: Mapping[str, Trained]) -> Subject:
-    """What is measured of trained networks: the encoder.
+    """Selects the part of the trained networks to evaluate; by default the encoder.
 
     Args:
       trained: the network.
       others: the networks in the folders of `others`, by name.
 
+    Returns:
+      The `network` argument of `__call__`: an `Encoder`, or `Generator`s by name.
+
     Raises:
-      UserError: a network is of another kind than the protocol measures.
+      UserError: a network is of a kind that the protocol does not evaluate.
     """
     del others
     return trained.encoder
@@ -48,13 +56,13 @@ class Protocol(abc.ABC):
   def __call__(
     self, network: Subject, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures a frozen network.
+    """Evaluates a frozen network.
 
     Args:
-      network: as `subject` returns it.
+      network: the return value of `subject`.
       data_dir: folder of the records.
-      results: where the metrics go; parts that are there are not measured again.
-      work_dir: folder of the protocol's own, for what it needs to resume when interrupted.
+      results: receives the metrics; parts that it already contains are skipped.
+      work_dir: folder for intermediate files, used to resume an interrupted evaluation.
       progress: whether to show progress bars.
     """
 
@@ -68,37 +76,41 @@ def evaluate(
   progress: bool = False,
   protocol: Protocol = gin.REQUIRED,
 ) -> None:
-  """Measures a frozen network by the protocol that gin binds, such as `@KNN()`.
+  """Evaluates a frozen network with the protocol that gin binds, such as `@KNN()`.
 
   Args:
-    network: what `protocol` measures, see `Protocol.subject`.
+    network: the return value of `Protocol.subject`.
     data_dir: folder of the records.
-    results: as of `Protocol.__call__`.
-    work_dir: as of `Protocol.__call__`.
+    results: receives the metrics; parts that it already contains are skipped.
+    work_dir: folder for intermediate files, used to resume an interrupted evaluation.
     progress: whether to show progress bars.
     protocol: the protocol.
+
+  Source:
+    This project.
   """
   protocol(network, data_dir, results, work_dir, progress=progress)
 
 
 def added_field(default: Any) -> Any:
-  """A field of a protocol that earlier versions did not have, and worked as with `default`.
+  """Declares a field that earlier versions lacked; `default` reproduces their behaviour.
 
-  At its default it is no part of `settings`, so that results of earlier versions can be completed.
+  `settings` omits the field while it has its default, so results of earlier versions can be
+  completed.
   """
   return dataclasses.field(default=default, metadata={_ADDED: True})
 
 
 def settings(protocol: Any, bindings: Mapping[str, Any]) -> dict[str, Any]:
-  """All that a protocol's results depend on, defaults included.
+  """All settings that a protocol's results depend on, including defaults.
 
   Args:
     protocol: a dataclass.
-    bindings: what gin files and the command line set, by names such as `"KNN.num_neighbors"`.
+    bindings: values from gin files and the command line, by names such as `"KNN.num_neighbors"`.
 
   Returns:
-    By such names, values that JSON can hold: the protocol's fields and the bindings of other
-    parts. What JSON cannot hold, such as functions, is told by the text of its binding.
+    JSON-serialisable values by such names: the protocol's fields and the bindings of other parts.
+    Values that JSON does not support, such as functions, are replaced by the text of their binding.
   """
   name = type(protocol).__name__
   bound = {_unqualified(key): value for key, value in bindings.items()}

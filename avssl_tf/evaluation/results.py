@@ -1,4 +1,4 @@
-"""Results of a protocol: measured part by part, kept in a file, shown as a table."""
+"""Results of a protocol: computed part by part, stored in a file, printed as a table."""
 
 import dataclasses
 import json
@@ -15,11 +15,11 @@ from avssl_tf.foreign_text import printable
 
 
 class ResultsError(UserError):
-  """A file of results that cannot be gone on with; the message says why and what to do."""
+  """A results file that cannot be extended; the message states the reason and a remedy."""
 
 
 def is_results(path: str) -> bool:
-  """Whether a file holds results, of any settings."""
+  """Whether a file contains results, of any settings."""
   try:
     content = read_json(path)
   except (OSError, JsonError):
@@ -30,24 +30,23 @@ def is_results(path: str) -> bool:
 class Results:
   """The results of a protocol, in a JSON file that is written after each part.
 
-  A part is what is measured at a time, such as a fold. What the file holds already need not be
-  measured again, which holds only as long as nothing else changes: results of other settings
-  are refused.
+  A part is one unit of the evaluation, such as a fold. Parts in the file need not be computed
+  again. This requires unchanged settings: a file with results of other settings is rejected.
 
   Attributes:
-    path: the file; it is there once there is a result.
-    settings: what the results depend on, by name.
+    path: the file; it exists once there is a result.
+    settings: values that the results depend on, by name.
   """
 
   def __init__(self, path: str, settings: Mapping[str, Any]):
-    """Reads what `path` holds, if it is there.
+    """Reads `path` if it exists.
 
     Args:
-      path: the file; its folder is made where it is missing.
-      settings: what the results depend on, by name; values that JSON can hold.
+      path: the file; a missing parent folder is created.
+      settings: JSON-serialisable values that the results depend on, by name.
 
     Raises:
-      ResultsError: the file holds results of other settings, or something else than results.
+      ResultsError: the file contains results of other settings, or no results.
     """
     self.path = path
     self.settings = as_json(settings)
@@ -56,15 +55,16 @@ class Results:
       self._parts = self._read()
 
   def get(self, part: str) -> Optional[dict[str, float]]:
-    """Metrics of a part by name; None where it has not been measured."""
+    """Metrics of a part by name; None if it has not been computed."""
     return dict(self._parts[part]) if part in self._parts else None
 
   def put(self, part: str, metrics: Mapping[str, float]) -> None:
-    """Keeps the metrics of a part, in the file as well, whole or not at all.
+    """Stores the metrics of a part and writes the file atomically.
 
     Args:
       part: name of the part.
-      metrics: by name, which tells their unit (`units.unit_of`): shares in 0..1 if nothing else.
+      metrics: values by name. The name determines the unit (`units.unit_of`); by default values
+        are fractions in 0..1.
 
     Raises:
       UserError: a metric is not finite.
@@ -80,13 +80,16 @@ class Results:
       f.write("\n")
 
   def table(self, with_mean: bool = True) -> str:
-    """Lays out all parts side by side, shares in percent, other metrics in their own units.
+    """Formats all parts side by side: fractions in percent, other metrics in their own units.
 
-    A metric that only some parts have shows "-" in the others.
+    A metric that a part lacks is shown as "-".
 
     Args:
-      with_mean: whether, with several parts, a last column shows mean ± standard deviation (n - 1),
-        and n where not all of them have the metric. Not for parts that are things to compare.
+      with_mean: whether the last column shows mean ± standard deviation (n - 1) of several parts,
+        with n if some parts lack the metric. Turn it off for parts that are compared.
+
+    Returns:
+      Lines of text.
     """
     several = with_mean and len(self._parts) > 1
     rows = [["%", *map(printable, self._parts), *(["mean"] if several else [])]]
@@ -108,18 +111,18 @@ class Results:
     settings, parts = read(self.path)
     if lines := changes(settings, self.settings):
       raise ResultsError(
-        f"The results in {self.path} are of other settings (then -> now):\n"
+        f"The results in {self.path} were computed with other settings (then -> now):\n"
         + "\n".join(lines)
-        + "\nTo keep them, name another --output_dir; pass --overwrite to measure anew."
+        + "\nTo keep them, choose another --output_dir; pass --overwrite to evaluate again."
       )
     return parts
 
 
 def read(path: str) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-  """What a file of results holds: its settings, and the metrics of each part by name.
+  """Reads the settings of a results file, and the metrics of each part by name.
 
   Raises:
-    ResultsError: it holds something else than results.
+    ResultsError: the file contains no results.
   """
   try:
     content = read_json(path)
@@ -130,8 +133,8 @@ def read(path: str) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     }
   except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
     raise ResultsError(
-      f"{path} does not hold results of this version ({error!r}): name another "
-      "--output_dir, or move the file away."
+      f"{path} contains no results of this version ({error!r}): choose another "
+      "--output_dir, or move the file."
     ) from error
   return settings, parts
 
@@ -144,9 +147,9 @@ def _finite(value: float) -> float:
 
 
 def _mean(values: list[Optional[float]], unit: units.Unit) -> str:
-  """`mean ± std` of the values that are there, with their number where some are not."""
+  """`mean ± std` of the available values, with their number if some are missing."""
   there = [value for value in values if value is not None]
-  # Of whole numbers, too, a mean has decimals.
+  # The mean of whole numbers needs a decimal.
   unit = unit if unit.decimals != 0 else dataclasses.replace(unit, decimals=1)
   text = unit.text(statistics.fmean(there))
   if len(there) > 1:

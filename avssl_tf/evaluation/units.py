@@ -1,4 +1,4 @@
-"""In which unit a metric is told: its name says so."""
+"""Display units of metrics, determined by the name of the metric."""
 
 import dataclasses
 from typing import Optional
@@ -6,11 +6,11 @@ from typing import Optional
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-  """How values are shown.
+  """Display unit of a value.
 
   Attributes:
-    symbol: the unit; empty for pure numbers.
-    factor: what values are multiplied by.
+    symbol: the unit; empty for dimensionless numbers.
+    factor: multiplier of the value.
     decimals: digits after the point; None for three significant digits.
   """
 
@@ -36,15 +36,16 @@ _BY_SUFFIX = {
   "_d_prime": Unit("", decimals=2),
   "_classes": Unit("", decimals=0),
 }
-# So begins the name of a metric that is a number of something.
+# Prefix of metrics that are counts.
 _COUNT_PREFIX = "num_"
 
 
 def unit_of(metric: str) -> Unit:
-  """The unit of a metric; what says nothing is a share in 0..1, told in percent.
+  """Display unit of a metric; by default the metric is a fraction in 0..1, shown in percent.
 
-  >>> unit_of("linear_video").text(0.5), unit_of("one_error_db").text(-16.25)
-  ('50.0', '-16.2')
+  Examples:
+    >>> unit_of("linear_video").text(0.5), unit_of("one_error_db").text(-16.25)
+    ('50.0', '-16.2')
   """
   if is_count(metric):
     return Unit("", decimals=0)
@@ -55,15 +56,16 @@ def unit_of(metric: str) -> Unit:
 
 
 def is_count(metric: str) -> bool:
-  """Whether a metric is a number of something."""
+  """Whether a metric is a count."""
   return metric.rpartition("/")[2].startswith(_COUNT_PREFIX)
 
 
 def titled(name: str, metric: str) -> str:
-  """A name with the unit of its metric, where that is not percent.
+  """A name with the unit of its metric, unless that is percent.
 
-  >>> titled("linear video", "linear_video"), titled("one error", "one_error_db")
-  ('linear video', 'one error, dB')
+  Examples:
+    >>> titled("linear video", "linear_video"), titled("one error", "one_error_db")
+    ('linear video', 'one error, dB')
   """
   symbol = unit_of(metric).symbol
   return name if symbol in ("%", "") else f"{name}, {symbol}"

@@ -1,4 +1,4 @@
-"""Trained networks, loaded and called: encoders, generators, features of data sets, SavedModels."""
+"""Inference with trained networks: encoders, generators, feature extraction, SavedModels."""
 
 from avssl_tf import lazy
 

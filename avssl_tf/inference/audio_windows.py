@@ -1,4 +1,4 @@
-"""Windows of a sound that is repeated where they run over its end. Pure functions on arrays."""
+"""Windows of a waveform that is repeated periodically. Pure functions on arrays."""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,22 @@ import numpy as np
 
 from avssl_tf.data.media import media_sound
 
-# Context on both sides of what is resampled, so that the filter has no edge within the window.
+# Context on both sides of a resampled window, to keep edge effects of the filter out of it.
 _MARGIN_SEC = 0.05
 
 
 def wrapped(waveform: np.ndarray, start: int, num_samples: int) -> np.ndarray:
-  """The window from sample `start` (any whole number) of `[samples, channels]`, repeated."""
+  """A window of a periodic waveform `[samples, channels]` from sample `start`, any integer."""
   return np.take(waveform, np.arange(start, start + num_samples), axis=0, mode="wrap")
 
 
 def even(waveform: np.ndarray, num_samples: int, num_windows: int) -> np.ndarray:
-  """Windows that start at evenly spaced samples, the first of them at the first.
+  """Windows with evenly spaced starts.
 
-  As the sound is repeated, its end is a place like any other: window i of n starts at i / n of
-  the sound.
+  The waveform is periodic: window i of n starts at i / n of its length and may wrap around its end.
 
   Args:
-    waveform: float32 `[samples, channels]`, one sample at least.
+    waveform: float32 `[samples, channels]`, at least one sample.
     num_samples: length of a window.
     num_windows: number of windows.
 
@@ -42,19 +41,19 @@ def augmented(
   volume: Sequence[float],
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Windows that start anywhere, each played at its own speed and volume.
+  """Windows with random starts, speeds and volumes.
 
-  Speed changes pitch and duration alike, as on a tape: a window of speed s shows `num_samples *
-  s` samples. All is drawn uniformly.
+  Speed changes both pitch and duration, as on a tape: a window of speed s covers `num_samples * s`
+  samples. Starts, speeds and volumes are drawn uniformly.
 
   Args:
-    waveform: float32 `[samples, channels]` in -1..1, one sample at least.
+    waveform: float32 `[samples, channels]` in -1..1, at least one sample.
     num_samples: length of a window.
     num_windows: number of windows.
-    sample_rate_hz: rate of the sound.
-    speed: lower and upper bound of the factor of the speed.
-    volume: the same of the factor of the volume; what exceeds -1..1 is clipped.
-    rng: source of the random numbers.
+    sample_rate_hz: sample rate.
+    speed: lower and upper bound of the speed factor.
+    volume: lower and upper bound of the volume factor; values outside -1..1 are clipped.
+    rng: random number generator.
 
   Returns:
     float32 `[num_windows, num_samples, channels]` in -1..1.
@@ -70,7 +69,7 @@ def augmented(
 def _at_speed(
   waveform: np.ndarray, start: int, num_samples: int, rate_hz: int, speed: float
 ) -> np.ndarray:
-  """The window from sample `start`, at the speed that comes nearest in whole Hz."""
+  """The window from sample `start`, with the speed rounded to a sample rate in whole Hz."""
   played_hz = round(rate_hz * speed)
   if played_hz == rate_hz:
     return wrapped(waveform, start, num_samples)

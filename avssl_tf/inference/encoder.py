@@ -1,4 +1,4 @@
-"""A frozen network and what it takes: what the protocols of evaluation measure."""
+"""A frozen network with its input specification, as evaluated by the protocols."""
 
 import dataclasses
 from typing import Callable, Optional
@@ -8,7 +8,7 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.keys import Tensor
 from avssl_tf.models import av_model
 
-# Stages whose maps every encoder has, from the input to the output.
+# Network stages whose maps every encoder returns, from input to output.
 STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
 
 
@@ -16,25 +16,27 @@ STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
 class Encoder:
   """A frozen network, from a run, a converted checkpoint or a SavedModel.
 
-  The functions work eagerly and inside `tf.function`, and never train.
+  The functions work eagerly and inside `tf.function`, always in inference mode.
 
   Attributes:
-    clip: what of a clip the network was trained on.
-    sample_rate_hz: rate of the waveforms.
+    clip: specification of the clips that the network was trained on.
+    sample_rate_hz: sample rate of the waveforms.
     num_channels: channels of the waveforms.
-    embed_video: uint8 `[B, T, H, W, 3]` -> `"features"`: float32 `[B, D]`, pooled, and
-      `"embedding"`: float32 `[B, E]`, of unit length.
-    embed_audio: float32 `[B, samples, C]` in -1..1 -> the same of the sound.
-    video_maps: frames -> the map of each stage by its name (all of `STAGES`), float32
+    embed_video: maps frames, uint8 `[B, T, H, W, 3]`, to `"features"`, pooled, float32 `[B, D]`,
+      and `"embedding"`, float32 `[B, E]`, unit length.
+    embed_audio: maps waveforms, float32 `[B, samples, C]` in -1..1, to `"features"` and
+      `"embedding"` of the audio.
+    video_maps: maps frames to the feature map of each stage by name (all of `STAGES`), float32
       `[B, t, h, w, c]`, and `"pooled"`, float32 `[B, D]`.
-    audio_maps: waveforms -> the same of the sound; maps are `[B, t, f, c]`.
-    embed_video_positions: frames -> the embedding of every position of the last stage's map, by the
-      network's own head: float32 `[B, t, h, w, E]`, of unit length.
-    translate: of a network of 360° clips, features `[B, K, D]` of K views by modality -> what
-      `AlignmentModel.translate` returns; None for a network of ordinary clips.
-    make_model: makes another model with the trained weights, to train further, in the present
-      precision of Keras; with `trained=False` it has random weights, which follow the global
-      seed. None for a SavedModel, which holds no layers.
+    audio_maps: maps waveforms to the feature map of each stage, float32 `[B, t, f, c]`, and
+      `"pooled"`, float32 `[B, D]`.
+    embed_video_positions: maps frames to the embedding of every position of the last stage's map,
+      computed by the projection head: float32 `[B, t, h, w, E]`, unit length.
+    translate: for a network of 360° clips, maps features `[B, K, D]` of K views by modality to the
+      outputs of `AlignmentModel.translate`; None for a network of ordinary clips.
+    make_model: creates another model with the trained weights, for further training, under the
+      current Keras precision policy; with `trained=False` its weights are random and follow the
+      global seed. None for a SavedModel, which contains no layers.
   """
 
   clip: ClipSpec
@@ -49,12 +51,21 @@ class Encoder:
   make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None
 
   def clip_of(self, info: DatasetInfo) -> ClipSpec:
-    """What to take of records: of ordinary ones, a network of 360° clips sees the whole frame."""
+    """Specification of the clips to read from records.
+
+    From records of ordinary video, a network of 360° clips reads the whole frame.
+
+    Args:
+      info: the description of the data set.
+
+    Returns:
+      `clip` for 360° records, otherwise `ordinary_clip`.
+    """
     return self.ordinary_clip if info.projection is None else self.clip
 
   @property
   def ordinary_clip(self) -> ClipSpec:
-    """What to take of ordinary video."""
+    """Specification of the clips to read from ordinary video."""
     return dataclasses.replace(self.clip, viewpoints=None)
 
   @classmethod
@@ -66,7 +77,18 @@ class Encoder:
     num_channels: int,
     make_model: Optional[Callable[..., av_model.AudioVisualModel]] = None,
   ) -> "Encoder":
-    """The encoder that a model with built variables is; arguments as the attributes."""
+    """Creates the encoder of a model whose variables are built.
+
+    Args:
+      model: the model.
+      clip: see the attribute.
+      sample_rate_hz: see the attribute.
+      num_channels: see the attribute.
+      make_model: see the attribute.
+
+    Returns:
+      The encoder.
+    """
     return cls(
       clip=clip,
       sample_rate_hz=sample_rate_hz,

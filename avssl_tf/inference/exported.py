@@ -1,4 +1,4 @@
-"""Loading SavedModels that `serving.export` wrote."""
+"""Loads SavedModels written by `serving.export`."""
 
 import os
 from typing import Any, Callable
@@ -29,11 +29,11 @@ def load(path: str) -> Trained:
     path: its folder.
 
   Raises:
-    UserError: it is not one that `serving.export` wrote.
+    UserError: it was not written by `serving.export`.
   """
   spec = InputSpec.load(path)
   module = origin.load(path)
-  # Networks that generate sound fields take whole panoramas, and no others do.
+  # Only networks that generate sound fields take whole panoramas.
   functions = (
     {"generator": _generator(module, spec)}
     if spec.panorama
@@ -74,7 +74,7 @@ def _encoder(module: Any, spec: InputSpec, path: str) -> Encoder:
 def _signature(
   module: Any, name: str, modality: str, path: str
 ) -> Callable[[Tensor], dict[str, Tensor]]:
-  """A signature of one input, looked up when it is called: old SavedModels do not have all."""
+  """A signature with one input, resolved when called: old SavedModels lack some signatures."""
 
   def call(value: Tensor) -> dict[str, Tensor]:
     if name not in module.signatures:
@@ -102,7 +102,7 @@ def _generator(module: Any, spec: InputSpec) -> Generator:
 
   def generate(batch: keys.Batch) -> Tensor:
     given = {**batch, keys.AUDIO: batch[keys.AUDIO][..., :1]}
-    # The signature is a part of the module, which has to live as long as it does.
+    # Accessed through the module, which must outlive the signature.
     return module.signatures[_DEFAULT](**{name: given[name] for name in inputs})["field"]
 
   return Generator(spec.clip(), spec.sample_rate_hz, generate)

@@ -1,4 +1,4 @@
-"""Features and embeddings of a whole data set, as NumPy arrays."""
+"""Features and embeddings of a whole data set as NumPy arrays."""
 
 import dataclasses
 import weakref
@@ -15,29 +15,39 @@ from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import av_model
 from avssl_tf.progress import Bar
 
-# Between two states of the bar in a log, which keeps them all.
+# Interval of progress lines in a log.
 _LOG_INTERVAL_SEC = 10.0
 
-# The compiled function of each model that is alive, by the specification of its input.
+# Compiled functions of each live model, by input specification.
 _FUNCTIONS: "weakref.WeakKeyDictionary[Any, dict[Any, Any]]" = weakref.WeakKeyDictionary()
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-  """What a model says of N clips, in the order of the data set.
+  """Features and embeddings of N clips, in the order of the data set.
 
-  What belongs to a modality that was left out is None.
+  Arrays of a modality that was not extracted are None.
 
   Attributes:
-    labels: int64 [N], -1 where unknown.
-    indices: int64 [N], positions of the clips in the split. Of 360° clips, the K views of each
-      follow each other, a row each.
-    keys: object [N], ids of the examples (str).
-    video_features: float32 [N, D], pooled features, the mean over a clip's windows.
-    video_embeddings: float32 [N, E], unit rows: the mean over the windows, scaled to unit length.
-    audio_features: float32 [N, D'], the same of the sound.
-    audio_embeddings: float32 [N, E], the same of the sound.
-    all_labels: bool [N, C], which of the classes a clip has; None where they were not asked for.
+    labels: int64 `[N]`, -1 where unknown.
+    indices: int64 `[N]`, positions of the clips in the split. The K views of a 360° clip are K
+      consecutive rows.
+    keys: object `[N]`, ids of the examples (str).
+    video_features: float32 `[N, D]`, pooled features, averaged over a clip's windows.
+    video_embeddings: float32 `[N, E]`, averaged over the windows and scaled to unit length.
+    audio_features: float32 `[N, D']`, pooled features of the audio, averaged in the same way.
+    audio_embeddings: float32 `[N, E]`, averaged in the same way and scaled to unit length.
+    all_labels: bool `[N, C]`, the classes of each clip; None if not requested.
+
+  Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.inference import Features
+    >>> features = Features(
+    ...   labels=np.array([0, -1]), indices=np.array([0, 1]), keys=np.array(["a", "b"], object),
+    ...   video_features=np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
+    ... )
+    >>> features.rows(features.labels >= 0).of("video").tolist()
+    [[1.0, 2.0]]
   """
 
   labels: np.ndarray
@@ -53,11 +63,25 @@ class Features:
     return len(self.indices)
 
   def of(self, modality: str) -> np.ndarray:
-    """Pooled features of `"video"` or `"audio"`."""
+    """Pooled features of one modality.
+
+    Args:
+      modality: `"video"` or `"audio"`.
+
+    Returns:
+      float32 `[N, D]`, or None if the modality was not extracted.
+    """
     return getattr(self, f"{modality}_features")
 
   def rows(self, which: np.ndarray) -> "Features":
-    """The clips that `which` picks: positions, int `[M]`, or a mask, bool `[N]`."""
+    """Selects clips.
+
+    Args:
+      which: positions, int `[M]`, or a mask, bool `[N]`.
+
+    Returns:
+      The features of the selected clips.
+    """
     return Features(
       **{
         field.name: None if getattr(self, field.name) is None else getattr(self, field.name)[which]
@@ -75,35 +99,49 @@ def extract(
 ) -> Features:
   """Runs a frozen network over a finite data set.
 
-  Each view of a 360° clip counts as a clip of its own, with the label of what it shows.
+  Each view of a 360° clip counts as a separate clip, with the label of that view.
 
-  The network runs as a compiled function with an open batch size: neither a
-  smaller last batch nor another data set of such clips traces it again.
-  Variables of a distribution strategy are read as they would be saved
-  (per-replica statistics averaged); with several machines every worker has to
-  call this function, since that average is a collective operation.
+  The network runs as a compiled function with a variable batch size: neither a smaller last batch
+  nor another data set of such clips causes retracing. Variables of a distribution strategy are
+  read as they would be saved (per-replica statistics averaged). With several machines every worker
+  must call this function, since the average is a collective operation.
 
   Args:
-    encoder: an encoder, or a model with its variables built.
-    dataset: batches with `INDEX`, `VIDEO` and `AUDIO` or one of them, and
-      optionally `LABEL` and `KEY`, as from
-      `avssl_tf.data.pipeline.datasets.evaluation_dataset`.
-    num_windows: consecutive rows of the data set that are windows of one clip.
-      Batches need not end where a clip ends. Views are never averaged: those of another window
-      look elsewhere.
+    encoder: an encoder, or a model whose variables are built.
+    dataset: batches with `INDEX`, with `VIDEO`, `AUDIO` or both, and optionally `LABEL` and `KEY`,
+      as returned by `avssl_tf.data.pipeline.datasets.evaluation_dataset`.
+    num_windows: number of consecutive rows of the data set that are windows of one clip. A batch
+      may end within a clip. Views of 360° clips are never averaged, since the directions of the
+      views differ between windows.
     progress: title of a progress bar (in batches); None shows no bar.
-    modalities: which of `VIDEO` and `AUDIO`; None: all that the data set has.
+    modalities: `VIDEO`, `AUDIO` or both; None extracts all modalities of the data set.
+
+  Returns:
+    The features, with one row per clip or view.
 
   Raises:
-    UserError: the data set is empty or lacks a modality that is asked for, or
-      rows that should be windows of one clip have different indices.
+    UserError: the data set is empty or lacks a requested modality, or rows that should be windows
+      of one clip have different indices.
+
+  Examples:
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> from avssl_tf.inference import extract
+    >>> class MeanColour:
+    ...   def embed_video(self, frames):
+    ...     mean = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3])
+    ...     return {"features": mean, "embedding": tf.math.l2_normalize(mean, axis=1)}
+    >>> clips = {"video": np.full([2, 8, 4, 4, 3], 7, np.uint8), "index": np.arange(2)}
+    >>> features = extract(MeanColour(), tf.data.Dataset.from_tensors(clips))
+    >>> features.of("video").tolist()
+    [[7.0, 7.0, 7.0], [7.0, 7.0, 7.0]]
   """
   there = [key for key in keys.MODALITIES if key in dataset.element_spec]
   modalities = there if modalities is None else list(modalities)
   if not modalities or not set(modalities) <= set(there):
     raise UserError(
-      f"Features of {' and '.join(modalities) or 'nothing'} are asked for, of a data set of "
-      f"{' and '.join(there) or 'neither video nor audio'}."
+      f"Features of {' and '.join(modalities) or 'no modality'} were requested, but the data set "
+      f"contains {' and '.join(there) or 'neither video nor audio'}."
     )
   if has_views(dataset):
     dataset, num_windows = dataset.map(_each_view), 1
@@ -122,7 +160,7 @@ def extract(
   if pending:
     raise UserError(
       f"The data set ended {num_windows - pending} rows short of a whole clip: "
-      f"it was not built with {num_windows} windows a clip."
+      f"it was not built with {num_windows} windows per clip."
     )
   if not clips:
     raise UserError("The data set to extract features from is empty.")
@@ -132,13 +170,13 @@ def extract(
 
 
 def has_views(dataset: tf.data.Dataset) -> bool:
-  """Whether a data set shows 360° clips, from several viewpoints each."""
+  """Whether a data set contains several views of each clip, as for 360° video."""
   return keys.VIEW_LABEL in dataset.element_spec
 
 
 @tf.autograph.experimental.do_not_convert
 def _each_view(batch: keys.Batch) -> keys.Batch:
-  """The views of a batch of 360° clips as a batch of ordinary ones."""
+  """Reshapes the views of a batch of 360° clips into a batch of ordinary clips."""
   views = {keys.LABEL: tf.reshape(batch[keys.VIEW_LABEL], [-1])}
   for key in keys.MODALITIES:
     if key in batch:
@@ -153,7 +191,7 @@ def _each_view(batch: keys.Batch) -> keys.Batch:
 def _forward(
   encoder, dataset: tf.data.Dataset, modalities: Sequence[str], progress: Optional[str]
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Yields for each batch the arrays of all its rows, labels and keys filled in where missing."""
+  """Yields the arrays of each batch; missing labels and keys are filled in."""
   embed = _compiled(encoder, {key: dataset.element_spec[key] for key in modalities})
   total = int(dataset.cardinality())
   for batch in Bar(progress, total, "batch", items=dataset, shown=progress is not None):
@@ -171,10 +209,9 @@ def _forward(
 
 
 def _compiled(encoder, element_spec: dict[str, tf.TensorSpec]):
-  """The network as one graph function of the inputs that `element_spec` names, in its order.
+  """The network as one graph function of the inputs in `element_spec`, in that order.
 
-  The batch size is open. A function lives as long as its network, which it must not keep alive
-  itself.
+  The batch size is variable. A function lives as long as its network and must not keep it alive.
   """
   specs = {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in element_spec.items()}
   functions = _FUNCTIONS.setdefault(encoder, {})
@@ -211,7 +248,7 @@ def _pool(rows: dict[str, np.ndarray], num_windows: int) -> dict[str, np.ndarray
   if len(mixed):
     raise UserError(
       f"{num_windows} consecutive rows should be windows of one clip, but rows of the clips "
-      f"{indices[mixed[0]].tolist()} follow each other: the data set has another number of windows."
+      f"{indices[mixed[0]].tolist()} are adjacent: the data set has another number of windows."
     )
   pooled = {k: v[:, 0] for k, v in grouped.items()}
   for name in set(pooled) - {keys.INDEX, keys.LABEL, keys.LABELS, keys.KEY}:

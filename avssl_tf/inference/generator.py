@@ -1,4 +1,4 @@
-"""A trained generator of sound fields and what it takes: what is measured and applied."""
+"""A trained generator of sound fields with its input specification."""
 
 import dataclasses
 from typing import Callable
@@ -15,11 +15,11 @@ class Generator:
   """A frozen network that generates sound fields, from a run or a SavedModel.
 
   Attributes:
-    clip: what of a 360° clip the network was trained on.
-    sample_rate_hz: rate of the sound.
-    generate: a batch with the frames of 360° clips, `VIDEO`, and their sound, `AUDIO`, float32
-      `[B, samples, channels]`, of which the first channel, W, is looked at -> the field, float32
-      `[B, samples, 4]`, W Y Z X. Works eagerly and inside `tf.function`.
+    clip: specification of the 360° clips that the network was trained on.
+    sample_rate_hz: sample rate of the audio.
+    generate: maps a batch with the frames of 360° clips, `VIDEO`, and their audio, `AUDIO`, float32
+      `[B, samples, channels]`, to the sound field, float32 `[B, samples, 4]`, channels W Y Z X.
+      Reads only the first audio channel, W. Works eagerly and inside `tf.function`.
   """
 
   clip: ClipSpec
@@ -28,10 +28,10 @@ class Generator:
 
 
 def check_records(info: DatasetInfo, data_dir: str) -> None:
-  """Raises a `UserError` unless records hold sound fields of the first order with 360° frames."""
+  """Raises a `UserError` unless records contain 360° frames and first-order ambisonics."""
   if info.projection is None or info.num_channels != 4:
     raise UserError(
-      f"The records in {data_dir!r} have {info.num_channels} channels of sound and the projection "
-      f"{info.projection}; expected 360° clips with first-order ambisonics, such as "
-      "tools/make_tfrecords.py --source=demo360 builds."
+      f"The records in {data_dir!r} have {info.num_channels} audio channels and the projection "
+      f"{info.projection}; expected 360° clips with first-order ambisonics, such as those of "
+      "tools/make_tfrecords.py --source=demo360."
     )

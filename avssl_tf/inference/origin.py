@@ -1,7 +1,8 @@
-"""Which SavedModels this user has exported: a SavedModel is a program, so its origin matters.
+"""Record of the SavedModels that this user has exported.
 
-Each export appends a checksum to a file of the user, outside of all folders that are passed around.
-The checksum is of the graph: the variables and assets of a SavedModel are data.
+A SavedModel is a program, so its origin matters. Each export appends a checksum to a file of the
+user, outside of all folders that are passed on to others. The checksum covers the graph: the
+variables and assets of a SavedModel are data.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def record(export_dir: str) -> None:
       f.write(f"{_checksum(export_dir)}\n")
   except OSError as error:
     logging.warning(
-      "%s cannot be written (%s): the SavedModel %s is whole, but will be reported as one of "
+      "Cannot write %s (%s): the SavedModel %s is complete, but will be reported as being of "
       "unknown origin.", path, error.strerror or error, export_dir
     )  # fmt: skip
 
@@ -40,25 +41,25 @@ def is_recorded(export_dir: str) -> bool:
   try:
     with open(record_path(), encoding="ascii", errors="replace") as f:
       known = f.read().split()
-  except OSError:  # Nothing was exported yet.
+  except OSError:  # Nothing has been exported yet.
     return False
   return _checksum(export_dir) in known
 
 
 def load(export_dir: str):
-  """Loads a SavedModel; one of unknown origin is reported before anything of it is loaded.
+  """Loads a SavedModel; logs a warning first if its origin is unknown.
 
   Args:
     export_dir: its folder.
 
   Returns:
-    What `tf.saved_model.load` returns.
+    The return value of `tf.saved_model.load`.
   """
   if not is_recorded(export_dir):
     logging.warning(
       "WARNING: %s is a SavedModel that was not exported by this user on this machine. A "
       "SavedModel is a program: loaded or used, it can read, write and send files. Stop here "
-      "unless you trust its source; see docs/trust.md.", export_dir
+      "unless you trust its source; see docs/guides/trust.md.", export_dir
     )  # fmt: skip
   return tf.saved_model.load(local_paths.for_tensorflow(export_dir))
 

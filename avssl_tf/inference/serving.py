@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that takes raw frames and waveforms."""
+"""Exports a trained model as a SavedModel with raw frames and waveforms as inputs."""
 
 import dataclasses
 import json
@@ -19,25 +19,25 @@ from avssl_tf.models.network import Network
 
 INPUT_SPEC_FILE = saved_model_folder.INPUT_SPEC_FILE
 
-# No size, length or rate of an input comes near to it.
+# Upper bound of plausible sizes, lengths and rates of an input.
 _LARGEST = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-  """The input that an exported model expects; `assets.extra/input_spec.json` holds these fields.
+  """Input of an exported model; `assets.extra/input_spec.json` contains these fields.
 
   Attributes:
-    num_frames: frames of a clip.
-    frame_rate_hz: rate of the frames.
-    frame_size: height and width of a frame.
+    num_frames: number of frames of a clip.
+    frame_rate_hz: frame rate.
+    frame_size: height and width of a frame, in pixels.
     num_samples: length of a waveform.
-    sample_rate_hz: rate of the waveform.
+    sample_rate_hz: sample rate of the waveform.
     num_channels: channels of the waveform.
     viewpoints: settings of the `ViewpointSpec` that draws the views of a 360° clip; None for a
       model of ordinary clips.
-    panorama: whether frames are equirectangular, twice as wide as `frame_size`.
-    flow: whether the model takes pictures of the frames' optical flow as well.
+    panorama: whether frames are equirectangular, with a width of twice `frame_size`.
+    flow: whether the model also takes optical flow images of the frames.
   """
 
   num_frames: int
@@ -52,7 +52,7 @@ class InputSpec:
 
   @classmethod
   def create(cls, clip: datasets.ClipSpec, sample_rate_hz: int, num_channels: int) -> "InputSpec":
-    """The input that a model was trained on."""
+    """The input specification of a model that was trained on such clips."""
     return cls(
       num_frames=clip.num_frames,
       frame_rate_hz=clip.frame_rate_hz,
@@ -67,22 +67,22 @@ class InputSpec:
 
   @classmethod
   def load(cls, export_dir: str) -> "InputSpec":
-    """The input that the SavedModel in `export_dir` expects.
+    """Reads the input specification of the SavedModel in `export_dir`.
 
     Raises:
-      UserError: the SavedModel does not say; it is not from `export`.
+      UserError: the SavedModel has no valid one; it was not written by `export`.
     """
     path = os.path.join(export_dir, saved_model_folder.EXTRA_DIR, INPUT_SPEC_FILE)
     try:
       return cls(**read_json(path))._checked()
     except (FileNotFoundError, TypeError, ValueError) as error:
       raise UserError(
-        f"{path} does not say what the SavedModel takes ({error}). Expected one that "
-        "avssl_tf.export or avssl_tf.train wrote."
+        f"{path} does not describe the input of the SavedModel ({error}). Expected a SavedModel "
+        "written by avssl_tf.export or avssl_tf.train."
       ) from error
 
   def _checked(self) -> "InputSpec":
-    """This, if its numbers are of the kinds that they have to be."""
+    """Returns self after checking types and ranges of the fields."""
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
       if field.type in (int, float) and not (
@@ -96,7 +96,7 @@ class InputSpec:
     return self
 
   def clip(self) -> datasets.ClipSpec:
-    """What to take of a record to get such input."""
+    """Specification of the clips of a record that match this input."""
     return datasets.ClipSpec(
       num_frames=self.num_frames,
       frame_rate_hz=self.frame_rate_hz,
@@ -109,9 +109,9 @@ class InputSpec:
     )
 
   def tensor_specs(self, any_size: bool) -> dict[str, tf.TensorSpec]:
-    """Specification of the inputs, of any batch size; single views of 360°.
+    """Tensor specifications of the inputs, for any batch size; single views of 360° clips.
 
-    These are `video` and `audio`, and `flow` where the model takes it, of the shape of `video`.
+    These are `video` and `audio` and, if the model takes it, `flow`, with the shape of `video`.
     """
     width = self.frame_size * (2 if self.panorama else 1)
     video = [self.num_frames, self.frame_size, width]
@@ -128,7 +128,7 @@ class InputSpec:
 
 
 def _viewpoint_spec(settings: dict[str, Any]) -> viewpoints.ViewpointSpec:
-  """The inverse of `dataclasses.asdict`, after JSON has made lists of tuples."""
+  """The inverse of `dataclasses.asdict`; converts the lists of JSON back to tuples."""
   return viewpoints.ViewpointSpec(
     **{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
   )
@@ -141,45 +141,41 @@ def export(
   any_size: bool = False,
   overwrite: bool = False,
 ) -> None:
-  """Writes a SavedModel with the signatures of a network, and what serving needs beside it.
+  """Writes a SavedModel with the signatures of a network and the files for serving.
 
-  The SavedModel holds the variables of the network and nothing else: no optimiser and
-  nothing of the objective. Beside it, in `assets.extra`, lie one
-  warm-up request for each signature and `input_spec.json`. All of it is there at the end,
-  or nothing (`saved_model_folder.replaced`).
+  The SavedModel contains only the variables of the network, without optimiser and objective.
+  `assets.extra` contains `input_spec.json` and one warm-up request per signature. The folder is
+  written atomically (`saved_model_folder.replaced`).
 
   Args:
-    network: the network, with its variables built. With several machines every
-      worker has to call this function, each with a folder of its own: it reads
-      the average of per-replica statistics.
+    network: the network, with its variables built. With several machines every worker must call
+      this function, each with a separate folder: it reads the average of per-replica statistics.
     input_spec: the input that the network was trained on.
-    output_dir: folder to write; no symbolic link.
-    any_size: whether frames of other numbers and sizes, and waveforms of other
-      lengths, are accepted. Networks that pool over space and time can
-      take them, but the features are those of inputs that the network never saw
-      in training: a wrong frame rate or size would go unnoticed.
+    output_dir: folder to write; not a symbolic link.
+    any_size: whether to accept any number and size of frames and any length of waveforms. Networks
+      that pool over space and time support them, but such inputs differ from the training data,
+      and a wrong frame rate or size would go unnoticed.
     overwrite: whether to replace a SavedModel at `output_dir` that this function wrote.
 
   Raises:
-    FileThereError: there is something at `output_dir`, and `overwrite` is off or
-      this function did not write it.
+    FileThereError: `output_dir` exists, and `overwrite` is off or this function did not write it.
     FolderInUseError: another process exports to `output_dir`.
-    UserError: `any_size` of a network that generates sound fields.
+    UserError: `any_size` for a network that generates sound fields.
   """
   if any_size and not network.takes_any_size:
     raise UserError(
-      "A network that generates sound fields takes clips of the size that it was trained on: "
-      "export it without --any_size."
+      "A network that generates sound fields only accepts clips of the size that it was trained "
+      "on: export it without --any_size."
     )
   specs = input_spec.tensor_specs(any_size)
-  # They are not traced yet: traced while a model is saved, and only then, they read one value of
-  # each variable of a distribution strategy.
+  # Not traced yet: only functions that are traced during saving read one value of each variable of
+  # a distribution strategy.
   functions = {
     name: checked(signature.function, signature.inputs)
     for name, signature in network.signatures(specs).items()
   }
   module = tf.Module()
-  # The network itself stays outside: tracked, Keras would trace and save each of its layers.
+  # Tracks the variables only: if the network were tracked, Keras would trace and save each layer.
   module.weights = list(network.variables)
   with saved_model_folder.replaced(os.path.abspath(output_dir), overwrite) as folder:
     tf.saved_model.save(module, local_paths.for_tensorflow(folder), signatures=functions)
@@ -194,10 +190,10 @@ def export(
 
 
 def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
-  """Writes one request of silence and black frames for each signature.
+  """Writes one request with silence and black frames for each signature.
 
-  TensorFlow Serving answers them when it loads the model, so that the first
-  request of a user does not wait for lazy initialisation.
+  TensorFlow Serving runs them when it loads the model: the first user request then does not wait
+  for lazy initialisation.
   """
   specs = input_spec.tensor_specs(any_size=False)
   shapes = {name: [1, *spec.shape[1:]] for name, spec in specs.items()}
@@ -207,7 +203,7 @@ def _write_warmup_requests(path, input_spec: InputSpec, functions) -> None:
       request = log.predict_log.request
       request.model_spec.signature_name = name
       for spec in function.input_signature:
-        # What is no raw input are features of some views, of a size that the network knows.
+        # Inputs other than raw clips are features of views; their size is set by the network.
         shape = shapes.get(spec.name, [size or 1 for size in spec.shape])
         zeros = np.zeros(shape, spec.dtype.as_numpy_dtype)
         request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(zeros))

@@ -1,10 +1,10 @@
-"""Where in a picture a network sees what it hears: similarities of sounds and places.
+"""Sound source localisation: similarity of the audio to every position of the frames.
 
-A network's own map is as coarse as its strides make it, and its positions stand for other parts of
-the picture than their strides say: where few positions have to cover all of it, each of them learns
-to see to one side. Two remedies need no other network. A finer map is made of windows, moved over
-the picture as by OverFeat (Sermanet et al., ICLR 2014, section 3.3), of each of which the position
-in the middle counts. And in the mean over mirrored pictures there are no sides.
+The resolution of a network's own map is limited by its strides. Its positions also respond to other
+regions than their strides suggest: if few positions cover the whole frame, each of them learns a
+bias to one side. Two remedies need no other network. Shifted windows yield a finer map, as in
+OverFeat (Sermanet et al., ICLR 2014, section 3.3): each window contributes its central position.
+Averaging over mirrored frames removes the bias to one side.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics
 
 HORIZONTAL, VERTICAL = "horizontal", "vertical"
-# Axis of frames, and of a map's positions, that is turned round.
+# Axis of frames, and of the positions of a map, that is reversed.
 _AXES = {HORIZONTAL: 3, VERTICAL: 2}
 # Channels of first-order ambisonics.
 _NUM_AMBISONIC = 4
@@ -30,20 +30,20 @@ _NUM_AMBISONIC = 4
 
 @dataclasses.dataclass(frozen=True)
 class SoundLocalizer:
-  """Compares sounds with every place in frames, by a frozen network.
+  """Compares audio with every position of the frames, using a frozen network.
 
-  A network of ordinary clips compares the embedding of the sound with those of the places. One of
-  360° clips compares what the sound, as that of a single view, is translated into: a prediction of
-  what is seen, which is what such a network is trained to match with pictures; the embeddings of
-  both are not trained to be alike.
+  For a network of ordinary clips, the embedding of the audio is compared with those of the
+  positions. For a network of 360° clips, the audio is first translated, as that of a single view,
+  into a prediction of the video embedding: such a network is trained to match the prediction with
+  the video, whereas its embeddings of audio and video are not trained to be similar.
 
   Attributes:
     encoder: the network.
-    windows: positions of the map in either direction, each of a window of its own, so that the
-      network looks at the frames `windows**2` times; None takes the network's own map, which takes
-      one look.
-    mirrors: `"horizontal"` looks at frames with left and right exchanged as well, `"vertical"` at
-      those with above and below exchanged; both, at all four. The map is the mean.
+    windows: number of positions of the map in each direction. Each position needs a separate
+      window, so the network processes the frames `windows**2` times. None uses the network's own
+      map, which takes one pass.
+    mirrors: `"horizontal"` also processes frames mirrored left to right, `"vertical"` frames
+      mirrored top to bottom; with both, all four variants. The map is their mean.
   """
 
   encoder: Encoder
@@ -58,28 +58,29 @@ class SoundLocalizer:
 
   @functools.cached_property
   def own_map_size(self) -> tuple[int, int]:
-    """Height and width of the map that the network makes of frames of the size it takes."""
+    """Height and width of the network's own map, for frames of the size it was trained on."""
     clip = self.encoder.clip
     nothing = tf.zeros([1, clip.num_frames, clip.frame_size, clip.frame_size, 3], tf.uint8)
     return tuple(self._embed(nothing).shape[2:4])
 
   @functools.cached_property
   def _embed(self) -> Callable[[Tensor], Tensor]:
-    # One graph for all looks.
+    # One graph for all windows.
     return tf.function(self.encoder.embed_video_positions, reduce_retracing=True)
 
   def sound_for_network(self, waveform: Tensor) -> Tensor:
-    """Sound as the network takes it.
+    """Converts audio to the channels that the network requires.
 
     Args:
-      waveform: float32 `[B, samples, channels]`: as many channels as the network takes, or one. For
-        a network of ambisonics, one channel is heard from straight ahead, the middle of the frames.
+      waveform: float32 `[B, samples, channels]`, with the network's number of channels, or mono for
+        a network of ambisonics: mono is encoded as a source straight ahead, at the centre of the
+        frames.
 
     Returns:
       float32 `[B, samples, C]`.
 
     Raises:
-      UserError: neither as many channels, nor one for ambisonics.
+      UserError: the number of channels is neither of these.
     """
     found, wanted = waveform.shape[-1], self.encoder.num_channels
     if found == wanted:
@@ -88,19 +89,19 @@ class SoundLocalizer:
       ahead = tf.zeros([1])
       return ambisonics.encode(waveform, ahead, ahead)
     raise UserError(
-      f"The sound has {found} channel(s); the network takes {wanted}. Localising takes as many, or "
-      "one channel for a network of ambisonics."
+      f"The audio has {found} channel(s); the network requires {wanted}. Localisation requires "
+      "that number, or mono audio for a network of ambisonics."
     )
 
   def sounds(self, waveform: Tensor, frames: Tensor) -> Tensor:
-    """What to look for.
+    """Embeddings of the audio to localise.
 
     Args:
-      waveform: float32 `[B, samples, channels]`, as of `sound_for_network`.
-      frames: uint8 `[B, T, H, W, 3]`; they change nothing in the result.
+      waveform: float32 `[B, samples, channels]`, as in `sound_for_network`.
+      frames: uint8 `[B, T, H, W, 3]`; they do not affect the result.
 
     Returns:
-      float32 `[B, E]`, of unit length.
+      float32 `[B, E]`, unit length.
     """
     outputs = self.encoder.embed_audio(self.sound_for_network(waveform))
     if self.encoder.translate is None:
@@ -113,23 +114,23 @@ class SoundLocalizer:
     return self.encoder.translate(views)["prediction"][keys.VIDEO][:, 0]
 
   def maps(self, frames: Tensor, waveform: Tensor) -> Tensor:
-    """How similar sounds are to the places in the frames that they belong to.
+    """Similarity of the audio to every position of its frames.
 
     Args:
       frames: uint8 `[B, T, H, W, 3]`.
-      waveform: float32 `[B, samples, channels]`, as of `sound_for_network`.
+      waveform: float32 `[B, samples, channels]`, as in `sound_for_network`.
 
     Returns:
-      float32 `[B, h, w]` in -1..1, a map of all of the frames.
+      float32 `[B, h, w]` in -1..1, a map of the whole frame.
     """
     return self.similarity(self.places(frames), self.sounds(waveform, frames))
 
   def similarity(self, places: Tensor, sounds: Tensor) -> Tensor:
-    """Cosines of sounds and places, in the mean over the time of the clip.
+    """Cosine similarity of audio and positions, averaged over the time of the clip.
 
     Args:
-      places: float32 `[B, t, h, w, E]`, as `places` returns them.
-      sounds: float32 `[B, E]`, as `sounds` returns them.
+      places: float32 `[B, t, h, w, E]`, from `places`.
+      sounds: float32 `[B, E]`, from `sounds`.
 
     Returns:
       float32 `[B, h, w]`.
@@ -137,14 +138,14 @@ class SoundLocalizer:
     return tf.einsum("bhwe,be->bhw", tf.reduce_mean(places, axis=1), sounds)
 
   def places(self, frames: Tensor) -> Tensor:
-    """Embeddings of the places of a map.
+    """Embeddings of the positions of a map.
 
     Args:
       frames: uint8 `[B, T, H, W, 3]`.
 
     Returns:
-      float32 `[B, t, h, w, E]`: of unit length, in the mean over the mirrored frames. Each position
-      stands for an equal part of the frames.
+      float32 `[B, t, h, w, E]`: the mean over the mirrored frames of embeddings of unit length. The
+      positions divide the frame into equal parts.
     """
     turns = [[]]
     for mirror in self.mirrors:
@@ -156,8 +157,8 @@ class SoundLocalizer:
     if self.windows is None:
       return self._embed(frames)
     own, size = self.own_map_size, frames.shape[2:4]
-    # Convolutions that pad alike at both sides have the middle of position i at pixel i times the
-    # step between positions; that in the middle has as much of the window on all sides.
+    # With symmetric padding, position i is centred at pixel i times the step between positions.
+    # Around the central position the window extends equally far on all sides.
     y, x = (count // 2 for count in own)
     moves = [
       [int((n + 0.5) * side / self.windows) - count // 2 * (side // count)
@@ -172,7 +173,7 @@ class SoundLocalizer:
 
 
 def _moved(frames: Tensor, down: int, right: int) -> Tensor:
-  """Frames that begin at row `down` and column `right`; beyond its edges a picture is as there."""
+  """Frames shifted to start at row `down` and column `right`; edge pixels are repeated."""
   height, width = frames.shape[2:4]
   rows, columns = (
     np.clip(np.arange(size) + move, 0, size - 1) for size, move in ((height, down), (width, right))

@@ -1,4 +1,4 @@
-"""A trained network and what is known of it, whatever folder it was loaded from."""
+"""A trained network and its metadata, loaded from any kind of folder."""
 
 import hashlib
 import os
@@ -11,21 +11,21 @@ from avssl_tf.inference.generator import Generator
 from avssl_tf.inference.serving import InputSpec
 from avssl_tf.models.network import Network
 
-# Of a checksum: enough to tell any two weights apart that ever meet.
+# Characters of a checksum: enough to distinguish the weights that occur in practice.
 _CHECKSUM_LENGTH = 12
 
 
 class Trained:
-  """A trained network, of a run, a converted checkpoint or a SavedModel.
+  """A trained network from a run, a converted checkpoint or a SavedModel.
 
   Attributes:
     model_dir: the folder that it was loaded from.
-    clip: what of a record the network was trained on.
-    sample_rate_hz: rate of the waveforms.
-    num_channels: channels of the waveforms; of a network that generates sound fields, W alone.
-    weights: name of the file that holds the weights, and a checksum of them.
-    data_dir: records that the network was trained on, as named then; None where that is not known.
-      They need not be there.
+    clip: specification of the clips that the network was trained on.
+    sample_rate_hz: sample rate of the waveforms.
+    num_channels: channels of the waveforms; only W for a network that generates sound fields.
+    weights: name of the file with the weights, and their checksum.
+    data_dir: folder of the training records, as named at training time; it need not exist. None if
+      unknown.
   """
 
   def __init__(
@@ -40,9 +40,9 @@ class Trained:
     encoder: Optional[Encoder] = None,
     generator: Optional[Generator] = None,
   ):
-    """Joins what was loaded; arguments as the attributes and properties of these names.
+    """Arguments correspond to the attributes and properties of the same names.
 
-    One of `encoder` and `generator` is given. `network` is None for a SavedModel.
+    Exactly one of `encoder` and `generator` is given. `network` is None for a SavedModel.
     """
     self.model_dir = model_dir
     self.clip = clip
@@ -59,26 +59,27 @@ class Trained:
     """The network as a Keras model, with its trained weights.
 
     Raises:
-      UserError: it was loaded from a SavedModel, which holds no layers.
+      UserError: it was loaded from a SavedModel, which contains no layers.
     """
     if self._network is None:
       raise UserError(
-        f"--model_dir={self.model_dir} is a SavedModel, which holds no layers; expected the folder "
-        "of a run (avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
+        f"--model_dir={self.model_dir} is a SavedModel, which contains no layers; expected the "
+        "folder of a run (avssl_tf.train) or of a converted checkpoint "
+        "(tools/convert_checkpoint.py)."
       )
     return self._network
 
   @property
   def encoder(self) -> Encoder:
-    """The frozen network as functions that embed frames and sound.
+    """The frozen network as functions that embed frames and audio.
 
     Raises:
       UserError: the network generates sound fields.
     """
     if self._encoder is None:
       raise UserError(
-        f"--model_dir={self.model_dir} holds a network that generates sound fields; expected one "
-        "that embeds pictures and sound."
+        f"--model_dir={self.model_dir} contains a network that generates sound fields; expected a "
+        "network that embeds video and audio."
       )
     return self._encoder
 
@@ -87,12 +88,12 @@ class Trained:
     """The frozen network as a function that generates sound fields.
 
     Raises:
-      UserError: the network embeds frames and sound.
+      UserError: the network embeds frames and audio.
     """
     if self._generator is None:
       raise UserError(
-        f"--model_dir={self.model_dir} holds no network that generates sound fields; expected one "
-        "that was trained with gin/spatial_audio.gin."
+        f"--model_dir={self.model_dir} contains no network that generates sound fields; expected "
+        "one trained with gin/spatial_audio.gin."
       )
     return self._generator
 
@@ -102,18 +103,18 @@ class Trained:
     return InputSpec.create(self.clip, self.sample_rate_hz, self.num_channels)
 
   def records(self, data_dir: Optional[str]) -> str:
-    """The records to use with the network: those that are named, or those of its training.
+    """Folder of the records to use: `data_dir`, or by default the training records.
 
     Args:
-      data_dir: what --data_dir names, if anything.
+      data_dir: value of --data_dir, or None.
 
     Raises:
       UserError: neither is known.
     """
     if not (data_dir or self.data_dir):
       raise UserError(
-        f"--model_dir={self.model_dir} does not say which records it was trained on: name some "
-        "with --data_dir."
+        f"--model_dir={self.model_dir} does not state which records it was trained on: pass "
+        "--data_dir."
       )
     return data_dir or self.data_dir
 

@@ -1,4 +1,4 @@
-"""Losses: the mathematics as pure functions, what they remember in small classes."""
+"""Losses: pure functions, and Keras layers that hold memory banks."""
 
 from avssl_tf import lazy
 

@@ -1,8 +1,8 @@
-"""Which videos agree with a video both in sight and in sound: the positive sets of CMA.
+"""Cross-modal agreement of videos, and the search for the positive sets of CMA.
 
 Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
-CVPR 2021, section 4. The agreement of two videos is computed from the cosine of their rows in
-the video bank and the cosine of their rows in the audio bank.
+CVPR 2021, section 4. The agreement of two videos combines two cosines: that of their rows of the
+video bank and that of their rows of the audio bank.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ AGREEMENTS = ("consensus", "union", "video", "audio")
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-  """Matrix products inside of this are in float32, which GPUs may shorten to TensorFloat-32.
+  """Disables TensorFloat-32, so that GPUs compute matrix products in float32.
 
-  That would round cosines to about 1e-3, too coarsely to order near neighbours.
+  TensorFloat-32 rounds cosines to about 1e-3, which is too coarse to rank near neighbours.
   """
   before = tf.config.experimental.tensor_float_32_execution_enabled()
   tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -35,17 +35,19 @@ def full_precision() -> Iterator[None]:
 def agreement(video_cosine: Tensor, audio_cosine: Tensor, kind: str = "consensus") -> Tensor:
   """Agreement of pairs of videos.
 
+  With s_v the cosine of the videos and s_a that of the audio: `"consensus"` is min(s_v, s_a),
+  `"union"` is max(s_v, s_a), `"video"` is s_v and `"audio"` is s_a.
+
   Args:
     video_cosine: float32, any shape, in -1..1.
     audio_cosine: float32, the same shape.
-    kind: "consensus" (the smaller of both cosines: alike in sight and in sound), "union" (the
-      larger), "video" or "audio" (that one alone; the other may be None).
+    kind: one of `AGREEMENTS`. With `"video"` or `"audio"` the other cosine may be None.
 
   Returns:
     float32, the same shape.
 
   Raises:
-    UserError: another `kind`.
+    UserError: `kind` is unknown.
   """
   _check_kind(kind)
   if kind == "video":
@@ -64,43 +66,65 @@ def nearest(
   agreement: str = "consensus",  # pylint: disable=redefined-outer-name
   gallery_block: int = 65536,
 ) -> Tensor:
-  """Finds the `k` rows that agree most with each query, without the query itself.
+  """Finds the `k` rows with the highest agreement with each query, excluding the query itself.
 
-  The search is exact. Rows whose computed agreement is equal come in the order of their numbers.
-  (Products of equal rows can differ by 1e-7 with their place in a matrix product.) On GPUs, call it
-  inside of `full_precision`.
+  The agreement of two videos i and j is, by default, the consensus of CMA (`agreement`):
 
-  Cost. A query costs 4 N D FLOP ("video" and "audio" half of it), so that mining all N rows grows
-  with N^2. Memory is O(Q * gallery_block), whatever N: at most about 12 bytes for each query and
-  row of a block. All 50,000 rows of D = 128 are 1.3 TFLOP. All 2 million rows are 2,048 TFLOP:
-  102 s of arithmetic at 20 TFLOP/s, 102 / R s where each of R such replicas takes N / R of the
-  queries, and the banks take 2 GB (8 N D bytes) on each; 512 queries against a block of 65,536
-  rows take 0.4 GB more. These are figures by arithmetic: `tools/benchmark_mining.py` measures.
+      min(<v_bar_i, v_bar_j>, <a_bar_i, a_bar_j>)
 
-  On CPUs take blocks of 512 queries or more: smaller ones multiply matrices less well. A larger
-  gallery block is faster too, since each block ends with a search among its candidates.
+  where v_bar and a_bar are the rows of the video bank (`video_rows`) and of the audio bank
+  (`audio_rows`). The search is exact. Rows with equal computed agreement are sorted by row number
+  (dot products of equal rows can differ by 1e-7, depending on their position in a matrix product).
+  On GPUs, call it inside `avssl_tf.losses.agreement.full_precision()`.
+
+  **Cost.** A query costs 4 N D FLOP (half of that for `"video"` and `"audio"`); the cost of mining
+  all N rows therefore grows with N^2. Memory is O(Q * gallery_block), independent of N: at most
+  about 12 bytes per query and row of a block. All 50,000 rows of D = 128 take 1.3 TFLOP. All
+  2 million rows take 2,048 TFLOP: 102 s of arithmetic at 20 TFLOP/s, or 102 / R s with R such
+  replicas that each process N / R of the queries. The banks take 2 GB (8 N D bytes) on each
+  replica; 512 queries against a block of 65,536 rows take another 0.4 GB. These figures are
+  computed, not measured; `tools/benchmark_mining.py` measures them.
+
+  On CPUs, use blocks of 512 queries or more: smaller matrix products are less efficient. A larger
+  gallery block is also faster, because each block ends with a search among its candidates.
 
   Args:
     video_rows: float32 `[N, D]`, L2-normalised.
-    audio_rows: float32 `[N, D]`, L2-normalised, of the same videos.
-    queries: int32 or int64 `[Q]`, rows in 0..N-1.
-    k: rows to find, 1..N-1.
-    agreement: one of `AGREEMENTS`; see the function of that name.
-    gallery_block: rows that are compared with the queries at a time.
+    audio_rows: float32 `[N, D]`, L2-normalised, one row per video in the same order.
+    queries: int32 or int64 `[Q]`, row numbers in 0..N-1.
+    k: number of rows to find, in 1..N-1.
+    agreement: `"consensus"`, `"union"`, `"video"` or `"audio"`.
+    gallery_block: number of rows to compare with the queries at once, 1 or more.
 
   Returns:
-    int32 `[Q, k]`, best first.
+    int32 `[Q, k]`, row numbers, highest agreement first.
 
   Raises:
-    UserError: another agreement, a `k` outside 1..N-1, or banks of different shapes, where
-      shapes are static.
-    tf.errors.InvalidArgumentError: `k` >= N, where N is known only when the graph runs.
+    UserError: the agreement is unknown, `gallery_block` is below 1, or, as far as shapes are
+      static, `k` is outside 1..N-1 or the shapes of the banks differ.
+    tf.errors.InvalidArgumentError: `k` >= N, where N is known only at run time.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 4.
+
+  Examples:
+    Video 1 is close to video 0 in both modalities, video 2 only in audio.
+
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> video = tf.constant([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> audio = tf.constant([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6]])
+    >>> losses.nearest(video, audio, queries=tf.constant([0]), k=2).numpy()
+    array([[1, 2]], dtype=int32)
+    >>> losses.nearest(video, audio, tf.constant([0]), k=2, agreement="audio").numpy()
+    array([[2, 1]], dtype=int32)
   """
   video_rows = tf.convert_to_tensor(video_rows)
   audio_rows = tf.convert_to_tensor(audio_rows)
   _check(video_rows.shape, audio_rows.shape, k, agreement, gallery_block)
   num_rows = tf.shape(video_rows)[0]
-  # Holds already where shapes are static.
+  # Where shapes are static, `_check` has already verified this.
   enough = tf.debugging.Assert(num_rows > k, ["k must be below the number of rows:", k, num_rows])
   with tf.control_dependencies([enough] if enough is not None else []):
     queries = tf.cast(queries, tf.int32)
@@ -117,10 +141,10 @@ def nearest(
 
   def add_block(start: Tensor, best: Tensor, best_rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     stop = tf.minimum(start + gallery_block, num_rows)
-    rest = stop - (stop - start) % group_size  # the few last rows that make no whole group
+    rest = stop - (stop - start) % group_size  # the last rows, which do not fill a group
     found, rows = _candidates(scores(start, rest), group_size, k)
     rest_rows = tf.broadcast_to(tf.range(rest, stop), [tf.size(queries), stop - rest])
-    # In the order of the rows, since top_k puts the first of equals first.
+    # In row order, because top_k returns the first of equal values first.
     found = tf.concat([found, scores(rest, stop)], axis=1)
     rows = tf.concat([start + rows, rest_rows], axis=1)
     found = tf.where(rows == queries[:, tf.newaxis], -math.inf, found)
@@ -140,31 +164,35 @@ def nearest(
   return tf.ensure_shape(best_rows, [queries.shape[0], k])
 
 
-# In `nearest`, its argument of the same name hides the function.
+# In `nearest`, the argument `agreement` hides the function of that name.
 _combined = agreement
 
 
 def _products(
   queries: Optional[Tensor], rows: Tensor, start: Tensor, stop: Tensor
 ) -> Optional[Tensor]:
-  """Cosines of queries `[Q, D]` and rows `start` to `stop`, `[Q, stop - start]`; None for None."""
+  """Cosines of queries `[Q, D]` and rows `start` to `stop`: `[Q, stop - start]`.
+
+  Returns None if `queries` is None.
+  """
   if queries is None:
     return None
   return tf.linalg.matmul(queries, rows[start:stop], transpose_b=True)
 
 
 def _candidates(scores: Tensor, group_size: int, k: int) -> tuple[Tensor, Tensor]:
-  """Columns of `scores`, among which are each row's `k` largest even if one column is left out.
+  """Columns of `scores` that contain the `k` largest of each row, even if one column is excluded.
 
-  top_k is slow over long rows. Here it sees the maxima of groups of neighbouring columns and then
-  k + 1 groups. These suffice: a value of any other group is not above the maxima of all k + 1, of
-  which at most one (the query's own) is left out later, so that k better ones remain. Among equal
-  maxima top_k takes the first groups, so that the first columns win among equals too.
+  top_k is slow over long rows. Here it runs over the maxima of groups of adjacent columns, and the
+  best k + 1 groups are kept. These are sufficient: no value of another group exceeds the maximum of
+  any of the k + 1 groups. At most one of these maxima (the query's own) is excluded later, so k
+  values at least as large remain. Among equal maxima top_k selects the first groups, so the first
+  columns also win among equal values.
 
   Args:
     scores: float32 `[Q, M * group_size]`.
-    group_size: columns of a group.
-    k: how many of the largest are wanted.
+    group_size: number of columns of a group.
+    k: number of largest values.
 
   Returns:
     float32 and int32 `[Q, min(k + 1, M) * group_size]`: values, and columns in ascending order.
@@ -180,14 +208,14 @@ def _candidates(scores: Tensor, group_size: int, k: int) -> tuple[Tensor, Tensor
 
 
 def _group_size(num_rows: Optional[int], k: int, gallery_block: int) -> int:
-  """Group size g that minimises M / g + (k + 1) g, what top_k sees of a block of M rows."""
+  """Group size g that minimises M / g + (k + 1) g, the input size of top_k per M rows."""
   block = gallery_block if num_rows is None else min(num_rows, gallery_block)
   return max(1, round(math.sqrt(block / (k + 1))))
 
 
 def _check_kind(kind: str) -> None:
   if kind not in AGREEMENTS:
-    raise UserError(f"agreement must be one of {', '.join(AGREEMENTS)}, got {kind!r}.")
+    raise UserError(f"agreement is {kind!r}; expected one of {', '.join(AGREEMENTS)}.")
 
 
 def _check(
@@ -196,16 +224,16 @@ def _check(
   _check_kind(kind)
   if not video_shape.is_compatible_with(audio_shape) or video_shape.rank != 2:
     raise UserError(
-      "Both banks hold one row a video: expected the same shape [N, D], got "
+      "Both banks hold one row per video: expected the same shape [N, D], got "
       f"{video_shape} for video and {audio_shape} for audio."
     )
   if gallery_block < 1:
-    raise UserError(f"gallery_block must be at least 1, got {gallery_block}.")
+    raise UserError(f"gallery_block is {gallery_block}; expected 1 or more.")
   if k < 1:
-    raise UserError(f"k must be at least 1, got {k}.")
+    raise UserError(f"k is {k}; expected 1 or more.")
   num_rows = video_shape[0]
   if num_rows is not None and k >= num_rows:
     raise UserError(
-      f"A video has {num_rows - 1} others in a bank of {num_rows} rows, too few for k={k}: "
-      f"set k to at most {num_rows - 1}."
+      f"k={k} is too large: in a bank of {num_rows} rows each video has {num_rows - 1} others. "
+      f"Set k to at most {num_rows - 1}."
     )

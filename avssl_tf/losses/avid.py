@@ -1,10 +1,10 @@
 """AVID: audio-visual instance discrimination with memory banks.
 
-Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
-Cross-Modal Agreement", CVPR 2021, section 3.
+Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+CVPR 2021, section 3.
 """
 
-from typing import Callable
+from typing import Any, Callable
 
 import gin
 import tensorflow as tf
@@ -17,17 +17,49 @@ from avssl_tf.losses import bank_objective, nce
 gin.external_configurable(nce.nce_loss, module="losses")
 gin.external_configurable(nce.info_nce_loss, module="losses")
 
-# Pairs of query and bank, cross-modal first: the first one in use estimates the NCE constant.
+# Pairs of (query, bank), cross-modal first. The first pair in use estimates the NCE constant.
 CROSS = ((VIDEO, AUDIO), (AUDIO, VIDEO))
 SELF = ((VIDEO, VIDEO), (AUDIO, AUDIO))
 
 
 @gin.register
 class AVID(bank_objective.BankObjective):
-  """Instance discrimination of video and audio against two memory banks.
+  """Audio-visual instance discrimination (AVID) against two memory banks.
 
-  Cross-AVID finds a video's sound in the audio bank and a sound's video in the
-  video bank; Self-AVID finds each in its own bank; Joint-AVID does both.
+  Cross-AVID contrasts video with the audio bank and audio with the video bank. Self-AVID contrasts
+  each modality with its own bank. Joint-AVID does both. With L(q; r) the loss (`nce_loss`) of the
+  query q, the positive row r and K negative rows of the same bank as r, averaged over the batch:
+
+      L_cross = (L(v_i; a_bar_i) + L(a_i; v_bar_i)) / 2
+      L_self  = (L(v_i; v_bar_i) + L(a_i; a_bar_i)) / 2
+      loss    = (c_cross L_cross + c_self L_self) / (c_cross + c_self)
+
+  | Symbol | Name here |
+  |---|---|
+  | v_i, a_i | `embeddings["video"]`, `embeddings["audio"]`, L2-normalised |
+  | v_bar_i, a_bar_i | `video_bank.rows[i]`, `audio_bank.rows[i]` |
+  | c_cross, c_self | `cross_coefficient`, `self_coefficient` |
+  | K, tau, Z | `num_negatives`, `temperature`, `normalizer` |
+
+  The first term of the first training batch estimates Z (`normalizer`). Z is then frozen and shared
+  by all terms. Training and evaluation are described in `BankObjective`.
+
+  Attributes:
+    normalizer: float32 scalar variable Z; 0 until the first training batch has estimated it.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> objective = losses.AVID(num_rows=100, dim=8, num_negatives=16, self_coefficient=1.0)
+    >>> video, audio = tf.random.stateless_normal([2, 4, 8], seed=[0, 0])
+    >>> batch = {"video": video, "audio": audio, "index": tf.range(4)}
+    >>> sorted(objective(batch, training=True))
+    ['loss', 'loss/audio_to_audio', 'loss/audio_to_video', 'loss/video_to_audio',
+     'loss/video_to_video']
   """
 
   def __init__(
@@ -41,48 +73,47 @@ class AVID(bank_objective.BankObjective):
     momentum: float = 0.5,
     loss: Callable[..., Tensor] = nce.nce_loss,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 
     Args:
       num_rows: number of training videos N.
       dim: size D of the embeddings.
-      cross_coefficient: weight of the cross-modal terms; Self-AVID: 0.
-      self_coefficient: weight of the within-modal terms; Joint-AVID: 1. The
-        two are divided by their sum.
-      num_negatives: K, drawn anew for each sample, the same rows in both banks.
-      temperature: of the scores.
-      momentum: of the banks.
-      loss: `nce_loss` or `info_nce_loss`.
-      seed: of the banks' start and of the negatives.
-      **kwargs: of the Keras layer.
+      cross_coefficient: weight c_cross of the cross-modal terms; 0 for Self-AVID.
+      self_coefficient: weight c_self of the within-modal terms; 1 for Joint-AVID. Both are divided
+        by their sum.
+      num_negatives: K, drawn separately for each sample; the same rows in both banks.
+      temperature: tau, which divides the cosines; positive.
+      momentum: share of the old row that a bank update keeps, in 0..1.
+      loss: `nce_loss`, `info_nce_loss`, or a function with the same arguments.
+      seed: seed of the initial banks and of the negatives.
+      **kwargs: keyword arguments of `tf.keras.layers.Layer`.
 
     Raises:
-      UserError: a coefficient is negative or both are zero, or the
-        temperature or the number of negatives is not positive.
+      UserError: a coefficient is negative, both are zero, the temperature or the number of
+        negatives is not positive, the momentum is outside 0..1, or there are fewer than 2 rows.
     """
     super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     if min(cross_coefficient, self_coefficient) < 0 or cross_coefficient + self_coefficient <= 0:
       raise UserError(
-        "cross_coefficient and self_coefficient must not be negative nor both zero, got "
-        f"{cross_coefficient} and {self_coefficient}."
+        f"cross_coefficient is {cross_coefficient} and self_coefficient is {self_coefficient}; "
+        "expected 0 or more, and not both 0."
       )
     total = cross_coefficient + self_coefficient
     shares = {pair: cross_coefficient / total / 2 for pair in CROSS}
     shares.update({pair: self_coefficient / total / 2 for pair in SELF})
     self._instance_shares = {pair: share for pair, share in shares.items() if share > 0}
     self._loss = loss
-    # Z: 0 until the first batch has estimated it, then frozen.
     self.normalizer = self._state("normalizer", tf.float32)
 
   def loss_of(
     self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
   ) -> dict[str, Tensor]:
-    """`call` with the negatives given: int64 `[B, K]`.
+    """Computes the loss with given negatives; see `BankObjective.loss_of`.
 
     Returns:
-      Scalars: `"loss"` and one `"loss/<query>_to_<bank>"` for each term.
+      float32 scalars: `"loss"`, and `"loss/<query>_to_<bank>"` for each term.
     """
     index, queries = embeddings[INDEX], self._queries(embeddings)
     terms, rows, _ = self._instance_terms(index, queries, negatives, training)
@@ -94,11 +125,11 @@ class AVID(bank_objective.BankObjective):
   def _instance_terms(
     self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor, training: bool
   ) -> tuple[dict[tuple[str, str], Tensor], dict[str, Tensor], Tensor]:
-    """Discriminates each sample's own row from those of its negatives.
+    """Discriminates the row of each sample from its negatives.
 
     Returns:
-      The mean loss of each pair of query and bank; by bank the rows that were read,
-      `[B, 1 + K, D]`, the sample's own first; and the NCE constant.
+      The mean loss of each (query, bank) pair; the gathered rows of each bank, `[B, 1 + K, D]`, the
+      sample's own row first; and the NCE constant.
     """
     pairs = list(self._instance_shares)
     used = {bank for _, bank in pairs}

@@ -1,4 +1,4 @@
-"""Audio-visual spatial alignment: which sound belongs to which view of a 360° clip.
+"""Audio-visual spatial alignment (AVSA): matches audio and video viewpoints of 360° clips.
 
 Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
 2020, sections 3.2 and 3.3.
@@ -10,8 +10,8 @@ from avssl_tf import replicas
 from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
-# What the prediction of a viewpoint is told from, beside its own target: whether the other
-# viewpoints of its clip are among the choices, and which viewpoints of the other clips.
+# Candidate targets of a prediction, in addition to its own: whether the other viewpoints of its
+# clip are candidates, and which viewpoints of other clips are.
 _CHOICES = {
   "easy+hard": (True, "same"),
   "hard": (True, "none"),
@@ -22,21 +22,37 @@ CONTRASTS = tuple(_CHOICES)
 
 
 def choices(contrast: str, num_viewpoints: int) -> Tensor:
-  """Which targets the prediction of a viewpoint is told from.
+  """Mask of the candidate targets of each prediction.
+
+  | `contrast` | Own clip | Other clips |
+  |---|---|---|
+  | `"easy+hard"` | all K viewpoints | the same viewpoint |
+  | `"hard"` | all K viewpoints | none |
+  | `"easy"` | its own target | all K viewpoints |
+  | `"avc"` | its own target | the same viewpoint |
+
+  `"easy"` is audio-visual correspondence of viewpoints. `"avc"` is the published audio-visual
+  correspondence if the viewpoints are pooled beforehand (K = 1).
 
   Args:
-    contrast: `"easy+hard"`: the viewpoints of its clip, and the same viewpoint of other clips;
-      `"hard"`: the viewpoints of its clip alone; `"easy"`: all viewpoints of other clips, which is
-      audio-visual correspondence of views; `"avc"`: the same viewpoint of other clips, which is
-      the published correspondence where viewpoints are put together beforehand (K = 1).
-    num_viewpoints: K.
+    contrast: one of the four names in the table.
+    num_viewpoints: number of viewpoints K.
 
   Returns:
-    bool `[2, K, K]`: for the prediction of each viewpoint, the targets of its own clip and those of
-    any other clip.
+    bool `[2, K, K]`. Element `[0, k, j]`: whether target j of its own clip is a candidate for
+    prediction k. Element `[1, k, j]`: the same for target j of every other clip.
 
   Raises:
-    UserError: an unknown contrast.
+    UserError: the contrast is unknown.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, sections 3.2 and 3.3 (`"easy+hard"`, `"hard"`, `"avc"`). `"easy"`: this project.
+
+  Examples:
+    >>> from avssl_tf import losses
+    >>> losses.choices("easy+hard", num_viewpoints=2).numpy().astype(int).tolist()
+    [[[1, 1], [1, 1]], [[1, 0], [0, 1]]]
   """
   if contrast not in _CHOICES:
     raise UserError(f"The contrast is {contrast!r}; expected one of {', '.join(CONTRASTS)}.")
@@ -49,17 +65,30 @@ def choices(contrast: str, num_viewpoints: int) -> Tensor:
 def similarities(
   predictions: Tensor, targets: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-  """Similarity of each prediction to all targets, its own clip's and those of other clips.
+  """Similarity of each prediction to the targets of its own clip and of all other clips.
 
   Args:
-    predictions: float32 `[B, K, E]` of unit length, for K viewpoints of B clips.
-    targets: likewise, in the same order.
-    temperature: what cosines are divided by.
+    predictions: float32 `[B, K, E]`, unit length, for K viewpoints of B clips.
+    targets: same shape as `predictions`, in the same order.
+    temperature: positive divisor of the cosines.
 
   Returns:
-    float32 `[B, K, K]`, to the viewpoints of the clip itself, of which k is the right one for
-    prediction k; and `[B, K, C, K]`, to those of the C clips of all replicas, where a clip's own
-    place is so low that it counts for nothing.
+    A pair. First, float32 `[B, K, K]`: similarity to the viewpoints of the same clip; viewpoint k
+    is the correct one for prediction k. Second, float32 `[B, K, C, K]`: similarity to the
+    viewpoints of the C clips of all replicas, where entries of the own clip are the lowest float32
+    and do not contribute to a softmax.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, sections 3.2 and 3.3.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> views = tf.eye(2)[tf.newaxis]  # One clip, two viewpoints.
+    >>> own, others = losses.similarities(views, views, temperature=0.5)
+    >>> own.numpy().tolist(), others.shape
+    ([[[2.0, 0.0], [0.0, 2.0]]], TensorShape([1, 2, 1, 2]))
   """
   own = tf.einsum("bke,bje->bkj", predictions, targets) / temperature
   everywhere = replicas.all_gather(targets, with_gradient=True)
@@ -73,18 +102,38 @@ def similarities(
 def alignment_loss(
   own: Tensor, others: Tensor, chosen: Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-  """Cross-entropy of the right target among those that it is told from.
+  """Cross-entropy of the correct target among the candidate targets.
+
+  For the prediction p_ik of viewpoint k of clip i, with t_jl the target of viewpoint l of clip j,
+  sim the similarity (cosine / temperature) and the sum over the candidates that `chosen` selects:
+
+      L_ik = -log(exp(sim(p_ik, t_ik)) / sum_jl exp(sim(p_ik, t_jl)))
+
+  The loss is the mean of L_ik over the batch and the viewpoints.
 
   Args:
-    own: float32 `[B, K, K]`, as `similarities` gives it.
-    others: float32 `[B, K, C, K]`, likewise.
-    chosen: bool `[2, K, K]`, as `choices` gives it.
+    own: float32 `[B, K, K]`, the first result of `similarities`.
+    others: float32 `[B, K, C, K]`, the second result of `similarities`.
+    chosen: bool `[2, K, K]`, the result of `choices`.
 
   Returns:
-    The loss, a scalar, and by name, in 0..1: `"accuracy/viewpoint"`, the share of predictions that
-    are nearest to their own among the viewpoints of their clip; `"accuracy/clip"`, the share of
-    those nearer to their own than to the same viewpoint of any other clip. Both are measured
-    whether or not the loss asks for them.
+    The loss, a float32 scalar, and a dict of accuracies in 0..1, which do not depend on `chosen`.
+    `"accuracy/viewpoint"`: share of predictions that are closest to their own target among the
+    viewpoints of their clip. `"accuracy/clip"`: share of predictions that are closer to their own
+    target than to the same viewpoint of every other clip.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, sections 3.2 and 3.3.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> views = tf.eye(2)[tf.newaxis]  # One clip, two viewpoints, perfect predictions.
+    >>> own, others = losses.similarities(views, views, temperature=0.07)
+    >>> loss, metrics = losses.alignment_loss(own, others, losses.choices("hard", 2))
+    >>> print(f"{loss:.4f}", float(metrics["accuracy/viewpoint"]))
+    0.0000 1.0
   """
   lowest = own.dtype.min
   count = tf.shape(own)[1]

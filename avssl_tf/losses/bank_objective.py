@@ -1,4 +1,4 @@
-"""What all objectives with memory banks share: the banks, the draw of negatives, the update."""
+"""Base of objectives with memory banks: banks, sampling of negatives, bank updates."""
 
 import abc
 from typing import Any, Optional, Union
@@ -14,30 +14,38 @@ from avssl_tf.progress import OnProgress
 
 
 class BankObjective(tf.keras.layers.Layer, abc.ABC):
-  """Base of objectives that compare embeddings with a bank of videos and one of sounds.
+  """Base of objectives that contrast embeddings with a video bank and an audio bank.
 
-  A Keras layer for any model, in Keras `fit` or in a custom loop, under any policy and strategy:
+  A Keras layer for any model, for Keras `fit` or a custom training loop, under any mixed-precision
+  policy and distribution strategy. `call` draws the negatives and computes the loss.
 
-  >>> from avssl_tf.losses.avid import AVID
-  >>> objective = AVID(num_rows=1000, dim=8)
-  >>> video, audio = tf.random.normal([2, 4, 8])  # Of any networks.
-  >>> batch = {"video": video, "audio": audio, "index": tf.constant([0, 17, 999, 5])}
-  >>> loss = objective(batch, training=True)["loss"]
-  >>> loss.shape, bool(loss > 0), int(objective.step)
-  (TensorShape([]), True, 1)
-
-  Only training writes: it updates the rows of the batch in both banks with the embeddings of all
-  replicas, after the scores are read. Otherwise all variables stay as they are. A subclass defines
-  the loss (`loss_of`), and may update state between epochs (`begin_epoch`, for Keras `fit` in a
+  With `training=True`, `call` also updates the rows of the batch in both banks with the embeddings
+  of all replicas, after the scores have been computed from the old rows. With `training=False` no
+  variable changes. A subclass defines the loss (`loss_of`), and may update state between epochs
+  (`begin_epoch`; with Keras `fit`, call it from a
   `tf.keras.callbacks.LambdaCallback(on_epoch_begin=...)`).
 
   Attributes:
-    video_bank: a row for each training video.
-    audio_bank: the same of their sounds.
-    step: training steps so far; the negatives are a function of it.
-    warmup_epochs: epochs before it makes use of what the banks know beside the scores; None: it
-      never does.
-    normalizer: variable, the NCE constant; None where scores are not normalised by one.
+    video_bank: `MemoryBank` with one row per training video, `video_bank.rows` float32 `[N, D]`.
+    audio_bank: the same for the audio of these videos.
+    step: int64 scalar variable, number of training steps so far; the negatives depend on it.
+    warmup_epochs: number of epochs before the objective uses the banks for more than scores; None
+      if it never does.
+    normalizer: float32 scalar variable, the NCE constant Z; None if the loss does not use one.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3 (memory banks and sampling of negatives).
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> objective = losses.AVID(num_rows=1000, dim=8)  # A subclass.
+    >>> video, audio = tf.random.normal([2, 4, 8])  # Outputs of any networks.
+    >>> batch = {"video": video, "audio": audio, "index": tf.constant([0, 17, 999, 5])}
+    >>> loss = objective(batch, training=True)["loss"]
+    >>> loss.shape, bool(loss > 0), int(objective.step)
+    (TensorShape([]), True, 1)
   """
 
   warmup_epochs: Optional[int] = None
@@ -50,26 +58,28 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     temperature: float,
     momentum: float,
     seed: int,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the banks.
 
     Args:
       num_rows: number of training videos N.
       dim: size D of the embeddings.
-      num_negatives: K, drawn anew for each sample, the same rows in both banks.
-      temperature: of the scores.
-      momentum: of the banks.
-      seed: of the banks' start and of the negatives.
-      **kwargs: of the Keras layer.
+      num_negatives: K, drawn separately for each sample; the same rows in both banks.
+      temperature: tau, which divides the cosines; positive.
+      momentum: share of the old row that a bank update keeps, in 0..1.
+      seed: seed of the initial banks and of the negatives.
+      **kwargs: keyword arguments of `tf.keras.layers.Layer`.
 
     Raises:
-      UserError: the temperature or the number of negatives is not positive.
+      UserError: the temperature or the number of negatives is not positive, the momentum is outside
+        0..1, or there are fewer than 2 rows.
     """
     super().__init__(dtype="float32", **kwargs)
     if temperature <= 0 or num_negatives < 1:
       raise UserError(
-        f"temperature and num_negatives must be positive, got {temperature} and {num_negatives}."
+        f"temperature is {temperature} and num_negatives is {num_negatives}; expected more than 0, "
+        "and 1 or more."
       )
     self._num_negatives = num_negatives
     self._temperature = temperature
@@ -89,7 +99,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     return self.video_bank.num_rows
 
   def _state(self, name: str, dtype: tf.DType, shape=(), initializer="zeros") -> tf.Variable:
-    """A variable that is checkpointed and alike on all replicas."""
+    """A variable that is checkpointed and identical on all replicas."""
     return self.add_weight(
       name=name,
       shape=shape,
@@ -105,35 +115,36 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     strategy: Optional[tf.distribute.Strategy] = None,
     progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Updates the state of the objective between epochs; called outside of any replica.
+    """Updates the state of the objective between epochs; call it in cross-replica context.
 
-    A run that resumes at the start of an epoch calls it again, to the same effect.
+    A run that resumes at the start of an epoch calls it again, with the same result.
 
     Args:
       epoch: number of the epoch that begins, from 0.
-      strategy: the strategy that the objective was made under; None: the current one.
-      progress: called with how much is done and how much there is, where it takes long.
+      strategy: the distribution strategy under which the objective was created; None for the
+        current one.
+      progress: called with the amount of work done and the total, if the update takes long.
 
     Returns:
-      What there is to log, by name: numbers, and arrays `[n]` of which a histogram is of use.
+      Values to log, by name: numbers, and arrays `[n]` to log as histograms.
     """
     del epoch, strategy, progress
     return {}
 
   def call(self, embeddings: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
-    """Draws negatives and computes the loss; in training, updates the banks.
+    """Draws negatives and computes the loss; in training, also updates the banks.
 
     Args:
-      embeddings: `{"video": [B, D], "audio": [B, D], "index": [B]}`: embeddings of any float type,
-        normalised here, and rows of the banks, of any integer type, in 0..N-1.
+      embeddings: `{"video": [B, D], "audio": [B, D], "index": [B]}`. Embeddings of any float type,
+        which the objective normalises, and row numbers of any integer type, in 0..N-1.
       training: whether to update the banks and the other variables; a Python bool.
 
     Returns:
-      Float32 scalars: `"loss"`, the mean over this replica's batch, and others to log.
+      float32 scalars: `"loss"`, the mean over the batch of this replica, and further values to log.
 
     Raises:
-      UserError: an embedding or index is missing, or has another type or size.
-      tf.errors.InvalidArgumentError: an index is outside of 0..N-1; the message names it.
+      UserError: an embedding or the index is missing, or has the wrong type or shape.
+      tf.errors.InvalidArgumentError: an index is outside 0..N-1; the message states the index.
     """
     embeddings = self._checked(embeddings)
     seed = tf.stack([self._seed, tf.cast(self.step, tf.int32)])
@@ -145,7 +156,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     return losses
 
   def _checked(self, embeddings: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same with an index of int64, once sizes and types are known to be right."""
+    """The same with an int64 index, after validation of shapes, types and the index."""
     name = type(self).__name__
     missing = [key for key in (VIDEO, AUDIO, INDEX) if key not in embeddings]
     if missing:
@@ -171,11 +182,11 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     index = tf.cast(index, tf.int64)
     check = tf.debugging.Assert(
       tf.reduce_all((index >= 0) & (index < self.num_rows)),
-      [f"{name}: 'index' is outside of the {self.num_rows} rows of its memory banks (num_rows):",
+      [f"{name}: 'index' is outside the {self.num_rows} rows of its memory banks (num_rows):",
        index],
       summarize=16,
     )  # fmt: skip
-    # Gathering such rows gives zeros on a GPU, and writing them nothing.
+    # On a GPU, gathering rows that do not exist returns zeros, and writing them does nothing.
     with tf.control_dependencies([check]):
       return {**embeddings, INDEX: tf.identity(index)}
 
@@ -183,11 +194,11 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     """Draws the negatives of samples.
 
     Args:
-      index: int64 `[B]`, rows of the samples.
-      seed: int32 `[2]`.
+      index: int64 `[B]`, row numbers of the samples.
+      seed: int32 `[2]`; the result is a pure function of it.
 
     Returns:
-      int64 `[B, K]`, rows of the banks.
+      int64 `[B, K]`, row numbers of the banks.
     """
     return memory_bank.draw_negatives(
       index[:, tf.newaxis], self.num_rows, self._num_negatives, seed
@@ -197,15 +208,37 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
   def loss_of(
     self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
   ) -> dict[str, Tensor]:
-    """`call` with the negatives given, int64 `[B, K]`, and an index of int64."""
+    """Computes the loss with given negatives; `call` is the usual entry point.
+
+    Args:
+      embeddings: `{"video": [B, D], "audio": [B, D], "index": [B]}` as in `call`, with an int64
+        index that is known to be valid.
+      negatives: int64 `[B, K]`, row numbers of the negatives.
+      training: whether to update the banks and the other variables; a Python bool.
+
+    Returns:
+      float32 scalars: `"loss"`, and further values to log.
+    """
 
   def fill(self, embeddings: dict[str, Tensor]) -> None:
-    """Replaces the rows of a batch by its embeddings; arguments and errors of `call`."""
+    """Replaces the rows of a batch with its embeddings, in both banks.
+
+    Args:
+      embeddings: as in `call`.
+
+    Raises:
+      UserError: an embedding or the index is missing, or has the wrong type or shape.
+      tf.errors.InvalidArgumentError: an index is outside 0..N-1.
+    """
     embeddings = self._checked(embeddings)
     self._write(embeddings[INDEX], self._queries(embeddings), overwrite=True, after=[])
 
   def bank_cosines(self) -> np.ndarray:
-    """Cosine of the two rows of each video, float32 `[N]`; called outside of any replica."""
+    """Cosine between the video row and the audio row of each video; call in cross-replica context.
+
+    Returns:
+      float32 `[N]`, in -1..1.
+    """
     video, audio = self.video_bank.rows.numpy(), self.audio_bank.rows.numpy()
     return np.einsum("nd,nd->n", video, audio)
 
@@ -222,7 +255,7 @@ class BankObjective(tf.keras.layers.Layer, abc.ABC):
     """Writes the embeddings of all replicas into the banks, once `after` is computed."""
     indices = replicas.all_gather(index)
     gathered = {m: replicas.all_gather(query) for m, query in queries.items()}
-    # The scores are of the banks before this batch, whatever order a graph finds.
+    # The scores must come from the banks before this batch, in whatever order the graph runs.
     with tf.control_dependencies(after):
       for modality in (VIDEO, AUDIO):
         bank = self._bank(modality)

@@ -1,10 +1,10 @@
-"""CMA: positive sets by cross-modal agreement, beside instance discrimination.
+"""CMA: instance discrimination with positive sets from cross-modal agreement.
 
-Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
-Cross-Modal Agreement", CVPR 2021, section 4.
+Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+CVPR 2021, section 4.
 """
 
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -20,17 +20,49 @@ from avssl_tf.progress import OnProgress
 
 @gin.register
 class CMA(avid.AVID):
-  """AVID, then instance and positive-set discrimination from the same banks.
+  """Cross-modal agreement (CMA): AVID plus discrimination of positive sets.
 
-  For the first `warmup_epochs` this is AVID, to the last bit. Then, every
-  `refresh_every_epochs`, the videos that agree most with a video, in picture and
-  in sound, become its positive set: they are told from the negatives like the
-  video itself, and are no negatives of it any more.
+  For the first `warmup_epochs` epochs the objective is identical to AVID. From then on, every
+  `refresh_every_epochs` epochs, `begin_epoch` searches for the `num_positives` videos with the
+  highest agreement with video i, which become its positive set P_i (see `nearest`). They are
+  contrasted with the negatives in the same way as the video itself, and are no longer drawn as its
+  negatives. With L_P(q; B) the loss of the query q with the rows P_i of the bank B as positives,
+  averaged over the positives:
+
+      L_cross_P = (L_P(v_i; A) + L_P(a_i; V)) / 2
+      L_self_P  = (L_P(v_i; V) + L_P(a_i; A)) / 2
+      loss = (c_cross L_cross + c_self L_self + c_cross_P L_cross_P + c_self_P L_self_P)
+             / (c_cross + c_self + c_cross_P + c_self_P)
+
+  | Symbol | Name here |
+  |---|---|
+  | L_cross, L_self, c_cross, c_self | as in `AVID` |
+  | V, A | `video_bank`, `audio_bank` |
+  | P_i | `positive_sets[i]` |
+  | c_cross_P, c_self_P | `positive_cross_coefficient`, `positive_self_coefficient` |
 
   Attributes:
-    positive_sets: int64 `[N, num_positives]`, rows of the banks, best first; they count once
-      `mined` is 1.
-    mined: 0 until the sets have been found for the first time.
+    positive_sets: int64 variable `[N, num_positives]`, row numbers, highest agreement first; valid
+      once `mined` is 1.
+    mined: int64 scalar variable; 0 until the first search for positive sets.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 4.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> objective = losses.CMA(num_rows=20, dim=8, num_positives=3, num_negatives=8)
+    >>> objective.begin_epoch(0)  # No warm-up: finds the positive sets.
+    {}
+    >>> objective.positive_sets.shape, int(objective.mined)
+    (TensorShape([20, 3]), 1)
+    >>> video, audio = tf.random.normal([2, 4, 8])
+    >>> batch = {"video": video, "audio": audio, "index": tf.range(4)}
+    >>> sorted(objective(batch, training=True))
+    ['loss', 'loss/audio_to_audio_positives', 'loss/audio_to_video', 'loss/video_to_audio',
+     'loss/video_to_video_positives']
   """
 
   def __init__(
@@ -52,36 +84,36 @@ class CMA(avid.AVID):
     loss: Callable[..., Tensor] = nce.nce_loss,
     mining_block: int = 512,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 
     Args:
       num_rows: number of training videos N.
       dim: size D of the embeddings.
-      warmup_epochs: epochs of AVID alone; 0 where the run begins with the
-        networks and banks of another.
-      refresh_every_epochs: epochs between two searches for the positive sets.
+      warmup_epochs: number of epochs of AVID alone; 0 if the run starts from the networks and
+        banks of another run.
+      refresh_every_epochs: number of epochs between two searches for the positive sets.
       num_positives: size of a positive set.
-      agreement: similarity of two videos: "consensus" (the smaller of the cosines of pictures
-        and of sounds), "union" (the larger), "video" or "audio".
+      agreement: agreement of two videos: `"consensus"` (the smaller of the video cosine and the
+        audio cosine), `"union"` (the larger), `"video"` or `"audio"`.
       cross_coefficient: weight of cross-modal instance discrimination.
       self_coefficient: weight of within-modal instance discrimination.
       positive_cross_coefficient: weight of cross-modal discrimination of the positive set.
-      positive_self_coefficient: weight of within-modal discrimination of the
-        positive set. All coefficients in use are divided by their sum.
-      num_negatives: K, drawn anew for each sample from the rows outside its positive set.
-      num_positive_negatives: so many of them, the first ones, for within-modal
-        discrimination of the positive sets; across the modalities there are all K.
-      temperature: of the scores.
-      momentum: of the banks.
-      loss: `nce_loss` or `info_nce_loss`.
-      mining_block: rows whose positive sets a replica searches at a time.
-      seed: of the banks' start and of the negatives.
-      **kwargs: of the Keras layer.
+      positive_self_coefficient: weight of within-modal discrimination of the positive set. All
+        coefficients in use are divided by their sum.
+      num_negatives: K, drawn separately for each sample from the rows outside its positive set.
+      num_positive_negatives: number of these negatives (the first ones) that within-modal
+        discrimination of the positive sets uses; cross-modal discrimination uses all K.
+      temperature: tau, which divides the cosines; positive.
+      momentum: share of the old row that a bank update keeps, in 0..1.
+      loss: `nce_loss`, `info_nce_loss`, or a function with the same arguments.
+      mining_block: number of rows per replica for which positive sets are searched at once.
+      seed: seed of the initial banks and of the negatives.
+      **kwargs: keyword arguments of `tf.keras.layers.Layer`.
 
     Raises:
-      UserError: an argument is out of its range, or there are too few videos for the sets.
+      UserError: an argument is out of range, or there are too few videos for the positive sets.
     """
     super().__init__(
       num_rows,
@@ -101,13 +133,13 @@ class CMA(avid.AVID):
       )
     if not 1 <= num_positives < num_rows - 1:
       raise UserError(
-        f"CMA.num_positives is {num_positives}; expected 1 or more, and fewer than the "
-        f"{num_rows} videos less the video itself and a negative: lower it."
+        f"CMA.num_positives is {num_positives}; expected 1 to {num_rows - 2}: of {num_rows} videos "
+        "one is the video itself, and at least one is a negative."
       )
     if min(positive_cross_coefficient, positive_self_coefficient) < 0:
       raise UserError(
-        "positive_cross_coefficient and positive_self_coefficient must not be negative, got "
-        f"{positive_cross_coefficient} and {positive_self_coefficient}."
+        f"positive_cross_coefficient is {positive_cross_coefficient} and "
+        f"positive_self_coefficient is {positive_self_coefficient}; expected 0 or more."
       )
     counts = {
       "warmup_epochs": (warmup_epochs, 0),
@@ -126,7 +158,7 @@ class CMA(avid.AVID):
     self._mining_block = mining_block
     instance = cross_coefficient + self_coefficient
     total = instance + positive_cross_coefficient + positive_self_coefficient
-    # Share of the whole that instance discrimination keeps once there are positive sets.
+    # Share of instance discrimination in the loss once there are positive sets.
     self._instance_part = instance / total
     shares = {pair: positive_cross_coefficient / total / 2 for pair in avid.CROSS}
     shares.update({pair: positive_self_coefficient / total / 2 for pair in avid.SELF})
@@ -140,7 +172,7 @@ class CMA(avid.AVID):
     strategy: Optional[tf.distribute.Strategy] = None,
     progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Searches the positive sets where they are due; see `BankObjective.begin_epoch`."""
+    """Searches for the positive sets if due; see `BankObjective.begin_epoch`."""
     since = epoch - self.warmup_epochs
     if since >= 0 and since % self._refresh_every_epochs == 0:
       self.mine(strategy or tf.distribute.get_strategy(), progress)
@@ -149,16 +181,16 @@ class CMA(avid.AVID):
   def mine(
     self, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> None:
-    """Finds the positive set of every video in the banks as they are; see `agreement.nearest`.
+    """Finds the positive set of every video from the current banks; see `nearest`.
 
-    The replicas share the videos among them.
+    The videos are divided among the replicas.
 
     Args:
-      strategy: the strategy that the objective was made under.
-      progress: called after each block with the number of videos searched and of all videos.
+      strategy: the distribution strategy under which the objective was created.
+      progress: called after each block with the number of videos done and of all videos.
     """
 
-    # Traced once a search, on purpose: TensorFlow warns of functions that trace at each call.
+    # Traced once per search, on purpose: TensorFlow warns of functions that are traced repeatedly.
     search = tf.function(
       lambda start: strategy.run(self._search, args=(start,))
     ).get_concrete_function(tf.TensorSpec([], tf.int64))
@@ -175,9 +207,9 @@ class CMA(avid.AVID):
     self.mined.assign(1)
 
   def _search(self, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The positive sets of a block of videos a replica, those of all replicas on each."""
+    """Positive sets of one block of videos per replica, gathered on every replica."""
     first = start + tf.cast(replicas.replica_id(), tf.int64) * self._mining_block
-    # Beyond the last row the first ones are searched again: blocks of all replicas are alike.
+    # Blocks wrap around after the last row, so that those of all replicas have the same size.
     rows = tf.math.floormod(first + tf.range(self._mining_block, dtype=tf.int64), self.num_rows)
     found = agreement_lib.nearest(
       tf.convert_to_tensor(self.video_bank.rows),
@@ -191,7 +223,7 @@ class CMA(avid.AVID):
   def draw_negatives(self, index: Tensor, seed: Tensor) -> Tensor:
     """Draws negatives from outside the positive sets; see `BankObjective.draw_negatives`."""
     positives = tf.gather(self.positive_sets, index)
-    # Numbers beyond the last row stand for none.
+    # Row numbers beyond the last row mean "none".
     none = self.num_rows + tf.range(self._num_positives, dtype=tf.int64)
     positives = tf.where(self.mined > 0, positives, none)
     excluded = tf.concat([index[:, tf.newaxis], positives], axis=1)
@@ -200,7 +232,7 @@ class CMA(avid.AVID):
   def loss_of(
     self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
   ) -> dict[str, Tensor]:
-    """`call` with the negatives given: int64 `[B, K]`.
+    """Computes the loss with given negatives; see `BankObjective.loss_of`.
 
     Returns:
       Scalars: `"loss"`, one `"loss/<query>_to_<bank>"` for each term of instances, one
@@ -228,7 +260,7 @@ class CMA(avid.AVID):
   def _positive_terms(
     self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor, normalizer: Tensor
   ) -> list[Tensor]:
-    """Discriminates the positive set of each sample: mean loss of each pair of query and bank."""
+    """Discriminates the positive set of each sample: mean loss of each (query, bank) pair."""
     positives = tf.gather(self.positive_sets, index)
     count = self._num_positives
     terms = []

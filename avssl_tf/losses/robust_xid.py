@@ -1,13 +1,13 @@
-"""Robust xID: cross-modal instance discrimination that bears with faulty pairs.
+"""Robust xID: cross-modal instance discrimination that is robust to noisy correspondences.
 
-Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021: weights
-against faulty positives (section 4.1), soft targets against faulty negatives (section 4.2).
+Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021: sample
+weights against faulty positives (section 4.1), soft targets against faulty negatives (section 4.2).
 
-Notation: v_i, a_i are the embeddings of sample i, v'_i, a'_i its rows of the banks.
+v_i, a_i are the embeddings of sample i; v_bar_i, a_bar_i are its rows of the banks.
 """
 
 import math
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import gin
 import numpy as np
@@ -19,7 +19,7 @@ from avssl_tf.keys import AUDIO, INDEX, VIDEO, Tensor
 from avssl_tf.losses import bank_objective, nce
 from avssl_tf.progress import OnProgress
 
-# Ways to make soft targets.
+# Strategies for soft targets.
 SOFT_TARGETS = ("bootstrapping", "swapped", "neighbor", "cycle")
 
 
@@ -31,21 +31,34 @@ def sample_weights(
   delta: float,
   kappa: float,
 ) -> Tensor:
-  """Weights of samples, small where picture and sound hardly go together.
+  """Sample weights against faulty positives: low if audio and video do not correspond.
 
-  w = w_min + (1 - w_min) Phi((s - (mu + delta sigma)) / (sqrt(kappa) sigma)), with Phi the
-  distribution function of a standard normal variable (section 4.1).
+  With Phi the standard normal cumulative distribution function:
+
+      s_i = <v_bar_i, a_bar_i>
+      w_i = w_min + (1 - w_min) Phi((s_i - (mu + delta sigma)) / (sqrt(kappa) sigma))
 
   Args:
-    cosines: float32 `[...]`, s = <v', a'> of the samples, in -1..1.
+    cosines: float32 `[...]`, s_i of the samples, in -1..1.
     mean: mu, the mean of s over the banks.
-    std: sigma, its standard deviation.
-    min_weight: w_min in 0..1; at 1 all weights are 1.
+    std: sigma, the standard deviation of s over the banks.
+    min_weight: w_min in 0..1; with 1 all weights are 1.
     delta: shift of the threshold, in standard deviations.
     kappa: softness of the threshold, positive.
 
   Returns:
-    float32 `[...]` in w_min..1.
+    float32 `[...]`, weights in w_min..1.
+
+  Source:
+    Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021,
+    section 4.1.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> cosines = tf.constant([-0.9, 0.5, 0.9])
+    >>> losses.sample_weights(cosines, 0.5, 0.2, min_weight=0.25, delta=0.0, kappa=1.0).numpy()
+    array([0.25     , 0.625    , 0.9829374], dtype=float32)
   """
   softness = tf.maximum(math.sqrt(kappa) * std, 1e-12)
   normal_cdf = 0.5 * tf.math.erfc(-(cosines - (mean + delta * std)) / softness / math.sqrt(2.0))
@@ -59,23 +72,41 @@ def soft_targets(
   temperature: float,
   cycle_temperature: float,
 ) -> Tensor:
-  """How likely each row is a positive of the sample, as the banks see it (section 4.2).
+  """Soft targets against faulty negatives: similarity distribution S(j|i) over bank rows.
 
-  S(j|i) is a softmax over rows j, for a video query with `own` the video bank and `target` the
-  audio bank (for an audio query the two change roles) of
-  bootstrapping: <v'_i, a'_j> / tau_s; swapped: <a'_i, v'_j> / tau_s;
-  neighbor: <v'_i, v'_j> / tau_s;
-  cycle: <v'_i, a'_i> / tau_t + <a'_i, a'_j> / tau_s + <a'_j, v'_j> / tau_t.
+  S(j|i) is a softmax over the rows j. For a video query, `own_rows` are rows v_bar of the video
+  bank and `target_rows` are rows a_bar of the audio bank; for an audio query the roles are
+  exchanged. The logits of row j are:
+
+      bootstrapping: <v_bar_i, a_bar_j> / tau_s
+      swapped:       <a_bar_i, v_bar_j> / tau_s
+      neighbor:      <v_bar_i, v_bar_j> / tau_s
+      cycle:         <v_bar_i, a_bar_i> / tau_t + <a_bar_i, a_bar_j> / tau_s
+                     + <a_bar_j, v_bar_j> / tau_t
 
   Args:
-    kind: one of `SOFT_TARGETS`.
-    own_rows: float32 `[B, R, D]`, rows of the query's modality, the sample's own row first.
+    kind: `"bootstrapping"`, `"swapped"`, `"neighbor"` or `"cycle"`.
+    own_rows: float32 `[B, R, D]`, rows of the modality of the query, the row of the sample first.
     target_rows: float32 `[B, R, D]`, rows of the same videos in the other bank.
-    temperature: tau_s.
-    cycle_temperature: tau_t.
+    temperature: tau_s, positive.
+    cycle_temperature: tau_t, positive; only `"cycle"` uses it.
 
   Returns:
-    float32 `[B, R]`, each row of sum 1.
+    float32 `[B, R]`; each row sums to 1.
+
+  Raises:
+    UserError: `kind` is unknown.
+
+  Source:
+    Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021,
+    section 4.2.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses
+    >>> rows = tf.constant([[[1.0, 0.0], [0.0, 1.0]]])  # The sample, and one other video.
+    >>> losses.soft_targets("neighbor", rows, rows, 1.0, 1.0).numpy().round(3)
+    array([[0.731, 0.269]], dtype=float32)
   """
   if kind == "bootstrapping":
     logits = nce.bank_scores(own_rows[:, 0], target_rows, temperature)
@@ -86,7 +117,7 @@ def soft_targets(
   elif kind == "cycle":
     across = tf.reduce_sum(own_rows * target_rows, axis=-1) / cycle_temperature
     logits = nce.bank_scores(target_rows[:, 0], target_rows, temperature) + across
-    # <v'_i, a'_i> / tau_t is the same for all j: the softmax does not see it.
+    # <v_bar_i, a_bar_i> / tau_t is the same for all j and cancels in the softmax.
   else:
     raise UserError(f"kind is {kind!r}; expected one of {', '.join(SOFT_TARGETS)}.")
   return tf.nn.softmax(logits, axis=1)
@@ -94,17 +125,36 @@ def soft_targets(
 
 @gin.register
 class RobustXID(bank_objective.BankObjective):
-  """Cross-modal instance discrimination by softmax, robust to faulty positives and negatives.
+  """Robust xID: cross-modal instance discrimination with sample weights and soft targets.
 
-  A pair weighs less where its rows of the banks are far apart for a pair; and other rows than
-  the sample's own are targets as far as the banks find them alike. Both begin after a warm-up,
-  when the banks mean something. `min_weight=1` turns the weights off, `target_weight=0` the soft
-  targets; with both off this is xID.
+  xID classifies the row of the sample among the K + 1 candidate rows of the other bank (softmax
+  cross-entropy). Robust xID adds weights w_i against faulty positives (`sample_weights`) and soft
+  targets T against faulty negatives (`soft_targets`):
+
+      P(a_bar_j | v_i) = softmax over j of <v_i, a_bar_j> / tau
+      T(j|i) = (1 - lambda) 1[i = j] + lambda S(j|i)
+      L_i = -sum_j T(j|i) log P(a_bar_j | v_i)  -  sum_j T(j|i) log P(v_bar_j | a_i)
+      loss = sum_i w_i L_i / sum_i w_i
+
+  `begin_epoch` enables both after the warm-up, because the banks are random at first; until then
+  the objective is xID. `min_weight=1` disables the weights, `target_weight=0` the soft targets.
+  Here v_i and a_i are the L2-normalised embeddings, v_bar_i is `video_bank.rows[i]`, and a_bar_i
+  is `audio_bank.rows[i]`; the arguments of the constructor list the other symbols.
 
   Attributes:
-    cosine_mean: mean over the banks of the cosine of a video's two rows, as of this epoch.
-    cosine_std: standard deviation of the same.
-    active: 1 once the warm-up is over.
+    cosine_mean: mu, the mean over the videos of the cosine between their two bank rows, measured at
+      the start of the epoch; float32 scalar variable.
+    cosine_std: sigma, the standard deviation of these cosines; float32 scalar variable.
+    active: float32 scalar variable; 1 once `begin_epoch` has enabled both, 0 before.
+
+  Source:
+    Morgado, Misra, Vasconcelos, "Robust Audio-Visual Instance Discrimination", CVPR 2021, sec. 4.
+
+  Examples:
+    >>> from avssl_tf import losses
+    >>> objective = losses.RobustXID(num_rows=100, dim=8, num_negatives=16, targets="swapped")
+    >>> sorted(objective.begin_epoch(0))  # No warm-up: enables weights and soft targets.
+    ['bank/cosine_mean', 'bank/cosine_std', 'bank/weight']
   """
 
   def __init__(
@@ -123,29 +173,29 @@ class RobustXID(bank_objective.BankObjective):
     temperature: float = 0.07,
     momentum: float = 0.5,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
     """Creates the objective with its banks.
 
     Args:
       num_rows: number of training videos N.
       dim: size D of the embeddings.
-      warmup_epochs: epochs of xID alone.
-      min_weight: w_min, weight of a pair that surely is faulty.
-      delta: shift of the weights' threshold, in standard deviations.
-      kappa: softness of the threshold.
-      targets: one of `SOFT_TARGETS`.
-      target_weight: lambda, share of the soft targets beside the sample's own row.
-      target_temperature: tau_s of the soft targets.
-      cycle_temperature: tau_t of cycle-consistent soft targets.
-      num_negatives: K, drawn anew for each sample, the same rows in both banks.
-      temperature: tau of the loss.
-      momentum: of the banks.
-      seed: of the banks' start and of the negatives.
-      **kwargs: of the Keras layer.
+      warmup_epochs: number of epochs of xID alone.
+      min_weight: w_min in 0..1, the lowest weight of a pair.
+      delta: shift of the threshold of the weights, in standard deviations.
+      kappa: softness of the threshold, positive.
+      targets: `"bootstrapping"`, `"swapped"`, `"neighbor"` or `"cycle"`; see `soft_targets`.
+      target_weight: lambda in 0..1, the share of the soft targets in T.
+      target_temperature: tau_s of the soft targets, positive.
+      cycle_temperature: tau_t of cycle-consistent soft targets, positive.
+      num_negatives: K, drawn separately for each sample; the same rows in both banks.
+      temperature: tau of the loss, positive.
+      momentum: share of the old row that a bank update keeps, in 0..1.
+      seed: seed of the initial banks and of the negatives.
+      **kwargs: keyword arguments of `tf.keras.layers.Layer`.
 
     Raises:
-      UserError: an argument is out of its range.
+      UserError: an argument is out of range.
     """
     super().__init__(num_rows, dim, num_negatives, temperature, momentum, seed, **kwargs)
     for name, value in (("min_weight", min_weight), ("target_weight", target_weight)):
@@ -183,11 +233,11 @@ class RobustXID(bank_objective.BankObjective):
     strategy: Optional[tf.distribute.Strategy] = None,
     progress: Optional[OnProgress] = None,
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Measures the banks, and ends the warm-up when it is over.
+    """Measures the banks, and enables weights and soft targets after the warm-up.
 
     Returns:
-      `bank/cosine_mean`, `bank/cosine_std` and `bank/weight`, the weight of each video by the
-      banks as they are, float32 `[N]`, whether weights are in use yet or not.
+      `bank/cosine_mean`, `bank/cosine_std`, and `bank/weight`, float32 `[N]`: weight of each video
+      according to the current banks, also during the warm-up.
     """
     del strategy, progress
     cosines = self.bank_cosines()
@@ -208,26 +258,26 @@ class RobustXID(bank_objective.BankObjective):
   def loss_of(
     self, embeddings: dict[str, Tensor], negatives: Tensor, training: bool
   ) -> dict[str, Tensor]:
-    """`call` with the negatives given: int64 `[B, K]`.
+    """Computes the loss with given negatives; see `BankObjective.loss_of`.
 
     Returns:
-      Scalars: `"loss"`, `"loss/video_to_audio"`, `"loss/audio_to_video"`, `"weight/mean"`,
-      `"weight/min"` (of all replicas), and the entropy in nats of the targets of either query,
-      `"target_entropy/video"`, `"target_entropy/audio"`.
+      float32 scalars: `"loss"`, `"loss/video_to_audio"`, `"loss/audio_to_video"`, `"weight/mean"`,
+      `"weight/min"` (over all replicas), and the entropy of the targets in nats for each query
+      modality, `"target_entropy/video"` and `"target_entropy/audio"`.
     """
     index, queries = embeddings[INDEX], self._queries(embeddings)
     indices = tf.concat([index[:, tf.newaxis], negatives], axis=1)
     rows = {m: self._bank(m).gather(indices) for m in (VIDEO, AUDIO)}
     cosines = tf.reduce_sum(rows[VIDEO][:, 0] * rows[AUDIO][:, 0], axis=-1)
     weights = tf.where(self.active > 0, self._weights(cosines), 1.0)
-    # Over the samples of all replicas: their losses are averaged.
+    # Over the samples of all replicas, because the losses of the replicas are averaged.
     mean_weight = replicas.mean(tf.reduce_mean(weights))
     result, losses = {}, []
     for query, target in ((VIDEO, AUDIO), (AUDIO, VIDEO)):
       targets = self._mixed_targets(rows[query], rows[target])
       scores = nce.bank_scores(queries[query], rows[target], self._temperature)
       loss = tf.nn.softmax_cross_entropy_with_logits(targets, scores)
-      # Where w_min is 0, a whole batch may weigh nothing; nothing is learnt from it then.
+      # If w_min is 0, all weights of a batch can be 0. Its loss is 0 then.
       losses.append(tf.math.divide_no_nan(tf.reduce_mean(weights * loss), mean_weight))
       result[f"loss/{query}_to_{target}"] = losses[-1]
       entropy = -tf.reduce_sum(tf.math.xlogy(targets, targets), axis=1)

@@ -1,4 +1,4 @@
-"""The audio-visual model of 360° clips: two towers, and translation between what they see."""
+"""The audio-visual model of 360° clips: two towers, and translation between their features."""
 
 from collections.abc import Mapping
 from typing import Optional
@@ -15,14 +15,18 @@ from avssl_tf.models.translation import FeatureTranslation
 
 @gin.register
 class AlignmentModel(av_model.AudioVisualModel):
-  """Two towers that look and listen from K viewpoints of a clip, and a translation of features.
+  """Two-tower model of K viewpoints of a 360° clip, with feature translation (AVSA).
 
-  Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-  2020, section 3. Each tower takes one view at a time; the embedding of a view is what the other
-  modality's views are translated into.
+  Each tower encodes one viewpoint at a time. The translation predicts the features of all
+  viewpoints in one modality from those in the other. The embedding of a viewpoint is the target of
+  these predictions.
 
   Attributes:
-    translation: predicts features of sound from those of pictures, and the other way round.
+    translation: the `FeatureTranslation` between video and audio features.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 3.
   """
 
   def __init__(
@@ -34,6 +38,20 @@ class AlignmentModel(av_model.AudioVisualModel):
     translation: FeatureTranslation,
     name: str = "alignment_model",
   ):
+    """Creates the model.
+
+    Args:
+      video_front_end: layer from uint8 frames to the input of `video_net`, such as `VideoFrontEnd`.
+      video_net: layer that returns a dict with `"pooled"`, float32 `[B, D]`, such as `R2Plus1D`.
+      audio_front_end: layer from waveforms to the input of `audio_net`, such as
+        `AmbisonicFrontEnd`.
+      audio_net: layer that returns a dict with `"pooled"`, float32 `[B, D]`, such as `AudioNet`.
+      translation: predicts features across modalities; also contains the projection heads.
+      name: name of the model.
+
+    Raises:
+      UserError: the heads of video and audio differ in `embedding_dim`.
+    """
     super().__init__(
       video_front_end,
       video_net,
@@ -48,14 +66,14 @@ class AlignmentModel(av_model.AudioVisualModel):
   def view_features(
     self, batch: keys.Batch, training: bool = False
   ) -> dict[str, tf.Tensor]:
-    """Pooled features of each view.
+    """Pooled features of each viewpoint.
 
     Args:
-      batch: `VIDEO`, uint8 `[B, K, T, H, W, 3]`, and `AUDIO`, float32 `[B, K, samples, C]`.
-      training: whether to use the statistics of the batch.
+      batch: `"video"`, uint8 `[B, K, T, H, W, 3]`, and `"audio"`, float32 `[B, K, samples, C]`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      `VIDEO` and `AUDIO`: float32 `[B, K, D]`.
+      `"video"` and `"audio"`: float32 `[B, K, D]`.
     """
     towers = {
       VIDEO: (self.video_front_end, self.video_net),
@@ -78,30 +96,32 @@ class AlignmentModel(av_model.AudioVisualModel):
     pool: bool = False,
     seed: Optional[tf.Tensor] = None,
   ) -> dict[str, dict[str, tf.Tensor]]:
-    """Targets, and predictions of them from the other modality.
+    """Computes targets, and predictions of them from the other modality.
 
     Args:
-      batch: as of `view_features`.
-      training: whether to use the statistics of the batch, and to drop out.
-      pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
-      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
+      batch: as in `view_features`.
+      training: whether batch normalisation uses the statistics of the batch, and dropout is active.
+      pool: whether to max-pool over the viewpoints before the heads; K is 1 in the result.
+      seed: int `[2]`, seed of dropout; required in training if the dropout rate is above 0.
 
     Returns:
-      `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
+      `"target"` and `"prediction"`, each a dict of `"video"` and `"audio"`, float32 `[B, K, E]`,
+      unit length.
     """
     features = self.view_features(batch, training)
     return self.translation(features, training=training, pool=pool, seed=seed)
 
   def translate(self, features: dict[str, tf.Tensor]) -> dict[str, dict[str, tf.Tensor]]:
-    """All that the trained network makes of the features of the views of clips.
+    """Translates and projects the features of the viewpoints of clips, at inference.
 
     Args:
-      features: `VIDEO` and `AUDIO`: float32 `[B, K, D]`, pooled features of K views.
+      features: `"video"` and `"audio"`: float32 `[B, K, D]`, pooled features of K viewpoints.
 
     Returns:
-      By modality: `"translated"`, the features as they follow from the other modality, float32
-      `[B, K, D]`; `"target"` and `"prediction"`, what the heads make of the features and of the
-      translated ones, float32 `[B, K, E]` of unit length.
+      `"translated"`, `"target"` and `"prediction"`, each a dict of `"video"` and `"audio"`.
+      `"translated"`: features predicted from the other modality, float32 `[B, K, D]`. `"target"`
+      and `"prediction"`: projections of the features and of the translated features, float32
+      `[B, K, E]`, unit length.
     """
     translated = self.translation.translate(features)
     return {
@@ -110,12 +130,12 @@ class AlignmentModel(av_model.AudioVisualModel):
     }
 
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
-    """Those of `AudioVisualModel`, and `translate`.
+    """The signatures of `AudioVisualModel`, and `translate`.
 
     Returns:
-      `translate`: `video_features` and `audio_features` [B, K, D] of K views ->
-      `video_translated` and `audio_translated` [B, K, D], `video_target` and so on, `[B, K, E]`,
-      as `translate` of this class returns them.
+      In addition, `translate`: `video_features` and `audio_features`, `[B, K, D]`, of K viewpoints
+      -> `video_translated` and `audio_translated`, `[B, K, D]`, and `video_target`,
+      `audio_target`, `video_prediction` and `audio_prediction`, `[B, K, E]`; see `translate`.
     """
 
     def translate(video_features, audio_features):

@@ -1,5 +1,4 @@
-"""The audio network: a 2-D convolutional network over spectrograms, after AVID-CMA
-(Morgado, Vasconcelos, Misra, CVPR 2021)."""
+"""The audio network of AVID-CMA (Morgado, Vasconcelos, Misra, CVPR 2021) over spectrograms."""
 
 from collections.abc import Sequence
 from typing import Union
@@ -14,7 +13,7 @@ _NUM_STAGES = 4
 
 
 class ConvBlock(tf.keras.layers.Layer):
-  """Two 3x3 convolutions, each with batch normalisation and ReLU; the first is strided.
+  """Two 3x3 convolutions, each with batch normalisation and ReLU; the first has the strides.
 
   Maps `[B, T, F, C]` to `[B, ceil(T / st), ceil(F / sf), filters]`.
   """
@@ -33,11 +32,24 @@ class ConvBlock(tf.keras.layers.Layer):
 
 @gin.register
 class AudioNet(tf.keras.layers.Layer):
-  """Ten-layer audio network: a 7x7 stem and four blocks of two 3x3 convolutions.
+  """Audio network of the paper (Conv2D-10): a 7x7 stem and four blocks of two 3x3 convolutions.
 
-  The defaults are the network of AVID-CMA. The one of "Learning Representations from
-  Audio-Visual Spatial Alignment" (NeurIPS 2020) has `stage_strides=(1, 2, 2, 1)` and four
-  input channels, which are inferred from the input.
+  The defaults are the network of AVID-CMA, with 4,725,696 parameters. The network of AVSA has
+  `stage_strides=(1, 2, 2, 1)` and four input channels; the number of input channels is inferred
+  from the input.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3 and appendix.
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> maps = models.AudioNet(width_multiplier=0.125)(tf.zeros([1, 200, 257, 1]))
+    >>> maps["conv5x"].shape, maps["pooled"].shape
+    (TensorShape([1, 13, 17, 64]), TensorShape([1, 64]))
   """
 
   def __init__(
@@ -52,15 +64,15 @@ class AudioNet(tf.keras.layers.Layer):
     """Creates the network.
 
     Args:
-      width_multiplier: factor of all widths.
-      stem_kernel: size (time, frequency) of the stem's convolution, odd.
-      stem_strides: its strides.
-      stage_widths: channels of the four blocks; the stem has those of the first.
-      stage_strides: stride of each block, or its strides (time, frequency).
+      width_multiplier: factor applied to all widths.
+      stem_kernel: kernel size (time, frequency) of the stem, odd.
+      stem_strides: strides (time, frequency) of the stem.
+      stage_widths: number of channels of the four blocks; the stem has as many as the first.
+      stage_strides: stride of each block, or strides (time, frequency).
       name: name of the layer.
 
     Raises:
-      UserError: not four stages.
+      UserError: the number of stages is not four, or the kernel size is even.
     """
     super().__init__(name=name)
     if len(stage_widths) != _NUM_STAGES or len(stage_strides) != _NUM_STAGES:
@@ -82,7 +94,7 @@ class AudioNet(tf.keras.layers.Layer):
 
     Args:
       spectrogram: float `[B, frames, bins, C]`.
-      training: whether batch normalisation uses, and learns from, the batch.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
       `"conv1"`, `"conv2x"` ... `"conv5x"`: maps `[B, t, f, c]` in the compute dtype;

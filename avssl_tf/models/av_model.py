@@ -11,22 +11,32 @@ from avssl_tf.errors import UserError
 from avssl_tf.models.network import Network, Signature, SoundMap, Statistics
 from avssl_tf.spectrograms import Spectrogram
 
-# The stage whose map networks pool.
+# Stage that is pooled.
 LAST_STAGE = "conv5x"
-# Kernel of the first layer for sound, whose last axis but one is the maps that it takes.
+# Kernel of the first audio layer; its second-to-last axis is the number of input maps.
 _AUDIO_STEM = "audio_net/conv1/kernel"
 # Normalised levels are within a few standard deviations.
 _LEVEL_RANGE = (-3.0, 3.0)
-# Parts of the intensity.
+# Components of the intensity vector.
 _DIRECTION_RANGE = (-1.0, 1.0)
 
 
 @gin.register
 class AudioVisualModel(Network):
-  """A video tower and an audio tower, each of front end, network and projection head.
+  """Two-tower model: a front end, a network and a projection head for video and for audio.
 
-  A network is a layer that returns a dict with `"pooled"`, float32 `[B, D]`; a head maps
-  that to `[B, E]` and knows E as its `embedding_dim`.
+  With f_v, f_a the networks (`video_net`, `audio_net`) and g_v, g_a the heads (`video_head`,
+  `audio_head`), the embeddings of sample i are
+
+      v_i = normalise(g_v(f_v(frames_i)))
+      a_i = normalise(g_a(f_a(spectrogram_i)))
+
+  A network is a layer that returns a dict with `"pooled"`, float32 `[B, D]`. A head maps `[B, D]`
+  to `[B, E]` and has the attribute `embedding_dim`, E. `audio_visual` creates such a model by name.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3.
   """
 
   def __init__(
@@ -39,10 +49,24 @@ class AudioVisualModel(Network):
     audio_head: tf.keras.layers.Layer,
     name: str = "audio_visual_model",
   ):
+    """Creates the model.
+
+    Args:
+      video_front_end: layer from uint8 frames to the input of `video_net`, such as `VideoFrontEnd`.
+      video_net: layer that returns a dict with `"pooled"`, float32 `[B, D]`, such as `R2Plus1D`.
+      video_head: projection head of the video features, such as `MLPHead`.
+      audio_front_end: layer from waveforms to the input of `audio_net`, such as `AudioFrontEnd`.
+      audio_net: layer that returns a dict with `"pooled"`, float32 `[B, D]`, such as `AudioNet`.
+      audio_head: projection head of the audio features, such as `MLPHead`.
+      name: name of the model.
+
+    Raises:
+      UserError: the heads differ in `embedding_dim`.
+    """
     if video_head.embedding_dim != audio_head.embedding_dim:
       raise UserError(
-        f"The video head gives {video_head.embedding_dim} dimensions, the audio head "
-        f"{audio_head.embedding_dim}; expected the same, since the two are compared."
+        f"The video head has {video_head.embedding_dim} output dimensions, the audio head "
+        f"{audio_head.embedding_dim}; expected the same number, because the two are compared."
       )
     super().__init__(name=name)
     self.video_front_end = video_front_end
@@ -54,16 +78,16 @@ class AudioVisualModel(Network):
 
   @property
   def embedding_dim(self) -> int:
-    """Dimension E of the embeddings, the same for video and audio."""
+    """Dimension E of the embeddings of both modalities."""
     return self.video_head.embedding_dim
 
   @property
   def sample_rate_hz(self) -> int:
-    """Rate of the waveforms."""
+    """Sample rate of the waveforms, in Hz."""
     return self.audio_front_end.spectrogram.sample_rate_hz
 
   def input_channels(self, shapes: Mapping[str, Sequence[int]]) -> Optional[int]:
-    """As of `Network`: follows from the maps of sound that the audio network takes."""
+    """See `Network`; derived from the number of input maps of the audio network."""
     if _AUDIO_STEM not in shapes:
       return None
     return self.audio_front_end.num_waveform_channels(shapes[_AUDIO_STEM][-2])
@@ -71,64 +95,76 @@ class AudioVisualModel(Network):
   def prepare(
     self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
   ) -> None:
-    """As of `Network`: sets the statistics of the audio front end."""
+    """See `Network`; sets the statistics of the audio front end."""
     expected_hz = self.sample_rate_hz
     if sample_rate_hz != expected_hz:
       raise UserError(
-        f"The sound of the clips has {sample_rate_hz} Hz, the spectrogram expects {expected_hz} "
-        f"Hz. Set ClipSpec.sample_rate_hz={expected_hz} to convert the sound, or "
-        "Spectrogram.sample_rate_hz (and its lengths)."
+        f"The audio of the clips is sampled at {sample_rate_hz} Hz, the spectrogram expects "
+        f"{expected_hz} Hz. Set ClipSpec.sample_rate_hz={expected_hz} to resample the audio, or "
+        "change Spectrogram.sample_rate_hz (and its lengths)."
       )
     found = statistics(self.audio_front_end.spectrogram)
     self.audio_front_end.set_statistics(found["mean"], found["std"])
 
   def backbones(self) -> dict[str, tf.keras.layers.Layer]:
-    """The video and the audio network, and what normalises the input of these."""
+    """The video network, the audio network, and their front ends."""
     names = ("video_net", "audio_net", "video_front_end", "audio_front_end")
     return {name: getattr(self, name) for name in names}
 
   def embed_video(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-    """Embeds uint8 frames `[B, T, H, W, 3]`.
+    """Embeds video clips.
+
+    Args:
+      frames: uint8 `[B, T, H, W, 3]`, RGB.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, of unit length.
+      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, unit length.
     """
     features = self.video_net(self.video_front_end(frames), training=training)["pooled"]
     return _outputs(features, self.video_head(features, training=training))
 
   def embed_audio(self, waveform: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-    """Embeds waveforms, float32 `[B, samples, C]` in -1..1.
+    """Embeds audio clips.
+
+    Args:
+      waveform: float32 `[B, samples, C]`, in -1..1.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, of unit length.
+      `"features"`: float32 `[B, D]`, pooled; `"embedding"`: float32 `[B, E]`, unit length.
     """
     features = self.audio_net(self.audio_front_end(waveform), training=training)["pooled"]
     return _outputs(features, self.audio_head(features, training=training))
 
   def video_maps(self, frames: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-    """What each stage of the video network makes of uint8 frames `[B, T, H, W, 3]`.
+    """Feature maps of each stage of the video network.
+
+    Args:
+      frames: uint8 `[B, T, H, W, 3]`, RGB.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      By the name of the stage (`"conv1"`, `"conv2x"` ... `"conv5x"`), its map, float32
-      `[B, t, h, w, c]`; `"pooled"`: float32 `[B, D]`.
+      `"conv1"`, `"conv2x"` ... `"conv5x"`: map of each stage, float32 `[B, t, h, w, c]`;
+      `"pooled"`: float32 `[B, D]`.
     """
     return _as_float32(self.video_net(self.video_front_end(frames), training=training))
 
   def embed_video_positions(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Embeds every position of the last map of the video network, by the model's own head.
+    """Embeds every position of the last map of the video network with the video head.
 
-    The network pools by the maximum of each feature, so that an embedding of the whole takes each
-    feature from the position that has most of it: positions that hold none of those features are
-    far from the embedding of the whole, and so from that of a sound that belongs to it.
+    The network max-pools each feature over the positions. The embedding of the clip therefore
+    depends on the positions with the highest activations. Positions without these features are far
+    from the embedding of the clip, and thus from the embedding of its audio.
 
     Args:
-      frames: uint8 `[B, T, H, W, 3]`.
-      training: whether batch normalisation uses, and learns from, the batch.
+      frames: uint8 `[B, T, H, W, 3]`, RGB.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      float32 `[B, t, h, w, E]`, of unit length, with t, h, w those of `"conv5x"` in `video_maps`.
+      float32 `[B, t, h, w, E]`, unit length; t, h, w as in `"conv5x"` of `video_maps`.
     """
-    # Cast first: under mixed precision the pooled features reach the head in float32 too.
+    # Cast first: under mixed precision, the head also receives the pooled features in float32.
     features = self.video_maps(frames, training=training)[LAST_STAGE]
     rows = tf.reshape(features, [-1, features.shape[-1]])
     embedding = tf.cast(self.video_head(rows, training=training), tf.float32)
@@ -137,16 +173,24 @@ class AudioVisualModel(Network):
     return tf.math.l2_normalize(embedding, axis=-1)
 
   def audio_maps(self, waveform: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-    """What each stage of the audio network makes of waveforms, float32 `[B, samples, C]`.
+    """Feature maps of each stage of the audio network.
+
+    Args:
+      waveform: float32 `[B, samples, C]`, in -1..1.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      By the name of the stage (`"conv1"`, `"conv2x"` ... `"conv5x"`), its map, float32
-      `[B, t, f, c]`; `"pooled"`: float32 `[B, D]`.
+      `"conv1"`, `"conv2x"` ... `"conv5x"`: map of each stage, float32 `[B, t, f, c]`;
+      `"pooled"`: float32 `[B, D]`.
     """
     return _as_float32(self.audio_net(self.audio_front_end(waveform), training=training))
 
   def call(self, batch: keys.Batch, training: bool = False) -> dict[str, dict[str, tf.Tensor]]:
-    """Embeds a batch that has `keys.VIDEO` and `keys.AUDIO`.
+    """Embeds both modalities of a batch.
+
+    Args:
+      batch: `"video"`, uint8 `[B, T, H, W, 3]`, and `"audio"`, float32 `[B, samples, C]`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
       `{"video": embed_video(...), "audio": embed_audio(...)}`.
@@ -157,7 +201,7 @@ class AudioVisualModel(Network):
     }
 
   def sound_maps(self, waveforms: tf.Tensor) -> list[SoundMap]:
-    """Normalised levels of each channel, and directions where the front end computes these."""
+    """Normalised levels of each channel, and intensity vectors if the front end computes them."""
     maps = self.audio_front_end(waveforms).numpy()
     num_levels = waveforms.shape[-1]
     return [
@@ -168,16 +212,16 @@ class AudioVisualModel(Network):
     ]
 
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
-    """The functions that a SavedModel offers; all of them take single views of 360° clips.
+    """The signatures of an exported SavedModel; for 360° clips they take single viewpoints.
 
     Returns:
-      `embed_video`: `video` -> `video_features` float32 [B, D] and
-      `video_embedding` float32 [B, E] of unit length; `embed_audio`: the same of
-      `audio`; `serving_default`: both inputs -> all four outputs. `video_maps`: `video` -> the
-      maps of the stages of the video network, `conv1`, `conv2x` ... `conv5x`, float32
-      [B, t, h, w, c], and `pooled`, float32 [B, D]; `audio_maps`: the same of `audio`, maps are
-      [B, t, f, c]. `embed_video_positions`: `video` -> `video_position_embeddings`, float32
-      [B, t, h, w, E] of unit length, of every position of `conv5x`.
+      `embed_video`: `video` -> `video_features`, float32 `[B, D]`, and `video_embedding`, float32
+      `[B, E]`, unit length. `embed_audio`: the same for `audio`. `serving_default`: both inputs ->
+      all four outputs. `video_maps`: `video` -> maps of the stages of the video network, `conv1`,
+      `conv2x` ... `conv5x`, float32 `[B, t, h, w, c]`, and `pooled`, float32 `[B, D]`.
+      `audio_maps`: the same for `audio`, with maps `[B, t, f, c]`. `embed_video_positions`:
+      `video` -> `video_position_embeddings`, float32 `[B, t, h, w, E]`, unit length, of every
+      position of `conv5x`.
     """
 
     def embed_video(video):

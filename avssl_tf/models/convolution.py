@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from avssl_tf.errors import UserError
 
-# The published networks count momentum the other way round (0.1 is the weight of the new
-# value there, 0.9 the weight of the old one here).
+# PyTorch defines momentum the other way round: 0.1 there is the weight of the new value, 0.9 here
+# that of the old value.
 _BN_MOMENTUM = 0.9
 _BN_EPSILON = 1e-5
 
@@ -16,7 +16,7 @@ def symmetric_padding(kernel_size: Sequence[int]) -> tuple[tuple[int, int], ...]
   """Padding of `(k - 1) / 2` at both ends of every spatial dimension, for `tf.pad`.
 
   Args:
-    kernel_size: odd sizes, one a dimension.
+    kernel_size: odd sizes, one per dimension.
 
   Returns:
     `(before, after)` of the batch, spatial and channel dimensions.
@@ -30,11 +30,11 @@ def symmetric_padding(kernel_size: Sequence[int]) -> tuple[tuple[int, int], ...]
 
 
 class _SymmetricPadding:
-  """Convolution, bias-free and He-initialised, that pads symmetrically whatever the stride.
+  """Bias-free, He-initialised convolution with symmetric padding for every stride.
 
-  To Keras the padding is "same", which is right about shapes. With stride 1 it is also right
-  about where odd kernels lie, and pads inside of the operation. With a larger stride it pads the
-  end more than the start wherever the size is even, which shifts the kernels.
+  In Keras the padding is "same", which gives the correct shapes. With stride 1 it also gives the
+  correct kernel positions for odd kernels, and the operation itself pads. With a larger stride and
+  an even size, "same" pads the end more than the start, which shifts the kernels.
   """
 
   def __init__(self, filters: int, kernel_size: Sequence[int], strides: Sequence[int], name: str):
@@ -50,21 +50,21 @@ class _SymmetricPadding:
     self._pads = symmetric_padding(kernel_size)
 
   def convolution_op(self, inputs, kernel):
-    # Where the input is smaller than the kernel, oneDNN's bfloat16 gradient of a 3-D kernel reads
-    # memory that nothing wrote if the operation pads itself.
+    # If the input is smaller than the kernel and the operation itself pads, oneDNN's bfloat16
+    # gradient of a 3-D kernel reads uninitialised memory.
     sizes = inputs.shape[1:-1]
     fits = all(size is None or size >= k for size, k in zip(sizes, self.kernel_size))
     if fits and all(stride == 1 for stride in self.strides):
       return super().convolution_op(inputs, kernel)
     if any(before for before, _ in self._pads):
       inputs = tf.pad(inputs, self._pads)
-    # Named, because the gradient of an eager 3-D convolution does not know the default.
+    # Explicit, because the gradient of an eager 3-D convolution has no default.
     data_format = {2: "NHWC", 3: "NDHWC"}[self.rank]
     return tf.nn.convolution(inputs, kernel, self.strides, "VALID", data_format, name=self.name)
 
 
 class Conv2D(_SymmetricPadding, tf.keras.layers.Conv2D):
-  """Bias-free 2-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
+  """Bias-free 2-D convolution that pads `(k - 1) / 2` on each side for every stride.
 
   Maps `[B, H, W, C]` to `[B, ceil(H / sh), ceil(W / sw), filters]`.
   """
@@ -74,7 +74,7 @@ class Conv2D(_SymmetricPadding, tf.keras.layers.Conv2D):
 
 
 class Conv3D(_SymmetricPadding, tf.keras.layers.Conv3D):
-  """Bias-free 3-D convolution that pads `(k - 1) / 2` at each side, whatever the stride.
+  """Bias-free 3-D convolution that pads `(k - 1) / 2` on each side for every stride.
 
   Maps `[B, T, H, W, C]` to `[B, ceil(T / st), ceil(H / sh), ceil(W / sw), filters]`.
   """
@@ -97,7 +97,7 @@ class BatchNorm(tf.keras.layers.BatchNormalization):
     )
 
   def call(self, inputs, training=None):
-    # The fused kernel takes three times as long for five dimensions as for four on a CPU.
+    # On a CPU, the fused kernel takes three times as long for five dimensions as for four.
     if inputs.shape.rank != 5:
       return super().call(inputs, training=training)
     shape = tf.shape(inputs)
@@ -107,7 +107,7 @@ class BatchNorm(tf.keras.layers.BatchNormalization):
 
 
 def _without_time(shape: tf.TensorShape) -> tf.TensorShape:
-  """`[B, T, H, W, C]` -> `[None, H, W, C]`; other shapes as they are."""
+  """`[B, T, H, W, C]` -> `[None, H, W, C]`; other shapes are unchanged."""
   return tf.TensorShape([None]).concatenate(shape[2:]) if shape.rank == 5 else shape
 
 

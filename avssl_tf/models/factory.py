@@ -1,4 +1,4 @@
-"""Networks of this package by their names, for code without gin files."""
+"""Creates networks of this package by name, without gin files."""
 
 from typing import Optional
 
@@ -10,7 +10,7 @@ from avssl_tf.models.projection import MLPHead
 from avssl_tf.models.r2plus1d import R2Plus1D
 from avssl_tf.spectrograms import Spectrogram
 
-# Depth of the video network by its name.
+# Depth of each video network, by name.
 VIDEO_NETWORKS = {f"r2plus1d_{depth}": depth for depth in (6, 10, 18, 34)}
 _HIDDEN_WIDTHS = (512, 512)
 
@@ -20,31 +20,39 @@ def audio_visual(
   embedding_dim: int = 128,
   spectrogram: Optional[Spectrogram] = None,
 ) -> AudioVisualModel:
-  """The two-tower network of AVID (Morgado, Vasconcelos, Misra, CVPR 2021, section 3 and appendix).
+  """Creates the two-tower network of AVID, with random weights.
 
-  An R(2+1)D network for frames, a ten-layer 2-D network for log spectrograms, and a projection head
-  of two hidden layers on each. Weights are random. The spectrogram is not normalised until
-  `network.audio_front_end.set_statistics(mean, std)` sets mean and spread of its bins.
-
-  >>> import tensorflow as tf
-  >>> network = audio_visual("r2plus1d_6", embedding_dim=16)
-  >>> frames = tf.zeros([1, 4, 32, 32, 3], tf.uint8)
-  >>> outputs = network({"video": frames, "audio": tf.zeros([1, 12000, 1])})
-  >>> outputs["video"]["features"].shape, outputs["audio"]["embedding"].shape
-  (TensorShape([1, 512]), TensorShape([1, 16]))
+  It has an R(2+1)D network for frames (`R2Plus1D`), a 2-D convolutional network for log
+  spectrograms (`AudioNet`), and a projection head with two hidden layers for each (`MLPHead`).
+  To normalise the spectrogram, call `network.audio_front_end.set_statistics(mean, std)` with the
+  mean and standard deviation of each bin.
 
   Args:
-    video_network: `"r2plus1d_6"`, `"r2plus1d_10"`, `"r2plus1d_18"` or `"r2plus1d_34"`, by its
-      number of layers.
+    video_network: `"r2plus1d_6"`, `"r2plus1d_10"`, `"r2plus1d_18"` or `"r2plus1d_34"`; the number
+      is the depth.
     embedding_dim: dimension E of the embeddings.
-    spectrogram: of the sound; None: log power in 257 bins of sound at 24 kHz, as in AVID.
+    spectrogram: the spectrogram of the audio; None for log power in 257 bins of audio at 24 kHz,
+      as in AVID.
 
   Returns:
-    A model of batches `{"video": uint8 [B, T, H, W, 3], "audio": float32 [B, samples, C]}`, see
+    A model for batches `{"video": uint8 [B, T, H, W, 3], "audio": float32 [B, samples, C]}`; see
     `AudioVisualModel.call`.
 
   Raises:
-    UserError: an unknown network, or a dimension that is not positive.
+    UserError: the network is unknown, or the dimension is not positive.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3 and appendix. `"r2plus1d_6"`: this project.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> network = models.audio_visual("r2plus1d_6", embedding_dim=16)
+    >>> frames = tf.zeros([1, 4, 32, 32, 3], tf.uint8)
+    >>> outputs = network({"video": frames, "audio": tf.zeros([1, 12000, 1])})
+    >>> outputs["video"]["features"].shape, outputs["audio"]["embedding"].shape
+    (TensorShape([1, 512]), TensorShape([1, 16]))
   """
   if video_network not in VIDEO_NETWORKS:
     raise UserError(

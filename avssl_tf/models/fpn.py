@@ -1,7 +1,7 @@
-"""A feature pyramid on the stages of a video network, for segmentation.
+"""Feature pyramid network on the stages of a video network, for semantic segmentation.
 
 Kirillov, Girshick, He, Dollár, "Panoptic Feature Pyramid Networks", CVPR 2019, section 3, with
-learnt pooling over time, as in Morgado, Li, Vasconcelos, "Learning Representations from
+learned pooling over time, as in Morgado, Li, Vasconcelos, "Learning Representations from
 Audio-Visual Spatial Alignment", NeurIPS 2020, section 5.3.
 """
 
@@ -18,7 +18,7 @@ STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
 
 
 class TimePool(tf.keras.layers.Layer):
-  """A weighted sum over time, which starts as the mean."""
+  """A learned weighted sum over time, initialised to the mean."""
 
   def build(self, input_shape):
     length = input_shape[1]
@@ -34,10 +34,24 @@ class TimePool(tf.keras.layers.Layer):
 
 @gin.register
 class FeaturePyramid(tf.keras.layers.Layer):
-  """Classes of pixels from the maps of all stages, at the resolution of the finest one.
+  """Semantic segmentation from the maps of all stages, at the resolution of the finest stage.
 
-  Coarse maps are brought to the size of finer ones and added, stage by stage; then every stage is
-  brought to the finest resolution by steps of two, a convolution before each, and all are added.
+  Top-down pathway: the map of each stage is upsampled to the size of the next finer stage and
+  added to it. Then every stage is upsampled to the finest resolution in steps of two, with a
+  convolution before each step, and the results are summed.
+
+  Source:
+    Kirillov, Girshick, He, Dollár, "Panoptic Feature Pyramid Networks", CVPR 2019, section 3.
+    Time pooling and condition: Morgado, Li, Vasconcelos, "Learning Representations from
+    Audio-Visual Spatial Alignment", NeurIPS 2020, section 5.3.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> sizes = {"conv2x": 16, "conv3x": 8, "conv4x": 4, "conv5x": 2}
+    >>> maps = {stage: tf.zeros([1, 2, size, size, 8]) for stage, size in sizes.items()}
+    >>> models.FeaturePyramid(num_classes=5, pyramid_dim=16, head_dim=32)(maps).shape
+    TensorShape([1, 16, 16, 5])
   """
 
   def __init__(
@@ -52,21 +66,21 @@ class FeaturePyramid(tf.keras.layers.Layer):
     """Creates the layer.
 
     Args:
-      num_classes: number of classes.
-      pyramid_dim: channels of the pyramid.
-      head_dim: channels of the branches that are added in the end.
-      num_groups: groups of channels that are normalised together there; divides `head_dim`.
+      num_classes: number of classes, 2 or more.
+      pyramid_dim: number of channels of the pyramid.
+      head_dim: number of channels of the branches that are summed.
+      num_groups: number of groups of the group normalisation in the branches; divides `head_dim`.
       stages: names of the maps, the finest first.
       name: name of the layer.
 
     Raises:
-      UserError: channels that groups cannot share.
+      UserError: there are fewer than two classes, or `num_groups` does not divide `head_dim`.
     """
     super().__init__(name=name, dtype="float32")
     if num_classes < 2 or head_dim % num_groups:
       raise UserError(
         f"FeaturePyramid has {num_classes} classes and {head_dim} channels in {num_groups} groups; "
-        "expected two classes or more, and groups that share the channels evenly."
+        "expected two classes or more, and a number of channels divisible by the number of groups."
       )
     self._stages = tuple(stages)
     self._head_dim = head_dim
@@ -81,7 +95,7 @@ class FeaturePyramid(tf.keras.layers.Layer):
     self.laterals = {s: conv(pyramid_dim, 1, f"{s}_lateral") for s in self._stages}
     self.outputs = {s: conv(pyramid_dim, 3, f"{s}_output") for s in self._stages}
     self.branches: dict[str, list[tuple[tf.keras.layers.Layer, tf.keras.layers.Layer]]] = {}
-    # Small, so that all classes begin alike.
+    # Small, so that all classes have about the same probability at first.
     self.predictor = tf.keras.layers.Conv2D(
       num_classes,
       1,
@@ -116,15 +130,15 @@ class FeaturePyramid(tf.keras.layers.Layer):
     super().build(input_shape)
 
   def call(self, maps: Mapping[str, Tensor], condition: Optional[Tensor] = None) -> Tensor:
-    """Logits of the classes.
+    """Computes the logits of the classes.
 
     Args:
-      maps: by stage, float `[B, T, H, W, C]`, finer stages at least as large as coarser ones.
-      condition: float `[B, D]`, what else is known of each clip, such as features of its sound; it
-        joins the coarsest map everywhere.
+      maps: by stage, float `[B, T, H, W, C]`; finer stages are at least as large as coarser ones.
+      condition: float `[B, D]`, additional features of each clip, such as audio features. They are
+        concatenated to the coarsest map at every position.
 
     Returns:
-      float32 `[B, H, W, num_classes]`, of the size of the first stage.
+      float32 `[B, H, W, num_classes]`, with H and W of the first stage.
     """
     pooled = {s: self.time_pools[s](tf.cast(maps[s], tf.float32)) for s in self._stages}
     coarsest = self._stages[-1]

@@ -1,8 +1,8 @@
-"""From raw frames and waveforms to the networks' inputs, in graph.
+"""Front ends: in-graph preprocessing of raw frames and waveforms.
 
-Normalisation and spectrograms are part of the model, so that training and serving cannot
-differ: an exported model takes uint8 frames and waveforms. Front ends compute in float32
-under every mixed-precision policy; the networks cast what they get.
+Normalisation and spectrograms are part of the model: an exported model takes uint8 frames and
+waveforms, and training and serving cannot differ. Front ends compute in float32 under every
+mixed-precision policy; the networks cast their inputs.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,28 @@ from avssl_tf.errors import UserError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# A bin that spreads less than this tells nothing; dividing by less would amplify rounding.
+# A bin with a smaller standard deviation carries no information, and division by it would amplify
+# rounding errors.
 _MIN_STD_DB = 0.1
 
 
 @gin.register
 class VideoFrontEnd(tf.keras.layers.Layer):
-  """Scales uint8 frames to 0..1 and normalises each channel."""
+  """Scales uint8 frames to 0..1 and normalises each channel.
+
+      y = (x / 255 - mean) / std
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021 (ImageNet mean and standard deviation).
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> front_end = models.VideoFrontEnd(mean=[0.5] * 3, std=[0.5] * 3)
+    >>> front_end(tf.zeros([1, 8, 112, 112, 3], tf.uint8))[0, 0, 0, 0].numpy()
+    array([-1., -1., -1.], dtype=float32)
+  """
 
   def __init__(
     self,
@@ -43,7 +58,13 @@ class VideoFrontEnd(tf.keras.layers.Layer):
     self._offset = -np.asarray(mean, np.float32) / np.asarray(std, np.float32)
 
   def call(self, frames: tf.Tensor) -> tf.Tensor:
-    """Maps uint8 `[B, T, H, W, 3]` to float32 of the same shape.
+    """Normalises frames.
+
+    Args:
+      frames: uint8 `[B, T, H, W, 3]`, RGB.
+
+    Returns:
+      float32, same shape as `frames`.
 
     Raises:
       UserError: the frames are not uint8.
@@ -57,16 +78,35 @@ class VideoFrontEnd(tf.keras.layers.Layer):
 class AudioFrontEnd(tf.keras.layers.Layer):
   """Log spectrogram of a waveform, normalised per bin.
 
-  The statistics are non-trainable variables, so that they travel with a checkpoint and with
-  an export. They are 0 and 1 until `set_statistics` or a checkpoint brings others.
+      y = (spectrogram(x) - mean) / max(std, 0.1 dB)
+
+  Mean and standard deviation are non-trainable variables, so checkpoints and exports contain them.
+  They are 0 and 1 until `set_statistics` is called or a checkpoint is restored.
 
   Attributes:
-    spectrogram: the spectrogram that the layer computes.
-    mean: variable float32 `[num_bins]`, dB.
-    std: variable float32 `[num_bins]`, dB.
+    spectrogram: the `Spectrogram` that the layer computes.
+    mean: float32 variable `[num_bins]`, dB.
+    std: float32 variable `[num_bins]`, dB.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3 and appendix.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> import avssl_tf
+    >>> front_end = avssl_tf.models.AudioFrontEnd(avssl_tf.Spectrogram())
+    >>> front_end(tf.zeros([1, 48000, 1])).shape  # 2 s at 24 kHz, 100 frames per second.
+    TensorShape([1, 200, 257, 1])
   """
 
   def __init__(self, spectrogram: spectrograms.Spectrogram, name: str = "audio_front_end"):
+    """Creates the layer.
+
+    Args:
+      spectrogram: the spectrogram to compute.
+      name: name of the layer.
+    """
     super().__init__(name=name, dtype="float32")
     self.spectrogram = spectrogram
     shape = [spectrogram.num_bins]
@@ -74,10 +114,14 @@ class AudioFrontEnd(tf.keras.layers.Layer):
     self.std = self.add_weight("std", shape, initializer="ones", trainable=False)
 
   def set_statistics(self, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Sets mean and standard deviation (dB) of each bin, measured over the training data.
+    """Sets the statistics of the bins, measured over the training data.
+
+    Args:
+      mean: `[num_bins]`, mean of each bin, in dB.
+      std: `[num_bins]`, standard deviation of each bin, in dB.
 
     Raises:
-      UserError: not one finite number a bin, or a negative standard deviation.
+      UserError: there is not one finite number per bin, or a standard deviation is negative.
     """
     mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
     expected = (self.spectrogram.num_bins,)
@@ -87,17 +131,33 @@ class AudioFrontEnd(tf.keras.layers.Layer):
         f"spectrogram {self.spectrogram.id!r}."
       )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std >= 0).all()):
-      raise UserError("The spectrogram statistics hold negative spreads or non-finite numbers.")
+      raise UserError(
+        "The spectrogram statistics contain negative standard deviations or non-finite numbers."
+      )
     self.mean.assign(mean)
     self.std.assign(std)
 
   @staticmethod
   def num_waveform_channels(num_maps: int) -> int:
-    """Channels of the waveform that the layer makes `num_maps` maps of: as many."""
+    """Number of waveform channels for a number of output maps.
+
+    Args:
+      num_maps: number of output maps C.
+
+    Returns:
+      The number of channels of the waveform; here the same number.
+    """
     return num_maps
 
   def call(self, waveform: tf.Tensor) -> tf.Tensor:
-    """Maps float32 `[B, samples, C]` in -1..1 to float32 `[B, frames, num_bins, C]`."""
+    """Computes normalised log spectrograms.
+
+    Args:
+      waveform: float32 `[B, samples, C]`, in -1..1.
+
+    Returns:
+      float32 `[B, frames, num_bins, C]`.
+    """
     return self._normalized(self.spectrogram(waveform))
 
   def _normalized(self, level: tf.Tensor) -> tf.Tensor:
@@ -107,20 +167,25 @@ class AudioFrontEnd(tf.keras.layers.Layer):
 
 @gin.register
 class AmbisonicFrontEnd(AudioFrontEnd):
-  """Log spectrograms of a first-order sound field, and where the energy of each bin comes from.
+  """Log spectrograms and intensity vectors of a first-order sound field.
 
-  Beside the magnitudes of W Y Z X, which are the published feature of AVSA (Morgado, Li,
-  Vasconcelos, NeurIPS 2020, section 4) and what `AudioFrontEnd` gives, the signed intensity, which
-  magnitudes lack.
+  The output has seven maps: the normalised log spectrograms of W, Y, Z and X, which are the
+  published input of AVSA and the output of `AudioFrontEnd`, and the three components of the signed
+  intensity vector of each bin. The intensity contains the direction of the sound, which magnitudes
+  do not.
+
+  Source:
+    Log spectrograms: Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial
+    Alignment", NeurIPS 2020, section 4. Intensity vectors: this project.
   """
 
   @staticmethod
   def num_waveform_channels(num_maps: int) -> int:
-    """Channels of the waveform, of first order: W, Y, Z and X."""
+    """Number of waveform channels: 4 (W, Y, Z and X)."""
     del num_maps
     return 4
 
   def call(self, waveform: tf.Tensor) -> tf.Tensor:
-    """Maps float32 `[B, samples, 4]` (W Y Z X) in -1..1 to float32 `[B, frames, num_bins, 7]`."""
+    """Maps float32 `[B, samples, 4]` (W Y Z X), in -1..1, to float32 `[B, frames, num_bins, 7]`."""
     maps = self.spectrogram.with_intensity(waveform)
     return tf.concat([self._normalized(maps[..., :-3]), maps[..., -3:]], axis=-1)

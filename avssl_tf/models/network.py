@@ -1,4 +1,4 @@
-"""What every network of a run offers, whatever it learns: the base of all of them."""
+"""Base class of all networks that a run trains."""
 
 import abc
 import dataclasses
@@ -11,17 +11,17 @@ import tensorflow as tf
 from avssl_tf.keys import Tensor
 from avssl_tf.spectrograms import Spectrogram
 
-# Mean and spread of each bin of a spectrogram, as `"mean"` and `"std"`.
+# Mean and standard deviation of each bin of a spectrogram, as `"mean"` and `"std"`.
 Statistics = Mapping[str, Sequence[float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-  """A function that a SavedModel of a network offers.
+  """A signature of an exported SavedModel.
 
   Attributes:
     function: maps tensors to a dict of tensors; not traced yet.
-    inputs: specification of its arguments, in their order and by their names.
+    inputs: specifications of its arguments, in order; their names are those of the arguments.
   """
 
   function: Callable[..., dict[str, Tensor]]
@@ -30,13 +30,13 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class SoundMap:
-  """A map of sound as the first layer of a network computes it, to draw it.
+  """An input map of an audio network, for plotting.
 
   Attributes:
     values: float32 `[N, frames, bins]`.
     low: value of the darkest colour.
     high: value of the brightest colour.
-    signed: whether values have a sign, as parts of a direction do; else they are levels.
+    signed: whether the values are signed, such as components of a direction; False for levels.
   """
 
   values: np.ndarray
@@ -46,19 +46,22 @@ class SoundMap:
 
 
 class Network(tf.keras.Model, abc.ABC):
-  """Base of the networks that `train.network` names.
+  """Base class of the networks that can be bound to `train.network`.
 
-  A network maps a batch of clips, raw frames and waveforms, to embeddings of both or to a sound
-  field. Parts of it that are not trained on single clips, such as front ends, are layers of it, so
-  that training and serving cannot differ.
+  A network maps a batch of clips (raw frames and waveforms) to embeddings of both modalities, or to
+  a sound field. Preprocessing, such as the front ends, is part of the network, so training and
+  serving cannot differ.
 
   Attributes:
-    sample_rate_hz: rate of the waveforms.
-    generates: whether the network generates sound fields (`generate`); else it embeds frames and
-      sound (`embed_video`, `embed_audio`).
-    takes_any_size: whether it takes clips of other sizes and lengths than those of its training.
-    translate: of a network of 360° clips, predicts features of one modality from the other, see
-      `AlignmentModel.translate`; None for other networks.
+    sample_rate_hz: sample rate of the waveforms, in Hz.
+    generates: whether the network generates sound fields (`generate`). Otherwise it embeds video
+      and audio (`embed_video`, `embed_audio`).
+    takes_any_size: whether it accepts clips of other sizes and lengths than in training.
+    translate: predicts features of one modality from the other, see `AlignmentModel.translate`;
+      None for networks without feature translation.
+
+  Source:
+    This project.
   """
 
   generates: ClassVar[bool] = False
@@ -72,58 +75,76 @@ class Network(tf.keras.Model, abc.ABC):
     Args:
       name: name of the model.
     """
-    # Mixed precision would round the waveforms before they reach the first layer.
+    # Otherwise mixed precision would round the waveforms before the first layer.
     super().__init__(name=name, autocast=False)
 
   @abc.abstractmethod
   def input_channels(self, shapes: Mapping[str, Sequence[int]]) -> Optional[int]:
-    """Channels of the waveforms that a network with trained variables takes.
+    """Number of waveform channels that a trained network requires.
 
     Args:
-      shapes: shapes of the trained variables by their paths in the network, such as
+      shapes: shapes of the trained variables, by path in the network, such as
         `"audio_net/conv1/kernel"`.
 
     Returns:
-      The number of channels; None where the variables are not those of such a network.
+      The number of channels; None if the variables do not belong to a network of this class.
     """
 
   @abc.abstractmethod
   def prepare(
     self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
   ) -> None:
-    """Sets what the network has to know of its data before it sees any.
+    """Sets the properties of the training data that the network depends on.
 
     Args:
-      sample_rate_hz: rate of the waveforms.
-      statistics: returns the statistics of a spectrogram of the data; called if the network
-        normalises one.
+      sample_rate_hz: sample rate of the waveforms, in Hz.
+      statistics: computes the statistics of a spectrogram over the training data; called only if
+        the network normalises a spectrogram.
 
     Raises:
-      UserError: the network expects waveforms of another rate.
+      UserError: the network requires another sample rate.
     """
 
   @abc.abstractmethod
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
-    """The functions that a SavedModel of the network offers, by name.
+    """The signatures of an exported SavedModel of the network.
 
     Args:
-      specs: specification of the inputs: `video` (uint8 [B, T, H, W, 3]), `audio` (float32
-        [B, samples, channels], -1..1), and `flow` (as `video`) where the network takes it.
+      specs: specifications of the inputs: `video` (uint8 `[B, T, H, W, 3]`), `audio` (float32
+        `[B, samples, channels]`, in -1..1), and, if the network uses it, `flow` (same shape and
+        type as `video`).
+
+    Returns:
+      The signatures by name.
     """
 
   @abc.abstractmethod
   def sound_maps(self, waveforms: Tensor) -> list[SoundMap]:
-    """What the first layer for sound makes of waveforms, float32 `[N, samples, C]`."""
+    """Input maps of the audio network, for plotting.
+
+    Args:
+      waveforms: float32 `[N, samples, C]`, in -1..1.
+
+    Returns:
+      One `SoundMap` per input channel of the audio network.
+    """
 
   def backbones(self) -> dict[str, tf.keras.layers.Layer]:
-    """The parts that a run may take over alone, by name; empty if the network has none."""
+    """Parts of the network that another run can restore separately.
+
+    Returns:
+      Layers by name; empty if the network has no such parts.
+    """
     return {}
 
   def restorable(self, names: Collection[str]) -> Any:
-    """What a checkpoint of some network holds of this one: an object for `tf.train.Checkpoint`.
+    """The part of this network that can be restored from a checkpoint of any network.
 
     Args:
       names: paths of the variables in the network of the checkpoint.
+
+    Returns:
+      An object to pass to `tf.train.Checkpoint`.
     """
     del names
     return self

@@ -11,13 +11,24 @@ from avssl_tf.models import convolution
 
 @gin.register
 class MLPHead(tf.keras.layers.Layer):
-  """Multi-layer perceptron with ReLU between its layers and none after the last.
+  """Projection head: multi-layer perceptron with ReLU between the layers, but not after the last.
 
-  Computes in float32 under every mixed-precision policy: it costs nothing beside the
-  encoders, and the contrastive loss divides its output by a small temperature.
+  The head computes in float32 under every mixed-precision policy: its cost is negligible compared
+  with the encoders, and the contrastive loss divides its output by a small temperature.
 
   Attributes:
-    embedding_dim: dimension of the output.
+    embedding_dim: dimension E of the output.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 3 and appendix.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> head = models.MLPHead(widths=(32, 16))
+    >>> head(tf.zeros([4, 512])).shape, head.embedding_dim
+    (TensorShape([4, 16]), 16)
   """
 
   def __init__(
@@ -29,19 +40,19 @@ class MLPHead(tf.keras.layers.Layer):
     """Creates the head.
 
     Args:
-      widths: units of each layer; the last is the dimension of the embedding.
+      widths: number of units of each layer; the last is the dimension of the embedding.
       batch_norm: whether batch normalisation precedes each ReLU.
       name: name of the layer.
 
     Raises:
-      UserError: no layers, or layers without units.
+      UserError: there is no layer, or a layer has no units.
     """
     super().__init__(name=name, dtype="float32")
     if not widths or min(widths) < 1:
       # oneDNN aborts the process for layers without units.
       raise UserError(
-        f"MLPHead.widths is {tuple(widths)}; expected the units of at least one layer, each 1 or "
-        "more."
+        f"MLPHead.widths is {tuple(widths)}; expected at least one layer, each with 1 or more "
+        "units."
       )
     self.embedding_dim = widths[-1]
     self.dense = [
@@ -56,7 +67,15 @@ class MLPHead(tf.keras.layers.Layer):
     ]
 
   def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Maps `[B, D]` to float32 `[B, widths[-1]]`."""
+    """Projects features.
+
+    Args:
+      x: float `[B, D]`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      float32 `[B, E]`, not normalised.
+    """
     for i, dense in enumerate(self.dense):
       x = dense(x)
       if i < len(self.dense) - 1:

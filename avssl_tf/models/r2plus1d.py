@@ -1,9 +1,8 @@
 """R(2+1)D video networks.
 
-Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR
-2018), in the form of AVID-CMA (Morgado, Vasconcelos, Misra, CVPR 2021): a full 3-D stem, no
-adjustment of the width between the spatial and the temporal convolution, and one batch
-normalisation after the residual addition.
+Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018), in
+the variant of AVID-CMA (Morgado, Vasconcelos, Misra, CVPR 2021): a full 3-D stem, the same width
+before and after the spatial convolution, and one batch normalisation after the residual addition.
 """
 
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ import tensorflow as tf
 from avssl_tf.errors import UserError
 from avssl_tf.models import convolution
 
-# Depth -> (blocks in each of the four stages, pairs of convolutions in a block). Depth 6 is
-# not in the papers: it is for small frames.
+# Depth -> (blocks in each of the four stages, pairs of convolutions per block). Depth 6, for small
+# frames, is not in the papers.
 _ARCHITECTURES = {
   6: ((1, 1, 1, 1), 1),
   10: ((1, 1, 1, 1), 2),
@@ -48,10 +47,10 @@ class SpatialTemporalConv(tf.keras.layers.Layer):
 
 
 class ResidualBlock(tf.keras.layers.Layer):
-  """Pairs of spatial and temporal convolutions around a shortcut.
+  """Residual block of pairs of spatial and temporal convolutions.
 
-  The shortcut is a bare 1x1x1 convolution where the shape changes; the last batch
-  normalisation comes after the addition. The first pair carries the strides.
+  If the shape changes, the shortcut is a 1x1x1 convolution without normalisation. The last batch
+  normalisation follows the addition. The first pair has the strides.
   """
 
   def __init__(
@@ -86,11 +85,23 @@ class ResidualBlock(tf.keras.layers.Layer):
 
 @gin.register
 class R2Plus1D(tf.keras.layers.Layer):
-  """R(2+1)D video network.
+  """R(2+1)D video network: residual network with factorised 3-D convolutions.
 
-  The defaults are the network of AVID-CMA; with `stem="avsa"` it is the one of "Learning
-  Representations from Audio-Visual Spatial Alignment" (NeurIPS 2020), which has no max pool in the
-  stem.
+  The defaults are the network of AVID-CMA, with 15,379,136 parameters. `stem="avsa"` gives the
+  network of AVSA, which has no max pooling in the stem.
+
+  Source:
+    Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018,
+    in the variants of Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
+    Cross-Modal Agreement", CVPR 2021, and Morgado, Li, Vasconcelos, "Learning Representations from
+    Audio-Visual Spatial Alignment", NeurIPS 2020. Depth 6: this project.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> maps = models.R2Plus1D(depth=6, width_multiplier=0.125)(tf.zeros([1, 8, 64, 64, 3]))
+    >>> maps["conv5x"].shape, maps["pooled"].shape
+    (TensorShape([1, 1, 2, 2, 64]), TensorShape([1, 64]))
   """
 
   def __init__(
@@ -107,17 +118,18 @@ class R2Plus1D(tf.keras.layers.Layer):
     """Creates the network.
 
     Args:
-      depth: 10, 18 or 34; 6 has a single pair of convolutions a stage.
-      width_multiplier: factor of all widths.
-      stem: `"avid"` ends the stem with a 1x3x3 max pool of stride 2, `"avsa"` does not.
-      stem_kernel: size (T, H, W) of the stem's convolution, odd.
-      stem_strides: its strides.
-      stage_widths: channels of the four stages; the stem has those of the first.
+      depth: 6, 10, 18 or 34; 6 has a single pair of convolutions per stage.
+      width_multiplier: factor applied to all widths.
+      stem: `"avid"` ends the stem with a 1x3x3 max pool of stride (1, 2, 2), `"avsa"` does not.
+      stem_kernel: kernel size (T, H, W) of the stem, odd.
+      stem_strides: strides (T, H, W) of the stem.
+      stage_widths: number of channels of the four stages; the stem has as many as the first.
       stage_strides: strides (T, H, W) of the first block of each stage.
       name: name of the layer.
 
     Raises:
-      UserError: unknown depth or stem, or not four stages.
+      UserError: the depth or the stem is unknown, the number of stages is not four, or the kernel
+        size is even.
     """
     super().__init__(name=name)
     if depth not in _ARCHITECTURES:
@@ -156,7 +168,7 @@ class R2Plus1D(tf.keras.layers.Layer):
 
     Args:
       frames: float `[B, T, H, W, C]`.
-      training: whether batch normalisation uses, and learns from, the batch.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
       `"conv1"`, `"conv2x"` ... `"conv5x"`: maps `[B, t, h, w, c]` in the compute dtype;
@@ -175,7 +187,7 @@ class R2Plus1D(tf.keras.layers.Layer):
 
 
 def _max_pool_after_relu(x: tf.Tensor) -> tf.Tensor:
-  """1x3x3 max pool with stride (1, 2, 2) and symmetric padding of a map without negatives."""
-  # Zeros pad as well as minus infinity where nothing is negative.
+  """1x3x3 max pool with stride (1, 2, 2) and symmetric padding, of a non-negative map."""
+  # For non-negative values, padding with zeros is equivalent to padding with minus infinity.
   x = tf.pad(x, convolution.symmetric_padding((1, 3, 3)))
   return tf.nn.max_pool3d(x, (1, 3, 3), (1, 2, 2), "VALID")

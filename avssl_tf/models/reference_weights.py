@@ -1,11 +1,11 @@
 """Weights of the published PyTorch checkpoints of AVID and AVID-CMA.
 
-A pure mapping: from the names and arrays of a PyTorch state dict to the variables of
-`AudioVisualModel` and of the objective. Nothing here needs PyTorch.
+A pure mapping from the names and arrays of a PyTorch state dict to the variables of
+`AudioVisualModel` and of the objective. It does not require PyTorch.
 
 The published checkpoints (Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination
-with Cross-Modal Agreement", CVPR 2021) are dicts with `"model"` and `"train_criterion"`; their
-names begin with `module.` where the model was trained on several devices.
+with Cross-Modal Agreement", CVPR 2021) are dicts with `"model"` and `"train_criterion"`. The names
+start with `module.` if the model was trained on several devices.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import tensorflow as tf
 from avssl_tf.errors import UserError
 from avssl_tf.models import av_model
 
-# Architecture of the published networks by their blocks per stage.
+# Depth of the published networks, by number of blocks per stage.
 _DEPTHS = {(1, 1, 1, 1): 10, (2, 2, 2, 2): 18, (3, 4, 6, 3): 34}
 _STAGES = ("conv2x", "conv3x", "conv4x", "conv5x")
 _AUDIO_BLOCKS = ("block1", "block2", "block3", "block4")
@@ -28,19 +28,19 @@ _VIDEO_BANK = "nce_average.view1_mem"
 _AUDIO_BANK = "nce_average.view2_mem"
 _NORMALIZER = "avg_exp_score"
 
-# Names that have no counterpart, and why.
+# Names without a counterpart, and the reason.
 _IGNORED = (
   (r"(^|\.)num_batches_tracked$", "a counter that batch normalisation with fixed momentum ignores"),
-  (r"^nce_average\.positive_set$", "derived: mined again from the memory banks"),
+  (r"^nce_average\.positive_set$", "derived: recomputed from the memory banks"),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """What a state dict tells of its networks.
+  """Architecture of the networks of a state dict.
 
   Attributes:
-    depth: of the video network.
+    depth: depth of the video network.
     video_widths: channels of the four stages of the video network.
     audio_widths: channels of the four stages of the audio network.
     audio_channels: input channels of the audio network.
@@ -63,7 +63,7 @@ class Objective:
   Attributes:
     video_bank: float32 `[N, D]`, unit length.
     audio_bank: float32 `[N, D]`, unit length.
-    normalizer: the NCE constant Z; 0 where it has not been estimated.
+    normalizer: the NCE constant Z; 0 if it has not been estimated.
   """
 
   video_bank: np.ndarray
@@ -72,25 +72,25 @@ class Objective:
 
 
 def without_module_prefix(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Drops the `module.` that data-parallel wrappers put before every name."""
+  """Removes the prefix `module.`, which data-parallel wrappers add to every name."""
   return {name[len("module.") :] if name.startswith("module.") else name: value
           for name, value in state.items()}
 
 
 def ignored_reason(name: str) -> Optional[str]:
-  """Why the entry `name` of a state dict has no counterpart, or None if it has one."""
+  """Reason why the entry `name` of a state dict has no counterpart; None if it has one."""
   return next((reason for pattern, reason in _IGNORED if re.search(pattern, name)), None)
 
 
 def architecture(state: Mapping[str, np.ndarray]) -> Architecture:
-  """Reads the architecture off the names and shapes of a state dict.
+  """Infers the architecture from the names and shapes of a state dict.
 
   Args:
-    state: networks' weights, without the prefix `module.`.
+    state: weights of the networks, without the prefix `module.`.
 
   Raises:
-    UserError: these are not the weights of an R(2+1)D network, a ten-layer audio network and
-      two heads.
+    UserError: the weights are not those of an R(2+1)D network, a ten-layer audio network and two
+      heads.
   """
   blocks = tuple(_count(state, rf"^video_model\.{s}\.(\d+)\.", default=1) for s in _STAGES)
   if blocks not in _DEPTHS:
@@ -111,7 +111,7 @@ def architecture(state: Mapping[str, np.ndarray]) -> Architecture:
 
 
 def model_variables(model: av_model.AudioVisualModel) -> dict[str, tf.Variable]:
-  """The variables of a built model by their names in a state dict, without `module.`."""
+  """Variables of a built model, by name in a state dict, without `module.`."""
   return {
     **dict(_video_net(model.video_net)),
     **dict(_audio_net(model.audio_net)),
@@ -121,9 +121,9 @@ def model_variables(model: av_model.AudioVisualModel) -> dict[str, tf.Variable]:
 
 
 def to_keras_layout(value: np.ndarray) -> np.ndarray:
-  """Moves the output and input axes of a weight from the front to the back.
+  """Transposes a weight from PyTorch's to Keras' layout.
 
-  PyTorch keeps `[out, in, *kernel]`, Keras `[*kernel, in, out]`; vectors are the same.
+  PyTorch uses `[out, in, *kernel]`, Keras `[*kernel, in, out]`; vectors are unchanged.
   """
   if value.ndim < 2:
     return value
@@ -133,20 +133,20 @@ def to_keras_layout(value: np.ndarray) -> np.ndarray:
 def misfits(
   variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
-  """What keeps a state dict from being assigned to variables.
+  """Differences that prevent the assignment of a state dict to variables.
 
   Args:
     variables: by name, from `model_variables`.
     state: arrays by name, without the prefix `module.`.
 
   Returns:
-    For each name that is missing, is left over or has another shape: what is wrong with it.
+    The problem of each name that is missing, is unexpected or has another shape.
   """
   found = {name: "missing in the checkpoint" for name in variables if name not in state}
   for name, value in state.items():
     if name not in variables:
       if ignored_reason(name) is None:
-        found[name] = "no place in the model"
+        found[name] = "no counterpart in the model"
       continue
     shape, expected = to_keras_layout(value).shape, tuple(variables[name].shape)
     if shape != expected:
@@ -158,13 +158,13 @@ def assign(variables: Mapping[str, tf.Variable], state: Mapping[str, np.ndarray]
   """Assigns a state dict to variables; arguments of `misfits`.
 
   Raises:
-    UserError: an entry is missing, is left over, or has another shape. Nothing is assigned
-      then.
+    UserError: an entry is missing, is unexpected, or has another shape. No variable is assigned
+      in this case.
   """
   found = misfits(variables, state)
   if found:
     lines = "".join(f"\n  {name}: {problem}" for name, problem in sorted(found.items()))
-    raise UserError(f"The weights do not fit the model:{lines}")
+    raise UserError(f"The weights do not match the model:{lines}")
   for name, variable in variables.items():
     variable.assign(to_keras_layout(state[name]))
 
@@ -173,17 +173,17 @@ def objective(state: Mapping[str, np.ndarray]) -> Objective:
   """Reads memory banks and the NCE constant from the state dict of a criterion.
 
   Args:
-    state: AVID's or AVID-CMA's criterion, without the prefix `module.`.
+    state: state dict of the criterion of AVID or AVID-CMA, without the prefix `module.`.
 
   Raises:
-    UserError: an entry is missing or left over, or the banks differ in shape.
+    UserError: an entry is missing or unexpected, or the banks differ in shape.
   """
   normalizers = [name for name in state if name.split(".")[-1] == _NORMALIZER]
   known = {_VIDEO_BANK, _AUDIO_BANK, *normalizers}
   left_over = sorted(n for n in set(state) - known if ignored_reason(n) is None)
   if left_over or not normalizers:
     raise UserError(
-      f"The criterion has entries without a place: {left_over or 'none'}; "
+      f"The criterion has unexpected entries: {left_over or 'none'}; "
       f"NCE constants: {normalizers or 'none, expected at least one'}."
     )
   video_bank = np.asarray(_array(state, _VIDEO_BANK), np.float32)
@@ -193,7 +193,7 @@ def objective(state: Mapping[str, np.ndarray]) -> Objective:
       f"The memory banks have shapes {video_bank.shape} and {audio_bank.shape}; expected the "
       "same [N, D]."
     )
-  # Early checkpoints hold one constant for each term of the loss. -1: not estimated (yet).
+  # Early checkpoints contain one constant per term of the loss. -1 means not estimated yet.
   constants = [float(np.mean(state[name])) for name in normalizers]
   estimated = [constant for constant in constants if constant > 0]
   return Objective(video_bank, audio_bank, float(np.mean(estimated)) if estimated else 0.0)
@@ -211,7 +211,7 @@ def _count(state, pattern: str, default: int) -> int:
 
 
 def _head_widths(state, prefix: str) -> tuple[int, ...]:
-  # Linear layers sit at the even places, activations between them.
+  # Linear layers have even numbers; activations are between them.
   count = _count(state, rf"^{prefix}\.projection\.(\d+)\.weight$", default=0)
   if not count:
     raise UserError(f"The checkpoint has no projection head {prefix!r}.")

@@ -1,9 +1,4 @@
-"""Translation of features between modalities, viewpoint by viewpoint.
-
-Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-2020, section 3.3: a transformer per direction turns the features of all viewpoints of a clip in one
-modality into predictions of their features in the other.
-"""
+"""Translation of features between modalities by one transformer per direction (AVSA)."""
 
 from typing import Callable, Optional
 
@@ -20,15 +15,14 @@ _EPSILON = 1e-5
 
 
 class TransformerLayer(tf.keras.layers.Layer):
-  """Self-attention and a two-layer perceptron, each with a shortcut around it.
+  """Self-attention and a two-layer perceptron, each with a residual connection.
 
-  With `normalization="post"` the layer of the published system: the sums are normalised, and ReLU
-  ends the layer. With `"pre"` what enters attention and perceptron is normalised instead, nothing
-  ends the layer, and it begins as the identity, since what joins the shortcuts starts at 0.
+  `normalization="post"` is the layer of the published system: the sums are normalised, and a ReLU
+  follows. `"pre"` normalises the inputs of attention and perceptron instead, without a final ReLU.
+  Its residual branches are initialised to 0, so the layer is the identity at first.
 
-  What is dropped out follows from a seed, so that a run that was stopped goes on as if it had not
-  been. The attention itself is never dropped out: with one head, it is not in the published system
-  either.
+  Dropout is a pure function of a seed, so an interrupted run resumes with identical results.
+  Attention weights are not dropped out; with one head, the published system does not either.
   """
 
   def __init__(
@@ -47,13 +41,13 @@ class TransformerLayer(tf.keras.layers.Layer):
         f"{', '.join(NORMALIZATIONS)}."
       )
     if dim % num_heads:
-      raise UserError(f"{dim} dimensions cannot be shared by {num_heads} attention heads.")
+      raise UserError(f"{dim} dimensions cannot be divided among {num_heads} attention heads.")
     self._pre = normalization == "pre"
     last = "zeros" if self._pre else "glorot_uniform"
     self.attention = tf.keras.layers.MultiHeadAttention(
       num_heads, dim // num_heads, name="attention"
     )
-    # Keras has a single initialiser for all of its projections.
+    # Keras has a single initialiser for all projections of the attention layer.
     self._attention_gain = (
       self.add_weight("attention_gain", [dim], initializer="zeros") if self._pre else None
     )
@@ -66,19 +60,13 @@ class TransformerLayer(tf.keras.layers.Layer):
     self._dropout = dropout
 
   def call(self, x: Tensor, training: bool = False, seed: Optional[Tensor] = None) -> Tensor:
-    """Maps `[B, K, dim]` to the same shape; each of the K sees all of its clip.
-
-    Args:
-      x: the features.
-      training: whether to drop out.
-      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
-    """
+    """Maps `[B, K, dim]` to the same shape; each viewpoint attends to all K of its clip."""
 
     def drop(value: Tensor, place: int) -> Tensor:
       if not (training and self._dropout):
         return value
       if seed is None:
-        raise UserError("A transformer that drops out needs a seed in training.")
+        raise UserError("A transformer with dropout requires a seed in training.")
       return tf.nn.experimental.stateless_dropout(value, self._dropout, fold_in(seed, place))
 
     def perceptron(value: Tensor) -> Tensor:
@@ -95,7 +83,12 @@ class TransformerLayer(tf.keras.layers.Layer):
 
 @gin.register
 class Transformer(tf.keras.layers.Layer):
-  """Transformer over the viewpoints of a clip; the defaults are those of the paper."""
+  """Transformer over the viewpoints of a clip; the defaults are those of the paper.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 3.3. `normalization="pre"`: this project.
+  """
 
   def __init__(
     self,
@@ -109,15 +102,16 @@ class Transformer(tf.keras.layers.Layer):
     """Creates the transformer; its width is that of its input.
 
     Args:
-      depth: number of layers.
-      expansion: width of the perceptrons' hidden layer, as a multiple of the input's.
-      num_heads: attention heads; 1 is the published configuration, which has a variant of 8.
-      dropout: share of activations dropped in training.
-      normalization: `"post"`, as published, or `"pre"`, which starts as the identity.
+      depth: number of layers, 1 or more.
+      expansion: width of the hidden layer of the perceptrons, as a multiple of the input width.
+      num_heads: number of attention heads; 1 in the published configuration, which has a variant
+        with 8. It must divide the input width.
+      dropout: dropout rate in training.
+      normalization: `"post"`, as published, or `"pre"`, which is the identity at first.
       name: name of the layer.
 
     Raises:
-      UserError: not a layer, or an unknown normalisation.
+      UserError: the depth is below 1, or the normalisation is unknown.
     """
     super().__init__(name=name)
     if depth < 1:
@@ -141,7 +135,16 @@ class Transformer(tf.keras.layers.Layer):
     super().build(input_shape)
 
   def call(self, x: Tensor, training: bool = False, seed: Optional[Tensor] = None) -> Tensor:
-    """Maps `[B, K, dim]` to the same shape; arguments as of `TransformerLayer.call`."""
+    """Transforms the features of the viewpoints of each clip.
+
+    Args:
+      x: float `[B, K, dim]`.
+      training: whether dropout is active.
+      seed: int `[2]`, seed of dropout; required in training if the dropout rate is above 0.
+
+    Returns:
+      float, same shape as `x`.
+    """
     for i, block in enumerate(self.blocks):
       x = block(x, training=training, seed=None if seed is None else fold_in(seed, i))
     return x
@@ -149,11 +152,30 @@ class Transformer(tf.keras.layers.Layer):
 
 @gin.register
 class FeatureTranslation(tf.keras.layers.Layer):
-  """Predicts features of sound from those of pictures, and the other way round.
+  """Predicts audio features from video features and vice versa, viewpoint by viewpoint.
+
+  With t_va and t_av the transformers and g the heads, the targets and predictions of a clip are
+
+      target:     g_v(v),         g_a(a)
+      prediction: g'_v(t_av(a)),  g'_a(t_va(v))
+
+  scaled to unit length. Without transformers, t is the identity.
 
   Attributes:
-    embedding_dim: dimension of targets and predictions.
-    feature_dims: dimension of the features of either modality, once the layer is built.
+    embedding_dim: dimension E of targets and predictions.
+    feature_dims: dimension D of the features, by modality; set when the layer is built.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 3.3.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> translation = models.FeatureTranslation(models.MLPHead, models.Transformer)
+    >>> features = {"video": tf.zeros([2, 4, 32]), "audio": tf.zeros([2, 4, 32])}
+    >>> translation(features)["prediction"]["audio"].shape
+    TensorShape([2, 4, 128])
   """
 
   def __init__(
@@ -166,23 +188,23 @@ class FeatureTranslation(tf.keras.layers.Layer):
     """Creates the transformers and heads.
 
     Args:
-      head: makes a projection head; called with `name`, four times: for the features of either
-        modality as they are and as they are predicted.
-      transformer: makes a transformer; called with `name`, once for each direction; None predicts
-        from the features of the same viewpoint alone.
-      shared_heads: whether there is one head a modality, made twice: what is predicted from a
-        modality is what its own head makes of its features, as in plain contrastive learning. Only
-        without `transformer`.
+      head: creates a projection head; called with `name`, for targets and predictions of each
+        modality.
+      transformer: creates a transformer; called with `name`, once per direction. None predicts from
+        the features of the same viewpoint alone.
+      shared_heads: whether to use one head per modality, as in plain contrastive learning: the
+        prediction from a modality is the projection of its features by its own head. Requires
+        `transformer=None`.
       name: name of the layer.
 
     Raises:
-      UserError: heads are to be shared with transformers in between.
+      UserError: `shared_heads` is True and there is a transformer.
     """
     super().__init__(name=name, autocast=False)
     if shared_heads and transformer is not None:
       raise UserError(
-        "FeatureTranslation.shared_heads is True: a head of a modality takes its own features, and "
-        "transformers give others. Set FeatureTranslation.transformer = None."
+        "FeatureTranslation.shared_heads is True, but shared heads cannot project the output of "
+        "transformers. Set FeatureTranslation.transformer = None."
       )
     self._shared_heads = shared_heads
     names = {VIDEO: "video_to_audio", AUDIO: "audio_to_video"}
@@ -202,15 +224,15 @@ class FeatureTranslation(tf.keras.layers.Layer):
   def translate(
     self, features: dict[str, Tensor], training: bool = False, seed: Optional[Tensor] = None
   ) -> dict[str, Tensor]:
-    """Features translated into the other modality, before any projection.
+    """Translates features into the other modality, before any projection.
 
     Args:
-      features: `VIDEO` and `AUDIO`: float `[B, K, D]`.
-      training: whether to drop out.
-      seed: int `[2]`, of what is dropped out; needed in training, unless nothing is.
+      features: `"video"` and `"audio"`: float `[B, K, D]`.
+      training: whether dropout is active.
+      seed: int `[2]`, seed of dropout; required in training if the dropout rate is above 0.
 
     Returns:
-      `VIDEO`: predicted from the sound, `AUDIO`: predicted from the pictures, `[B, K, D]`.
+      `"video"`: predicted from audio; `"audio"`: predicted from video; `[B, K, D]`.
     """
     result = {}
     for place, (query, other) in enumerate(((VIDEO, AUDIO), (AUDIO, VIDEO))):
@@ -228,16 +250,17 @@ class FeatureTranslation(tf.keras.layers.Layer):
     pool: bool = False,
     seed: Optional[Tensor] = None,
   ) -> dict[str, dict[str, Tensor]]:
-    """Targets, and predictions of them from the other modality.
+    """Computes targets, and predictions of them from the other modality.
 
     Args:
-      features: `VIDEO` and `AUDIO`: float `[B, K, D]`, features of K viewpoints.
-      training: whether to drop out.
-      pool: whether to take the maximum over the viewpoints before the heads; K is 1 then.
-      seed: as of `translate`.
+      features: `"video"` and `"audio"`: float `[B, K, D]`, features of K viewpoints.
+      training: whether dropout is active.
+      pool: whether to max-pool over the viewpoints before the heads; K is 1 in the result.
+      seed: as in `translate`.
 
     Returns:
-      `"target"` and `"prediction"`: `VIDEO` and `AUDIO`, float32 `[B, K, E]` of unit length.
+      `"target"` and `"prediction"`, each a dict of `"video"` and `"audio"`, float32 `[B, K, E]`,
+      unit length.
     """
     return self.project(features, self.translate(features, training, seed), training, pool)
 
@@ -248,7 +271,17 @@ class FeatureTranslation(tf.keras.layers.Layer):
     training: bool = False,
     pool: bool = False,
   ) -> dict[str, dict[str, Tensor]]:
-    """The second half of `call`: projects features and what `translate` made of them."""
+    """Projects features and translated features; the second half of `call`.
+
+    Args:
+      features: as in `call`.
+      translated: the result of `translate`.
+      training: whether dropout is active in the heads.
+      pool: as in `call`.
+
+    Returns:
+      As in `call`.
+    """
     result = {"target": {}, "prediction": {}}
     for modality, other in ((VIDEO, AUDIO), (AUDIO, VIDEO)):
       predicting = self.heads[other if self._shared_heads else f"{modality}_prediction"]
@@ -258,7 +291,7 @@ class FeatureTranslation(tf.keras.layers.Layer):
       ):
         if pool:
           value = tf.reduce_max(value, axis=1, keepdims=True)
-        # A head takes one view at a time, as where features of single views are embedded.
+        # Heads process one viewpoint at a time, as in the embedding of single views.
         views = tf.reshape(value, [-1, value.shape[-1]])
         projected = tf.cast(head(views, training=training), tf.float32)
         count = value.shape[1] or tf.shape(value)[1]

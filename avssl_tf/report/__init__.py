@@ -1,1 +1,1 @@
-"""Pictures and reports for people to look at."""
+"""HTML reports, charts and images."""

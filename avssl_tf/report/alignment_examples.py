@@ -1,4 +1,4 @@
-"""360° clips with what a network takes for pairs of views and sounds."""
+"""360° clips with the similarities of their views and audio according to a network."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,13 +14,13 @@ _ENERGY_HEIGHT = 60
 
 
 def clips(encoder: Encoder, data_dir: str, split: str, count: int) -> list[AlignedClip]:
-  """Clips that represent a split, as `evaluation_dataset` chooses them, as they are drawn.
+  """Selects clips of a split as `evaluation_dataset` does, and prepares them for drawing.
 
   Args:
-    encoder: a network of 360° clips.
+    encoder: encoder of a network trained on views of 360° clips.
     data_dir: folder of 360° records.
-    split: split, or slice of one.
-    count: number of clips; all, where there are fewer.
+    split: split, or slice of a split.
+    count: maximum number of clips.
   """
   dataset = datasets.evaluation_dataset(data_dir, split, encoder.clip, 1, max_records=count)
   reader = RecordReader(data_dir, split)

@@ -1,4 +1,4 @@
-"""Charts of a report, by plotly: numbers under the pointer, parts to zoom into."""
+"""Interactive plotly charts of a report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -23,7 +23,7 @@ def curves(title: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float
   """Lines over the steps of a run.
 
   Args:
-    title: above the chart.
+    title: title of the chart.
     lines: steps and values by name.
   """
   figure = go.Figure()
@@ -39,13 +39,13 @@ def curves(title: str, lines: Mapping[str, tuple[Sequence[float], Sequence[float
 def histogram(
   title: str, values: Mapping[str, np.ndarray], axis: str, num_bins: int = 50
 ) -> Markup:
-  """How often values occur, those of several groups over each other.
+  """Overlaid histograms of the values of one or several groups.
 
   Args:
-    title: above the chart.
+    title: title of the chart.
     values: float `[n]`, by the name of the group.
-    axis: what the values are.
-    num_bins: over the range of all values.
+    axis: title of the axis of the values.
+    num_bins: number of bins over the range of all values.
   """
   everything = np.concatenate(list(values.values()))
   edges = np.histogram_bin_edges(everything, num_bins)
@@ -72,14 +72,14 @@ def points(
   texts: Sequence[Sequence[str]],
   symbols: Optional[Sequence[str]] = None,
 ) -> Markup:
-  """Points in a plane, coloured by group, with a text under the pointer.
+  """A scatter plot, coloured by group, with a text for each point on hover.
 
   Args:
-    title: above the chart.
-    places: float `[n, 2]`.
+    title: title of the chart.
+    places: float `[n, 2]`, coordinates.
     groups: group of each point.
-    texts: lines of each point.
-    symbols: shape of each point, as plotly names it; None: circles.
+    texts: lines of text of each point.
+    symbols: plotly symbol of each point; None: circles.
   """
   groups, symbols = np.array(groups), np.array(symbols or ["circle"] * len(texts))
   figure = go.Figure()

@@ -1,4 +1,4 @@
-"""What a network makes of the clips of a split, with something to see of each of them."""
+"""Embeddings of the clips of a split, with thumbnails."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,24 +18,24 @@ from avssl_tf.inference.encoder import Encoder
 from avssl_tf.report.drawings import sound_levels
 
 THUMBNAIL_SIZE = 64
-# The channel of first-order ambisonics that is positive in front.
+# Index of X, the front-back channel of first-order ambisonics.
 _FRONT_CHANNEL = 3
-# The least level that is shown as the brightest: silence is dark.
+# Minimum reference level of a thumbnail, to show silence as dark.
 _SILENT_DB = -30.0
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipEmbeddings:
-  """Embeddings of N clips. Of 360° clips, each view is a clip of its own.
+  """Embeddings of N clips. Each view of a 360° clip counts as a separate clip.
 
   Attributes:
-    ids: ids of the clips, of views with their number.
-    indices: int64 `[N]`, numbers of the clips in the split.
-    labels: int64 `[N]`, class of each, -1 where unknown; of a view, of what it shows.
-    label_names: names of the classes; empty where the data has no labels.
-    embeddings: by modality, float32 `[N, E]` of unit length.
+    ids: ids of the clips; those of views end with the number of the view.
+    indices: int64 `[N]`, indices of the clips in the split.
+    labels: int64 `[N]`, class of the clip or of the object in a view; -1: unknown.
+    label_names: names of the classes; empty if the data has no labels.
+    embeddings: by modality, float32 `[N, E]`, unit length.
     thumbnails: by modality, uint8 `[N, 64, 64, 3]`, RGB: the middle frame, and a spectrogram with
-      the low frequencies at the bottom.
+      low frequencies at the bottom.
   """
 
   ids: Sequence[str]
@@ -50,7 +50,7 @@ class ClipEmbeddings:
 
   @property
   def label_texts(self) -> list[str]:
-    """Name of the class of each clip, "unknown" where nobody knows it; [] without any labels."""
+    """Class name of each clip, or "unknown"; empty if no clip has a label."""
     if not len(self.label_names) or not (self.labels >= 0).any():
       return []
     return [self.label_names[label] if label >= 0 else "unknown" for label in self.labels]
@@ -64,22 +64,23 @@ def collect(
   batch_size: int = 32,
   progress: bool = False,
 ) -> ClipEmbeddings:
-  """Embeds clips that are spread evenly over a split, a window from the middle of each.
+  """Embeds clips that are evenly spaced over a split, using the middle window of each.
 
   Args:
     encoder: a frozen network.
     data_dir: folder of the records.
-    split: split, subset or slice of one.
-    count: clips, or views of 360° clips, at most; of the latter, whole clips.
-    batch_size: clips that go through the network at a time.
-    progress: whether to show a progress bar.
+    split: split, subset, or slice of one.
+    count: maximum number of clips, or of views of 360° clips; all views of a clip are included.
+    batch_size: number of clips per batch.
+    progress: show a progress bar.
 
   Returns:
-    Embeddings of the modalities that the records have.
+    Embeddings of the modalities in the records.
 
   Raises:
-    MissingFileError: there is no data set, or files of it are missing.
-    UserError: there is no such split, `count` is less than 1, or the network takes other sound.
+    MissingFileError: there is no data set, or some of its files are missing.
+    UserError: there is no such split, `count` is less than 1, or the audio format of the records
+      does not match the network.
   """
   if count < 1:
     raise UserError(f"count is {count}; expected 1 or more.")
@@ -94,14 +95,14 @@ def collect(
     encoder, dataset, progress=f"embeddings of {split}" if progress else None
   )
   thumbnails: dict[str, list[np.ndarray]] = {modality: [] for modality in modalities}
-  # Read again rather than kept: the frames of so many clips may not fit into memory.
+  # Read a second time: the frames of all clips may not fit into memory.
   for batch in dataset:
     if keys.VIDEO in thumbnails:
       thumbnails[keys.VIDEO].append(video_thumbnails(batch[keys.VIDEO].numpy()))
     if keys.AUDIO in thumbnails:
       waveforms = batch[keys.AUDIO]
       if features.has_views(dataset):
-        # All views hear the same W: what comes from where they look.
+        # W is the same for all views: use a cardioid towards the viewing direction.
         waveforms = (waveforms[..., :1] + waveforms[..., _FRONT_CHANNEL:][..., :1]) / 2
       thumbnails[keys.AUDIO].append(
         audio_thumbnails(
@@ -123,24 +124,24 @@ def collect(
 
 
 def video_thumbnails(frames: np.ndarray) -> np.ndarray:
-  """Small pictures of the middle frames.
+  """Thumbnails of the middle frames.
 
   Args:
     frames: uint8 `[..., T, H, W, 3]`.
 
   Returns:
-    uint8 `[N, 64, 64, 3]`, N the product of the leading sizes.
+    uint8 `[N, 64, 64, 3]`, with N the product of the leading dimensions.
   """
   frames = frames.reshape(-1, *frames.shape[-4:])
   return np.stack([_resized(frame) for frame in frames[:, frames.shape[1] // 2]])
 
 
 def audio_thumbnails(waveforms: tf.Tensor, sample_rate_hz: int) -> np.ndarray:
-  """Small spectrograms.
+  """Thumbnails of spectrograms.
 
   Args:
-    waveforms: float32 `[N, samples, channels]`, of which the first is taken.
-    sample_rate_hz: their rate.
+    waveforms: float32 `[N, samples, channels]`; only the first channel is used.
+    sample_rate_hz: sample rate of the waveforms.
 
   Returns:
     uint8 `[N, 64, 64, 3]`, low frequencies at the bottom.

@@ -1,4 +1,4 @@
-"""Clips of records as a page shows them: small moving pictures, and a few seconds of sound."""
+"""Media of clips for HTML pages: small animations and a few seconds of audio."""
 
 import dataclasses
 from typing import Optional
@@ -13,22 +13,22 @@ from avssl_tf.data.records.record_reader import RecordReader
 from avssl_tf.report import inline_media
 from avssl_tf.report.drawings import sound_levels
 
-_MAX_SEC = 3.0  # of a clip, from its middle
+_MAX_SEC = 3.0  # Maximum duration, from the middle of the clip.
 _MAX_FRAME_RATE_HZ = 10.0
-_HEIGHT = 96  # of pictures, in pixels
+_HEIGHT = 96  # Height of frames, in pixels.
 _SPECTROGRAM_SIZE = (148, 96)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipMedia:
-  """What there is to see and hear of a clip.
+  """Media of a clip.
 
   Attributes:
     key: id of the example.
     labels: names of its classes.
-    animation: data URI of its frames; None where it has no picture.
-    spectrogram: data URI of a picture of its sound; None where it has none.
-    sound: data URI of its sound; of a sound field, of W; None where it has none.
+    animation: data URI of its frames; None without video.
+    spectrogram: data URI of its spectrogram; None without audio.
+    sound: data URI of its audio, or of W for a sound field; None without audio.
   """
 
   key: str
@@ -42,8 +42,8 @@ def load(reader: RecordReader, number: int) -> ClipMedia:
   """Reads a clip.
 
   Args:
-    reader: of the split.
-    number: of the clip within the split.
+    reader: reader of the split.
+    number: index of the clip in the split.
   """
   record = Record.parse(reader.serialized(number).numpy(), reader.info.modalities)
   waveform = _middle(record)
@@ -75,13 +75,13 @@ def _frame(encoded: bytes) -> np.ndarray:
 
 
 def _middle(record: Record) -> Optional[np.ndarray]:
-  """Up to `_MAX_SEC` from the middle of the sound, in mono: `[samples]`."""
+  """The middle of the audio, at most `_MAX_SEC` long, in mono: `[samples]`."""
   if record.waveform is None:
     return None
   count = min(len(record.waveform), int(_MAX_SEC * record.sample_rate_hz))
   start = (len(record.waveform) - count) // 2
   window = record.waveform[start : start + count]
-  # Four channels are a sound field, whose first is what an omnidirectional microphone hears.
+  # Four channels are a sound field with the omnidirectional channel W first.
   return window[:, 0] if window.shape[1] == 4 else window.mean(axis=1)
 
 

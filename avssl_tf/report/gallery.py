@@ -1,4 +1,4 @@
-"""Rows of cards with moving pictures and sound."""
+"""Rows of cards with animations and audio."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from avssl_tf import keys
 from avssl_tf.report import page
 from avssl_tf.report.clip_media import ClipMedia
 
-# What the colour of a card says.
+# Marks of a card, shown by its colour.
 RIGHT, WRONG, OWN = "right", "wrong", "own"
 
 
@@ -17,11 +17,11 @@ class Card:
   """A clip, or one modality of it.
 
   Attributes:
-    title: in bold below the picture.
-    lines: below the title.
-    picture: data URI; None shows none.
-    sound: data URI of what a button plays; None shows none.
-    mark: one of `RIGHT`, `WRONG` and `OWN`; "" for none.
+    title: bold text below the image.
+    lines: lines of text below the title.
+    picture: data URI of the image; None: no image.
+    sound: data URI of the audio for a play button; None: no button.
+    mark: `RIGHT`, `WRONG` or `OWN`; "": none.
   """
 
   title: str
@@ -33,14 +33,14 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """Cards side by side, perhaps as the answer to another one."""
+  """Cards side by side, optionally as the results of a query card."""
 
   cards: Sequence[Card]
   query: Optional[Card] = None
 
 
 def html(rows: Sequence[Row], explanation: str) -> str:
-  """The rows one below the other, under an explanation."""
+  """HTML of the rows below an explanation."""
   return page.fragment("gallery.html", rows=rows, explanation=explanation)
 
 
@@ -50,10 +50,10 @@ def card(
   """The card of a clip.
 
   Args:
-    media: what there is to see and hear.
-    lines: what is told of it.
-    mark: its colour.
-    modality: `"video"` or `"audio"`, which the picture shows; None: of what there is, the first.
+    media: media of the clip.
+    lines: lines of text about the clip.
+    mark: mark of the card.
+    modality: modality of the image, `"video"` or `"audio"`; None: video if available, else audio.
   """
   heard = modality == keys.AUDIO or media.animation is None
   return Card(

@@ -1,4 +1,4 @@
-"""Clips with the sound field that a network generates of W, beside the true one."""
+"""Clips with the sound field that a network generates from W, and the true one."""
 
 import dataclasses
 
@@ -19,17 +19,17 @@ _ENERGY_HEIGHT = 45
 
 @dataclasses.dataclass(frozen=True)
 class FieldExample:
-  """A clip with its two fields.
+  """A clip with its true and generated sound fields.
 
   Attributes:
     key: id of the example.
     frames: uint8 `[T, H, 2 H, 3]`, equirectangular.
-    frame_rate_hz: of the frames.
-    target: float32 `[samples, 4]`, the true field (ACN, SN3D).
-    field: likewise, what the network generated.
-    sample_rate_hz: of both.
-    tracks: float32 `[steps, sources, 3]`, where sources are; 0 where there is none.
-    error_db: of the field, against the energy of the target, W left out.
+    frame_rate_hz: frame rate.
+    target: float32 `[samples, 4]`, the true field (ACN/SN3D).
+    field: same shape, the generated field.
+    sample_rate_hz: sample rate of both fields.
+    tracks: float32 `[steps, sources, 3]`, directions of the sound sources; 0: no source.
+    error_db: error of the generated field relative to the energy of the target, without W.
   """
 
   key: str
@@ -43,13 +43,13 @@ class FieldExample:
 
 
 def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[FieldExample]:
-  """Clips that represent a split, as `evaluation_dataset` chooses them.
+  """Generates the sound fields of clips that `evaluation_dataset` selects from a split.
 
   Args:
     generator: the network.
     data_dir: folder of 360° records.
-    split: split, or slice of one.
-    count: number of clips; all, where there are fewer.
+    split: split, or slice of a split.
+    count: maximum number of clips.
   """
   generator_lib.check_records(DatasetInfo.load(data_dir), data_dir)
   clip = dataclasses.replace(generator.clip, sample_rate_hz=generator.sample_rate_hz)
@@ -74,11 +74,11 @@ def fields(generator: Generator, data_dir: str, split: str, count: int) -> list[
 
 
 def moments(example: FieldExample, count: int) -> GeneratedClip:
-  """An example as it is drawn.
+  """Prepares an example for drawing.
 
   Args:
     example: the clip.
-    count: moments of it, evenly spaced; at most as many as it has frames.
+    count: number of evenly spaced frames; at most the number of frames of the clip.
   """
   num_frames = len(example.frames)
   chosen = np.linspace(0, num_frames - 1, min(count, num_frames)).round().astype(int)
@@ -92,14 +92,14 @@ def moments(example: FieldExample, count: int) -> GeneratedClip:
 
 
 def _energies(field: np.ndarray, num_frames: int) -> np.ndarray:
-  """Energy from each direction in the part of the time that each frame stands for."""
+  """Energy from each direction during each frame."""
   parts = field[: len(field) // num_frames * num_frames].reshape(num_frames, -1, 4)
   maps = ambisonics.energy_map(tf.constant(parts), _ENERGY_HEIGHT, 2 * _ENERGY_HEIGHT)
   return maps.numpy() ** 2
 
 
 def _sources(tracks: np.ndarray, num_frames: int, chosen: np.ndarray):
-  """Azimuth and elevation of the sources at some frames; None where there are none."""
+  """Azimuth and elevation of the sources at the chosen frames; None without sources."""
   known = tracks.any(axis=(0, 2))
   if not known.any():
     return None

@@ -1,4 +1,4 @@
-"""Pictures and sound as data URIs: a page that holds them needs no other file."""
+"""Images and audio as data URIs, for self-contained pages."""
 
 import base64
 import io
@@ -9,14 +9,14 @@ import soundfile
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Rates that an MP3 file can have; sound of any other goes to the next higher one.
+# Sample rates of MP3; other rates are resampled to the next higher one.
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _PICTURE_QUALITY = 80
 _ANIMATION_QUALITY = 60
 
 
 def picture(pixels: np.ndarray) -> str:
-  """A picture, slightly compressed.
+  """An image, with lossy compression.
 
   Args:
     pixels: uint8 `[H, W, 3]`, RGB.
@@ -25,11 +25,11 @@ def picture(pixels: np.ndarray) -> str:
 
 
 def animation(frames: np.ndarray, frame_rate_hz: float) -> str:
-  """Frames as a picture that moves, again and again; one frame as a picture.
+  """Frames as an animation in an endless loop; a single frame as a still image.
 
   Args:
     frames: uint8 `[T, H, W, 3]`, RGB.
-    frame_rate_hz: of the frames.
+    frame_rate_hz: frame rate.
   """
   first, *others = [Image.fromarray(frame) for frame in frames]
   duration_ms = round(1000 / frame_rate_hz)
@@ -38,11 +38,11 @@ def animation(frames: np.ndarray, frame_rate_hz: float) -> str:
 
 
 def sound(waveform: np.ndarray, sample_rate_hz: int) -> str:
-  """Sound as MP3, which every browser plays.
+  """Audio as MP3, which every browser supports.
 
   Args:
-    waveform: float `[samples]` or `[samples, 1 or 2]`, -1..1; what is louder is clipped.
-    sample_rate_hz: of the waveform; a rate that MP3 does not have is brought to one that it has.
+    waveform: float `[samples]` or `[samples, 1 or 2]`, clipped to -1..1.
+    sample_rate_hz: sample rate of the waveform; resampled if MP3 does not support it.
   """
   rate_hz = next((rate for rate in _MP3_RATES_HZ if rate >= sample_rate_hz), _MP3_RATES_HZ[-1])
   if rate_hz != sample_rate_hz:
@@ -53,7 +53,7 @@ def sound(waveform: np.ndarray, sample_rate_hz: int) -> str:
 
 
 def drawing(figure: Figure) -> str:
-  """A drawing by matplotlib, as PNG."""
+  """A matplotlib figure as PNG."""
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png")
   return _uri("image/png", buffer)

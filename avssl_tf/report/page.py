@@ -1,4 +1,4 @@
-"""The page that a report is: one HTML file that needs no other and no network."""
+"""The HTML page of a report: a single self-contained file."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from plotly import offline
 from avssl_tf.errors import FileThereError
 from avssl_tf.files import abandoned, whole_file
 
-# What each page of a report holds, those of earlier versions too.
+# Contained in every page, including those of earlier versions.
 _MARKS = ('<p class="subtitle">', "<span>by avssl_tf</span>")
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _ASSETS = os.path.join(_FOLDER, "assets")
@@ -28,12 +28,12 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page.
+  """A section of the page.
 
   Attributes:
-    title: its heading.
-    html: what stands below; empty where the part is left out.
-    left_out: why there is nothing to show; empty where there is.
+    title: heading.
+    html: content below the heading; empty if the section is left out.
+    left_out: reason why the section is left out; empty if it is shown.
   """
 
   title: str
@@ -42,18 +42,18 @@ class Section:
 
   @property
   def anchor(self) -> str:
-    """What a link to the section ends in."""
+    """Fragment identifier of links to the section."""
     return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Rows of cells under a heading each.
+  """A table.
 
   Attributes:
-    columns: headings; the first is that of the names of rows.
-    rows: texts, as many as there are columns.
-    caption: what the table shows.
+    columns: headings; the first column contains the names of the rows.
+    rows: cells, one per column.
+    caption: caption of the table.
   """
 
   columns: Sequence[str]
@@ -67,17 +67,17 @@ class Table:
 
 
 def fragment(template: str, **values: Any) -> Markup:
-  """A piece of HTML.
+  """A rendered template.
 
   Args:
-    template: a file of `templates/`.
-    **values: what it names; text is escaped, `Markup` is not.
+    template: a file in `templates/`.
+    **values: its variables; text is escaped, `Markup` is not.
   """
   return Markup(_TEMPLATES.get_template(template).render(**values))
 
 
 def asset(name: str) -> str:
-  """The text of a file of `assets/`."""
+  """The text of a file in `assets/`."""
   with open(os.path.join(_ASSETS, name), encoding="utf-8") as f:
     return f.read()
 
@@ -89,14 +89,14 @@ def save(
   sections: Sequence[Section],
   facts: Mapping[str, str],
 ) -> None:
-  """Writes the page, whole or not at all.
+  """Writes the page atomically.
 
   Args:
-    path: the file.
+    path: output file.
     title: heading of the page.
-    subtitle: a line below it.
-    sections: parts, in order; of those that are left out, the end of the page tells why.
-    facts: what stands at the very end, by name.
+    subtitle: the line below the heading.
+    sections: sections in order; the end of the page lists those that are left out, with reasons.
+    facts: content of the footer, by name.
   """
   html = fragment(
     "page.html",
@@ -106,23 +106,23 @@ def save(
     left_out=[section for section in sections if section.left_out],
     facts=facts,
     style=Markup(asset("page.css")),
-    # Only where there is a chart: this is most of what a page weighs.
+    # Only if there is a chart: the script is most of the size of a page.
     charts=Markup(offline.get_plotlyjs()) if any(_has_chart(s) for s in sections) else None,
     scripts=[Markup(asset(name)) for name in ("page.js",)],
   )
   for leftover in abandoned(path):
     os.remove(leftover)
   with whole_file(path) as temporary:
-    # Names may hold bytes that are no text.
+    # File names may contain bytes that are not valid text.
     with open(temporary, "w", encoding="utf-8", errors="backslashreplace") as f:
       f.write(html)
 
 
 def check(path: str) -> None:
-  """Makes sure that a page may be written to `path`, before all the work.
+  """Checks in advance that a page may be written to `path`.
 
   Raises:
-    FileThereError: there is something that `save` did not write.
+    FileThereError: `path` exists and was not written by `save`.
   """
   if not os.path.lexists(path):
     return
@@ -132,7 +132,7 @@ def check(path: str) -> None:
       text = f.read()
   if not all(mark in text for mark in _MARKS):
     raise FileThereError(
-      f"{path} is there, and no page that avssl_tf wrote: it is left alone. Move it away."
+      f"{path} exists, but is not a page written by avssl_tf, and is not changed. Move it away."
     )
 
 

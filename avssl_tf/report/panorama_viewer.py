@@ -1,8 +1,9 @@
-"""A viewer of 360° clips for a page: the view turns with the mouse, and the sound stays in place.
+"""An HTML viewer of 360° clips with a rotatable view and binaural sound.
 
-A page has `assets()` once and `html(clips)` where the viewer shall be; nothing is loaded from
-elsewhere. The browser turns the frames with WebGL. With Web Audio, it decodes the sound field to
-loudspeakers around the listener, whose head turns with the view (head-related transfer functions).
+A page contains `assets()` once and `html(clips)` for each viewer; no other files are loaded. The
+browser renders the view with WebGL. With Web Audio, it decodes the sound field to virtual
+loudspeakers around the listener and renders them with head-related transfer functions; the
+listener's head turns with the view.
 """
 
 import base64
@@ -23,7 +24,7 @@ MAX_FRAME_HEIGHT = 256
 _SCRIPTS = ("panorama_picture.js", "panorama_sound.js", "panorama_viewer.js")
 _JPEG_QUALITY = 85
 _ENERGY_HEIGHT = 45
-# The corners of a cube, (x, y, z) with x to the front, y to the left and z up.
+# Corners of a cube, (x, y, z), with x to the front, y to the left and z up.
 LOUDSPEAKERS = np.array(
   [[x, y, z] for z in (1, -1) for x, y in ((1, 1), (-1, 1), (-1, -1), (1, -1))]
 ) / np.sqrt(3.0)
@@ -31,15 +32,15 @@ LOUDSPEAKERS = np.array(
 
 @dataclasses.dataclass(frozen=True)
 class ViewerClip:
-  """A clip as it is looked at and listened to.
+  """A clip for the viewer.
 
   Attributes:
     title: name of the clip.
-    frames: uint8 `[T, H, 2 H, 3]`, equirectangular. More than `MAX_FRAMES` are thinned out, higher
-      ones than `MAX_FRAME_HEIGHT` are made smaller.
-    frame_rate_hz: the first frame is shown from the start of the sound on.
-    fields: by name, in the order in which they are offered, float32 `[samples, 4]`, ACN/SN3D.
-    sample_rate_hz: of the fields.
+    frames: uint8 `[T, H, 2 H, 3]`, equirectangular. The viewer uses at most `MAX_FRAMES` frames of
+      at most `MAX_FRAME_HEIGHT` pixels in height.
+    frame_rate_hz: frame rate; the first frame starts with the audio.
+    fields: sound fields by name, in the order of the menu: float32 `[samples, 4]`, ACN/SN3D.
+    sample_rate_hz: sample rate of the fields.
   """
 
   title: str
@@ -49,61 +50,65 @@ class ViewerClip:
   sample_rate_hz: int
 
   def __post_init__(self):
-    """Raises UserError: the frames or fields are none, or none that fit each other."""
+    """Checks the fields.
+
+    Raises:
+      UserError: there are no frames or sound fields, or they have invalid shapes or values.
+    """
     if self.frames.ndim != 4 or not len(self.frames) or self.frames.dtype != np.uint8:
       raise UserError(
         f"{self.title}: frames are {self.frames.dtype} {self.frames.shape}; expected uint8 "
-        "[T, H, 2 H, 3] with one frame or more."
+        "[T, H, 2 H, 3] with at least one frame."
       )
     equirect.check_shape(*self.frames.shape[1:3], f"{self.title}: a frame")
     for name in ("frame_rate_hz", "sample_rate_hz"):
       if not getattr(self, name) > 0:
         raise UserError(f"{self.title}: {name} is {getattr(self, name)}; expected more than 0.")
     if not self.fields:
-      raise UserError(f"{self.title}: there is no sound field; expected one or more.")
+      raise UserError(f"{self.title}: there is no sound field; expected at least one.")
     num_samples = len(next(iter(self.fields.values())))
     for name, field in self.fields.items():
       if field.shape != (num_samples, 4) or not num_samples:
         raise UserError(
-          f"{self.title}: field {name!r} is {field.shape}; expected [samples, 4], with as many "
-          "samples in all fields of a clip."
+          f"{self.title}: field {name!r} has shape {field.shape}; expected [samples, 4], with the "
+          "same number of samples in all fields of a clip."
         )
       if not np.isfinite(field).all():
-        raise UserError(f"{self.title}: field {name!r} has samples that are no finite numbers.")
+        raise UserError(f"{self.title}: field {name!r} contains NaN or infinity.")
 
   @property
   def duration_sec(self) -> float:
-    """Duration of the sound."""
+    """Duration of the audio."""
     return len(next(iter(self.fields.values()))) / self.sample_rate_hz
 
 
 def assets() -> str:
-  """The style and the script of the viewer, for the head of a page: once, however many viewers."""
+  """Style and script of the viewer for the head of a page, once for all viewers."""
   style = page.asset("panorama_viewer.css")
   script = "\n".join(page.asset(name) for name in _SCRIPTS)
   return f'<style>\n{style}</style>\n<script type="module">\n{script}</script>'
 
 
 def html(clips: Sequence[ViewerClip]) -> str:
-  """A viewer that shows one of some clips at a time.
+  """HTML of a viewer with a menu of clips.
 
   Args:
-    clips: at least one, all with fields of the same names.
+    clips: at least one clip; the fields of all clips must have the same names.
 
   Returns:
-    A piece of HTML, for a page with `assets()`; both go into it as they are, without escaping.
+    HTML for a page with `assets()`; insert both without escaping.
 
   Raises:
-    UserError: no clip, or the fields have different names.
+    UserError: there is no clip, or the names of the fields differ.
   """
   if not clips:
-    raise UserError("There is no clip to look at; expected one or more.")
+    raise UserError("There is no clip; expected at least one.")
   names = list(clips[0].fields)
   for clip in clips:
     if list(clip.fields) != names:
       raise UserError(
-        f"{clip.title} has the fields {list(clip.fields)}, {clips[0].title} {names}; expected the "
-        "same in all clips of a viewer."
+        f"{clip.title} has the fields {list(clip.fields)}, {clips[0].title} has {names}; expected "
+        "the same fields in all clips of a viewer."
       )
   data = {
     "loudspeakers": LOUDSPEAKERS.tolist(),
@@ -117,10 +122,10 @@ def html(clips: Sequence[ViewerClip]) -> str:
 def decoding_matrix() -> np.ndarray:
   """Gains from W Y Z X (SN3D) to `LOUDSPEAKERS`, float64 `[8, 4]`.
 
-  They match the modes of the field, with Y Z X weighted by 1 / sqrt(3). Of the first order, this
-  makes the energy vector longest: 1 / sqrt(3), in place of 1 / 2 (max-rE: Daniel, PhD thesis, 2001;
-  Zotter and Frank, "Ambisonics", 2019, chapter 4). It points to the source, wherever that is, and
-  the signals of the loudspeakers add up to that of the source.
+  Mode-matching decoding with Y Z X weighted by 1 / sqrt(3). For the first order, this maximises the
+  length of the energy vector: 1 / sqrt(3) instead of 1 / 2 (max-rE: Daniel, PhD thesis, 2001;
+  Zotter and Frank, "Ambisonics", 2019, chapter 4). The energy vector points to the source in every
+  direction, and the loudspeaker signals sum to the source signal.
   """
   x, y, z = LOUDSPEAKERS.T
   weight = 3.0 / np.sqrt(3.0)
@@ -129,10 +134,10 @@ def decoding_matrix() -> np.ndarray:
 
 
 def _transported(clip: ViewerClip) -> dict:
-  """What the script gets of a clip: what can be written as JSON."""
+  """Data of a clip for the script, as JSON values."""
   frames, rate_hz = _thinned(clip.frames, clip.frame_rate_hz)
   scale = np.iinfo(np.int16).max / max(1e-12, *(np.abs(f).max() for f in clip.fields.values()))
-  # Each channel once: a generated field has its W in common with the true one and with mono.
+  # Each channel is stored once: generated, true and mono fields have the same W.
   channels: list[np.ndarray] = []
   numbers: dict[str, list] = {}
   for name, field in clip.fields.items():
@@ -166,10 +171,10 @@ def _thinned(frames: np.ndarray, frame_rate_hz: float) -> tuple[np.ndarray, floa
 def _energies(
   fields: Mapping[str, np.ndarray], sample_rate_hz: float, num_frames: int, frame_rate_hz: float
 ) -> dict[str, list]:
-  """Of each field and frame, a matrix A of 4 x 4: the energy from a direction is y' A y.
+  """For each field and frame, a 4 x 4 matrix A: the energy from a direction is y' A y.
 
-  y are the harmonics of the direction. Energies are above those of the quietest direction of their
-  frame, and relative to the largest of the clip, so that they are in 0..1.
+  y contains the spherical harmonics of the direction. The minimum over the directions of each frame
+  is subtracted, and energies are divided by the maximum of the clip: they are in 0..1.
   """
   angles = ambisonics.pixel_directions(_ENERGY_HEIGHT, 2 * _ENERGY_HEIGHT)
   harmonics = ambisonics.harmonics(*angles, order=1).numpy().reshape(-1, 4)
@@ -197,7 +202,7 @@ def _jpeg(picture: np.ndarray) -> bytes:
   parameters = [
     cv2.IMWRITE_JPEG_QUALITY,
     _JPEG_QUALITY,
-    # Frames lie below each other: with coarser colours, these would run from one into the next.
+    # Frames are stacked vertically: chroma subsampling would mix the colours of adjacent frames.
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     cv2.IMWRITE_JPEG_OPTIMIZE,
@@ -210,9 +215,9 @@ def _jpeg(picture: np.ndarray) -> bytes:
 
 
 def _flac(channel: np.ndarray, sample_rate_hz: int) -> bytes:
-  """Sound int16 `[samples]` as FLAC: without loss, about 20% smaller than WAV."""
+  """Audio, int16 `[samples]`, as FLAC: lossless, about 20% smaller than WAV."""
   file = io.BytesIO()
-  # By default, 8 kB would stay free for titles.
+  # By default, 8 kB would be reserved for metadata.
   with av.open(file, "w", format="flac", options={"metadata_header_padding": "0"}) as container:
     stream = container.add_stream("flac", rate=sample_rate_hz, layout="mono")
     stream.codec_context.format = "s16"

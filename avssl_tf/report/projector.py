@@ -1,4 +1,4 @@
-"""Embeddings for TensorBoard's Embedding Projector, each point with a picture of its clip."""
+"""Embeddings for TensorBoard's Embedding Projector, with a thumbnail for each point."""
 
 import math
 import os
@@ -13,16 +13,16 @@ from avssl_tf.files import whole_file
 from avssl_tf.foreign_text import printable
 from avssl_tf.report.clip_embeddings import ClipEmbeddings
 
-# Names that TensorBoard looks for, and the folder of what they name.
+# Configuration file that TensorBoard reads, and the folder of its data.
 CONFIG = "projector_config.pbtxt"
 FOLDER = "projector"
-# Browsers refuse larger textures.
+# Browsers reject larger textures.
 MAX_SPRITE_SIZE = 8192
-# Files of a fifth of the size of PNG, which do not look different.
+# No visible loss, at a fifth of the size of PNG.
 _JPEG_QUALITY = 90
 
 # A `ProjectorConfig` as text (tensorboard/plugins/projector/projector_config.proto); paths are
-# relative to the folder that it lies in.
+# relative to the folder of the configuration.
 _EMBEDDING = """embeddings {{
   tensor_name: "{name}"
   tensor_path: "{folder}/{name}.tsv"
@@ -37,21 +37,21 @@ _EMBEDDING = """embeddings {{
 
 
 def write(tensorboard_dir: str, clips: ClipEmbeddings) -> None:
-  """Writes embeddings for the projector, in place of those that are there.
+  """Writes embeddings for the projector; replaces existing ones.
 
-  There are a cloud of points for each modality and one of all together, called by the modalities
-  (`video`, `audio`, `video_audio`). A point tells the id of its clip, the name of its class where
-  there are any, and its modality, which points can be coloured by.
+  There is one point cloud per modality, and one of all modalities (`video`, `audio`,
+  `video_audio`). The metadata of a point are the id of its clip, its class name if there are
+  labels, and its modality; they can be used to colour the points.
 
-  The configuration is written last: a broken-off call leaves the projector as it was, or with new
-  files under the names that it knew.
+  The configuration is written last: after an interrupted call, the existing configuration is still
+  valid.
 
   Args:
-    tensorboard_dir: folder with the curves of a run.
-    clips: what to show.
+    tensorboard_dir: TensorBoard log folder of a run.
+    clips: embeddings to write.
 
   Raises:
-    UserError: there are more clips than pictures fit into one that a browser takes.
+    UserError: the sprite image of all thumbnails would exceed the size limit of browsers.
   """
   modalities = list(clips.embeddings)
   clouds = {modality: [modality] for modality in modalities}
@@ -78,11 +78,11 @@ def write(tensorboard_dir: str, clips: ClipEmbeddings) -> None:
     config.append(_EMBEDDING.format(name=name, folder=FOLDER, size=size))
   with whole_file(os.path.join(tensorboard_dir, CONFIG)) as path:
     with open(path, "w", encoding="utf-8") as f:
-      f.writelines(reversed(config))  # The last one, of all, is shown first.
+      f.writelines(reversed(config))  # TensorBoard shows the first: that of all modalities.
 
 
 def metadata(clips: ClipEmbeddings, modalities: Sequence[str]) -> list[list[str]]:
-  """What is told of each point, by the modality and then by the clip, after a row of titles."""
+  """Metadata rows of the points, by modality and then by clip, after a header row."""
   labels = clips.label_texts
   titles = ["id", *(["label"] if labels else []), "modality"]
   columns = [clips.ids, *([labels] if labels else [])]
@@ -90,23 +90,24 @@ def metadata(clips: ClipEmbeddings, modalities: Sequence[str]) -> list[list[str]
 
 
 def sprite(thumbnails: np.ndarray) -> np.ndarray:
-  """Pictures in one, row by row from the upper left, about as wide as it is high.
+  """Arranges thumbnails in a nearly square sprite image, row by row from the upper left.
 
   Args:
     thumbnails: uint8 `[N, S, S, 3]`.
 
   Returns:
-    uint8 `[rows * S, columns * S, 3]`, columns the root of N rounded up; white where none is left.
+    uint8 `[rows * S, columns * S, 3]`, with columns = ceil(sqrt(N)); unused cells are white.
 
   Raises:
-    UserError: it would be larger than what a browser takes.
+    UserError: the image would exceed the size limit of browsers.
   """
   count, size = thumbnails.shape[:2]
   num_columns = math.ceil(math.sqrt(count))
   if num_columns * size > MAX_SPRITE_SIZE:
     raise UserError(
-      f"{count} pictures of {size} x {size} pixels make one of {num_columns * size} a side; "
-      f"expected at most {MAX_SPRITE_SIZE}: show at most {(MAX_SPRITE_SIZE // size) ** 2}."
+      f"{count} thumbnails of {size} x {size} pixels require a sprite of {num_columns * size} "
+      f"pixels per side; expected at most {MAX_SPRITE_SIZE}, for "
+      f"{(MAX_SPRITE_SIZE // size) ** 2} thumbnails."
     )
   num_rows = math.ceil(count / num_columns)
   result = np.full((num_rows * num_columns, size, size, 3), 255, np.uint8)
@@ -116,5 +117,5 @@ def sprite(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _cell(text: str) -> str:
-  """Text without the tabs and line ends that separate columns and rows."""
+  """Text without tabs and line breaks, which separate columns and rows."""
   return printable(re.sub(r"\s+", " ", text))

@@ -1,4 +1,4 @@
-"""A run as a report sees it: what its folder tells, its records and its network."""
+"""The data of a run for its report: configuration, log, records and network."""
 
 import functools
 import glob
@@ -24,33 +24,33 @@ from avssl_tf.training import checkpoints, inherited_memory, loading, metrics, r
 from avssl_tf.training.configurations import configuration
 from avssl_tf.training.configurations.settings import Reference, Settings
 
-# Clips of the test split that are searched and drawn.
-_MAX_CLIPS = 1000  # or views of 360° clips
+# Maximum number of embedded clips, or of views of 360° clips.
+_MAX_CLIPS = 1000
 _VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 _OBJECTIVE = "task/objective/"
 
 
 class ReportedRun:
-  """A run in its folder; what takes time is read when it is asked for, once.
+  """The data of a run; expensive properties are computed on first use and cached.
 
   Attributes:
-    model_dir: the folder.
-    name: its last part.
+    model_dir: folder of the run.
+    name: last component of the folder's path.
     configuration: text of the operative configuration.
     settings: values by the name of the setting, such as `"train.batch_size"`.
     metrics: lines of the log, each with `"step"`.
-    probes: results of the probe by step, in order.
+    probes: probe results by step, in order.
   """
 
   def __init__(self, model_dir: str, trained: Optional[Trained] = None):
     """Reads the configuration and the log.
 
     Args:
-      model_dir: the folder.
-      trained: the network of the run, if it is in memory already; None loads it when it is needed.
+      model_dir: folder of the run.
+      trained: the network of the run, if it is in memory; None: it is loaded on first use.
 
     Raises:
-      configuration.ConfigurationError: `model_dir` holds no run that this version understands.
+      configuration.ConfigurationError: `model_dir` contains no run that this version supports.
     """
     self.model_dir = os.path.normpath(model_dir)
     self.name = os.path.basename(os.path.abspath(model_dir))
@@ -66,52 +66,52 @@ class ReportedRun:
     self._data_dir = os.fspath(bound["data_dir"]) if "data_dir" in bound else None
     probe = bound.get("probe")
     self._test_split = "test" if probe is None else probe.test_split
-    # A probe may have records of its own.
+    # A probe may use separate records.
     self._probed_dir = (probe and probe.data_dir) or self._data_dir
-    # Folders of converted checkpoints name no task.
+    # The configurations of converted checkpoints set no task.
     self._task: type[Task] = bound.get("task", Task)
     self._given = trained
 
   @property
   def task(self) -> str:
-    """Name of the class of what was trained, such as `"InstanceDiscrimination"`."""
+    """Class name of the task, such as `"InstanceDiscrimination"`."""
     return self._reference("train.task")
 
   @property
   def method(self) -> str:
-    """Name of the objective, or of the task where it has none, such as `"CMA"`."""
+    """Class name of the objective, such as `"CMA"`, or of the task if it has no objective."""
     return self._reference(f"{self.task}.objective") or self.task
 
   @property
   def generates(self) -> bool:
-    """Whether the network makes sound fields; else it embeds pictures and sound."""
+    """Whether the network generates sound fields; otherwise it embeds video and audio."""
     return self._task.generates
 
   @property
   def is_supervised(self) -> bool:
-    """Whether the network was told the classes, and learnt no embeddings."""
+    """Whether the network was trained with labels, without training embeddings."""
     return self._task.uses_labels
 
   @property
   def is_spherical(self) -> bool:
-    """Whether the network learnt from 360° clips."""
+    """Whether the network was trained on 360° clips."""
     return self.generates or self.aligns_views
 
   @property
   def aligns_views(self) -> bool:
-    """Whether the network learnt to compare the views of 360° clips."""
+    """Whether the network was trained to align the views of 360° clips with their audio."""
     return self._task.aligns_views
 
   @functools.cached_property
   def step(self) -> Optional[int]:
-    """Steps after which the last checkpoint was written; None where there is none."""
+    """Step of the latest intact checkpoint; None without a checkpoint."""
     if checkpoints.latest(self.model_dir) is None:
       return None
     return int(checkpoints.latest_of(self.model_dir).rpartition("-")[2])
 
   @functools.cached_property
   def results(self) -> dict[str, dict[str, dict[str, float]]]:
-    """What `avssl_tf.evaluate` has measured: by task and part, metrics by name."""
+    """Results of `avssl_tf.evaluate`: metrics by task, part and name."""
     found = {}
     pattern = os.path.join(glob.escape(self.model_dir), "evaluation", "*", "results.json")
     for path in sorted(glob.glob(pattern)):
@@ -120,7 +120,7 @@ class ReportedRun:
 
   @functools.cached_property
   def info(self) -> Optional[DatasetInfo]:
-    """Description of the records that the run was trained on; None where they are gone."""
+    """Description of the training records; None if they do not exist."""
     try:
       return DatasetInfo.load(self.data_dir) if self.data_dir else None
     except FileNotFoundError:
@@ -128,22 +128,22 @@ class ReportedRun:
 
   @property
   def why_no_records(self) -> str:
-    """What to tell where `info` is None."""
-    return f"the records ({self.data_dir}) are not there."
+    """Explanation if `info` is None."""
+    return f"the records ({self.data_dir}) do not exist."
 
   @property
   def data_dir(self) -> Optional[str]:
-    """Folder of the records, as named in the run."""
+    """Folder of the training records, as in the configuration."""
     return self._data_dir
 
   @property
   def train_split(self) -> str:
-    """The split, or slice of one, that the run learnt from."""
+    """The training split, or slice of a split."""
     return self._split
 
   @property
   def shown_split(self) -> str:
-    """What the examples are taken from: the split that the probe measures, or else the first."""
+    """Split of the examples: the split of the probe if it exists, otherwise the first split."""
     split = self.info.test_split(self._test_split)
     known = {*self.info.splits, *self.info.subsets}
     is_there = split is not None and split.partition("[")[0] in known
@@ -151,7 +151,7 @@ class ReportedRun:
 
   @property
   def probed(self) -> str:
-    """What the probe measures, in words."""
+    """Split and folder of the probe's records, as text."""
     folder = os.fspath(self._probed_dir)
     try:
       split = DatasetInfo.load(folder).test_split(self._test_split)
@@ -165,38 +165,38 @@ class ReportedRun:
 
   @property
   def encoder(self) -> Encoder:
-    """The network of a run that embeds pictures and sound."""
+    """Encoder of a network that embeds video and audio."""
     return self._trained.encoder
 
   @property
   def generator(self) -> Generator:
-    """The network of a run that makes sound fields."""
+    """Generator of a network that generates sound fields."""
     return self._trained.generator
 
   @functools.cached_property
   def embeddings(self) -> ClipEmbeddings:
-    """Of clips spread evenly over `shown_split`."""
+    """Embeddings of clips that are evenly spaced over `shown_split`."""
     progress = on_terminal()
     return clip_embeddings.collect(
       self.encoder, self.data_dir, self.shown_split, _MAX_CLIPS, progress=progress
     )
 
-  @functools.cache  # noqa: B019 - A run lives as long as the making of its report.
+  @functools.cache  # noqa: B019 - A run is only in memory while its report is written.
   def reader(self, split: str) -> RecordReader:
-    """Reads the clips of a split."""
+    """Reader of the clips of a split."""
     return RecordReader(self.data_dir, split)
 
   def state(self, name: str) -> Optional[np.ndarray]:
-    """A variable of the objective, such as `"video_bank/rows"`; None where it has none."""
+    """Value of a variable of the objective, such as `"video_bank/rows"`; None if there is none."""
     path = checkpoints.latest_of(self.model_dir, checkpoints.TASK)
     reader = checkpoint_files.load(path)
     key = f"{_OBJECTIVE}{name}/{_VALUE}"
     return reader.get_tensor(key) if reader.has_tensor(key) else None
 
   def row_clips(self) -> Optional[list[int]]:
-    """For each row of the memory banks, the number of its clip in `train_split`, -1: not there.
+    """Index in `train_split` of the clip of each memory-bank row; -1: not in the split.
 
-    None where it is not known which video a row stands for.
+    None if the run has no list of the videos of its rows.
     """
     ids = inherited_memory.read_video_ids(self.model_dir)
     if ids is None:

@@ -1,4 +1,4 @@
-"""The report of a run, and the comparison of several: one HTML file each."""
+"""The report of a run and the comparison of several runs, each a single HTML file."""
 
 import datetime
 import os
@@ -25,7 +25,7 @@ from avssl_tf.report.sections import (
 )
 from avssl_tf.training import checkpoints, run_folder
 
-# In the order of the page.
+# In the order of the report.
 _SECTIONS = (
   overview,
   scores,
@@ -41,18 +41,18 @@ _SECTIONS = (
 
 
 def write(run: ReportedRun, progress: bool = False) -> str:
-  """Writes the report of a run into its folder.
+  """Writes the report of a run to its folder.
 
   Args:
     run: the run.
-    progress: whether to show a progress bar.
+    progress: show a progress bar.
 
   Returns:
     Path of the page.
 
   Raises:
     MissingFileError: the run has no checkpoint yet.
-    FileThereError: there is another `report.html`.
+    FileThereError: `report.html` exists and is not a report.
   """
   checkpoints.latest_of(run.model_dir)
   path = os.path.join(run.model_dir, run_folder.REPORT)
@@ -66,16 +66,16 @@ def write(run: ReportedRun, progress: bool = False) -> str:
 
 
 def compare(model_dirs: Sequence[str], path: str) -> None:
-  """Writes a page that shows several runs side by side.
+  """Writes a page that compares several runs.
 
   Args:
-    model_dirs: folders of the runs, two or more.
-    path: the page.
+    model_dirs: folders of at least two runs.
+    path: output file.
 
   Raises:
-    configuration.ConfigurationError: one of them holds no run that this version understands.
-    UserError: two of them are the same.
-    FileThereError: there is something else at `path`.
+    configuration.ConfigurationError: a folder contains no run that this version supports.
+    UserError: a run is given twice.
+    FileThereError: `path` exists and is not a page of this package.
   """
   page.check(path)
   runs = [ReportedRun(model_dir) for model_dir in model_dirs]
@@ -84,7 +84,7 @@ def compare(model_dirs: Sequence[str], path: str) -> None:
     for run in runs:
       run.name = run.model_dir
   if len({os.path.abspath(run.model_dir) for run in runs}) < len(runs):
-    raise UserError(f"The same run is named twice: {', '.join(model_dirs)}.")
+    raise UserError(f"A run is given twice: {', '.join(model_dirs)}. Expected different runs.")
   sections = [_runs(runs, path), _probes(runs), *_results(runs), _curves(runs), _differences(runs)]
   page.save(path, "Comparison", ", ".join(run.name for run in runs), sections, _facts())
 
@@ -103,7 +103,7 @@ def _runs(runs: Sequence[ReportedRun], path: str) -> page.Section:
   for run in runs:
     report = os.path.join(run.model_dir, run_folder.REPORT)
     link = os.path.relpath(report, os.path.dirname(os.path.abspath(path)))
-    # Quoted, a folder called "javascript:..." is no script.
+    # Quoting prevents a folder called "javascript:..." from becoming a script.
     link = urllib.parse.quote(os.fsencode(link))
     name = Markup('<a href="{}">{}</a>').format(link, run.name)
     rows.append(
@@ -116,19 +116,19 @@ def _runs(runs: Sequence[ReportedRun], path: str) -> page.Section:
         str(run.step if run.step is not None else ""),
       ]
     )
-  columns = ["run", "method", "records", "seed", "epochs", "steps done"]
+  columns = ["run", "method", "records", "seed", "epochs", "steps"]
   return page.Section("Runs", page.Table(columns, rows).html)
 
 
 def _probes(runs: Sequence[ReportedRun]) -> page.Section:
   columns = {run.name: run.probes[max(run.probes)] for run in runs if run.probes}
   if not columns:
-    return page.Section("Probes", left_out="none of the runs has one.")
-  return page.Section("Probes", scores.table(columns, "The last probe of each run").html)
+    return page.Section("Probes", left_out="none of the runs has probe results.")
+  return page.Section("Probes", scores.table(columns, "Last probe of each run").html)
 
 
 def _results(runs: Sequence[ReportedRun]) -> list[page.Section]:
-  """A table for each protocol that more than one run was measured by."""
+  """A table for each evaluation protocol with results."""
   sections = []
   for task in sorted({task for run in runs for task in run.results}):
     columns = {
@@ -143,7 +143,7 @@ def _results(runs: Sequence[ReportedRun]) -> list[page.Section]:
 def _curves(runs: Sequence[ReportedRun]) -> page.Section:
   logged = [run for run in runs if run.metrics]
   if not logged:
-    return page.Section("Curves", left_out="none of the runs has logged anything.")
+    return page.Section("Curves", left_out="none of the runs has logged metrics.")
   return page.Section("Curves", curves.html(logged))
 
 
@@ -155,12 +155,12 @@ def _differences(runs: Sequence[ReportedRun]) -> page.Section:
     if len(set(values)) > 1:
       rows.append([name, *values])
   if not rows:
-    return page.Section("Settings", left_out="all runs have the same.")
-  table = page.Table(["", *(run.name for run in runs)], rows, "Settings that are not the same")
+    return page.Section("Settings", left_out="all runs have the same settings.")
+  table = page.Table(["", *(run.name for run in runs)], rows, "Settings that differ")
   return page.Section("Settings", table.html)
 
 
 def default_comparison(model_dirs: Sequence[str]) -> str:
-  """Where the comparison of runs goes: beside them, in the folder that they share."""
+  """Default path of a comparison: in the common parent folder of the runs."""
   shared = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in model_dirs])
   return os.path.join(os.path.relpath(shared), "comparison.html")

@@ -1,7 +1,7 @@
-"""Ambisonics of orders 1 to 3: encode, rotate, decode, and look at sound fields.
+"""Ambisonics of orders 1 to 3: encodes, rotates, decodes and visualises sound fields.
 
-Fields are float32 `[..., channels]` with `(order + 1)^2` channels in ACN order and SN3D weights
-(Nachbar et al., "AmbiX", Ambisonics Symposium 2011), for example `[samples, 4]` or
+Fields are float32 `[..., channels]` with `(order + 1)^2` channels in ACN order with SN3D
+normalisation (Nachbar et al., "AmbiX", Ambisonics Symposium 2011), for example `[samples, 4]` or
 `[clips, samples, 4]`.
 """
 
@@ -15,7 +15,7 @@ from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions
 
 MAX_ORDER = 3
-# Channels of FuMa (W X Y Z R S T U V K L M N O P Q) in ACN order, and what makes SN3D of them.
+# Channels of FuMa (W X Y Z R S T U V K L M N O P Q) in ACN order, and their factors to SN3D.
 _FUMA_CHANNELS = (0, 2, 3, 1, 8, 6, 4, 5, 7, 15, 13, 11, 9, 10, 12, 14)
 _FUMA_TO_SN3D = (
   math.sqrt(2.0),
@@ -28,7 +28,13 @@ CONVENTIONS = ("ACN/SN3D", "ACN/N3D", "FuMa")
 
 
 def num_channels(order: int) -> int:
-  """Channels of a field of this order.
+  """Number of channels of a field.
+
+  Args:
+    order: order of the field, 1..3.
+
+  Returns:
+    (order + 1)^2.
 
   Raises:
     UserError: the order is not 1..3.
@@ -39,16 +45,22 @@ def num_channels(order: int) -> int:
 
 
 def order_of(channels: int) -> int:
-  """Order of a field with so many channels.
+  """Order of a field.
+
+  Args:
+    channels: number of channels, 4, 9 or 16.
+
+  Returns:
+    The order, 1..3.
 
   Raises:
-    UserError: it is none of 4, 9, 16.
+    UserError: the number of channels is not 4, 9 or 16.
   """
   for order in range(1, MAX_ORDER + 1):
     if channels == num_channels(order):
       return order
   expected = ", ".join(f"{num_channels(n)} (order {n})" for n in range(1, MAX_ORDER + 1))
-  raise UserError(f"Sound of {channels} channel(s) is no ambisonics; expected {expected}.")
+  raise UserError(f"Audio with {channels} channel(s) is not ambisonics; expected {expected}.")
 
 
 def harmonics(azimuth_rad: Tensor, elevation_rad: Tensor, order: int) -> Tensor:
@@ -60,7 +72,7 @@ def harmonics(azimuth_rad: Tensor, elevation_rad: Tensor, order: int) -> Tensor:
     order: 1..3.
 
   Returns:
-    `[..., channels]`: what a source of gain 1 in this direction puts into each channel.
+    `[..., channels]`: gain of each channel for a source in this direction.
   """
   return _harmonics_of(directions.unit_vectors(azimuth_rad, elevation_rad), order)
 
@@ -93,16 +105,22 @@ def _harmonics_of(vectors: Tensor, order: int) -> Tensor:
 
 
 def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: int = 1) -> Tensor:
-  """The field of sources, each heard from its direction.
+  """Encodes sources into a sound field.
 
   Args:
     sources: float `[..., samples, num_sources]`, waveforms.
-    azimuth_rad: float `[..., num_sources]`, or `[..., samples, num_sources]` where they move.
-    elevation_rad: likewise.
+    azimuth_rad: float `[..., num_sources]`, or `[..., samples, num_sources]` for moving sources.
+    elevation_rad: same shape as `azimuth_rad`.
     order: 1..3.
 
   Returns:
     `[..., samples, channels]`, the sum over the sources.
+
+  Examples:
+    >>> from avssl_tf.spatial import ambisonics
+    >>> left = ambisonics.encode([[1.0]], [3.14159265 / 2], [0.0])  # W, Y, Z, X.
+    >>> left.numpy().round(3).tolist()
+    [[1.0, 1.0, 0.0, -0.0]]
   """
   sources = tf.convert_to_tensor(sources)
   weights = harmonics(azimuth_rad, elevation_rad, order)
@@ -112,35 +130,35 @@ def encode(sources: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor, order: i
 
 
 def decode(field: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
-  """The field as heard towards directions: its product with their harmonics.
+  """Projects a field on directions: the product of the field with their harmonics.
 
-  Towards the direction of a single source of gain 1 the result is `order + 1`; for the first
-  order it falls as 1 + cos(angle) to 0 behind.
+  For a single source of gain 1, the result in its direction is `order + 1`. For the first order,
+  the result at an angle from it is 1 + cos(angle), which is 0 in the opposite direction.
 
   Args:
     field: `[..., samples, channels]`.
     azimuth_rad: float `[..., num_directions]`.
-    elevation_rad: likewise.
+    elevation_rad: same shape as `azimuth_rad`.
 
   Returns:
     `[..., samples, num_directions]`.
 
   Raises:
-    UserError: the field has a number of channels that no order has.
+    UserError: the number of channels is not 4, 9 or 16.
   """
   weights = harmonics(azimuth_rad, elevation_rad, order_of(field.shape[-1]))
   return tf.matmul(field, weights, transpose_b=True)
 
 
 def rotation_matrix(rotations: Tensor, order: int) -> Tensor:
-  """Rotations of directions as matrices that act on channels.
+  """Matrices that rotate the channels of a field.
 
-  Exact: harmonics of an order rotate among themselves, so that their values at enough fixed
-  directions, and at these turned, determine the matrix.
+  The result is exact: rotation maps the harmonics of an order to combinations of each other. Their
+  values in sufficiently many fixed directions, and in the rotated directions, determine the matrix.
 
   Args:
-    rotations: float32 `[..., 3, 3]`, for example of `directions.rotation`; orthogonal matrices that
-      mirror are as good.
+    rotations: float32 `[..., 3, 3]`, orthogonal, for example from `directions.rotation`;
+      reflections are also possible.
     order: 1..3.
 
   Returns:
@@ -149,7 +167,7 @@ def rotation_matrix(rotations: Tensor, order: int) -> Tensor:
   if order == 1:  # Y Z X are the vector itself.
     channels = [1, 2, 0]
     turned = tf.gather(tf.gather(rotations, channels, axis=-2), channels, axis=-1)
-    # W stays what it is.
+    # W is unchanged.
     padded = tf.pad(turned, [[0, 0]] * (rotations.shape.rank - 2) + [[1, 0], [1, 0]])
     return padded + tf.linalg.diag(tf.constant([1.0, 0.0, 0.0, 0.0], rotations.dtype))
   fixed = spread_directions(4 * num_channels(order))
@@ -161,25 +179,25 @@ def rotation_matrix(rotations: Tensor, order: int) -> Tensor:
 
 
 def rotate(field: Tensor, rotations: Tensor) -> Tensor:
-  """Turns a field: what came from d comes from R d.
+  """Rotates a field: a source in direction d moves to R d.
 
   Args:
     field: `[..., samples, channels]`.
-    rotations: float32 `[..., 3, 3]`; leading axes broadcast, so that one field can be turned in
-      several ways.
+    rotations: float32 `[..., 3, 3]`, R; leading axes broadcast, so one field can be rotated in
+      several ways at once.
 
   Returns:
     `[..., samples, channels]`.
 
   Raises:
-    UserError: the field has a number of channels that no order has.
+    UserError: the number of channels is not 4, 9 or 16.
   """
   matrix = rotation_matrix(rotations, order_of(field.shape[-1]))
   return tf.matmul(field, matrix, transpose_b=True)
 
 
 def mirror(field: Tensor) -> Tensor:
-  """Exchanges left and right, as a horizontal flip of the picture does.
+  """Exchanges left and right, as in a horizontal flip of the image.
 
   Args:
     field: `[..., channels]`.
@@ -194,19 +212,19 @@ def mirror(field: Tensor) -> Tensor:
 
 
 def convert(field: Tensor, source: str, target: str = "ACN/SN3D") -> Tensor:
-  """Converts between conventions of channel order and weights.
+  """Converts between conventions of channel order and normalisation.
 
   Args:
     field: `[..., channels]`.
-    source: its convention, one of `CONVENTIONS`. FuMa is that of Malham up to the third order
-      (W X Y Z R S T U V K L M N O P Q with maxN weights, W down by 3 dB).
-    target: the wanted one.
+    source: convention of `field`: `"ACN/SN3D"`, `"ACN/N3D"` or `"FuMa"` (Malham, up to the third
+      order: W X Y Z R S T U V K L M N O P Q with maxN weights, W attenuated by 3 dB).
+    target: convention of the result.
 
   Returns:
     `[..., channels]`.
 
   Raises:
-    UserError: an unknown convention, or a number of channels that no order has.
+    UserError: a convention is unknown, or the number of channels is not 4, 9 or 16.
   """
   for convention in (source, target):
     if convention not in CONVENTIONS:
@@ -232,19 +250,19 @@ def _to_sn3d(convention: str, order: int) -> np.ndarray:
 
 
 def energy_map(field: Tensor, height: int, width: int) -> Tensor:
-  """Root mean square of what is heard from each direction, as an equirectangular picture.
+  """Root mean square of a field in each direction (`decode`), as an equirectangular map.
 
   Args:
     field: `[..., samples, channels]`.
-    height: rows, from elevation +pi/2 down.
-    width: columns, from azimuth +pi to the right; 2 * height for square pixels.
+    height: number of rows, from elevation +pi/2 downwards.
+    width: number of columns, from azimuth +pi to the right; 2 * height for square pixels.
 
   Returns:
-    `[..., height, width]`, at least 0.
+    `[..., height, width]`, 0 or more.
   """
   azimuth_rad, elevation_rad = pixel_directions(height, width)
   weights = harmonics(azimuth_rad, elevation_rad, order_of(field.shape[-1]))
-  # From the covariance of the channels: the signals themselves would be many times larger.
+  # From the covariance of the channels, which is much smaller than the decoded signals.
   samples = tf.cast(tf.shape(field)[-2], field.dtype)
   covariance = tf.matmul(field, field, transpose_a=True) / samples
   power = tf.einsum("hwc,...cd,hwd->...hw", weights, covariance, weights)
@@ -252,10 +270,14 @@ def energy_map(field: Tensor, height: int, width: int) -> Tensor:
 
 
 def pixel_directions(height: int, width: int) -> tuple[Tensor, Tensor]:
-  """Directions of the pixel centres of an equirectangular picture: azimuth, elevation.
+  """Directions of the pixel centres of an equirectangular image.
+
+  Args:
+    height: number of rows.
+    width: number of columns.
 
   Returns:
-    float32 `[height, width]` each, in radians.
+    Azimuth and elevation in radians, float32 `[height, width]` each.
   """
   azimuth = np.pi * (1.0 - (2.0 * np.arange(width) + 1.0) / width)
   elevation = np.pi / 2.0 * (1.0 - (2.0 * np.arange(height) + 1.0) / height)
@@ -264,7 +286,14 @@ def pixel_directions(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def spread_directions(count: int) -> np.ndarray:
-  """Directions spread evenly over the sphere on a spiral: float64 unit vectors `[count, 3]`."""
+  """Directions distributed evenly over the sphere, on a spiral.
+
+  Args:
+    count: number of directions.
+
+  Returns:
+    float64 `[count, 3]`, unit vectors (x, y, z).
+  """
   z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
   azimuth = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0))
   across = np.sqrt(1.0 - z * z)

@@ -14,6 +14,11 @@ def unit_vectors(azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
 
   Returns:
     `[..., 3]`.
+
+  Examples:
+    >>> from avssl_tf.spatial import directions
+    >>> directions.unit_vectors(3.14159265 / 2, 0.0).numpy().round(3).tolist()  # To the left.
+    [-0.0, 1.0, 0.0]
   """
   azimuth_rad, elevation_rad = map(tf.convert_to_tensor, (azimuth_rad, elevation_rad))
   across = tf.cos(elevation_rad)
@@ -22,10 +27,10 @@ def unit_vectors(azimuth_rad: Tensor, elevation_rad: Tensor) -> Tensor:
 
 
 def angles(vectors: Tensor) -> tuple[Tensor, Tensor]:
-  """Azimuth in -pi..pi and elevation in -pi/2..pi/2 of vectors of any length.
+  """Azimuth in -pi..pi and elevation in -pi/2..pi/2 of vectors.
 
   Args:
-    vectors: float `[..., 3]`.
+    vectors: float `[..., 3]`, of any length.
 
   Returns:
     Azimuth and elevation in radians, `[...]` each.
@@ -35,14 +40,19 @@ def angles(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-  """Angles in 0..pi between vectors, accurate also for small ones.
+  """Angles between vectors, accurate also for small angles.
 
   Args:
     a: float `[..., 3]`, of any length.
-    b: likewise.
+    b: float `[..., 3]`, of any length; broadcasts with `a`.
 
   Returns:
-    `[...]`, radians.
+    `[...]`, in radians, in 0..pi.
+
+  Examples:
+    >>> from avssl_tf.spatial import directions
+    >>> print(f"{directions.angle_between([1.0, 0.0, 0.0], [0.0, 2.0, 0.0]):.4f}")
+    1.5708
   """
   a, b = map(tf.convert_to_tensor, (a, b))
   shape = tf.broadcast_dynamic_shape(tf.shape(a), tf.shape(b))
@@ -51,19 +61,26 @@ def angle_between(a: Tensor, b: Tensor) -> Tensor:
 
 
 def rotation(yaw_rad: Tensor, pitch_rad: Tensor = 0.0, roll_rad: Tensor = 0.0) -> Tensor:
-  """Matrices R that rotate directions: what is at d is at R d afterwards.
+  """Rotation matrices R: an object in direction d moves to direction R d.
 
-  The front goes to azimuth `yaw` and elevation `pitch`: roll about the front comes first, then
-  pitch, then yaw.
+  The front moves to azimuth `yaw` and elevation `pitch`. Roll about the front is applied first,
+  then pitch, then yaw.
 
   Args:
-    yaw_rad: float `[...]`, to the left.
-    pitch_rad: float `[...]`, up.
+    yaw_rad: float `[...]`, rotation to the left.
+    pitch_rad: float `[...]`, rotation upwards.
     roll_rad: float `[...]`, lifts the left side.
 
   Returns:
-    `[..., 3, 3]`. Its transpose is the rotation back: `rotation(azimuth, elevation)` transposed
-    turns a scene so that this direction becomes the front.
+    `[..., 3, 3]`. The transpose is the inverse rotation: the transpose of
+    `rotation(azimuth, elevation)` rotates a scene so that this direction becomes the front.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf.spatial import directions
+    >>> quarter = directions.rotation(3.14159265 / 2)  # To the left.
+    >>> directions.rotate(tf.constant([1.0, 0.0, 0.0]), quarter).numpy().round(3).tolist()
+    [-0.0, 1.0, 0.0]
   """
   yaw = tf.convert_to_tensor(yaw_rad)
   pitch = tf.convert_to_tensor(pitch_rad, yaw.dtype)
@@ -84,7 +101,7 @@ def rotation(yaw_rad: Tensor, pitch_rad: Tensor = 0.0, roll_rad: Tensor = 0.0) -
 
 
 def rotate(vectors: Tensor, rotations: Tensor) -> Tensor:
-  """Rotated vectors.
+  """Rotates vectors.
 
   Args:
     vectors: float `[..., 3]`.

@@ -1,4 +1,4 @@
-"""Viewports of equirectangular pictures: flat views in a direction, by gnomonic projection."""
+"""Viewports of equirectangular images: perspective views by gnomonic projection."""
 
 import math
 
@@ -9,12 +9,21 @@ from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions, sampling
 
 
-def check_shape(height: int, width: int, name: str = "the picture") -> None:
-  """Raises UserError unless a picture is twice as wide as high."""
+def check_shape(height: int, width: int, name: str = "The image") -> None:
+  """Checks the aspect ratio of an equirectangular image, 2:1.
+
+  Args:
+    height: number of rows.
+    width: number of columns.
+    name: name of the image in the message.
+
+  Raises:
+    UserError: the aspect ratio is not 2:1.
+  """
   if width != 2 * height:
     raise UserError(
-      f"{name} has {width}x{height} pixels; an equirectangular picture is twice as wide as high. "
-      "Scale it to 2:1, or convert it from its own projection."
+      f"{name} has {width}x{height} pixels; an equirectangular image has an aspect ratio of 2:1. "
+      "Scale it to 2:1, or convert it from its projection."
     )
 
 
@@ -26,18 +35,18 @@ def viewport_directions(
   height: int,
   width: int,
 ) -> Tensor:
-  """Where the pixels of viewports look.
+  """Viewing direction of each pixel of viewports.
 
-  The picture lies in the plane that touches the sphere at the viewing direction and reaches
-  tan(fov / 2) to either side, so that its edges subtend exactly the fields of view.
+  The image plane touches the sphere at the viewing direction and extends tan(fov / 2) to each side,
+  so the edges of the image subtend exactly the fields of view.
 
   Args:
-    azimuth_rad: float `[...]`, of the viewing directions.
-    elevation_rad: likewise.
-    horizontal_fov_rad: between 0 and pi, likewise; a negative one mirrors the view.
-    vertical_fov_rad: likewise.
-    height: rows of a viewport.
-    width: its columns.
+    azimuth_rad: float `[...]`, azimuth of the viewing directions.
+    elevation_rad: float `[...]`, elevation of the viewing directions.
+    horizontal_fov_rad: float `[...]`, between 0 and pi; its negative mirrors the view.
+    vertical_fov_rad: float `[...]`, between 0 and pi.
+    height: number of rows of a viewport.
+    width: number of columns of a viewport.
 
   Returns:
     float32 `[..., height, width, 3]`: vectors, not of unit length.
@@ -54,19 +63,19 @@ def viewport_directions(
 
 
 def sample(frames: Tensor, vectors: Tensor) -> Tensor:
-  """Looks equirectangular frames up in directions, by bilinear interpolation.
+  """Samples equirectangular frames in given directions, by bilinear interpolation.
 
-  There is no seam: left and right edge meet, and beyond a pole lies the other half of the circle.
+  Interpolation is seamless across the left and right edge and across the poles.
 
   Args:
     frames: uint8 or float32 `[T, H, 2H, C]`, of one clip.
     vectors: float32 `[..., 3]`, of any length.
 
   Returns:
-    `[T, ..., C]` of the frames' dtype.
+    `[T, ..., C]`, same dtype as `frames`.
 
   Raises:
-    UserError: the frames are not twice as wide as high.
+    UserError: the aspect ratio of the frames is not 2:1.
   """
   if frames.shape[1] is not None and frames.shape[2] is not None:
     check_shape(frames.shape[1], frames.shape[2], "A frame")
@@ -85,17 +94,17 @@ def sample(frames: Tensor, vectors: Tensor) -> Tensor:
 
 
 def nearest(values: Tensor, vectors: Tensor) -> Tensor:
-  """Looks an equirectangular map up in directions, the nearest pixel for each: for classes.
+  """Samples an equirectangular map, such as a class map, by nearest neighbour in given directions.
 
   Args:
     values: `[H, 2H]`, of any dtype.
     vectors: float32 `[..., 3]`, of any length.
 
   Returns:
-    `[...]` of the dtype of `values`.
+    `[...]`, same dtype as `values`.
 
   Raises:
-    UserError: the map is not twice as wide as high.
+    UserError: the aspect ratio of the map is not 2:1.
   """
   if values.shape.is_fully_defined():
     check_shape(*values.shape, "A map")
@@ -117,24 +126,33 @@ def viewports(
   height: int,
   width: int,
 ) -> Tensor:
-  """Cuts views out of the frames of a 360° clip.
+  """Crops perspective viewports from the frames of a 360° clip.
 
-  Reads single pixels: meant for views at least as fine as the frames they are cut from.
+  There is no antialiasing: the resolution of viewports should be at least that of the frames.
 
   Args:
     frames: uint8 or float32 `[T, H, 2H, C]`.
-    azimuth_rad: float32 `[K]`, of the viewing directions.
-    elevation_rad: likewise.
-    horizontal_fov_rad: between 0 and pi, likewise.
-    vertical_fov_rad: likewise.
-    height: rows of a viewport.
-    width: its columns.
+    azimuth_rad: float32 `[K]`, azimuth of the viewing directions.
+    elevation_rad: float32 `[K]`, elevation of the viewing directions.
+    horizontal_fov_rad: float32 `[K]`, horizontal fields of view, between 0 and pi.
+    vertical_fov_rad: float32 `[K]`, vertical fields of view, between 0 and pi.
+    height: number of rows of a viewport.
+    width: number of columns of a viewport.
 
   Returns:
-    `[K, T, height, width, C]` of the frames' dtype.
+    `[K, T, height, width, C]`, same dtype as `frames`.
 
   Raises:
-    UserError: the frames are not twice as wide as high.
+    UserError: the aspect ratio of the frames is not 2:1.
+
+  Examples:
+    >>> import math
+    >>> import tensorflow as tf
+    >>> from avssl_tf.spatial import equirect
+    >>> frames = tf.zeros([8, 64, 128, 3], tf.uint8)
+    >>> ahead, wide = tf.constant([0.0]), tf.constant([math.pi / 2])
+    >>> equirect.viewports(frames, ahead, ahead, wide, wide, height=32, width=32).shape
+    TensorShape([1, 8, 32, 32, 3])
   """
   vectors = viewport_directions(
     azimuth_rad, elevation_rad, horizontal_fov_rad, vertical_fov_rad, height, width

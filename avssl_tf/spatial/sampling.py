@@ -1,4 +1,4 @@
-"""Reading pictures between their pixels."""
+"""Bilinear sampling of images."""
 
 from typing import Callable
 
@@ -10,21 +10,29 @@ from avssl_tf.keys import Tensor
 def bilinear(
   frames: Tensor, rows: Tensor, columns: Tensor, address: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-  """Bilinear interpolation of all frames of a clip at the same places.
+  """Bilinear interpolation of all frames of a clip at the same positions.
 
   Args:
     frames: uint8 or float32 `[T, H, W, C]`.
-    rows: float32 `[...]`; whole numbers are centres of pixels.
-    columns: likewise.
-    address: int32 row and column `[...]` of a pixel, up to one outside of the picture, to the
-      number of the pixel whose value counts there, in 0..H * W - 1.
+    rows: float32 `[...]`; integers are pixel centres.
+    columns: float32 `[...]`; integers are pixel centres.
+    address: maps int32 rows and columns `[...]`, which may be one pixel outside the image, to the
+      index of the pixel to read, in 0..H * W - 1.
 
   Returns:
-    `[T, ..., C]` of the frames' dtype, rounded where that is one of whole numbers.
+    `[T, ..., C]`, same dtype as `frames`; rounded for integer types.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf.spatial import sampling
+    >>> frames = tf.constant([[[[0.0], [4.0]]]])  # One frame of two pixels.
+    >>> address = lambda row, column: tf.clip_by_value(column, 0, 1)
+    >>> sampling.bilinear(frames, tf.constant([0.0]), tf.constant([0.25]), address).numpy().tolist()
+    [[[1.0]]]
   """
   frames = tf.convert_to_tensor(frames)
   num_frames, height, width, channels = tf.unstack(tf.shape(frames))
-  # One long row of values a pixel, all frames: four reads a pixel serve them all.
+  # One row per pixel with the values of all frames: four reads per pixel serve all frames.
   pixels = tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), [height * width, num_frames * channels])
   left, top = tf.floor(columns), tf.floor(rows)
   right_weight, bottom_weight = (columns - left)[..., tf.newaxis], (rows - top)[..., tf.newaxis]

@@ -1,4 +1,4 @@
-"""What is trained: Keras models that join networks and an objective in a train step."""
+"""Training tasks: Keras models that combine a network and an objective in a train step."""
 
 from avssl_tf import lazy
 

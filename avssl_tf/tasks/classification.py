@@ -1,6 +1,7 @@
-"""Supervised classification: what the same networks learn when they are told the classes."""
+"""Supervised classification with the same networks, as an upper bound."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -14,38 +15,42 @@ from avssl_tf.tasks.task import Task
 
 @gin.register
 class Classification(Task):
-  """Trains each tower with a linear classifier on its pooled features.
+  """Supervised training: a linear classifier on the pooled features of each tower.
 
-  The upper bound beside self-supervised results: the towers share nothing, the
-  labels come from the records, and the projection heads stay as they are.
+  An upper bound to compare with self-supervised results. The towers share no parameters, the labels
+  come from the records, and the projection heads are not trained. The loss is the sum of the
+  cross-entropies of both modalities; clips with the label -1 (unknown) are excluded.
 
   Attributes:
-    network: gives `{modality: {"features": [B, D], ...}}` for a batch.
+    network: returns `{modality: {"features": [B, D], ...}}` for a batch.
+    classifiers: linear classifiers by modality.
+
+  Source:
+    This project.
   """
 
   uses_labels = True
 
   def __init__(
-    self, network: Network, num_videos: int, num_classes: int, seed: int = 0, **kwargs
+    self, network: Network, num_videos: int, num_classes: int, seed: int = 0, **kwargs: Any
   ):
-    """Puts classifiers on `network`.
+    """Adds classifiers to `network`.
 
     Args:
       network: the audio-visual network.
-      num_videos: not used: nothing is remembered of single videos.
-      num_classes: number of classes of the labels.
-      seed: not used: what is random here is the classifiers' start, which
-        follows the global seed.
-      **kwargs: of the Keras model.
+      num_videos: unused, because there is no state per video.
+      num_classes: number of classes of the labels, 2 or more.
+      seed: unused; the initial weights of the classifiers depend on the global seed.
+      **kwargs: keyword arguments of `tf.keras.Model`.
 
     Raises:
-      UserError: the data has fewer than 2 classes.
+      UserError: there are fewer than 2 classes.
     """
     super().__init__(network, num_videos, num_classes, seed, **kwargs)
     if num_classes < 2:
       raise UserError(
-        f"Supervised training needs records with at least 2 labels, the data has {num_classes}. "
-        "Build them from class folders or from a CSV with a label column."
+        f"Supervised training requires records with at least 2 labels, the data has {num_classes}. "
+        "Build the records from class folders or from a CSV with a label column."
       )
     self.classifiers = {
       modality: tf.keras.layers.Dense(num_classes, dtype="float32", name=f"{modality}_classifier")
@@ -53,21 +58,29 @@ class Classification(Task):
     }
 
   def call(self, batch: Batch, training: bool = False) -> dict[str, Tensor]:
-    """Logits by modality, float32 `[B, num_classes]`."""
+    """Computes the logits of both modalities.
+
+    Args:
+      batch: `"video"` and `"audio"`, as in `AudioVisualModel.call`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      Logits by modality, float32 `[B, num_classes]`.
+    """
     outputs = self.network(batch, training=training)
     return {m: self.classifiers[m](outputs[m]["features"]) for m in MODALITIES}
 
   @property
   def trained_variables(self) -> Sequence[tf.Variable]:
-    """Those of the towers and classifiers: the projection heads have no part in this."""
+    """Variables of the towers and the classifiers, without the projection heads."""
     parts = (self.network.video_net, self.network.audio_net, *self.classifiers.values())
     return [variable for part in parts for variable in part.trainable_variables]
 
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """Losses and accuracies on a replica's batch."""
+    """Losses and accuracies on the batch of a replica; see `Task.losses_of`."""
     labels = batch[LABEL]
     logits = self(batch, training=True)
-    # A label of -1 is unknown: such clips have no part in the loss.
+    # The label -1 means unknown; these clips are excluded from the loss.
     known = labels >= 0
     losses = {
       m: replicas.mean_of_counted(

@@ -1,6 +1,6 @@
-"""Instance discrimination: two networks, an objective, and a train step."""
+"""Instance discrimination: trains a two-tower network with a memory-bank objective."""
 
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import gin
 import numpy as np
@@ -15,13 +15,26 @@ from avssl_tf.tasks.task import Task
 
 @gin.register
 class InstanceDiscrimination(Task):
-  """Trains an audio-visual network on a contrastive objective.
+  """Trains an audio-visual network with a contrastive objective: AVID, CMA or Robust xID.
 
   Attributes:
-    network: gives `{"video": {"embedding": ...}, "audio": {"embedding": ...}}`
-      for a batch.
-    objective: gives a dict of scalars with `"loss"` for
-      `{"video", "audio", "index"}`, and keeps its memory to itself.
+    network: returns `{"video": {"embedding": ...}, "audio": {"embedding": ...}}` for a batch.
+    objective: `BankObjective` that maps `{"video", "audio", "index"}` to a dict of scalars with
+      `"loss"`, and owns the memory banks.
+
+  Source:
+    `AVID`, `CMA`: Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
+    Cross-Modal Agreement", CVPR 2021, sections 3 and 4. `RobustXID`: Morgado, Misra, Vasconcelos,
+    "Robust Audio-Visual Instance Discrimination", CVPR 2021.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import losses, models, tasks
+    >>> network = models.audio_visual("r2plus1d_6", embedding_dim=16)
+    >>> task = tasks.InstanceDiscrimination(network, losses.AVID, num_videos=100)
+    >>> task.compile(optimizer="adam")  # Then task.fit(...) with batches as in `call`.
+    >>> task.objective.video_bank.rows.shape
+    TensorShape([100, 16])
   """
 
   def __init__(
@@ -31,23 +44,32 @@ class InstanceDiscrimination(Task):
     num_videos: int,
     num_classes: int = 0,
     seed: int = 0,
-    **kwargs,
+    **kwargs: Any,
   ):
-    """Makes the objective for `network` and joins the two.
+    """Creates the objective for `network`.
 
     Args:
       network: the audio-visual network.
-      objective: makes the objective; called with `num_rows`, `dim`, `seed`.
-      num_videos: number of training videos, each of them an instance.
-      num_classes: not used: no labels are.
-      seed: of everything random in the objective.
-      **kwargs: of the Keras model.
+      objective: creates the objective; called with `num_rows`, `dim` and `seed`.
+      num_videos: number of training videos; each is an instance.
+      num_classes: unused, because labels are not used.
+      seed: seed of the objective.
+      **kwargs: keyword arguments of `tf.keras.Model`.
     """
     super().__init__(network, num_videos, num_classes, seed, **kwargs)
     self.objective = objective(num_rows=num_videos, dim=network.embedding_dim, seed=seed)
 
   def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
-    """Features and embeddings of a batch."""
+    """Computes features and embeddings of a batch.
+
+    Args:
+      batch: `"video"` and `"audio"`, as in `AudioVisualModel.call`; for training also `"index"`,
+        int `[B]`, the number of the video in 0..num_videos-1.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      The result of `AudioVisualModel.call`.
+    """
     return self.network(batch, training=training)
 
   def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
@@ -59,19 +81,19 @@ class InstanceDiscrimination(Task):
     }
 
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """Those of the objective."""
+    """Losses of the objective; see `Task.losses_of`."""
     return self.objective(self._embeddings(batch), training=True)
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Lets the objective renew its state; see `BankObjective.begin_epoch`."""
+    """Updates the state of the objective; see `BankObjective.begin_epoch`."""
     return self.objective.begin_epoch(epoch, strategy, progress)
 
   def fill_step(self, batch: Batch) -> None:
-    """Writes a replica's batch into the objective's memory; no training.
+    """Writes the batch of a replica into the memory banks, without training.
 
-    Runs as in training, with batch statistics: the moving ones mean nothing
-    before the first step.
+    Batch normalisation uses the statistics of the batch, as in training, because the moving
+    averages are not meaningful before the first step.
     """
     self.objective.fill(self._embeddings(batch))

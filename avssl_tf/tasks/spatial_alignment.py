@@ -1,6 +1,6 @@
-"""Spatial alignment: a network of 360° clips, the loss over its viewpoints, and a train step."""
+"""Spatial alignment: trains a network on the viewpoints of 360° clips."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import gin
 import tensorflow as tf
@@ -16,16 +16,22 @@ from avssl_tf.tasks.task import Task
 
 @gin.register
 class SpatialAlignment(Task):
-  """Trains a network to tell which sound belongs to which view, of a clip and of others.
+  """Audio-visual spatial alignment (AVSA): matches audio and video of the same viewpoint.
 
-  Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-  2020, section 3. The curriculum begins with correspondence of views to sounds of other clips, and
-  goes on with alignment within the clip.
+  Predictions of the features of each viewpoint are contrasted with the targets of other viewpoints
+  and of other clips (`alignment_loss`). In the curriculum, the first epochs train audio-visual
+  correspondence between clips (`warmup_contrast`), the others spatial alignment (`contrast`).
 
   Attributes:
-    network: gives targets and predictions for the views of a batch.
-    warmup_epochs: epochs of the curriculum's first part.
-    in_warmup: variable, bool: whether the present epoch is one of these.
+    network: returns targets and predictions for the viewpoints of a batch.
+    warmup_epochs: number of epochs of the first part of the curriculum.
+    in_warmup: bool variable, whether the current epoch is one of these.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 3. The published curriculum consists of two runs: `contrast="avc"`, then
+    `"easy+hard"`, initialised from the backbones of the first. A curriculum within a run, with
+    `"easy"`: this project.
   """
 
   aligns_views = True
@@ -40,24 +46,24 @@ class SpatialAlignment(Task):
     warmup_contrast: str = "easy",
     warmup_epochs: int = 0,
     temperature: float = 0.07,
-    **kwargs,
+    **kwargs: Any,
   ):
-    """Makes the task.
+    """Creates the task.
 
     Args:
       network: the network.
-      num_videos: not used: nothing is remembered of single videos.
-      num_classes: not used: no labels are.
-      seed: of what is dropped out, which follows from it and the number of the step.
-      contrast: what a prediction is told from; see `avsa.choices`. With `"avc"`, the viewpoints
-        of a clip are put together first, as published.
-      warmup_contrast: the same for the first epochs; not `"avc"`.
-      warmup_epochs: number of these; 0 for no curriculum.
-      temperature: what cosines are divided by.
-      **kwargs: of the Keras model.
+      num_videos: unused, because there is no state per video.
+      num_classes: unused, because labels are not used.
+      seed: seed of dropout, together with the number of the step.
+      contrast: candidate targets of a prediction, `"easy+hard"`, `"hard"`, `"easy"` or `"avc"`; see
+        `choices`. With `"avc"`, the viewpoints of a clip are max-pooled first, as published.
+      warmup_contrast: the same for the warm-up epochs; with a warm-up neither may be `"avc"`.
+      warmup_epochs: number of warm-up epochs; 0 for no curriculum.
+      temperature: positive divisor of the cosines.
+      **kwargs: keyword arguments of `tf.keras.Model`.
 
     Raises:
-      UserError: a setting is out of its range, or the network has no translation.
+      UserError: an argument is out of range, or the network has no feature translation.
     """
     super().__init__(network, num_videos, num_classes, seed, **kwargs)
     if network.translate is None:
@@ -76,8 +82,8 @@ class SpatialAlignment(Task):
       )
     if warmup_epochs and "avc" in (contrast, warmup_contrast):
       raise UserError(
-        "SpatialAlignment: the contrast 'avc' puts the viewpoints together, which cannot change "
-        "within a run. For a curriculum take 'easy', or begin another run with train.init_from."
+        "SpatialAlignment: the contrast 'avc' pools the viewpoints, which cannot change within a "
+        "run. For a curriculum use 'easy', or start another run with train.init_from."
       )
     if not temperature > 0:
       raise UserError(f"SpatialAlignment.temperature is {temperature}; expected more than 0.")
@@ -85,7 +91,7 @@ class SpatialAlignment(Task):
     self._contrast = contrast
     self._warmup_contrast = warmup_contrast
     self._temperature = temperature
-    # A variable, since an epoch that was cut off goes on with what it began with.
+    # A variable, so that an interrupted epoch resumes with the same value.
     self.in_warmup = self.add_weight(
       "in_warmup",
       shape=[],
@@ -96,7 +102,15 @@ class SpatialAlignment(Task):
     )
 
   def call(self, batch: Batch, training: bool = False) -> dict[str, dict[str, Tensor]]:
-    """Targets and predictions of the views of a batch; see `AlignmentModel.call`."""
+    """Computes targets and predictions for the viewpoints of a batch.
+
+    Args:
+      batch: `"video"`, uint8 `[B, K, T, H, W, 3]`, and `"audio"`, float32 `[B, K, samples, C]`.
+      training: whether batch normalisation uses the statistics of the batch, and dropout is active.
+
+    Returns:
+      The result of `AlignmentModel.call`.
+    """
     seed = None
     if training:
       step = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations])
@@ -106,17 +120,17 @@ class SpatialAlignment(Task):
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, float]:
-    """Goes over from the first part of the curriculum to the second when it is time."""
+    """Sets `in_warmup` for the epoch; see `Task.begin_epoch`."""
     del strategy, progress
     in_warmup = epoch < self.warmup_epochs
     self.in_warmup.assign(in_warmup)
     return {"in_warmup": float(in_warmup)} if self.warmup_epochs else {}
 
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """Losses of a replica's batch, and how often the right choice is nearest."""
+    """Losses and accuracies on the batch of a replica; see `Task.losses_of`."""
     outputs = self(batch, training=True)
     count = outputs["target"][MODALITIES[0]].shape[1]
-    # Which choices count is data: collectives of a strategy may not stand in a branch of a graph.
+    # The mask is data, because collective operations are not allowed in a branch of a graph.
     chosen = tf.where(
       self.in_warmup,
       avsa.choices(self._warmup_contrast, count),

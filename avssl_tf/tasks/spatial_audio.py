@@ -1,4 +1,6 @@
-"""Spatial audio generation: a network that places sound, the loss of its spectra, a train step."""
+"""Spatial audio generation: trains a network with an STFT loss."""
+
+from typing import Any
 
 import gin
 import tensorflow as tf
@@ -10,20 +12,21 @@ from avssl_tf.losses import stft
 from avssl_tf.models.spatialization.spatial_unet import SpatialUNet
 from avssl_tf.tasks.task import Task
 
-# Name of the error among the results of a step.
+# Name of the relative error in the results of a step.
 _ERROR = "error_db"
 _DB = 10.0 / 2.302585092994046
 
 
 @gin.register
 class SpatialAudio(Task):
-  """Trains a network to give W its Y, Z and X.
-
-  Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
-  Video", NeurIPS 2018, section 4.
+  """Spatial audio generation: trains a network to generate Y, Z and X from W and 360° frames.
 
   Attributes:
-    network: gives what the spectra of W are multiplied by.
+    network: `SpatialUNet` that predicts the weights of the spectrum of W.
+
+  Source:
+    Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
+    Video", NeurIPS 2018, section 4. `loss="relative"`: this project.
   """
 
   generates = True
@@ -35,20 +38,20 @@ class SpatialAudio(Task):
     num_classes: int = 0,
     seed: int = 0,
     loss: str = "relative",
-    **kwargs,
+    **kwargs: Any,
   ):
-    """Makes the task.
+    """Creates the task.
 
     Args:
       network: the network.
-      num_videos: not used: nothing is remembered of single videos.
-      num_classes: not used: no labels are.
-      seed: not used: nothing is drawn in a step.
-      loss: kind of the loss; see `stft.stft_loss`.
-      **kwargs: of the Keras model.
+      num_videos: unused, because there is no state per video.
+      num_classes: unused, because labels are not used.
+      seed: unused, because a step is deterministic.
+      loss: `"squared"` (as published) or `"relative"`; see `stft_loss`.
+      **kwargs: keyword arguments of `tf.keras.Model`.
 
     Raises:
-      UserError: an unknown loss, or a network that does not generate sound fields.
+      UserError: the loss is unknown, or the network does not generate sound fields.
     """
     super().__init__(network, num_videos, num_classes, seed, **kwargs)
     if not network.generates:
@@ -63,13 +66,22 @@ class SpatialAudio(Task):
     self._loss = loss
 
   def call(self, batch: Batch, training: bool = False) -> Tensor:
-    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; see `SpatialUNet.placed`."""
+    """Predicts the spectra of Y, Z and X.
+
+    Args:
+      batch: as in `SpatialUNet.call`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      complex64 `[B, 3, frames, bins]`.
+    """
     return self.network.placed(batch, training=training)
 
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """The loss of a replica's batch, whose `AUDIO` is W Y Z X, and the mean relative error.
+    """Loss and mean relative error of the batch of a replica; see `Task.losses_of`.
 
-    What `CHANNELS` says a clip lacks has no part in its loss, and silent clips none in the error.
+    `AUDIO` is W Y Z X. Channels that a clip lacks according to `CHANNELS` are excluded from its
+    loss. Silent clips are excluded from the loss and from the error.
     """
     target = self.network.spectra(batch[AUDIO][..., 1:4])
     loss, relative = stft.stft_loss(
@@ -79,11 +91,11 @@ class SpatialAudio(Task):
     return {"loss": loss, _ERROR: mean}
 
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
-    """As of `Task`.
+    """See `Task.train_step`.
 
     Returns:
-      `"loss"`, and `"error_db"`: the mean of the relative errors of the clips, in dB; 0 dB for
-      silence.
+      `"loss"`, and `"error_db"`: mean relative error of the clips, in dB; 0 dB for a silent
+      prediction.
     """
     results = super().train_step(batch)
     results[_ERROR] = _DB * tf.math.log(tf.maximum(results[_ERROR], 1e-12))

@@ -1,8 +1,8 @@
-"""What every task shares: a network, the losses of its outputs, and one train step."""
+"""Base class of training tasks: a network, the losses of its outputs, and a train step."""
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar, Optional, Union
+from typing import Any, ClassVar, Optional, Union
 
 import numpy as np
 import tensorflow as tf
@@ -15,20 +15,23 @@ from avssl_tf.progress import OnProgress
 
 
 class Task(tf.keras.Model, abc.ABC):
-  """Base of what is trained, which `train.task` names.
+  """Base class of training tasks, which can be bound to `train.task`.
 
-  A subclass defines the losses of a batch (`losses_of`), and may keep state that it renews between
-  epochs (`begin_epoch`).
+  A subclass defines the losses of a batch (`losses_of`). It may have state that it updates between
+  epochs (`begin_epoch`). A task is a Keras model: `compile` it with an optimiser and call `fit`.
 
   Attributes:
     network: the network.
-    objective: keeps memory banks of the training videos; None for a task that remembers nothing of
-      single videos.
-    warmup_epochs: epochs at the beginning in which the task learns otherwise than after them.
-    uses_labels: whether it learns classes from labels, and no embeddings.
-    generates: whether its network generates sound fields of 360° clips; else it embeds frames and
-      sound.
-    aligns_views: whether it compares the views of 360° clips.
+    objective: `BankObjective` with the memory banks of the training videos; None for tasks without
+      state per video.
+    warmup_epochs: number of epochs at the start that train differently from the later ones.
+    uses_labels: whether the task trains classifiers on labels instead of embeddings.
+    generates: whether the network generates sound fields of 360° clips. Otherwise it embeds video
+      and audio.
+    aligns_views: whether the task contrasts viewpoints of 360° clips.
+
+  Source:
+    This project.
   """
 
   uses_labels: ClassVar[bool] = False
@@ -36,7 +39,7 @@ class Task(tf.keras.Model, abc.ABC):
   aligns_views: ClassVar[bool] = False
 
   def __init__(
-    self, network: Network, num_videos: int, num_classes: int = 0, seed: int = 0, **kwargs
+    self, network: Network, num_videos: int, num_classes: int = 0, seed: int = 0, **kwargs: Any
   ):
     """Creates the task.
 
@@ -44,39 +47,43 @@ class Task(tf.keras.Model, abc.ABC):
       network: the network.
       num_videos: number of training videos.
       num_classes: number of classes of the labels.
-      seed: of what the task draws at random.
-      **kwargs: of the Keras model.
+      seed: seed of the random operations of the task.
+      **kwargs: keyword arguments of `tf.keras.Model`.
     """
     super().__init__(**kwargs)
-    # Results of a step are the same on all replicas already; Keras would add them up.
+    # The results of a step are already equal on all replicas; by default Keras would sum them.
     self.distribute_reduction_method = "first"
     self.num_videos = num_videos
     self.num_classes = num_classes
     self.seed = seed
     self.network = network
-    # No attributes of the class: Keras tracks none that its class has too, and checkpoints lack it.
+    # Not class attributes: Keras does not track attributes that the class also has, so checkpoints
+    # would not contain them.
     self.objective: Optional[BankObjective] = None
     self.warmup_epochs = 0
 
   @abc.abstractmethod
   def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """Losses of a replica's batch in training.
+    """Losses on the batch of a replica in training.
+
+    Args:
+      batch: tensors by name, as the task requires; see its `call`.
 
     Returns:
-      Scalars, means over the batch: `"loss"`, whose gradient is followed, and what else is to be
-      logged.
+      float32 scalars, means over the batch: `"loss"`, which is minimised, and further values to
+      log.
     """
 
   @property
   def trained_variables(self) -> Sequence[tf.Variable]:
-    """The variables that the optimiser changes."""
+    """The variables that the optimiser updates."""
     return self.network.trainable_variables
 
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
-    """One step of the optimiser on a replica's batch.
+    """Performs one optimiser step on the batch of a replica.
 
     Returns:
-      What `losses_of` returns, in the mean over all replicas.
+      The results of `losses_of`, averaged over all replicas.
     """
     with tf.GradientTape() as tape:
       losses = self.losses_of(batch)
@@ -88,28 +95,39 @@ class Task(tf.keras.Model, abc.ABC):
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
   ) -> dict[str, Union[float, np.ndarray]]:
-    """Renews what the task keeps from epoch to epoch; called outside of any replica.
+    """Updates the state of the task between epochs; called in cross-replica context.
 
     Args:
       epoch: number of the epoch that begins, from 0.
-      strategy: the strategy that the task was made under.
-      progress: called with how much is done and how much there is, where it takes long.
+      strategy: the distribution strategy under which the task was created.
+      progress: called with the amount of work done and the total, if the update takes long.
 
     Returns:
-      What there is to log, by name: numbers, and arrays `[n]` of which a histogram is of use.
+      Values to log, by name: numbers, and arrays `[n]` to log as histograms.
     """
     del epoch, strategy, progress
     return {}
 
   def fill_step(self, batch: Batch) -> None:
-    """Writes a replica's batch into the memory of the objective, if there is one; no training."""
+    """Writes the batch of a replica into the memory banks, if there are any, without training.
+
+    Args:
+      batch: as in `losses_of`.
+    """
 
   def warmup_warning(self, num_epochs: int) -> Optional[str]:
-    """Warns of a run of `num_epochs` that ends before the warm-up does; None where it does not."""
+    """Warning for runs that are not longer than the warm-up.
+
+    Args:
+      num_epochs: number of epochs of the run.
+
+    Returns:
+      The warning; None if the run is longer than the warm-up, or there is no warm-up.
+    """
     owner = self if self.objective is None else self.objective
     if not owner.warmup_epochs or owner.warmup_epochs < num_epochs:
       return None
     return (
       f"WARNING: {type(owner).__name__}.warmup_epochs is {owner.warmup_epochs} and "
-      f"train.num_epochs {num_epochs}: the run is all warm-up."
+      f"train.num_epochs is {num_epochs}: the whole run is warm-up."
     )

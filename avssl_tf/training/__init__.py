@@ -1,1 +1,1 @@
-"""The one training loop: strategy, optimisers, schedules, callbacks, run directory."""
+"""The training loop: strategies, optimisers, schedules, callbacks, run folders."""

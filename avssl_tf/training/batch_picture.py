@@ -1,4 +1,4 @@
-"""A picture of training clips as the network gets them: frames above, sound below."""
+"""Images of training clips as the network receives them: frames above, audio below."""
 
 import math
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ from avssl_tf.foreign_text import printable
 from avssl_tf.models.network import Network, SoundMap
 from avssl_tf.training.training_data import TrainingData
 
-# Clips, or views, that a picture has room for.
+# Maximum number of clips, or of views, in an image.
 _MAX_PANELS = 8
 # Sizes in inches.
 _PANEL_WIDTH = 5.2
-_VIEW_WIDTH = 2.6  # Several stand side by side.
-_MARGIN = 0.25  # on the left, for names of maps, and half of it on the right
+_VIEW_WIDTH = 2.6  # Several are drawn side by side.
+_MARGIN = 0.25  # On the left, for the names of the maps; half of it on the right.
 _TITLE_HEIGHT = 0.3
-_AXIS_HEIGHT = 0.3  # of the numbers below the sound
+_AXIS_HEIGHT = 0.3  # Of the tick labels below the audio.
 _SOUND_HEIGHT = 0.8
-_MAP_HEIGHT = 0.4  # of each of several maps of a sound
+_MAP_HEIGHT = 0.4  # Of each map, if a waveform has several.
 _DOTS_PER_INCH = 100
-_STRIP_ASPECT = 8.0  # width over height of frames side by side, at most
+_STRIP_ASPECT = 8.0  # Maximum aspect ratio of a strip of frames.
 _VIEW_STRIP_ASPECT = 4.0
-_FRAME_HEIGHT = 80  # pixels that a frame has at least
-_GAP = 2  # pixels
+_FRAME_HEIGHT = 80  # Minimum height of a frame, in pixels.
+_GAP = 2  # In pixels.
 _CHANNEL_NAMES = ("W", "Y", "Z", "X")
 _DIRECTION_NAMES = ("y", "z", "x")
 
@@ -39,25 +39,26 @@ _DIRECTION_NAMES = ("y", "z", "x")
 def draw(
   batch: keys.Batch, network: Network, clip: ClipSpec, label_names: Sequence[str]
 ) -> np.ndarray:
-  """Draws clips.
+  """Draws the clips of a batch.
 
-  Of each, there are its frames side by side, as many as fit, spread over the window; the pictures
-  of their flow, where there are any; and what the first layer for sound makes of the waveform, low
-  frequencies below: of one that makes spectrograms, each of the normalised maps (of a sound field
-  the levels of W, Y, Z and X, and where it comes from, blue to red: -1 to 1); of a network that
-  generates sound fields, the level of W, all that it hears. Views of 360° clips stand side by side.
+  Each panel shows as many frames as fit, evenly spaced over the clip; the optical-flow images, if
+  the batch has any; and the output of the network's first audio layer, low frequencies at the
+  bottom. For a spectrogram front end these are the normalised maps: of a sound field, the levels of
+  W, Y, Z and X and the components of its direction (blue to red: -1 to 1). For a network that
+  generates sound fields it is the level of W, its only audio input. Views of 360° clips are drawn
+  side by side.
 
   Args:
-    batch: clips, as of `pipeline.training_dataset`.
+    batch: clips, as from `datasets.training_dataset`.
     network: the network that is trained.
-    clip: what of a record it gets to see and hear.
+    clip: the part of a record that the network receives.
     label_names: names of the classes.
 
   Returns:
     uint8 `[H, W, 3]`, RGB.
   """
   has_views = keys.VIEW_LABEL in batch
-  # Views are drawn one by one.
+  # Each view has a panel.
   num_columns = batch[keys.VIDEO].shape[1] if has_views else 2
   width, aspect = (
     (_VIEW_WIDTH, _VIEW_STRIP_ASPECT) if has_views else (_PANEL_WIDTH, _STRIP_ASPECT)
@@ -87,7 +88,7 @@ def draw(
       axes.imshow(strip[number], aspect="auto")
       axes.axis("off")
       top += strip_height
-    # Names are no formulas, whatever dollar signs are in them.
+    # Dollar signs in names do not start formulas.
     figure.text(
       (left + strip_width / 2) / figure.get_figwidth(),
       1 - (height * row + _TITLE_HEIGHT - 0.03) / figure.get_figheight(),
@@ -105,13 +106,13 @@ def draw(
 def of_steps(
   network: Network, data: TrainingData, sampling: str, seed: int
 ) -> Callable[[int], np.ndarray]:
-  """A function that draws the first clips of the batch of a step, as `draw` does.
+  """Returns a function from a step to an image of the first clips of its batch; see `draw`.
 
   Args:
     network: the network that is trained.
-    data: what it is trained on.
-    sampling: as of `TrainingData.batches`.
-    seed: as of `TrainingData.batches`.
+    data: the training data.
+    sampling: see `TrainingData.batches`.
+    seed: see `TrainingData.batches`.
   """
 
   def draw_step(step: int) -> np.ndarray:
@@ -122,18 +123,18 @@ def of_steps(
 
 
 def max_clips(clip: ClipSpec) -> int:
-  """Clips that a picture has room for."""
+  """Maximum number of clips in an image."""
   return max(1, _MAX_PANELS // (clip.viewpoints.num_viewpoints if clip.viewpoints else 1))
 
 
 def _axes(figure: Figure, left: float, top: float, width: float, height: float):
-  """Axes at a place of a figure, in inches from its upper left corner."""
+  """Axes at a position in a figure, in inches from its upper left corner."""
   across, down = figure.get_size_inches()
   return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
 def _filmstrip(frames: np.ndarray, aspect: float) -> np.ndarray:
-  """uint8 `[T, H, W, 3]` -> frames side by side, large enough to look at: uint8 `[h, w, 3]`."""
+  """Frames, uint8 `[T, H, W, 3]`, enlarged and side by side: uint8 `[h, w, 3]`."""
   height, width = frames.shape[1:3]
   count = min(len(frames), max(1, round(aspect * height / width)))
   chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
@@ -145,15 +146,15 @@ def _filmstrip(frames: np.ndarray, aspect: float) -> np.ndarray:
 
 
 def _sounds(waveforms: tf.Tensor, network: Network) -> tuple[np.ndarray, Sequence[str]]:
-  """What the network's first layer makes of waveforms, as pictures.
+  """Outputs of the network's first audio layer, as images.
 
   Args:
     waveforms: float32 `[N, samples, C]`.
     network: the network.
 
   Returns:
-    uint8 `[N, H, frames, 3]`: the maps of a sound, one below the other; names of the maps, () for
-    a single one.
+    uint8 `[N, H, frames, 3]`: the maps of each waveform, one below the other; and their names, ()
+    for a single map.
   """
   pictures = [_coloured(sound_map) for sound_map in network.sound_maps(waveforms)]
   gap = np.full((len(waveforms), _GAP, *pictures[0].shape[2:]), 255, np.uint8)
@@ -166,7 +167,7 @@ def _sounds(waveforms: tf.Tensor, network: Network) -> tuple[np.ndarray, Sequenc
 
 
 def _coloured(sound_map: SoundMap) -> np.ndarray:
-  """A map as pictures, uint8 `[N, bins, frames, 3]`, the lowest bin at the bottom."""
+  """Colour images of a map, uint8 `[N, bins, frames, 3]`, the lowest bin at the bottom."""
   values = np.transpose(sound_map.values, [0, 2, 1])[:, ::-1]
   shares = (values - sound_map.low) / (sound_map.high - sound_map.low)
   colours = colormaps["RdBu_r" if sound_map.signed else "magma"]
@@ -181,7 +182,7 @@ def _draw_sound(axes, picture: np.ndarray, names: Sequence[str], duration_sec: f
 
 
 def _titles(batch: keys.Batch, label_names: Sequence[str]) -> list[str]:
-  """A title for each clip, or for each view."""
+  """One title per clip, or per view."""
 
   def name(label: int) -> str:
     return label_names[label] if 0 <= label < len(label_names) else "no label"

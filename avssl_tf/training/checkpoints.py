@@ -1,8 +1,8 @@
-"""Checkpoints of runs: what is in them, and keeping the last good one.
+"""Checkpoints of runs: their layout, saving and restoring.
 
-The layout, for runs and for converted checkpoints alike: `task` is what is trained, with
-`task/network` the audio-visual network and `task/objective` the objective with its memory;
-`optimizer` is there in runs.
+Runs and converted checkpoints have the same layout: `task` is the trained task, with the network in
+`task/network` and the objective with its memory banks in `task/objective`. Only runs have
+`optimizer`.
 """
 
 import os
@@ -19,61 +19,62 @@ from avssl_tf.tasks.task import Task
 from avssl_tf.training import run_folder
 from avssl_tf.training.optimization import keras_optimizers
 
-# What the names of values begin with.
+# Prefixes of the names of values.
 TASK = "task/"
 NETWORK = "task/network/"
-# What they end in.
+# Their suffix.
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class CheckpointError(UserError):
-  """A checkpoint that does not fit; the message says why."""
+  """A checkpoint does not match the network or task; the message states why."""
 
 
 def latest(model_dir: str) -> Optional[str]:
-  """Path of the latest checkpoint of a run, whole or damaged, or None."""
+  """Path of the latest checkpoint of a run, intact or damaged; None if there is none."""
   return checkpoint_files.latest(os.path.join(model_dir, run_folder.CHECKPOINTS))
 
 
 def latest_of(model_dir: str, part: str = NETWORK) -> str:
-  """Path of the latest whole checkpoint of a run that has one.
+  """Path of the latest intact checkpoint of a run.
 
   Args:
     model_dir: folder of the run.
-    part: what is needed of it; see `checkpoint_files.latest_whole`.
+    part: the part that is needed; see `checkpoint_files.latest_whole`.
 
   Raises:
-    MissingFileError: it has none.
-    checkpoint_files.DamagedError: all of them are damaged.
+    MissingFileError: there is no checkpoint.
+    checkpoint_files.DamagedError: all checkpoints are damaged.
   """
   path = checkpoint_files.latest_whole(os.path.join(model_dir, run_folder.CHECKPOINTS), part)
   if path is None:
     raise MissingFileError(
       f"There is no checkpoint in {model_dir!r}. Expected the folder of a run (avssl_tf.train) "
-      "that has come to its first one, or of a converted checkpoint (tools/convert_checkpoint.py)."
+      "that has saved one, or of a converted checkpoint (tools/convert_checkpoint.py)."
     )
   return path
 
 
 def kept(model_dir: str, epoch: int, part: str = NETWORK) -> str:
-  """Path of the checkpoint that a run has kept of an epoch.
+  """Path of the checkpoint that a run has kept after an epoch.
 
   Args:
     model_dir: folder of the run.
-    epoch: number of epochs that were done.
-    part: what is needed of it; see `checkpoint_files.latest_whole`.
+    epoch: number of completed epochs.
+    part: the part that is needed; see `checkpoint_files.latest_whole`.
 
   Raises:
-    MissingFileError: it has kept none of that epoch.
-    checkpoint_files.DamagedError: it is damaged.
+    MissingFileError: no checkpoint of that epoch was kept.
+    checkpoint_files.DamagedError: the checkpoint is damaged.
   """
   folder = os.path.join(model_dir, run_folder.KEPT_CHECKPOINTS)
   epochs = checkpoint_files.numbers(folder)
   if epoch not in epochs:
     raise MissingFileError(
-      f"There is no checkpoint of epoch {epoch} in {folder!r}; there are those of "
-      f"{', '.join(map(str, epochs)) or 'no epoch'}. A run keeps those of train.keep_epochs: train "
-      f"it with train.keep_epochs = ({epoch},), or set train.init_epoch = None for its latest one."
+      f"There is no checkpoint of epoch {epoch} in {folder!r}; available epochs: "
+      f"{', '.join(map(str, epochs)) or 'none'}. A run keeps the checkpoints of train.keep_epochs: "
+      f"train it with train.keep_epochs = ({epoch},), or set train.init_epoch = None to use its "
+      "latest checkpoint."
     )
   path = os.path.join(folder, f"ckpt-{epoch}")
   reason = checkpoint_files.damage(path, part)
@@ -85,11 +86,11 @@ def kept(model_dir: str, epoch: int, part: str = NETWORK) -> str:
 
 
 def start_of(init_from: str, init_epoch: Optional[int], part: str = NETWORK) -> str:
-  """Path of the checkpoint that `train.init_from` and `train.init_epoch` name.
+  """Path of the checkpoint that `train.init_from` and `train.init_epoch` select.
 
   Raises:
-    MissingFileError: there is none.
-    checkpoint_files.DamagedError: it is damaged.
+    MissingFileError: there is no such checkpoint.
+    checkpoint_files.DamagedError: the checkpoint is damaged.
   """
   if init_epoch is None:
     return latest_of(init_from, part)
@@ -97,7 +98,7 @@ def start_of(init_from: str, init_epoch: Optional[int], part: str = NETWORK) -> 
 
 
 def write(model_dir: str, network: Network, objective: Optional[tf.Module]) -> None:
-  """Writes a checkpoint of a network, and of an objective if there is one, that is no run's."""
+  """Writes a checkpoint of a network, and of an objective if given, without a training run."""
   task = tf.train.Checkpoint(network=network)
   if objective is not None:
     task.objective = objective
@@ -106,25 +107,25 @@ def write(model_dir: str, network: Network, objective: Optional[tf.Module]) -> N
 
 
 def restore_network(network: Network, path: str, backbones_alone: bool = False) -> None:
-  """Reads the weights of a network, and nothing else, from any checkpoint of this layout.
+  """Restores only the weights of a network, from any checkpoint of this layout.
 
-  Of the checkpoint of another kind of network, what `Network.restorable` names is read.
+  From the checkpoint of another kind of network, the variables of `Network.restorable` are read.
 
   Args:
-    network: whose variables are set.
+    network: the network to restore.
     path: the checkpoint.
-    backbones_alone: read the video and the audio network with what normalises their input, and
+    backbones_alone: restore only the video and audio networks and their input normalisation,
       neither heads nor translation.
 
   Raises:
-    CheckpointError: the checkpoint has other variables than `network`.
+    CheckpointError: the variables of the checkpoint do not match those of `network`.
   """
   if backbones_alone:
     parts = network.backbones()
     if not parts:
       raise CheckpointError(
-        f"{type(network).__name__} has no video_net and audio_net of its own: take over all "
-        'of it that fits, train.init_parts = "all".'
+        f"{type(network).__name__} has no separate video_net and audio_net: set "
+        'train.init_parts = "all" to restore all matching parts.'
       )
     restored = tf.train.Checkpoint(**parts)
   else:
@@ -135,12 +136,12 @@ def restore_network(network: Network, path: str, backbones_alone: bool = False) 
     status.assert_existing_objects_matched().expect_partial()
   except (AssertionError, ValueError) as error:
     raise CheckpointError(
-      f"The checkpoint {path} does not fit the network of the configuration: {error}"
+      f"The checkpoint {path} does not match the configured network: {error}"
     ) from error
 
 
 def network_shapes(path: str) -> dict[str, list[int]]:
-  """Shapes of the variables of the network in a checkpoint, by their paths in the network."""
+  """Shapes of the network's variables in a checkpoint, by path within the network."""
   shapes = checkpoint_files.load(path).get_variable_to_shape_map()
   return {
     name[len(NETWORK) : -len(_VALUE)]: shape
@@ -150,14 +151,14 @@ def network_shapes(path: str) -> dict[str, list[int]]:
 
 
 class RunCheckpoints:
-  """The checkpoints of a run that is being trained.
+  """The checkpoints of a run during training.
 
-  Each worker of a cluster takes part in saving and reads the chief's files; what the others
-  write goes to a temporary folder, and goes with it.
+  Each worker of a cluster takes part in saving and reads the chief's files. The other workers write
+  to a temporary folder, which is deleted.
   """
 
   def __init__(self, task: Task, model_dir: str, is_chief: bool):
-    """Prepares for a compiled `task` whose variables and optimiser are built."""
+    """Prepares the checkpoints of a compiled `task`; its variables and optimiser must be built."""
     self._task = task
     self._is_chief = is_chief
     self._checkpoint = tf.train.Checkpoint(task=task, optimizer=task.optimizer)
@@ -168,11 +169,14 @@ class RunCheckpoints:
     self._kept_folder = os.path.join(model_dir, run_folder.KEPT_CHECKPOINTS)
 
   def restore(self) -> Optional[int]:
-    """Reads the latest whole checkpoint of the run; returns its step, None where there is none.
+    """Restores the latest intact checkpoint of the run.
+
+    Returns:
+      The step of the checkpoint; None if there is no checkpoint.
 
     Raises:
-      checkpoint_files.DamagedError: all of them are damaged.
-      CheckpointError: networks, objective or optimiser are not those of the checkpoint.
+      checkpoint_files.DamagedError: all checkpoints are damaged.
+      CheckpointError: networks, objective or optimiser do not match the checkpoint.
     """
     path = checkpoint_files.latest_whole(self._folder)
     if path is None:
@@ -183,20 +187,19 @@ class RunCheckpoints:
       status.assert_existing_objects_matched().assert_consumed()
     except (AssertionError, ValueError) as error:
       raise CheckpointError(
-        f"The checkpoint {path} does not fit the networks, the objective (a row for each of the "
-        f"data set's videos) or the optimiser that are configured: {error}\nGo on with the "
-        "configuration and the data that it was made with; name another --model_dir (with "
-        "train.init_from, a new run begins with what this one knows); or pass --overwrite to start "
-        "anew."
+        f"The checkpoint {path} does not match the configured networks, objective (one row per "
+        f"video of the data set) or optimiser: {error}\nResume with the original configuration and "
+        "data; choose another --model_dir (train.init_from initialises a new run from this one); "
+        "or pass --overwrite to delete this run and start again."
       ) from error
     self._saved_step = steps_done(self._task)
     return self._saved_step
 
   def save(self, step: int) -> None:
-    """Saves, unless the checkpoint of `step` is there already.
+    """Saves a checkpoint, unless that of `step` exists.
 
     Raises:
-      NonFiniteError: a variable holds NaN or infinity; nothing is saved.
+      NonFiniteError: a variable contains NaN or infinity; nothing is saved.
     """
     if step == self._saved_step:
       return
@@ -212,10 +215,10 @@ class RunCheckpoints:
     self._saved_step = step
 
   def keep(self, epoch: int) -> None:
-    """Saves the state after `epoch` epochs beside the others, where it stays for ever.
+    """Saves the state after `epoch` epochs in a separate folder, where it is never deleted.
 
     Raises:
-      NonFiniteError: as `save`.
+      NonFiniteError: see `save`.
     """
     self._check_finite(steps_done(self._task))
     if self._is_chief:
@@ -225,30 +228,30 @@ class RunCheckpoints:
       self._save_elsewhere(epoch)
 
   def kept_epochs(self) -> list[int]:
-    """Epochs whose checkpoints have been kept."""
+    """Epochs with a kept checkpoint."""
     return checkpoint_files.numbers(self._kept_folder)
 
   def _check_finite(self, step: int) -> None:
     broken = non_finite([*self._task.variables, *keras_optimizers.variables(self._task.optimizer)])
     if broken:
-      raise NonFiniteError(f"After step {step} {_shortened(broken)} held NaN or infinity.")
+      raise NonFiniteError(f"NaN or infinity in {_shortened(broken)} after step {step}.")
 
   def _save_elsewhere(self, number: int) -> None:
-    """Takes part in saving, as each worker has to, without keeping anything."""
+    """Takes part in saving, as each worker must, and discards the files."""
     with tempfile.TemporaryDirectory() as folder:
       checkpoint_files.manager(self._checkpoint, folder, 1).save(checkpoint_number=number)
 
 
 def steps_done(task: tf.keras.Model) -> int:
-  """Steps that the optimiser of `task` has done since the run began."""
-  # Not int() of the variable itself, which those of distribution strategies refuse.
+  """Optimiser steps of `task` since the start of the run."""
+  # Variables of distribution strategies do not support int().
   return int(task.optimizer.iterations.numpy())
 
 
 def non_finite(variables: Sequence[tf.Variable]) -> list[str]:
-  """Names of the variables that hold NaN or infinity."""
+  """Names of the variables that contain NaN or infinity."""
   floating = [v for v in variables if v.dtype.is_floating]
-  # One value a variable stays on the device; all are read at once.
+  # One value per variable is computed on the device; all are read at once.
   finite = tf.stack([tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v))) for v in floating])
   return [v.name for v, ok in zip(floating, finite.numpy()) if not ok]
 

@@ -1,7 +1,7 @@
-"""Converts published checkpoints of AVID and AVID-CMA into the folder of a run.
+"""Converts published checkpoints of AVID and AVID-CMA to a run folder.
 
 Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
-CVPR 2021. Nothing here needs PyTorch: `tools/convert_checkpoint.py` reads the file.
+CVPR 2021. This module does not require PyTorch: `tools/convert_checkpoint.py` reads the file.
 """
 
 import os
@@ -24,14 +24,14 @@ from avssl_tf.training.configurations import configuration
 
 _NETWORKS = "model"
 _OBJECTIVE = "train_criterion"
-# Entries of a checkpoint that are not converted, and why.
+# Entries of a checkpoint that are not converted, and the reasons.
 _SKIPPED = {
-  "epoch": "a count of the finished training",
-  "optimizer": "moments of the finished training",
+  "epoch": "epoch count of the finished training",
+  "optimizer": "optimiser state of the finished training",
 }
 _CONFIGURATION = """\
 # Architecture of {source}, converted by tools/convert_checkpoint.py.
-# The records that it was trained on are not here: name your own with --data_dir.
+# The training records are not included: set --data_dir to your own.
 train.clip = @ClipSpec()
 train.data_dir = ""
 train.network = @AudioVisualModel
@@ -69,7 +69,7 @@ Spectrogram.top_db = 100.0
 
 
 class ConversionError(UserError):
-  """A checkpoint that cannot be converted; the message says why."""
+  """A checkpoint cannot be converted; the message states why."""
 
 
 def convert(
@@ -78,24 +78,24 @@ def convert(
   source: str,
   statistics: Optional[Mapping[str, np.ndarray]] = None,
 ) -> list[str]:
-  """Converts a checkpoint into a folder that the commands take as `--model_dir`.
+  """Converts a checkpoint to a folder that the commands accept as `--model_dir`.
 
   Args:
-    checkpoint: content of the `.pth.tar` file, arrays in place of tensors.
-    output_dir: folder to write; made if need be.
-    source: name of the checkpoint, for the configuration's header.
+    checkpoint: content of the `.pth.tar` file, with arrays in place of tensors.
+    output_dir: output folder; created if it does not exist.
+    source: name of the checkpoint, for the header of the configuration.
     statistics: `mean` and `std` of each spectrogram bin, float `[257]`, in dB.
 
   Returns:
-    The parity report, line by line.
+    The lines of the parity report.
 
   Raises:
-    ConversionError: an entry is missing or has no place. The report is part of the message.
+    ConversionError: an entry is missing or has no counterpart. The message contains the report.
   """
   if not isinstance(checkpoint.get(_NETWORKS), Mapping):
     raise ConversionError(f"No dict {_NETWORKS!r} in the checkpoint; found {sorted(checkpoint)}.")
   if os.path.isdir(output_dir) and os.listdir(output_dir):
-    raise ConversionError(f"--output_dir={output_dir} is not empty: name a new folder.")
+    raise ConversionError(f"--output_dir={output_dir} is not empty: choose a new folder.")
   networks = reference_weights.without_module_prefix(checkpoint[_NETWORKS])
   architecture = reference_weights.architecture(networks)
   text = _CONFIGURATION.format(source=source, **vars(architecture))
@@ -107,10 +107,12 @@ def convert(
   report += [f"{name} -> PROBLEM: {problems[name]}" for name in problems if name not in networks]
   for name in sorted(set(checkpoint) - {_NETWORKS, _OBJECTIVE}):
     if name not in _SKIPPED:
-      problems[name] = "no place in the converted checkpoint"
+      problems[name] = "no counterpart in the converted checkpoint"
     report.append(_line(name, problems.get(name), f"not used, {_SKIPPED.get(name)}"))
   if problems:
-    raise ConversionError("\n".join([*report, f"Not converted: {len(problems)} problems, above."]))
+    raise ConversionError(
+      "\n".join([*report, f"Not converted: {len(problems)} problems, listed above."])
+    )
   reference_weights.assign(variables, networks)
   report += _set_statistics(model, statistics)
   objective, lines = _objective(checkpoint.get(_OBJECTIVE), model.embedding_dim)
@@ -125,7 +127,7 @@ def save(
   text: str,
   output_dir: str,
 ) -> None:
-  """Writes checkpoint and configuration in the form of a run's folder."""
+  """Writes a checkpoint and its configuration in the layout of a run folder."""
   os.makedirs(output_dir, exist_ok=True)
   checkpoints.write(output_dir, model, objective)
   path = os.path.join(output_dir, run_folder.OPERATIVE_CONFIG)
@@ -134,10 +136,10 @@ def save(
 
 
 def forward_report(model_dir: str) -> list[str]:
-  """What the network in `model_dir` gives for a fixed input: the same anywhere.
+  """Statistics of the outputs of the network in `model_dir` for a fixed, reproducible input.
 
-  The input is `numpy.random.RandomState(0)`: uint8 frames [1, 8, 112, 112, 3] drawn first, then
-  2 s of white noise of spread 0.1 at 24 kHz.
+  The input is drawn from `numpy.random.RandomState(0)`: first uint8 frames `[1, 8, 112, 112, 3]`,
+  then 2 s of white noise at the network's sample rate, with a standard deviation of 0.1.
   """
   loaded = loading.load(model_dir)
   generator = np.random.RandomState(0)
@@ -179,17 +181,17 @@ def _line(what: str, problem: Optional[str], fate: str) -> str:
 def _set_statistics(model, statistics) -> list[str]:
   if statistics is None:
     return [
-      "WARNING: no --spectrogram_statistics: the audio front end keeps mean 0 and spread 1, which "
-      "is not what the audio network was trained with."
+      "WARNING: no --spectrogram_statistics: the audio front end uses mean 0 and standard "
+      "deviation 1, unlike in the training of the audio network."
     ]
   model.audio_front_end.set_statistics(statistics["mean"], statistics["std"])
   return ["spectrogram statistics: set"]
 
 
 def _objective(state, dim: int):
-  """The objective with its banks, or None, and lines of the report."""
+  """The objective with its banks, or None; and the lines of the report."""
   if state is None:
-    return None, ["objective: none in the checkpoint (networks and heads only)"]
+    return None, ["objective: not in the checkpoint (networks and heads only)"]
   state = reference_weights.without_module_prefix(state)
   found = reference_weights.objective(state)
   num_rows, bank_dim = found.video_bank.shape

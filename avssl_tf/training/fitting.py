@@ -1,4 +1,4 @@
-"""The steps of a run: Keras `fit`, from any step on, and the ways in which it can end early."""
+"""Runs Keras `fit` from any step on, and handles early stops."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,17 +20,17 @@ def fit(
   num_epochs: int,
   around: Sequence[tf.keras.callbacks.Callback],
 ) -> None:
-  """Runs Keras `fit` from the present step to the end of the last epoch.
+  """Runs Keras `fit` from the current step to the end of the last epoch.
 
   Args:
-    trained: the task, compiled.
-    batches_from: returns the batches from a step on.
-    data: what the run is trained on.
-    num_epochs: epochs in all.
+    trained: the compiled task.
+    batches_from: returns the batches starting at a step.
+    data: the training data.
+    num_epochs: total number of epochs.
     around: callbacks of `fit`.
   """
   epoch, done = divmod(checkpoints.steps_done(trained), data.steps_per_epoch)
-  # An epoch that was cut off is finished first: Keras starts epochs at batch 0.
+  # An interrupted epoch is finished first, by a separate `fit`: Keras starts epochs at batch 0.
   legs = [(epoch, epoch + 1, data.steps_per_epoch - done)] if done else []
   legs.append((epoch + len(legs), num_epochs, data.steps_per_epoch))
   for first, end, steps in legs:
@@ -48,10 +48,10 @@ def fit(
 
 @contextlib.contextmanager
 def saved_at_a_stop(trained: Task, saved: checkpoints.RunCheckpoints) -> Iterator[None]:
-  """Lets a signal stop what is in this block between two steps, and saves the last one.
+  """Delays a stop by a signal to the end of the step, and saves a checkpoint of that step.
 
-  With several workers it stops at once and nothing is saved: all of them would have to take part,
-  and the signal may have reached one alone.
+  With several workers, training stops at once and nothing is saved: saving requires all workers,
+  and the signal may have reached only one of them.
   """
   if strategies.count_workers() > 1:
     yield
@@ -69,10 +69,10 @@ def saved_at_a_stop(trained: Task, saved: checkpoints.RunCheckpoints) -> Iterato
 
 
 def advice(error: Exception, model_dir: str) -> str:
-  """The message of an error that ended a run, with what to do."""
+  """The message of an error that ended a run, with remedies."""
   path = checkpoints.latest(model_dir)
   kept = f"the last good checkpoint is {path}" if path else "there is no checkpoint yet"
   return (
-    f"{error} Training stops; {kept}. Lower the learning rate, lengthen the warm-up, or train in "
+    f"{error} Training stopped; {kept}. Lower the learning rate, lengthen the warm-up, or train in "
     "float32."
   )

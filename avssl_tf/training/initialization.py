@@ -1,4 +1,4 @@
-"""What a run does before its first step: it takes over what another knows, and fills its memory."""
+"""Initialisation of a run: weights and memory of another run, and filling the memory banks."""
 
 from collections.abc import Sequence
 from typing import Callable, Optional
@@ -24,28 +24,29 @@ def begin(
   measure: Callable[[], None],
   seed: int,
 ) -> None:
-  """Brings a task, as it was made, to the state of step 0.
+  """Brings a new task to its state at step 0.
 
   Args:
     trained: the task.
-    strategy: the strategy that it was made under.
-    data: what it will be trained on.
-    ids: ids of the videos, in the order of the rows of its memory banks.
+    strategy: the strategy under which it was created.
+    data: the training data.
+    ids: video ids, in the order of the rows of its memory banks.
     init_from: see `trainer.train`.
-    init_epoch: the same.
-    init_parts: the same.
-    init_memory: the same.
-    fill_memory: the same.
-    measure: called once the network is there, before it is used.
-    seed: of the run.
+    init_epoch: see `trainer.train`.
+    init_parts: see `trainer.train`.
+    init_memory: see `trainer.train`.
+    fill_memory: see `trainer.train`.
+    measure: called once the network is initialised, before the memory banks are filled.
+    seed: random seed of the run.
 
   Raises:
-    InitializationError: the network or the banks of `init_from` do not fit.
+    InitializationError: the memory banks of `init_from` do not match this run.
+    CheckpointError: the network of `init_from` does not match this run.
   """
   objective = trained.objective
   memory = None
   if init_from is not None:
-    # One checkpoint for both.
+    # Network and memory come from the same checkpoint.
     path = checkpoints.start_of(init_from, init_epoch, checkpoints.TASK)
     backbones_alone = init_parts == "backbones"
     if init_memory and not backbones_alone:
@@ -56,10 +57,10 @@ def begin(
     memory.write_to(objective)
   elif not fill_memory and objective is not None and objective.warmup_epochs == 0:
     strategies.print_on_chief(
-      "WARNING: the memory banks begin at random, and what "
-      f"{type(objective).__name__} looks for there from the first step on is not there. Set "
-      "train.fill_memory=True, train.init_from to a run with memory banks, or "
-      f"{type(objective).__name__}.warmup_epochs to some epochs."
+      f"WARNING: the memory banks are random, but {type(objective).__name__} uses their content "
+      "from the first step on. Set train.fill_memory=True, train.init_from to a run with memory "
+      "banks, or "
+      f"{type(objective).__name__}.warmup_epochs to a positive number."
     )
   measure()
   if fill_memory and not (memory and memory.is_complete):
@@ -69,7 +70,7 @@ def begin(
 
 
 def _fill_memory(trained: Task, strategy, data: TrainingData, seed: int) -> None:
-  """Embeds every video once into the memory of the task, if it has one."""
+  """Fills the memory banks of the task, if it has any, with one embedding per video."""
   if trained.objective is None:
     return
 
@@ -77,7 +78,7 @@ def _fill_memory(trained: Task, strategy, data: TrainingData, seed: int) -> None
   def fill(batch):
     strategy.run(trained.fill_step, args=(batch,))
 
-  # One pass over all records in a random order, by a seed of its own.
+  # One pass over all records in a random order, with a separate seed.
   batches = iter(data.batches(0, "shuffle", seed + 1))
   num_steps = -(-data.num_videos // data.batch_size)
   steps = range(num_steps)

@@ -1,4 +1,4 @@
-"""Loading trained networks: of runs, of converted checkpoints and of SavedModels."""
+"""Loading trained networks from runs, converted checkpoints and SavedModels."""
 
 import dataclasses
 import os
@@ -20,20 +20,23 @@ from avssl_tf.training.configurations.settings import ConfigurationError
 
 
 def load(model_dir: str) -> Trained:
-  """Loads the network of a run, of a converted checkpoint, or of a SavedModel.
+  """Loads a trained network from a run, a converted checkpoint or a SavedModel.
 
-  The present gin configuration stays as it is; the precision of Keras becomes that of the run.
+  The current gin configuration is not changed. Loading a run or a converted checkpoint sets the
+  global Keras precision policy to that of the run.
 
   Args:
-    model_dir: folder of one of these.
+    model_dir: path of the folder of a run (`avssl_tf.train`), of a converted checkpoint
+      (`tools/convert_checkpoint.py`) or of a SavedModel (`avssl_tf.export`).
 
   Returns:
-    The network with what it takes.
+    The network with its encoder or generator and the description of its input.
 
   Raises:
-    UserError: `model_dir` is none of these, or one that this version does not understand.
+    UserError: `model_dir` is none of these, or this version does not support it.
     MissingFileError: the run has no checkpoint yet.
-    checkpoints.CheckpointError: checkpoint and configuration do not fit each other.
+    CheckpointError: the checkpoint does not match the configuration; a `UserError`.
+    DamagedError: all checkpoints are damaged; a `UserError`.
   """
   _check(model_dir)
   if exported.is_saved_model(model_dir):
@@ -47,30 +50,30 @@ def load(model_dir: str) -> Trained:
 
 
 def of_memory(model_dir: str, network: Network) -> Trained:
-  """The same as `load` for a run whose network is in memory still.
+  """Same as `load`, for a run with its network still in memory.
 
   Args:
     model_dir: folder of the run.
-    network: its network, as the last checkpoint holds it.
+    network: its network, in the state of the last checkpoint.
 
   Returns:
-    The network with what it takes.
+    The network with its encoder or generator and the description of its input.
   """
   return _trained(_Run.read(model_dir), network)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-  """What the folder of a run, or of a converted checkpoint, says of its network.
+  """The network of a run, or of a converted checkpoint, as its folder describes it.
 
   Attributes:
     model_dir: the folder.
     configuration: its gin configuration.
-    make: makes the network, under this configuration.
-    clip: what of a record the network was trained on.
-    precision: policy of Keras.
-    data_dir: records that it was trained on.
-    checkpoint: path of the checkpoint that holds the weights.
+    make: creates the network, under this configuration.
+    clip: the part of a record that the network receives.
+    precision: Keras precision policy.
+    data_dir: folder of the training records.
+    checkpoint: path of the checkpoint with the weights.
   """
 
   model_dir: str
@@ -83,7 +86,7 @@ class _Run:
 
   @classmethod
   def read(cls, model_dir: str) -> "_Run":
-    """Reads the configuration of a folder, and builds nothing."""
+    """Reads the configuration of a folder without building the network."""
     with configuration.present_kept():
       configuration.parse_operative(model_dir)
       checkpoint = checkpoints.latest_of(model_dir)
@@ -92,7 +95,7 @@ class _Run:
     missing = [name for name in ("network", "clip", "data_dir") if name not in bound]
     if missing:
       raise ConfigurationError(
-        f"--model_dir={model_dir}: its configuration does not say train.{missing[0]}."
+        f"--model_dir={model_dir}: its configuration does not set train.{missing[0]}."
       )
     return cls(
       model_dir=model_dir,
@@ -105,22 +108,22 @@ class _Run:
     )
 
   def network(self) -> Network:
-    """A new network, without its variables."""
+    """Creates the network; its variables are not built."""
     with configuration.present_kept():
       gin.parse_config(self.configuration)
       return self.make()
 
   def num_channels(self, network: Network) -> int:
-    """Channels of the waveforms that the network takes."""
+    """Number of channels of the network's input waveforms."""
     found = network.input_channels(checkpoints.network_shapes(self.checkpoint))
     if found is None:
       raise checkpoints.CheckpointError(
-        f"The checkpoint {self.checkpoint} holds no audio network of a {type(network).__name__}."
+        f"The checkpoint {self.checkpoint} has no audio network of a {type(network).__name__}."
       )
     return found
 
   def zero_batch(self, network: Network):
-    """Clips that give a network its variables."""
+    """Clips of zeros, to build the variables of a network."""
     kind = clip_kinds.kind_of(self.clip)
     return kind.zero_batch(network.sample_rate_hz, self.num_channels(network))
 
@@ -132,7 +135,7 @@ def _trained(run: _Run, network: Network) -> Trained:
   if network.generates:
     generator = Generator(run.clip, network.sample_rate_hz, tf.function(network.generate))
   else:
-    # Sound of any rate has to be brought to that of the network.
+    # Audio of any sample rate must be resampled to that of the network.
     clip = dataclasses.replace(run.clip, sample_rate_hz=network.sample_rate_hz)
     encoder = Encoder.of_model(
       network, clip, network.sample_rate_hz, num_channels, _copies(run, network)
@@ -151,7 +154,7 @@ def _trained(run: _Run, network: Network) -> Trained:
 
 
 def _copies(run: _Run, network: Network) -> Callable[..., Network]:
-  """Makes networks like a trained one; see `Encoder.make_model`."""
+  """Creates copies of a trained network; see `Encoder.make_model`."""
 
   def make_model(trained: bool = True) -> Network:
     model = run.network()
@@ -170,7 +173,7 @@ def _check(model_dir: str) -> None:
   known = (run_folder.OPERATIVE_CONFIG, tf.saved_model.SAVED_MODEL_FILENAME_PB)
   if not any(os.path.exists(os.path.join(model_dir, name)) for name in known):
     raise ConfigurationError(
-      f"--model_dir={model_dir}: neither {known[0]} nor {known[1]} there. Expected the folder of a "
-      "run (avssl_tf.train), of a converted checkpoint (tools/convert_checkpoint.py) or of a "
+      f"--model_dir={model_dir} contains neither {known[0]} nor {known[1]}. Expected the folder of "
+      "a run (avssl_tf.train), of a converted checkpoint (tools/convert_checkpoint.py) or of a "
       "SavedModel (avssl_tf.export)."
     )

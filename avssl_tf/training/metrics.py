@@ -1,4 +1,4 @@
-"""What a run measured: `metrics.jsonl`; the same numbers, and pictures, for TensorBoard."""
+"""The metrics of a run: `metrics.jsonl`; the same values, and images, for TensorBoard."""
 
 import contextlib
 import json
@@ -20,29 +20,29 @@ _MAX_STEP = 1 << 62
 
 
 class Metrics:
-  """The log of a run: a JSON object a line, with `"step"` and any numbers by name.
+  """The log of a run: one JSON object per line, with `"step"` and any numbers by name.
 
-  What a killed run did after its last checkpoint is done again when it goes on, and logged
-  again: `drop_after` forgets the first time.
+  A killed run repeats the steps after its last checkpoint when it resumes, and logs them again:
+  `drop_after` removes the earlier entries.
   """
 
   def __init__(self, model_dir: str, write: bool = True):
-    """Opens the log in `model_dir`; only with `write`, files are written."""
+    """Opens the log in `model_dir`; writes files only if `write` is true."""
     self._path = os.path.join(model_dir, run_folder.METRICS)
     self._tensorboard_dir = os.path.join(model_dir, run_folder.TENSORBOARD)
     self._write = write
     self._writer = None
     self._probes = probes(read(self._path))
-    # Names by the step from which the run goes on: what begins there begins once more.
+    # Logged names at the step from which the run resumes: that step is logged a second time.
     self._known: dict[int, set[str]] = {}
 
   @property
   def probes(self) -> dict[int, dict[str, float]]:
-    """Results of the probe by step, in order."""
+    """Probe results by step, in order."""
     return dict(sorted(self._probes.items()))
 
   def drop_after(self, step: int) -> None:
-    """Forgets what was logged after `step`; what was at `step` is not logged once more."""
+    """Removes entries after `step`; entries at `step` are kept and not logged again."""
     self._probes = {s: values for s, values in self._probes.items() if s <= step}
     if self._write and os.path.exists(self._path):
       lines = [line for line in read(self._path) if line["step"] <= step]
@@ -51,12 +51,12 @@ class Metrics:
         f.writelines(json.dumps(line) + "\n" for line in lines)
 
   def add(self, step: int, values: Mapping[str, Union[float, np.ndarray]]) -> None:
-    """Adds a line for `step`, and points to the curves of TensorBoard.
+    """Adds a line for `step`, and the same values to TensorBoard.
 
     Args:
-      step: steps done.
-      values: by name, numbers, or arrays `[n]`; of these TensorBoard shows the histogram, and
-        the line has none.
+      step: number of completed steps.
+      values: numbers, or arrays `[n]`, by name. Arrays become histograms in TensorBoard and are
+        not in the line.
     """
     known = self._known.get(step, ())
     values = {name: value for name, value in values.items() if name not in known}
@@ -75,11 +75,11 @@ class Metrics:
           tf.summary.histogram(name, value)
 
   def add_picture(self, step: int, name: str, picture: np.ndarray) -> None:
-    """Adds a picture for TensorBoard.
+    """Adds an image to TensorBoard.
 
     Args:
-      step: steps done.
-      name: what it is shown under.
+      step: number of completed steps.
+      name: tag of the image.
       picture: uint8 `[H, W, 3]`, RGB.
     """
     if self._write:
@@ -88,7 +88,7 @@ class Metrics:
 
   @contextlib.contextmanager
   def _summaries(self, step: int) -> Iterator[None]:
-    """Summaries of a step, written when this ends."""
+    """Collects the summaries of a step, and writes them on exit."""
     if self._writer is None:
       self._writer = tf.summary.create_file_writer(
         local_paths.for_tensorflow(self._tensorboard_dir)
@@ -99,10 +99,10 @@ class Metrics:
 
 
 def read(path: str) -> list[dict[str, float]]:
-  """Lines of a `metrics.jsonl`.
+  """Reads the lines of a `metrics.jsonl`.
 
-  One that a kill cut off is left out. So are damaged ones, such as the zeros that a crash of the
-  machine leaves, with a warning.
+  An incomplete last line, left by a killed process, is ignored. Damaged lines, such as zeros after
+  a crash of the machine, are ignored with a warning.
   """
   if not os.path.exists(path):
     return []
@@ -117,22 +117,22 @@ def read(path: str) -> list[dict[str, float]]:
         damaged.append(str(error))
   if damaged:
     more = f" {len(damaged) - 1} more lines are damaged." if len(damaged) > 1 else ""
-    logging.warning("A line of the log is left out: %s%s", damaged[0], more)
+    logging.warning("A damaged line of the log is ignored: %s%s", damaged[0], more)
   return lines
 
 
 def _checked(text: bytes, source: str) -> dict[str, float]:
-  """A line that has numbers alone, with its step among them."""
+  """A parsed line; it must contain only numbers, including the step."""
   line = parse_json(text, source)
   step = line.get("step")
   numbers = all(isinstance(value, (int, float)) for value in line.values())
   if not numbers or not isinstance(step, int) or not 0 <= step < _MAX_STEP:
-    raise UserError(f"{source} is no line of a log; expected numbers by name, and a step.")
+    raise UserError(f"{source} is not a line of a log; expected numbers by name, and a step.")
   return line
 
 
 def probes(lines: Sequence[Mapping[str, float]]) -> dict[int, dict[str, float]]:
-  """The results of the probe among lines of the log, by step."""
+  """Probe results in lines of the log, by step."""
   return {
     line["step"]: {name: value for name, value in line.items() if name.startswith(PROBE)}
     for line in lines

@@ -1,4 +1,4 @@
-"""Gives a network what it has to know of its data before it sees any."""
+"""Input normalisation of a network: the spectrogram statistics of its training data."""
 
 import numpy as np
 
@@ -9,21 +9,21 @@ from avssl_tf.models.network import Network, Statistics
 from avssl_tf.spectrograms import Spectrogram
 from avssl_tf.training.training_data import TrainingData
 
-# Enough for a mean and a spread per bin; more would only take longer.
+# Enough for a mean and a standard deviation per bin.
 _MAX_CLIPS = 1000
 
 
 def prepare(network: Network, data: TrainingData) -> None:
-  """Gives a network the statistics of its data; see `Network.prepare`.
+  """Sets the input statistics of a network from its training data; see `Network.prepare`.
 
   Raises:
-    UserError: the sound's sample rate is not the one that the network expects.
+    UserError: the audio sample rate differs from that of the network.
   """
   network.prepare(data.sample_rate_hz, lambda spectrogram: statistics(spectrogram, data))
 
 
 def statistics(spectrogram: Spectrogram, data: TrainingData) -> Statistics:
-  """The statistics of a spectrogram: stored ones where the data has them, else measured ones."""
+  """Statistics of a spectrogram: stored with the records if available, otherwise measured."""
   stored = None
   if data.sample_rate_hz == data.info.sample_rate_hz:
     stored = data.info.spectrogram_statistics.get(spectrogram.id)
@@ -32,7 +32,10 @@ def statistics(spectrogram: Spectrogram, data: TrainingData) -> Statistics:
 
 def _measure(spectrogram: Spectrogram, data: TrainingData) -> dict[str, list[float]]:
   num_clips = min(_MAX_CLIPS, data.num_videos)
-  print(f"Measuring the spectrograms of {num_clips} clips: the records have no statistics of them.")
+  print(
+    f"Measuring spectrogram statistics on {num_clips} clips: the records contain none for this "
+    "spectrogram."
+  )
   dataset = datasets.evaluation_dataset(
     data.data_dir, data.split, data.clip, batch_size=1, max_records=num_clips
   )
@@ -44,7 +47,7 @@ def _measure(spectrogram: Spectrogram, data: TrainingData) -> dict[str, list[flo
 
 
 def _channels(waveform: np.ndarray) -> np.ndarray:
-  """`[samples, channels]` as it is; of viewpoints, `[K, samples, channels]`, all channels."""
+  """Returns `[samples, channels]` unchanged, and `[K, samples, channels]` of K views flattened."""
   if waveform.ndim == 2:
     return waveform
   return np.moveaxis(waveform, 0, 1).reshape(waveform.shape[1], -1)

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where in it, who may write there, and with which configuration."""
+"""Layout, locking and configuration of a run folder."""
 
 import contextlib
 import os
@@ -14,21 +14,21 @@ from avssl_tf.files import locked_folder, whole_file
 from avssl_tf.inference import saved_model_folder
 from avssl_tf.training.configurations.settings import ConfigurationError, Settings
 
-# The first file that a run writes: a folder with it holds a run.
+# The first file that a run writes: its presence marks a run folder.
 OPERATIVE_CONFIG = "operative_config.gin"
 CHECKPOINTS = "checkpoints"
-# Those of `train.keep_epochs`, numbered by epoch.
+# Checkpoints of `train.keep_epochs`, numbered by epoch.
 KEPT_CHECKPOINTS = "kept_checkpoints"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 SAVED_MODEL = "saved_model"
 REPORT = "report.html"
-# Id of the video that each row of the memory banks stands for, a line each.
+# Video id of each row of the memory banks, one per line.
 VIDEO_IDS = "video_ids.txt"
 
-# What may change between two parts of a run: how long and how fast it learns, where its data
-# lies, and how it is watched. Anything else would make of the weights and of the memory
-# something that no single configuration describes.
+# Settings that may change when a run is resumed: its length, learning rates, data location and
+# monitoring. After any other change, no single configuration would describe how the weights and the
+# memory banks were obtained.
 CHANGEABLE = (
   "train.num_epochs",
   "train.data_dir",
@@ -43,20 +43,22 @@ CHANGEABLE = (
   "Probe.",
   "MemoryProbe.",
   "AlignmentProbe.",
+  "GenerationProbe.",
   "DemoData.",
   "cosine.",
   "step_decay.",
   "Adam.",
   "AdamW.",
   "LAMB.",
+  "SGD.",
 )
 
 
-# Earlier versions wrote files that they then renamed under names that end so.
+# Suffix of the temporary files of earlier versions.
 _TMP = r"(\.tmp)?"
 _EVALUATIONS: own_files.Tree = {r"[\w.-]+": output_folder.TREE}
 _CLOUD = r"(video|audio|video_audio|audio_video)"
-# What a run consists of.
+# The files of a run.
 TREE: own_files.Tree = {
   rf"{re.escape(OPERATIVE_CONFIG)}{_TMP}": None,
   CHECKPOINTS: checkpoint_files.TREE,
@@ -70,10 +72,11 @@ TREE: own_files.Tree = {
   **saved_model_folder.tree_of(SAVED_MODEL),
   re.escape(REPORT): None,
   rf"{re.escape(VIDEO_IDS)}{_TMP}": None,
-  # By `avssl_tf.evaluate`, of the run and of its SavedModel.
+  # Written by `avssl_tf.evaluate`, for the run and for its SavedModel.
   rf"({SAVED_MODEL}\.)?evaluation": _EVALUATIONS,
 }
-# What a training that was killed leaves; not of pages, which other commands may be writing.
+# Temporary files of killed training processes. Those of pages are not listed: other commands may be
+# writing them.
 _OWN = "|".join(map(re.escape, (OPERATIVE_CONFIG, METRICS, VIDEO_IDS)))
 _LEFTOVERS: own_files.Tree = {
   rf"({_OWN})\.tmp(-\d+)?": None,
@@ -88,19 +91,20 @@ _LEFTOVERS: own_files.Tree = {
 
 @contextlib.contextmanager
 def claimed(model_dir: str) -> Iterator[None]:
-  """Makes the folder of a run if need be, and keeps other processes from writing there.
+  """Creates the folder of a run if it does not exist, and locks it against other processes.
 
-  What killed processes left is swept.
+  Temporary files of killed processes are deleted.
 
   Raises:
-    FileThereError: there is something else than a run in `model_dir`.
-    OSError: the folder cannot be made or written.
-    FolderInUseError: another process trains there.
+    FileThereError: `model_dir` contains something other than a run.
+    UserError: no permission to write in the folder.
+    OSError: the folder cannot be created.
+    FolderInUseError: another process is training there.
     ForeignFilesError: a part of the run is a symbolic link.
   """
   message = (
-    f"--model_dir={model_dir}: another process is training there. Wait for it, stop it, or name "
-    "another folder."
+    f"--model_dir={model_dir}: another process is training there. Wait for it to "
+    "finish, stop it, or choose another folder."
   )
   with locked_folder(model_dir, message):
     _check(model_dir)
@@ -109,61 +113,61 @@ def claimed(model_dir: str) -> Iterator[None]:
 
 
 def _check(model_dir: str) -> None:
-  """Makes sure that a folder is empty or that of a run, and can be written."""
+  """Checks that a folder is writable, and empty or a run folder without links."""
   if not os.access(model_dir, os.W_OK | os.X_OK):
     raise UserError(f"--model_dir={model_dir}: no permission to write there.")
   others = [name for name in os.listdir(model_dir) if not name.startswith(OPERATIVE_CONFIG)]
   if others and not os.path.exists(os.path.join(model_dir, OPERATIVE_CONFIG)):
     raise FileThereError(
-      f"--model_dir={model_dir} holds {sorted(others)[0]!r}, but no run: name an empty or a new "
-      "folder."
+      f"--model_dir={model_dir} contains {sorted(others)[0]!r}, but no run: choose an empty or "
+      "a new folder."
     )
-  # Of a run that was received, such a link may lead to files of anybody.
+  # In a run from elsewhere, a link may point to any file.
   own_files.check_no_links(
     os.path.realpath(model_dir),
     TREE,
-    "Training would write there. Put the files themselves in the place of the link, or link the "
-    "folder of the run as a whole.",
+    "Training would write there. Replace the link with the files themselves, or link the whole "
+    "folder of the run.",
   )
 
 
 def check_clearable(model_dir: str) -> None:
-  """Makes sure that a folder holds nothing but a run.
+  """Checks that a folder contains only files of a run.
 
   Raises:
-    ForeignFilesError: it holds something that is no part of a run.
+    ForeignFilesError: it contains other files.
   """
-  # The user named it, link or not.
+  # The folder itself may be a link: the user specified it.
   own_files.check(
-    os.path.realpath(model_dir), TREE, "Move it away, or name another folder for the run."
+    os.path.realpath(model_dir), TREE, "Move it away, or choose another --model_dir."
   )
 
 
 def clear(model_dir: str) -> None:
-  """Deletes the run in `model_dir`; killed half-way, it still is the folder of a run.
+  """Deletes the run in `model_dir`; if interrupted, the folder is still recognised as a run.
 
   Raises:
-    ForeignFilesError: as `check_clearable`; nothing was deleted.
+    ForeignFilesError: see `check_clearable`; nothing was deleted.
   """
   check_clearable(model_dir)
   own_files.empty(os.path.realpath(model_dir), TREE, last=OPERATIVE_CONFIG)
 
 
 def save_configuration(model_dir: str) -> None:
-  """Writes the bindings that were really used, atomically."""
+  """Writes the operative gin configuration, atomically."""
   path = os.path.join(model_dir, OPERATIVE_CONFIG)
   with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
     f.write(gin.operative_config_str())
 
 
 def check_unchanged(model_dir: str) -> str:
-  """Compares the configuration in use with the one that the run in `model_dir` began with.
+  """Compares the current configuration with that of the run in `model_dir`.
 
   Returns:
-    What changed, a line each; "" where nothing did or the run is new.
+    The changes, one per line; "" if there are none or the run is new.
 
   Raises:
-    ConfigurationError: something changed that must not within a run.
+    ConfigurationError: a setting changed that must not change within a run.
   """
   path = os.path.join(model_dir, OPERATIVE_CONFIG)
   if not os.path.exists(path):
@@ -174,11 +178,11 @@ def check_unchanged(model_dir: str) -> str:
   refused = [line for name, line in lines.items() if not _may_change(name)]
   if refused:
     raise ConfigurationError(
-      f"The run in {model_dir} was begun with another configuration (then -> now):\n"
+      f"The run in {model_dir} was started with another configuration (then -> now):\n"
       + "\n".join(refused)
-      + "\nTo go on with it, use its own. To train with this one, name another --model_dir (with "
-      "train.init_from, a new run begins with what this one knows), or pass --overwrite to delete "
-      "the run."
+      + "\nTo resume the run, use its own configuration. To train with this one, choose "
+      "another --model_dir (train.init_from initialises a new run from this one), or pass "
+      "--overwrite to delete the run."
     )
   return "\n".join(lines.values())
 

@@ -1,4 +1,4 @@
-"""The probe of a run: when it was done, what it found, and how that is told."""
+"""The probe of a run: evaluation, logging and summary of the results."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from avssl_tf.training.metrics import PROBE, Metrics
 
 
 class RunProbe:
-  """Measures the network of a run, once a step, and keeps the results in its log."""
+  """Evaluates the network of a run, at most once per step, and logs the results."""
 
   def __init__(
     self,
@@ -27,12 +27,19 @@ class RunProbe:
     show: bool,
     measure_memory: Optional[Callable[[], Mapping[str, float]]] = None,
   ):
-    """Measures `network` by `probe`, or not at all if that is None; `show` prints results.
+    """Evaluates `network` with `probe`; None disables the probe.
 
-    Where the data has no split "test", its split "validation" is measured, and without either
-    nothing is; this is printed.
+    If the data has no split "test", the split "validation" is used; without either, there is no
+    probe. A note is printed in both cases.
 
-    `measure_memory`, if given, measures what is remembered beside the network.
+    Args:
+      probe: the probe.
+      network: the network of the run.
+      data_dir: folder of the records of the run.
+      clip: the part of a record that the network receives.
+      metrics: the log of the run.
+      show: print results and notes.
+      measure_memory: evaluates the memory banks as well; None if there are none.
     """
     self._probe = None if probe is None else _on_what_there_is(probe, data_dir, show)
     self._network = network
@@ -43,7 +50,7 @@ class RunProbe:
     self._measure_memory = measure_memory
 
   def measure(self, step: int) -> None:
-    """Measures the network as it is after `step` steps, unless the log has that."""
+    """Evaluates the network after `step` steps, unless the log contains the results."""
     if self._probe is None or step in self._metrics.probes:
       return
     progress = self._show and on_terminal()
@@ -56,26 +63,26 @@ class RunProbe:
 
 
 def _on_what_there_is(probe: Probe, data_dir: str, show: bool) -> Optional[Probe]:
-  """The probe on the test split of its data, or on its substitute; None: there is none."""
+  """The probe on the test split of its data, or on the validation split; None without either."""
   folder = data_dir if probe.data_dir is None else os.fspath(probe.data_dir)
   info = DatasetInfo.load(folder)
   found = info.test_split(probe.test_split)
   if found == probe.test_split:
     return probe
   if show and found is not None:
-    print(f"Note: {folder} has no split 'test': the probe measures {found!r}.", flush=True)
+    print(f"Note: {folder} has no split 'test': the probe uses {found!r}.", flush=True)
   elif show:
     name = type(probe).__name__
     print(
-      f"Note: {folder} has the splits {sorted(info.splits)}, and neither 'test' nor 'validation': "
-      f"the run has no probe. To measure a part of another split, set {name}.test_split.",
+      f"Note: {folder} has the splits {sorted(info.splits)}, but neither 'test' nor 'validation': "
+      f"the probe is disabled. To use a part of another split, set {name}.test_split.",
       flush=True,
     )
   return None if found is None else dataclasses.replace(probe, test_split=found)
 
 
 def summary(result: Mapping[str, float]) -> str:
-  """The main results of a probe in a line, shares in percent.
+  """The main results of a probe in one line, fractions in percent.
 
   >>> summary({"probe/knn_video": 0.5, "probe/knn_audio": 0.25, "probe/retrieval_r5": 0.125})
   'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
@@ -112,7 +119,7 @@ def summary(result: Mapping[str, float]) -> str:
 
 
 def _of_fields(result: Mapping[str, float]) -> list[str]:
-  """What is to be told of generated sound fields, in units of its own."""
+  """Results on generated sound fields, in their units."""
   parts = []
   for metric, title in (("error_db", "error"), ("strongest_deg", "strongest source")):
     unit = units.unit_of(metric)

@@ -1,4 +1,4 @@
-"""The start of a run: its task is made, and what is about to be done is printed and saved."""
+"""The start of a run: creates its task, and prints and saves its configuration."""
 
 import sys
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ def build(
   data: TrainingData,
   seed: int,
 ) -> Task:
-  """Makes the task of a run, with all its variables and those of its optimiser.
+  """Creates the task of a run, with all variables of the task and of its optimiser.
 
   Args:
-    network: makes the network.
-    task: makes the task.
-    optimizer: its optimiser.
-    data: what it will be trained on.
-    seed: of the run.
+    network: creates the network.
+    task: creates the task.
+    optimizer: optimiser of the task.
+    data: the training data.
+    seed: random seed of the run.
   """
   model = network()
   normalization.prepare(model, data)
@@ -48,8 +48,8 @@ def build(
 def introduce(
   trained: Task, model_dir: str, ids: Sequence[str], num_epochs: int
 ) -> None:
-  """Prints and saves what is about to be done, unless the run was begun otherwise."""
-  # As long as nothing was learnt, nothing is lost by another configuration.
+  """Prints and saves the configuration, unless it contradicts that of a started run."""
+  # Before the first checkpoint, any setting may change.
   has_learnt = checkpoints.latest(model_dir) is not None
   changes = run_folder.check_unchanged(model_dir) if has_learnt else ""
   inherited_memory.save_video_ids(model_dir, ids, replace=not has_learnt)
@@ -57,7 +57,7 @@ def introduce(
   configuration = Settings.parse(gin.operative_config_str()).table()
   print(f"Configuration, defaults included:\n{configuration}\n\n{variable_table(trained)}\n")
   if changes:
-    print(f"WARNING: the configuration has changed since the run began:\n{changes}\n")
+    print(f"WARNING: the configuration has changed since the start of the run:\n{changes}\n")
   warning = trained.warmup_warning(num_epochs)
   if warning is not None:
     print(f"{warning}\n")
@@ -72,7 +72,7 @@ def check_same_step(
   if len(set(steps)) > 1:
     raise UserError(
       f"The workers found checkpoints of different steps ({steps}) in --model_dir={model_dir}: all "
-      "of them need the same folder, on a file system that they share."
+      "workers require the same folder on a shared file system."
     )
 
 
@@ -83,15 +83,15 @@ def tell_of_resuming(
   steps_per_epoch: int,
   keep_epochs: Sequence[int],
 ) -> None:
-  """Prints where a run resumes, and which epochs were to be kept only once they were over."""
-  print(f"Going on after step {step} of {num_epochs * steps_per_epoch}.", flush=True)
+  """Prints the step from which a run resumes, and a warning of past epochs in `keep_epochs`."""
+  print(f"Resuming after step {step} of {num_epochs * steps_per_epoch}.", flush=True)
   kept = saved.kept_epochs()
   gone = [
     str(epoch) for epoch in keep_epochs if epoch < step / steps_per_epoch and epoch not in kept
   ]
   if gone:
     print(
-      f"WARNING: train.keep_epochs has {', '.join(gone)}, which the run has passed already: "
-      "checkpoints of these are not there.",
+      f"WARNING: train.keep_epochs contains {', '.join(gone)}, which the run has already passed: "
+      "no checkpoints of these epochs are kept.",
       flush=True,
     )

@@ -1,4 +1,4 @@
-"""Where a run computes: one device, all GPUs, virtual CPUs, or several machines."""
+"""Distribution strategies: one device, all GPUs, virtual CPUs, or several machines."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ _LOST_WORKER_ERRORS = (tf.errors.UnavailableError, tf.errors.InternalError, tf.e
 
 
 class ChiefError(UserError):
-  """The chief of a cluster failed, and this worker stops with it."""
+  """The chief of a cluster failed, so this worker stops as well."""
 
 
 class LostWorkerError(UserError):
@@ -25,29 +25,32 @@ class LostWorkerError(UserError):
 
 
 def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
-  """Picks the distribution strategy of this process.
+  """Selects the distribution strategy of this process.
 
-  Must run before TensorFlow touches its devices.
+  Must be called before TensorFlow initialises its devices.
 
-  - `TF_CONFIG` names several workers: `MultiWorkerMirroredStrategy`.
+  - `TF_CONFIG` lists several workers: `MultiWorkerMirroredStrategy`.
   - several GPUs, or `virtual_devices` of at least 2: `MirroredStrategy`.
   - otherwise: one device, TensorFlow's default strategy.
 
   Args:
-    virtual_devices: cut the CPU into so many replicas; 0 leaves it whole.
+    virtual_devices: number of virtual CPU replicas; 0 or 1 does not divide the CPU.
 
   Returns:
-    The strategy, under whose scope variables are to be created.
+    The strategy; variables must be created in its scope.
 
   Raises:
-    ConfigurationError: a negative number, virtual devices asked for after TensorFlow has
-      started or on a cluster, or a `TF_CONFIG` that is not understood.
+    ConfigurationError: `virtual_devices` is negative, or is set on a cluster or after TensorFlow
+      has initialised its devices.
+    UserError: `TF_CONFIG` is invalid.
   """
   if virtual_devices < 0:
-    raise ConfigurationError(f"--virtual_devices must be 0 or more, got {virtual_devices}.")
+    raise ConfigurationError(f"--virtual_devices={virtual_devices}; expected 0 or more.")
   num_workers = count_workers()
   if num_workers > 1 and virtual_devices > 1:
-    raise ConfigurationError("--virtual_devices is for one machine, but TF_CONFIG names several.")
+    raise ConfigurationError(
+      "--virtual_devices requires a single machine, but TF_CONFIG lists several."
+    )
   if virtual_devices > 1:
     _cut_cpu(virtual_devices)
   gpus = tf.config.list_physical_devices("GPU")
@@ -69,18 +72,18 @@ def create(virtual_devices: int = 0) -> tf.distribute.Strategy:
 
 
 def print_on_chief(text: str) -> None:
-  """Prints what all workers would say once."""
+  """Prints a message on the chief only."""
   if is_chief():
     print(text, flush=True)
 
 
 def count_workers() -> int:
-  """Number of processes that train together according to `TF_CONFIG`; 0 without one."""
+  """Number of processes in the cluster of `TF_CONFIG`; 0 without `TF_CONFIG`."""
   return len(cluster.workers())
 
 
 def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
-  """Brings together the `number` of each replica of each worker; waits until all are here."""
+  """Gathers the `number` of each replica of each worker; blocks until all have arrived."""
   if strategy.num_replicas_in_sync == 1:
     return [number]
   results = _exchange(strategy)(tf.constant([number], tf.int64))
@@ -88,28 +91,28 @@ def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
 
 
 def on_chief(strategy: tf.distribute.Strategy, function: Callable[[], None]) -> None:
-  """Calls `function` on the chief alone, while the other workers wait.
+  """Calls `function` on the chief only, while the other workers wait.
 
   Raises:
-    Exception: on the chief, what `function` raised.
-    ChiefError: on the others, if it raised anything.
+    Exception: on the chief, the exception that `function` raised.
+    ChiefError: on the other workers, if `function` raised an exception.
   """
   failure = None
   if is_chief():
     try:
       function()
-    except Exception as error:  # Raised below, once the others know.
+    except Exception as error:  # Raised below, once the other workers are informed.
       failure = error
   failures = gather(strategy, int(failure is not None))
   if failure is not None:
     raise failure
   if any(failures):
-    raise ChiefError("The chief worker failed; its message says why.")
+    raise ChiefError("The chief worker failed; see its error message.")
 
 
 @contextlib.contextmanager
 def lost_workers_named() -> Iterator[None]:
-  """Turns TensorFlow's errors of a lost worker into a `LostWorkerError`; for clusters alone."""
+  """Turns TensorFlow's errors of a lost worker into a `LostWorkerError`; only on clusters."""
   try:
     yield
   except _LOST_WORKER_ERRORS as error:
@@ -147,5 +150,5 @@ def _cut_cpu(num_devices: int) -> None:
     )
   except RuntimeError as error:
     raise ConfigurationError(
-      f"--virtual_devices={num_devices} came after TensorFlow had started; set it first."
+      f"--virtual_devices={num_devices} must be set before TensorFlow initialises its devices."
     ) from error

@@ -1,4 +1,4 @@
-"""One training run, from a data set to a checkpoint, its curves and its probe."""
+"""A training run, from records to checkpoints, metrics and probe results."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ from avssl_tf.training.metrics import Metrics
 from avssl_tf.training.run_probe import RunProbe
 from avssl_tf.training.training_data import TrainingData
 
-# What a run may take over of another one's network.
+# Parts of another run's network that can initialise this one.
 INIT_PARTS = ("all", "backbones")
-# Policies of Keras.
+# Keras precision policies.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass
 class Result:
-  """What a run ended with.
+  """The result of a run.
 
   Attributes:
-    task: what was trained.
-    probes: results of the probe by step.
+    task: the trained task.
+    probes: probe results by step.
   """
 
   task: Task
@@ -81,56 +81,56 @@ def train(
   batch_pictures: int = 3,
   seed: int = 0,
 ) -> Result:
-  """Trains, or goes on with, the run in `model_dir`.
+  """Trains or resumes the run in `model_dir`.
 
-  Everything random follows from `seed` and the number of a step, so that a run
-  that was killed and started again ends where an uninterrupted one does.
+  All random numbers are derived from `seed` and the step. A run that was killed and resumed
+  therefore ends in the same state as an uninterrupted one.
 
   Args:
-    model_dir: folder of the run, claimed by the caller.
-    strategy: from `strategies.create`.
+    model_dir: folder of the run, locked by the caller.
+    strategy: distribution strategy from `strategies.create`.
     data_dir: folder of the records.
-    network: makes the network.
-    task: makes the task that trains it; called with `network`,
-      `num_videos`, `num_classes` and `seed`.
-    optimizer: makes the optimiser; called with a learning-rate schedule.
-    schedule: makes the schedule; called with `total_steps`, `steps_per_epoch`.
-    clip: what of a record the network sees.
-    augmentation: of training clips.
-    probe: measures the frozen network; None: no probe.
-    memory_probe: measures, with each probe, the memory banks of the objective, if it has any.
-    probe_every_epochs: probe also every n epochs; 0: at the start and end only.
+    network: creates the network.
+    task: creates the task that trains it; called with `network`, `num_videos`, `num_classes` and
+      `seed`.
+    optimizer: creates the optimiser; called with a learning-rate schedule.
+    schedule: creates the schedule; called with `total_steps` and `steps_per_epoch`.
+    clip: the part of a record that the network receives.
+    augmentation: augmentation of the training clips; None disables it.
+    probe: evaluates the frozen network; None disables the probe.
+    memory_probe: evaluates the memory banks of the objective, if any, together with each probe.
+    probe_every_epochs: number of epochs between probes; 0: only before and after training.
     split: records to train on.
     batch_size: clips per step, over all replicas of all machines.
-    num_epochs: epochs in all.
-    clips_per_video: clips drawn from each record in an epoch, on average; from each source video
-      where those are drawn (`sampling`).
-    sampling: see `pipeline.training_dataset`.
-    precision: Keras policy: float32, mixed_bfloat16 or mixed_float16.
-    init_from: folder of a run, or of a converted checkpoint, whose network and memory banks this
-      run begins with; None: random weights.
-    init_epoch: take the checkpoint that the run in `init_from` has kept of this epoch, one of its
-      `keep_epochs`; None: its latest one.
-    init_parts: `"all"` takes over the whole network, `"backbones"` the video and the audio network
-      alone, without heads, translation and memory banks.
-    init_memory: take over the memory banks and the NCE constant from there too, where both runs
-      have them; see `inherited_memory.memory_from`.
-    fill_memory: embed every video once into the task's memory before step 0, unless all of it is
-      taken over.
-    checkpoint_every_steps: steps between checkpoints, of which the last two are there.
-    keep_epochs: numbers of epochs after which a checkpoint is kept for ever, so that another run
-      may begin with it (`init_epoch`).
-    log_every_steps: steps that one line of the log averages.
-    batch_pictures: for TensorBoard, draw clips as the network gets them at the start of so many
-      epochs, the first ones; 0: none.
-    seed: of everything random.
+    num_epochs: total number of epochs.
+    clips_per_video: average number of clips per record and epoch; per source video if `sampling`
+      draws source videos.
+    sampling: see `datasets.training_dataset`.
+    precision: Keras precision policy: float32, mixed_bfloat16 or mixed_float16.
+    init_from: folder of a run, or of a converted checkpoint, with the initial network and memory
+      banks; None: random weights.
+    init_epoch: epoch of the checkpoint in `init_from`, one of the `keep_epochs` of that run; None:
+      its latest checkpoint.
+    init_parts: `"all"` initialises the whole network, `"backbones"` only the video and audio
+      networks, without heads, translation and memory banks.
+    init_memory: also initialise the memory banks and the NCE constant from `init_from`, if both
+      runs have them; see `inherited_memory.memory_from`.
+    fill_memory: fill the memory banks with one embedding per video before step 0, unless
+      `init_from` provides all rows.
+    checkpoint_every_steps: number of steps between checkpoints; the latest two are retained.
+    keep_epochs: epochs after which a checkpoint is kept permanently, for use as the `init_epoch` of
+      another run.
+    log_every_steps: number of steps averaged by one line of the log.
+    batch_pictures: number of initial epochs at the start of which the input clips are drawn for
+      TensorBoard; 0 disables it.
+    seed: random seed.
 
   Returns:
-    The trained task and its probes.
+    The trained task and its probe results.
 
   Raises:
-    ConfigurationError: the run was begun with other settings.
-    UserError: settings and data do not fit each other.
+    ConfigurationError: the run was started with other settings.
+    UserError: the settings do not match the data.
     NonFiniteError: a loss or a weight became NaN or infinite.
   """
   _check_choices(
@@ -144,9 +144,9 @@ def train(
     log_every_steps=log_every_steps,
   )
   if keep_epochs and min(keep_epochs) < 1:
-    raise UserError(f"keep_epochs is {tuple(keep_epochs)}; expected numbers of 1 or more.")
+    raise UserError(f"keep_epochs is {tuple(keep_epochs)}; expected values of 1 or more.")
   if init_from is None and init_epoch is not None:
-    raise UserError(f"init_epoch is {init_epoch}, of no run: set init_from as well.")
+    raise UserError(f"init_epoch is {init_epoch}, but init_from is not set: set both.")
   if init_from is not None and checkpoints.latest(model_dir) is None:
     checkpoints.start_of(init_from, init_epoch)
   is_chief = strategies.is_chief()
@@ -217,7 +217,7 @@ def train(
   except NonFiniteError as error:
     raise NonFiniteError(fitting.advice(error, model_dir)) from error
   run_probe.measure(checkpoints.steps_done(trained))
-  # Once more: now the parts that only a probe uses are known as well.
+  # Saved again: the operative configuration now includes components that only a probe uses.
   strategies.on_chief(strategy, lambda: run_folder.save_configuration(model_dir))
   return Result(trained, metrics.probes)
 
@@ -244,7 +244,7 @@ def _begin_epoch(
 def _memory_measurement(
   trained: Task, memory_probe: Optional[MemoryProbe], data: TrainingData, is_chief: bool
 ) -> Optional[Callable[[], dict[str, float]]]:
-  """A function that measures the banks of a task's objective; None where there are none."""
+  """A function that evaluates the memory banks of a task's objective; None without banks."""
   objective = trained.objective
   if memory_probe is None or objective is None:
     return None

@@ -1,4 +1,4 @@
-"""The training clips, in batches for every replica of a distribution strategy."""
+"""Training clips, in batches for the replicas of a distribution strategy."""
 
 import os
 from typing import Optional
@@ -13,16 +13,16 @@ from avssl_tf.errors import UserError
 
 
 class TrainingData:
-  """A split of a data set, as the endless stream of batches that training takes.
+  """A split of a data set as an infinite stream of training batches.
 
   Attributes:
     data_dir: folder of the records.
-    split: split, or slice of one.
-    clip: what of a record the network sees.
+    split: split, or slice of a split.
+    clip: the part of a record that the network receives.
     info: description of the data set.
-    sample_rate_hz: rate of the sound that the network hears.
-    num_videos: records of the split, each a row of the memory banks.
-    steps_per_epoch: steps of an epoch.
+    sample_rate_hz: sample rate of the network's input audio.
+    num_videos: number of records in the split, which is the number of rows of the memory banks.
+    steps_per_epoch: number of steps per epoch.
     batch_size: clips per step, over all replicas of all machines.
   """
 
@@ -37,21 +37,23 @@ class TrainingData:
     strategy: tf.distribute.Strategy,
     sampling: str = "independent",
   ):
-    """Looks at the data set.
+    """Reads the description of the data set.
 
     Args:
       data_dir: folder of the records.
-      split: split, or slice of one.
-      clip: what of a record the network sees.
-      augmentation: random changes.
+      split: split, or slice of a split.
+      clip: the part of a record that the network receives.
+      augmentation: augmentation of the clips; None disables it.
       batch_size: clips per step, over all replicas of all machines.
-      clips_per_video: clips in an epoch for each record; for each source video, if they are drawn.
-      strategy: the replicas.
-      sampling: how an epoch counts its clips; see `datasets.training_dataset`.
+      clips_per_video: clips per record and epoch; per source video if `sampling` draws source
+        videos.
+      strategy: distribution strategy.
+      sampling: see `datasets.training_dataset`.
 
     Raises:
-      MissingFileError: there is none in `data_dir`.
-      UserError: it lacks pictures or sound, has no such split, or the split is too small.
+      MissingFileError: there is no data set in `data_dir`.
+      UserError: the data set lacks video or audio, has no such split, or the split is too small for
+        a batch; or `batch_size` or `clips_per_video` is invalid.
     """
     self.data_dir = os.fspath(data_dir)
     self.split = split
@@ -61,8 +63,8 @@ class TrainingData:
     missing = [name for name in keys.MODALITIES if name not in self.info.modalities]
     if missing:
       raise UserError(
-        f"The records in {self.data_dir!r} have no {missing[0]}, and training needs clips of "
-        "both: build a data set of videos with sound, or evaluate on this one."
+        f"The records in {self.data_dir!r} have no {missing[0]}, but training requires video and "
+        "audio: build a data set of videos with audio, or use this one only for evaluation."
       )
     self.num_videos = self.info.num_clips(split)
     self.sample_rate_hz = clip.output_rate_hz(self.info.sample_rate_hz)
@@ -89,10 +91,10 @@ class TrainingData:
     self.steps_per_epoch = num_drawn * clips_per_video // batch_size
 
   def batches(self, first_step: int, sampling: str, seed: int):
-    """The stream from step `first_step` on; see `datasets.training_dataset`.
+    """The stream of batches from step `first_step` on; see `datasets.training_dataset`.
 
     Returns:
-      A data set, distributed over the replicas; without a strategy, one of `tf.data`.
+      A data set distributed over the replicas; a `tf.data.Dataset` for the default strategy.
     """
     per_replica = self.batch_size // self._strategy.num_replicas_in_sync
 
@@ -112,23 +114,23 @@ class TrainingData:
       )
       if per_worker == per_replica:
         return dataset
-      # The replicas of this worker take turns: the parts of one batch.
+      # The replicas of this worker take the parts of a batch in turn.
       return dataset.rebatch(per_replica, drop_remainder=True)
 
     return self._strategy.distribute_datasets_from_function(of_worker)
 
   def first_clips(self, step: int, sampling: str, seed: int, max_clips: int) -> keys.Batch:
-    """The first clips of the batch that training sees at a step, over all replicas.
+    """The first clips of the training batch of a step, over all replicas.
 
-    They are read once more, and nothing is taken from the stream that training goes through.
+    The clips are read separately: the training stream is not advanced.
 
     Args:
       step: number of the step.
-      sampling: as of `batches`.
-      seed: as of `batches`.
-      max_clips: no more than these; as many of them as divide `batch_size`.
+      sampling: see `batches`.
+      seed: see `batches`.
+      max_clips: maximum number of clips; the largest divisor of `batch_size` up to it is used.
     """
-    # A batch of these has the same places in the stream as the larger one that it is a part of.
+    # A batch of this size starts at the same position in the stream as the training batch.
     count = max(n for n in range(1, max_clips + 1) if self.batch_size % n == 0)
     dataset = datasets.training_dataset(
       self.data_dir,
@@ -144,5 +146,5 @@ class TrainingData:
     return next(iter(dataset.take(1)))
 
   def zero_batch(self) -> keys.Batch:
-    """Two black and silent clips, which give a network its variables."""
+    """Two black, silent clips, to build the variables of a network."""
     return clip_kinds.kind_of(self.clip).zero_batch(self.sample_rate_hz, self.info.num_channels)

@@ -1,15 +1,15 @@
-"""A readable list of the variables of a model."""
+"""A table of the variables of a model."""
 
 import collections
 
 import tensorflow as tf
 
-# Other names of objects that have one already, which Keras adds.
+# Additional names that Keras gives to objects with an attribute name.
 _SYNONYMS = ("layer-", "layer_with_weights-", "keras_api", "layers", "variables", "trainable_")
 
 
 def paths(model: tf.keras.Model) -> dict[int, str]:
-  """Names of the variables of `model` by `id(variable)`: attributes, as in its checkpoints."""
+  """Attribute paths of the variables of `model`, as in its checkpoints, by `id(variable)`."""
   view = tf.train.TrackableView(model)
   names, waiting, seen = {}, collections.deque([("", model)]), {id(model)}
   while waiting:
@@ -25,10 +25,10 @@ def paths(model: tf.keras.Model) -> dict[int, str]:
 
 
 def variable_table(model: tf.keras.Model) -> str:
-  """Variables of `model` in order: name, shape, size; then sums.
+  """Variables of `model`, sorted by name: name, shape and size, followed by sums.
 
   Args:
-    model: with its variables built.
+    model: the model, with its variables built.
   """
   names = paths(model)
   rows = sorted((names[id(v)], v.shape, v.trainable) for v in model.variables)

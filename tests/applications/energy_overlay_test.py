@@ -1,4 +1,4 @@
-"""Tests of drawing where sound comes from."""
+"""Tests of drawing energy maps of sound fields."""
 
 import unittest
 
@@ -33,7 +33,7 @@ class EnergyOverlayTest(unittest.TestCase):
       changed = np.abs(drawn - 100).sum(axis=-1)
       row, column = (90 - elevation_deg) // 3, (180 - azimuth_deg) // 3 % 120
       self.assertGreater(changed[row, column], 50)
-      # The other side stays as it is.
+      # The other side is unchanged.
       self.assertGreater(np.mean(changed == 0), 0.3)
 
   def test_sound_from_everywhere_and_silence_are_not_drawn(self):

@@ -1,4 +1,4 @@
-"""Tests of a sound field on the disk."""
+"""Tests of the temporary file of a sound field."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ class FieldFileTest(unittest.TestCase):
   def test_what_was_written_is_read_in_any_parts(self):
     values = np.random.default_rng(0).normal(size=(2500, 4)).astype(np.float32)
     with field_file.FieldFile(self.folder, 1000) as field:
-      # Nothing of it is left, whatever becomes of the process.
+      # It leaves no file, however the process ends.
       self.assertEqual(os.listdir(self.folder), [])
       for start in range(0, 2500, 333):
         field.append(values[start : start + 333])

@@ -24,7 +24,7 @@ def _constant(batch):
 
 
 def _of_the_picture(batch):
-  """Sound from the left while the middle picture's number is even, else from the right."""
+  """Sound from the left if the number of the middle frame is even, otherwise from the right."""
   middle = tf.cast(batch["video"][:, 1, 0, 0, 0], tf.float32)
   side = 1.0 - 2.0 * tf.math.floormod(middle, 2.0)
   w = batch["audio"]
@@ -32,7 +32,7 @@ def _of_the_picture(batch):
 
 
 class _Pictures:
-  """A grid of pictures whose values are their numbers."""
+  """A grid of frames with their numbers as pixel values."""
 
   def __init__(self):
     self.most_held = 0
@@ -65,7 +65,7 @@ class FieldGenerationTest(parameterized.TestCase):
   def test_a_constant_direction_gives_what_it_would_without_chunks(self, length):
     signal = _signal(length)
     expected = _constant({"audio": signal[:, None]}).numpy()
-    # The recording stays as it is, whatever is generated for W.
+    # The recording is unchanged, whatever is generated for W.
     expected[:, 0] = signal
     np.testing.assert_array_equal(_field(_constant, signal), expected)
 
@@ -81,7 +81,7 @@ class FieldGenerationTest(parameterized.TestCase):
     np.testing.assert_array_equal(field[:, 0], 1.0)
     self.assertLess(field[:, 1].min(), -0.99)
     self.assertGreater(field[:, 1].max(), 0.99)
-    # A cut would be a step of 2.
+    # A hard cut would be a step of 2.
     self.assertLess(np.abs(np.diff(field[:, 1])).max(), 1.05 * np.pi / 200)
 
   def test_each_chunk_is_seen_with_the_frames_around_its_middle(self):
@@ -92,9 +92,9 @@ class FieldGenerationTest(parameterized.TestCase):
         seen.append((int(sound[0, 0]), frames[:, 0, 0, 0].tolist()))
       return _constant(batch)
 
-    signal = np.arange(1111, dtype=np.float32)  # Values tell where they are.
+    signal = np.arange(1111, dtype=np.float32)  # Values are positions.
     _field(generate, signal, chunks_per_batch=1)
-    # The window of 0.3 s begins 0.05 s after that of the sound, so that it is rounded up.
+    # The window of 0.3 s starts 0.05 s after that of the audio, which is rounded up.
     self.assertEqual(
       seen, [(0, [1, 2, 3]), (200, [3, 4, 5]), (400, [5, 6, 7]), (600, [7, 8, 9]),
              (711, [8, 9, 10])],
@@ -139,7 +139,7 @@ class FieldGenerationTest(parameterized.TestCase):
       tracemalloc.stop()
       held.append(pictures.most_held)
       self.assertEqual(total, num_blocks * 500)
-    # Python itself keeps a little; the field is longer by more than 4 MB.
+    # Python itself uses some memory; the field takes more than 4 MB more.
     self.assertLess(peaks[1] - peaks[0], 0.05 * 540 * 500 * 4 * 4)
     self.assertEqual(held[0], held[1])
     self.assertLess(held[0], 6)

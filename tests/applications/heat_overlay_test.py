@@ -1,4 +1,4 @@
-"""Tests of drawing heat over frames."""
+"""Tests of drawing heat maps over frames."""
 
 import numpy as np
 from absl.testing import absltest

@@ -1,4 +1,4 @@
-"""Tests of showing where the sound of a video comes from, with a network that hears red things."""
+"""Tests of sound source localisation, with a network that assigns all sound to red objects."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ def _embed_audio(waveform):
 
 
 def _redness(frames):
-  """A network whose position i is the pixel at i times eight."""
+  """A network with the pixel at 8 i as position i."""
   pixels = tf.cast(frames[:, :, ::8, ::8], tf.float32) / 256.0
   value = tf.maximum(0.0, pixels[..., :1] - pixels[..., 1:2])
   return tf.concat([value, tf.sqrt(1.0 - value**2)], axis=-1)
@@ -43,7 +43,7 @@ def _encoder(embed_audio=_embed_audio, embed_positions=_redness, **fields):
 
 
 def write_one_picture(path, picture, samples):
-  """Writes sound with a picture of which nothing says how long it stays."""
+  """Writes audio with a frame of unknown duration."""
   with av.open(path, "w") as output:
     video = output.add_stream("libx264", rate=25)
     video.height, video.width, video.pix_fmt = *picture.shape[:2], "yuv420p"
@@ -60,7 +60,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     return os.path.join(self.folder, name)
 
   def video(self, name="in.mp4", size=(96, 160), duration_sec=3.0, **options):
-    """A red square on grey, which is on the left for the first half and then on the right."""
+    """A red square on grey, on the left in the first half and then on the right."""
     pictures = []
     for k in range(round(10 * duration_sec)):
       picture = np.full((*size, 3), 100, np.uint8)
@@ -75,7 +75,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     return "\n".join(localize.run(encoder or _encoder(), job))
 
   def heat_of(self, source, encoder=None, **options):
-    """How much frames have changed, float `[frames, height, width]`, and what was told."""
+    """Changes of the frames, float `[frames, height, width]`, and the printed lines."""
     told = self.run_job(source, encoder, overwrite=True, **options)
     frames = []
     for path in (source, self.path("out.mp4")):
@@ -88,7 +88,7 @@ class LocalizeTest(media_variants.MediaTestCase):
   def test_the_map_is_over_what_sounds(self):
     for size in ((96, 160), (160, 96), (96, 96)):
       changed, told = self.heat_of(self.video(size=size))
-      self.assertEqual("overlap, side by side" in told, size[0] != size[1])
+      self.assertEqual("overlapping squares" in told, size[0] != size[1])
       for number in (2, 27):
         left = 8 if number < 15 else size[1] - 40
         over = changed[number, 24:40, left + 8 : left + 24].mean()
@@ -103,7 +103,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     for codec, layout in (("aac", "stereo"), ("libmp3lame", "stereo"), ("ac3", "stereo")):
       source = self.video(samples=samples, layout=layout, audio_codec=codec)
       told = self.run_job(source, overwrite=True)
-      self.assertIn("its sound as it was", told)
+      self.assertIn("audio copied", told)
       packets = []
       for path in (source, self.path("out.mp4")):
         with av.open(path) as container:
@@ -120,7 +120,7 @@ class LocalizeTest(media_variants.MediaTestCase):
       "in.mkv", samples=samples, layout="stereo", audio_codec="pcm_s16le", sound_start_sec=0.2
     )
     told = self.run_job(source)
-    self.assertIn("its sound in AAC (it was pcm_s16le)", told)
+    self.assertIn("audio re-encoded as AAC (from pcm_s16le)", told)
     with av.open(self.path("out.mp4")) as container:
       self.assertEqual(container.streams.audio[0].layout.name, "stereo")
       frames = list(container.decode(audio=0))
@@ -145,7 +145,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     tf.config.run_functions_eagerly(True)
     self.addCleanup(tf.config.run_functions_eagerly, False)
     pictures = [(Fraction(k, 10), np.full((64, 64, 3), 8 * k, np.uint8)) for k in range(31)]
-    # Sound whose mean over half a second is the time of its middle.
+    # Audio with a mean over half a second that equals the time of its middle.
     ramp = (np.arange(3 * 48000, dtype=np.float32)[np.newaxis] / 48000 - 1.5) / 2
     source = self.write(
       "in.mkv", pictures, samples=ramp, duration_sec=3.0, audio_codec="pcm_f32le"
@@ -153,7 +153,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     self.run_job(source, _encoder(embed_audio, embed_positions), windows_per_batch=5)
     middles_sec = 2 * np.array(heard[:11]) + 1.5
     np.testing.assert_allclose(middles_sec, 0.25 + 0.25 * np.arange(11), atol=0.01)
-    # Of each window, pictures at an eighth and three eighths of a second after its start.
+    # Frames of each window are 1/8 s and 3/8 s after its start.
     first = np.concatenate(seen)[:5]
     expected = np.floor((0.25 * np.arange(5)[:, None] + [0.125, 0.375]) * 10 + 1e-6)
     np.testing.assert_allclose(first, 8 * expected, atol=3)
@@ -178,7 +178,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     eyes = self.write("eyes.mp4", spatial_files.two_eyes("top-bottom"), duration_sec=2.0)
     spatial_files.change_mp4(eyes, [spatial_files.st3d(1)])
     told = self.run_job(eyes)
-    self.assertIn("Note: the file says that its pictures show two eyes (top-bottom)", told)
+    self.assertIn("Note: stereoscopic according to the file (top-bottom)", told)
     with av.open(self.path("out.mp4")) as container:
       video = container.streams.video[0]
       self.assertEqual((video.height, video.width), (64, 128))
@@ -200,7 +200,7 @@ class LocalizeTest(media_variants.MediaTestCase):
     with av.open(self.path("out.mp4")) as container:
       frames = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     self.assertAlmostEqual(frames[-1][0], 4.9, delta=0.3)
-    # The square of the last picture is drawn over once it sounds.
+    # The square of the last frame is drawn over when the audio starts.
     at_rest, heard = (
       next(p for t, p in frames if t >= at_sec)[24:40, 128:144].astype(int) for at_sec in (3.3, 4.5)
     )
@@ -238,7 +238,7 @@ class LocalizeTest(media_variants.MediaTestCase):
       time_base=Fraction(1, 25 if name.endswith(("avi", "mpg")) else 1000),
     )  # fmt: skip
     told = self.run_job(source)
-    self.assertIn("its sound in AAC", told)
+    self.assertIn("audio re-encoded as AAC", told)
     with av.open(self.path("out.mp4")) as container:
       self.assertEqual(container.streams.audio[0].codec_context.name, "aac")
       frames = list(container.decode(audio=0))
@@ -270,18 +270,18 @@ class LocalizeTest(media_variants.MediaTestCase):
     with open(self.path("there.mp4"), "wb"):
       pass
     cases = {
-      "there is no such file": (self.path("nowhere.mp4"), "out.mp4"),
+      "no such file": (self.path("nowhere.mp4"), "out.mp4"),
       "no audio stream": (silent, "out.mp4"),
       "no video stream": (blind, "out.mp4"),
-      "ends in none of .mp4": (source, "out.avi"),
-      "--overwrite replaces it": (source, "there.mp4"),
-      "is --input itself": (source, "in.mp4"),
-      "there is no folder": (source, "no/out.mp4"),
+      "expected a name that ends in .mp4": (source, "out.avi"),
+      "Pass --overwrite": (source, "there.mp4"),
+      "is the input file": (source, "in.mp4"),
+      "no such folder": (source, "no/out.mp4"),
     }
     for message, (path, output) in cases.items():
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         localize.Job(path, self.path(output)).check()
-    with self.assertRaisesRegex(ValueError, "has 1 channel.*takes 2"):
+    with self.assertRaisesRegex(ValueError, "has 1 channel.*requires 2"):
       self.run_job(source, _encoder(num_channels=2))
     self.assertFalse(os.path.exists(self.path("out.mp4")))
 

@@ -1,4 +1,4 @@
-"""Tests of maps on the disk: between windows, before and after them, and as heat."""
+"""Tests of the temporary file of maps: interpolation, extrapolation and scaling."""
 
 import shutil
 import tempfile
@@ -16,7 +16,7 @@ class MapFileTest(absltest.TestCase):
     self.addCleanup(shutil.rmtree, self.folder)
 
   def test_heat_goes_from_the_mean_to_the_highest(self):
-    # Means 0.25, highest values 0.5 and 0.9: 0.7 in the mean.
+    # Means 0.25, maxima 0.5 and 0.9 with the mean 0.7.
     first = np.float32([[0.5, 0.0]])
     second = np.float32([[-0.4, 0.9]])
     with MapFile(self.folder, 1.0, 0.5) as maps:

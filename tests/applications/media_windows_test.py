@@ -1,4 +1,4 @@
-"""Tests of windows of media files: where they lie, and that they are those of records."""
+"""Tests of windows of media files: positions, and equality with windows of records."""
 
 import dataclasses
 import os
@@ -31,11 +31,11 @@ class SpreadTest(media_variants.MediaTestCase):
 
   def test_windows_follow_each_other(self):
     self.check(6.0, 2.0, [0.0, 2.0, 4.0])
-    # Half a window at the end is left out, more than that is not.
+    # Up to half a window at the end is dropped.
     self.check(7.0, 2.0, [0.0, 2.0, 4.0])
     self.check(7.25, 2.0, [0.0, 2.0, 4.0, 5.25])
     self.check(2.5, 0.25, [1.0, 1.25, 1.5], start_sec=1.0)
-    # They fit but for rounding.
+    # They fit except for rounding.
     self.check(2.0 + 3 * 0.1 - 1e-9, 0.1, [0.0, 0.1, 0.2, 0.3])
 
   def test_gaps_that_are_asked_for(self):
@@ -48,7 +48,7 @@ class SpreadTest(media_variants.MediaTestCase):
 
 
 class SameAsRecordsTest(media_variants.MediaTestCase):
-  """What a network gets, against what the pipeline makes of records of the same file."""
+  """Compares network inputs with those of the pipeline for records of the same file."""
 
   def setUp(self):
     super().setUp()
@@ -69,7 +69,7 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
 
   def test_windows_are_those_of_records_as_long(self):
     reader = readers.MediaReader(frame_rate_hz=8.0, sample_rate_hz=4000)
-    # A frame may take as much as one of records of 16 frames a second.
+    # A frame may take as many bytes as in records with 16 frames per second.
     jpeg = JpegSettings(max_bytes_per_sec=100_000)
     dataset = self.records(reader, plan.Cutting(0.5, 0.5), jpeg)
     batch = next(iter(dataset))
@@ -83,14 +83,14 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
       windows += found
       failures += failed
     self.assertEqual(failures, [])
-    # The last one, which ends with the file, is no clip of the records.
+    # The last one, which ends with the file, is not a clip of the records.
     self.assertLen(windows, 11)
     self.assertEqual([window.span.start_sec for window in windows[:10]], list(np.arange(10) / 2))
     windows = windows[: len(batch["key"])]
     self.assertLen(windows, 10)
     for i, window in enumerate(windows):
       np.testing.assert_array_equal(window.inputs["video"], batch["video"][i], err_msg=str(i))
-      # Where a clip of a record ends, its resampling filter has less to go by.
+      # At the end of a record, the resampling filter has less context.
       np.testing.assert_allclose(window.inputs["audio"], batch["audio"][i], atol=2e-4)
     stacked = {m: np.stack([window.inputs[m] for window in windows]) for m in keys.MODALITIES}
     expected = features_lib.extract(self.encoder, dataset)
@@ -99,10 +99,10 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
       np.testing.assert_allclose(found["features"], expected.of(modality), rtol=1e-2, atol=1e-4)
 
   def test_records_of_other_rates_give_nearly_the_same(self):
-    # Of a usual size, at which compression shows less than in a few pixels.
+    # A usual size, at which compression is less visible than with few pixels.
     clip = dataclasses.replace(self.encoder.clip, frame_size=112)
     self.encoder = dataclasses.replace(self.encoder, clip=clip)
-    # As tools/make_tfrecords.py makes them: 16 frames a second, sound of 24 kHz.
+    # Defaults of tools/make_tfrecords.py: 16 frames per second, audio at 24 kHz.
     dataset = self.records(readers.MediaReader(), plan.Cutting(), JpegSettings())
     batch = next(iter(dataset))
     windows_of = media_windows.WindowReader(self.encoder)
@@ -113,10 +113,10 @@ class SameAsRecordsTest(media_variants.MediaTestCase):
       planned = windows_of.plan(self.film, 0.5, start_sec=start_sec, end_sec=start_sec + 0.5)
       (window,), _ = windows_of.read(planned, planned.spans)
       found[modality] = window.inputs[modality]
-    # But for the quality of JPEG, which is that of a whole clip in records.
+    # Except for the JPEG quality, which is that of a whole clip in records.
     difference = found["video"].astype(float) - batch["video"][0].numpy()
     self.assertLess(np.abs(difference).mean(), 2.0)
-    # But for where the sound of the record was cut before it was resampled.
+    # Except for where the audio of the record was cut before resampling.
     sounds = found["audio"][50:-50, 0], batch["audio"][0, 50:-50, 0]
     self.assertGreater(np.corrcoef(*sounds)[0, 1], 0.999)
 
@@ -131,7 +131,7 @@ class ReadTest(media_variants.MediaTestCase):
     return [window for windows, _ in found for window in windows], failures
 
   def grey_film(self, name, duration_sec, rate_hz=8, **options):
-    """Each picture is as bright as its number."""
+    """The brightness of each frame is its number."""
     pictures = [
       (k / rate_hz, np.full((32, 32, 3), 40 + 10 * k, np.uint8))
       for k in range(round(duration_sec * rate_hz))
@@ -178,7 +178,7 @@ class ReadTest(media_variants.MediaTestCase):
 
   def test_silence_is_no_sound(self):
     half = media_variants.sine(4.0)
-    half[:, 90000:] = 0.0  # Somewhat before the windows are, as filters ring.
+    half[:, 90000:] = 0.0  # Some time before the windows, because filters ring.
     path = self.write("half.mkv", "plain", half, 4.0, audio_codec="flac")
     windows, failures = self.windows(path)
     expected = [["video", "audio"]] * 2 + [["video"]] * 2
@@ -199,14 +199,14 @@ class ReadTest(media_variants.MediaTestCase):
     self.assertRegex(failures[0].reason, "damaged")
 
   def test_a_sound_that_the_network_cannot_take_is_left_out(self):
-    # As of 360° clips, of which ordinary ones show a view.
+    # As for 360° clips, of which ordinary ones show a view.
     clip = dataclasses.replace(colour_encoder.CLIP, viewpoints=ViewpointSpec(num_viewpoints=2))
     encoder = colour_encoder.make(num_channels=4, clip=clip)
     windows, failures = self.windows(self.write("film.mp4", duration_sec=2.0), encoder)
     self.assertEqual([list(window.inputs) for window in windows], [["video"]] * 2)
     self.assertLen(failures, 1)
-    self.assertRegex(failures[0].reason, "left out: it has 1 channels, and the network takes 4")
-    with self.assertRaisesRegex(MediaError, "the network takes 4"):
+    self.assertRegex(failures[0].reason, "skipped: it has 1 channels, and the network requires 4")
+    with self.assertRaisesRegex(MediaError, "the network requires 4"):
       self.windows(self.write("tone.flac", None, audio_codec="flac"), encoder)
     field = os.path.join(self.folder, "field.wav")
     wavfile.write(field, 16000, np.repeat(media_variants.sine(1.0, 16000), 4, axis=0).T)
@@ -218,7 +218,7 @@ class ReadTest(media_variants.MediaTestCase):
     windows, _ = self.windows(path, start_sec=1.5, end_sec=3.5)
     self.assertEqual([w.span for w in windows], [Span(1.5, 2.5), Span(2.5, 3.5)])
     for start_sec, end_sec in ((4.5, None), (3.0, 5.0)):
-      with self.assertRaisesRegex(MediaError, r"it lasts 4.0\d s, and there is no part of it"):
+      with self.assertRaisesRegex(MediaError, r"it is 4.0\d s long and has no part"):
         self.windows(path, start_sec=start_sec, end_sec=end_sec)
 
   def test_long_files_are_read_in_blocks(self):
@@ -230,7 +230,7 @@ class ReadTest(media_variants.MediaTestCase):
     self.assertLen(planned.spans, 49)
     for block in blocks:
       self.assertLessEqual(block[-1].end_sec - block[0].start_sec, 10.0)
-    # Windows that no two of fit into a block are read all the same.
+    # Windows longer than half a block are read as well.
     self.assertLen(reader.blocks([Span(0.0, 30.0), Span(30.0, 60.0)]), 2)
 
 

@@ -1,4 +1,4 @@
-"""Tests of cutting signals into chunks and joining what is made of them."""
+"""Tests of cutting signals into chunks and joining the processed chunks."""
 
 import unittest
 
@@ -13,7 +13,7 @@ def _signal(length):
 
 
 def _joined(signal, length, make, block=7):
-  """What is made of the chunks of a signal, `make` of a chunk and its number, joined."""
+  """Applies `make` to the chunks of a signal and their numbers, and joins the results."""
   joiner = overlap_add.Joiner()
   blocks = [signal[i : i + block] for i in range(0, len(signal), block)]
   parts = [
@@ -31,7 +31,7 @@ class OverlapAddTest(parameterized.TestCase):
       signal = _signal(total)
       found = _joined(signal, length, lambda chunk, _: chunk.samples[:, None] * [[1.0, 2.0]])
       np.testing.assert_array_equal(found[:total], np.stack([signal, 2 * signal], axis=-1))
-      # Of a signal shorter than a chunk, silence comes after it.
+      # A signal shorter than a chunk is padded with silence.
       self.assertEqual(len(found), max(total, length))
       np.testing.assert_array_equal(found[total:], 0)
 
@@ -64,7 +64,7 @@ class OverlapAddTest(parameterized.TestCase):
     found = _joined(
       np.ones(total, np.float32), length, lambda chunk, i: np.full((length, 1), signs[i % 2])
     )
-    # A cut would be a step of 2, the steepest part of a window over half a chunk is this.
+    # A hard cut would be a step of 2; this is the maximum slope of the window over half a chunk.
     self.assertLess(np.abs(np.diff(found[:, 0])).max(), 1.05 * np.pi / (length // 2))
     self.assertLess(found.min(), -0.99)
 

@@ -1,4 +1,4 @@
-"""Tests of squares of pictures of any shape: what they show, and that maps of them join up."""
+"""Tests of cutting frames of any shape into squares, and of merging the maps of the squares."""
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -41,7 +41,7 @@ class PictureSquaresTest(parameterized.TestCase):
     self.assertEqual(joined.shape[0] > joined.shape[1], height > width)
     y, x = ((np.arange(size) + 0.5) / size for size in joined.shape)
     np.testing.assert_allclose(joined, 2.0 * y[:, np.newaxis] + x, atol=0.11)
-    # Within: half a position at the edges is all that is lost.
+    # Inside: only half a position at the edges is lost.
     inner = slice(1, -1)
     np.testing.assert_allclose(
       joined[inner, inner], (2.0 * y[:, np.newaxis] + x)[inner, inner], atol=0.02

@@ -1,4 +1,4 @@
-"""Tests of stretches of a signal against slices of the whole of it."""
+"""Tests of windows of a signal against slices of the whole signal."""
 
 import numpy as np
 from absl.testing import absltest, parameterized

@@ -1,4 +1,4 @@
-"""Tests of the runs of a comparison as processes; short scripts stand in for training."""
+"""Tests of the runs of a comparison as processes, with short scripts instead of training."""
 
 import dataclasses
 import os
@@ -191,7 +191,7 @@ class SeriesTest(absltest.TestCase):
     self.write("a-seed0/checkpoints/ckpt-1.index")
     for name in ("b-seed0/thesis.tex", "b-seed0/checkpoints/thesis.tex"):
       victim = self.write(name)
-      with self.assertRaisesRegex(ConfigurationError, "b-seed0 holds .*thesis.tex"):
+      with self.assertRaisesRegex(ConfigurationError, "b-seed0 contains .*thesis.tex"):
         self.train([run, other], overwrite=True)
       self.assertTrue(os.path.exists(victim))
       self.assertTrue(os.path.exists(self.path("a-seed0/checkpoints/ckpt-1.index")))
@@ -216,8 +216,8 @@ class SeriesTest(absltest.TestCase):
 
   def test_files_of_others_in_the_place_of_the_record_and_the_log(self):
     for name, message in (
-      ("a-seed0.json", "a-seed0.json is no record of a run"),
-      ("a-seed0.log", "a-seed0.log holds something that this command did not write"),
+      ("a-seed0.json", "a-seed0.json is not a run record"),
+      ("a-seed0.log", "a-seed0.log contains files that this command did not write"),
     ):
       victim = self.write(name)
       for overwrite in (False, True):

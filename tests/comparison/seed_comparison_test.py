@@ -103,7 +103,7 @@ class DifferencesTest(absltest.TestCase):
 
   def test_are_of_runs_with_the_same_seed(self):
     rng = np.random.default_rng(0)
-    chance = rng.normal(size=8)  # What runs with a seed share.
+    chance = rng.normal(size=8)  # Shared by runs with the same seed.
     gain = rng.normal(0.1, 0.01, size=8)
     runs = {
       "other": {seed: ({}, {"a": chance[seed] + gain[seed]}) for seed in reversed(range(8))},

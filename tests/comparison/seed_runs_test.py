@@ -33,8 +33,8 @@ class MethodTest(absltest.TestCase):
       ("a/b: gin/avid.gin", "a name of letters"),
       ("..: gin/avid.gin", "a name of letters"),
       ("a|b: gin/avid.gin", "a name of letters"),
-      ("a:", "names no gin file"),
-      ("a: batch_size=8", "names no gin file"),
+      ("a:", "no gin file"),
+      ("a: batch_size=8", "no gin file"),
       ("a: gin/avid.gin fast", "'fast' is neither"),
       ("a: gin/avid.gin =8", "'=8' is neither"),
       ("a: gin/avid.gin x = 8", "'x' is neither"),
@@ -79,7 +79,7 @@ class PlanTest(absltest.TestCase):
   def test_knows_which_run_another_begins_with(self):
     methods = [
       Method("start", ("gin/avid.gin",)),
-      Method("go on", ("gin/avid.gin",), ('train.init_from="{output_dir}/start-seed{seed}"',)),
+      Method("next", ("gin/avid.gin",), ('train.init_from="{output_dir}/start-seed{seed}"',)),
     ]
     start, go_on, start_10, go_on_10 = seed_runs.plan(methods, [], ["1", "10"], "runs/x/")
     self.assertTrue(go_on.begins_with(start))
@@ -90,10 +90,10 @@ class PlanTest(absltest.TestCase):
 
   def test_refuses_what_makes_no_comparison(self):
     for methods, seeds, message in (
-      ([], ["0"], "Name a method"),
+      ([], ["0"], "No method"),
       ([AVID], [""], "expected integers"),
-      ([AVID], [], "different integers"),
-      ([AVID], ["0", "0"], "different integers"),
+      ([AVID], [], "distinct integers"),
+      ([AVID], ["0", "0"], "distinct integers"),
       ([AVID], ["0", "one"], "expected integers"),
       ([AVID, Method("avid", ())], ["0"], "'AVID' and 'avid' would share a folder"),
       ([Method("a b", ()), Method("a (b)", ())], ["0"], "would share a folder"),
@@ -115,7 +115,7 @@ class ConfigurationTest(absltest.TestCase):
 
   def test_has_the_seed_of_the_run(self):
     self.assertIn("seed = 3", self.resolve("seed=7"))
-    with self.assertRaisesRegex(ConfigurationError, "train.seed is not taken from"):
+    with self.assertRaisesRegex(ConfigurationError, "train.seed does not use"):
       self.resolve("train.seed=7")
 
   def test_errors_name_the_method(self):

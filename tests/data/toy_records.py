@@ -1,4 +1,4 @@
-"""Records that tell where each frame and sample comes from, for tests of the pipeline."""
+"""Records whose contents identify each frame and sample, for tests of the pipeline."""
 
 import itertools
 import os
@@ -35,7 +35,7 @@ def record(
   modalities=keys.MODALITIES,
   **names,
 ):
-  """A clip that tells its parts: frames by their grey level, sound as a ramp over time."""
+  """A clip whose grey levels number the frames and whose audio is a ramp over time."""
   levels = 10 * np.arange(num_frames) + 20
   frames = np.broadcast_to(levels[:, None, None, None], (num_frames, SIZE, SIZE, 3))
   num_samples = round(num_frames / FRAME_RATE_HZ * SAMPLE_RATE_HZ)
@@ -67,7 +67,7 @@ def encode(index, content, media_id=None, start_sec=0, labels=()):
 
 
 def write(folder, shards, modalities=keys.MODALITIES):
-  """Writes a data set of one split "train" whose shards hold the given records."""
+  """Writes a data set with one split "train" whose shards contain the given records."""
   table = []
   for number, shard in enumerate(shards):
     name = f"train-{number:05d}.tfrecord"
@@ -106,7 +106,7 @@ def take(dataset, count):
 
 
 def frame_numbers(video):
-  """Stored frames that a clip of `record` without colour jitter shows."""
+  """Stored frames that a clip of `record` shows, without colour jitter."""
   return np.round((video.mean(axis=(-3, -2, -1)) - 20) / 10).astype(int)
 
 

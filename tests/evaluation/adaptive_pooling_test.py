@@ -30,7 +30,7 @@ class AdaptivePoolingTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.parameters(
     ((4, 7, 5), (1, 4, 4)),
     ((4, 14, 14), (1, 6, 6)),
-    ((2, 3, 6), (3, 4, 2)),  # smaller than the map, larger, and a divisor of it
+    ((2, 3, 6), (3, 4, 2)),  # Smaller than the map, larger, and a divisor of its size.
     ((4, 4, 4), (4, 4, 4)),
     ((9, 10), (4, 3)),
   )

@@ -1,4 +1,4 @@
-"""Tests of the file of single clips that evaluations keep."""
+"""Tests of the file of single clips of evaluations."""
 
 import csv
 import os
@@ -26,7 +26,7 @@ class ClipJournalTest(unittest.TestCase):
     first = self.journal(seed=0)
     rows = [{"id": name, "window": "0", "method": "x", "iou": "0.5"} for name in "abc"]
     first.add(rows[:2])
-    first.add(rows[2:])  # A block of which a kill left one row.
+    first.add(rows[2:])  # A block with one row, as left by a killed process.
     self.assertEqual(self.journal(seed=0).num_blocks, 1)
     self.assertEqual(self.journal(seed=1).num_blocks, 0)
 
@@ -35,7 +35,7 @@ class ClipJournalTest(unittest.TestCase):
     journal = self.journal()
     journal.add([{"id": n, "window": "0", "method": "x", "iou": "-0.5"} for n in names])
     path = os.path.join(self.folder, "clips.csv")
-    for found in (journal, self.journal()):  # The second reads what the first has written.
+    for found in (journal, self.journal()):  # The second reads the file of the first.
       self.assertEqual(found.copy_to(path), [("x", {"iou": -0.5})] * 2)
       self.assertEqual([row["id"] for row in self.rows(path)], ["'=1+1", "a\\x1b[2J"])
       self.assertEqual([row["iou"] for row in self.rows(path)], ["-0.5"] * 2)

@@ -70,11 +70,11 @@ class OutputFolderTest(unittest.TestCase):
     for text in ("mine", "[]", '{"settings": {}}'):
       with open(path, "w", encoding="utf-8") as f:
         f.write(text)
-      with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} holds no results"):
+      with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} contains no results"):
         output_folder.clear(self.output_dir)
       self.assertTrue(os.path.exists(path))
     path = self.write("clips.csv")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} is there, and no list of"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, f"{path} exists but was not"):
       output_folder.check(self.output_dir)
     with open(path, "w", encoding="utf-8") as f:
       f.write("id,window,method,ciou\n")
@@ -110,10 +110,10 @@ class OutputFolderTest(unittest.TestCase):
   def test_one_evaluation_at_a_time(self):
     deep = os.path.join(self.output_dir, "a", "b")
     with output_folder.claimed(deep):
-      with self.assertRaisesRegex(files.FolderInUseError, f"at work in {deep}"):
+      with self.assertRaisesRegex(files.FolderInUseError, f"running in {deep}"):
         with output_folder.claimed(deep):
           pass
-    self.assertFalse(os.path.exists(self.output_dir))  # Nothing was measured.
+    self.assertFalse(os.path.exists(self.output_dir))  # Nothing was written.
     os.mkdir(self.output_dir)
     with output_folder.claimed(deep):
       kept = self.write("a/b/results.json")
@@ -122,14 +122,14 @@ class OutputFolderTest(unittest.TestCase):
   def test_folder_of_a_training_with_other_files(self):
     folder = os.path.join(self.output_dir, "work", "fold1")
     path = self.write("work/fold1/thesis.tex")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "fold1 holds 'thesis.tex'"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "fold1 contains 'thesis.tex'"):
       classifier_training.train(None, None, 1, [], folder, {"a": 1}, "fold1")
     self.assertTrue(os.path.exists(path))
 
   def test_folder_of_features_with_other_files(self):
     folder = os.path.join(self.output_dir, "work", "features")
     path = self.write("work/features/thesis.tex")
-    with self.assertRaisesRegex(own_files.ForeignFilesError, "features holds 'thesis.tex'"):
+    with self.assertRaisesRegex(own_files.ForeignFilesError, "features contains 'thesis.tex'"):
       stage_features.FeatureStore(folder, {"a": 1}, {})
     self.assertTrue(os.path.exists(path))
     os.remove(path)

@@ -1,4 +1,4 @@
-"""Tests of what the settings of a protocol say, and of how gin names one."""
+"""Tests of the settings of a protocol, and of its selection by gin."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def make_something(rate=1.0):
 @gin.register(module="protocol_test")
 @dataclasses.dataclass(frozen=True)
 class Example:
-  """A protocol that notes its arguments."""
+  """A protocol that records its arguments."""
 
   number: int = 3
   folds: tuple[str, ...] = ("a", "b")
@@ -43,7 +43,7 @@ class ProtocolTest(unittest.TestCase):
     gin.clear_config()
 
   def settings(self, text):
-    """Settings of what gin text binds."""
+    """Settings of the protocol that gin text binds."""
     gin.parse_config(text)
     bindings = Settings.parse(gin.config_str()).resolved()
     return protocol.settings(gin.get_bindings("evaluate")["protocol"], bindings)

@@ -1,4 +1,4 @@
-"""Tests of the file of results: that it resumes, refuses what does not belong, and reads well."""
+"""Tests of the results file: resuming, rejection of other settings and files, formatting."""
 
 import json
 import os
@@ -21,7 +21,7 @@ class ResultsTest(absltest.TestCase):
     self.path = os.path.join(self.folder, "new", "results.json")
 
   def open(self, **changes):
-    """The results in the test's file, as another start of the command opens them."""
+    """Opens the results in the test's file, as a rerun of the command does."""
     return results.Results(self.path, {**_SETTINGS, **changes})
 
   def test_keeps_parts(self):
@@ -64,7 +64,7 @@ class ResultsTest(absltest.TestCase):
     for content in ("", "[]", '{"settings": {}}', '{"settings": {}, "parts": {"test": 1}}'):
       with open(self.path, "w", encoding="utf-8") as f:
         f.write(content)
-      with self.assertRaisesRegex(results.ResultsError, "does not hold results"):
+      with self.assertRaisesRegex(results.ResultsError, "contains no results"):
         self.open()
 
   def test_refuses_numbers_that_are_not_finite(self):

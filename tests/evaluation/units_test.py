@@ -1,4 +1,4 @@
-"""Tests of the units in which metrics are told."""
+"""Tests of the display units of metrics."""
 
 import unittest
 

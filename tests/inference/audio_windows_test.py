@@ -1,4 +1,4 @@
-"""Tests of windows of sounds that repeat."""
+"""Tests of windows of periodic waveforms."""
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +38,7 @@ class AudioWindowsTest(test_base.TestCase, parameterized.TestCase):
     self.assert_shape(windows, [4, 4000, 1], tf.float32)
     tone = np.exp(-2j * np.pi * round(_RATE_HZ * speed) / 8 * np.arange(4000) / _RATE_HZ)
     for window in windows[:, :, 0]:
-      # All of it is that tone, at the ends of the window too.
+      # The whole window is that tone, including its ends.
       for place in (slice(None), slice(0, 240), slice(-240, None)):
         amplitude = 2 * np.abs(np.mean(window[place] * tone[place]))
         self.assertAllClose(amplitude, 0.5, atol=0.01)

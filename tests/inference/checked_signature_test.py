@@ -1,4 +1,4 @@
-"""Tests that exported functions check what they are given."""
+"""Tests that exported functions check the shapes of their inputs."""
 
 import os
 import tempfile
@@ -17,14 +17,14 @@ _OTHER = tf.TensorSpec([None, 3], tf.uint8, "other")
 class CheckedSignatureTest(unittest.TestCase):
 
   def saved(self, function, specs):
-    """The function after it was saved and loaded: shapes must not be optimised away."""
+    """The function after saving and loading: shape checks must not be optimised away."""
     module = tf.Module()
     module.weight = tf.Variable(2.0)
     folder = tempfile.mkdtemp()
     signature = checked_signature.checked(function, specs)
     tf.saved_model.save(module, os.path.join(folder, "x"), signatures={"f": signature})
     loaded = tf.saved_model.load(os.path.join(folder, "x"))
-    self.addCleanup(lambda: loaded)  # Holds the variables as long as the function is used.
+    self.addCleanup(lambda: loaded)  # Keeps the variables alive while the function is used.
     return loaded.signatures["f"]
 
   def double(self, spec):
@@ -47,7 +47,7 @@ class CheckedSignatureTest(unittest.TestCase):
     for shape in ([1, 8, 2], [1, 4, 1], [1, 4], [4, 2], [1, 4, 2, 1], [1, 1, 4, 2], [0, 4, 1], []):
       with self.subTest(shape), self.assertRaisesRegex(
         tf.errors.InvalidArgumentError,
-        r"audio has another shape than float32 \[batch, 4, 2\] \(samples, channels\). It has\W+"
+        r"Expected audio with the shape float32 \[batch, 4, 2\] \(samples, channels\), got\W+"
         + r"\[" + " ".join(map(str, shape)) + r"\]",
       ):
         double(audio=tf.zeros(shape))
@@ -57,7 +57,7 @@ class CheckedSignatureTest(unittest.TestCase):
     self.assertEqual(double(audio=tf.zeros([2, 7, 2]))["double"].shape, [2, 7, 2])
     for shape in ([1, 7, 3], [1, 0, 2], [7, 2]):
       with self.subTest(shape), self.assertRaisesRegex(
-        tf.errors.InvalidArgumentError, r"than float32 \[batch, any, 2\]"
+        tf.errors.InvalidArgumentError, r"the shape float32 \[batch, any, 2\]"
       ):
         double(audio=tf.zeros(shape))
 
@@ -70,10 +70,10 @@ class CheckedSignatureTest(unittest.TestCase):
       inputs = {"audio": tf.zeros([size, 4, 2]), "other": tf.zeros([size, 3], tf.uint8)}
       self.assertEqual(both(**inputs)["sum"].shape, [size, 2])
     with self.assertRaisesRegex(
-      tf.errors.InvalidArgumentError, r"audio and other have to hold the same.*hold\W+\[2 1\]"
+      tf.errors.InvalidArgumentError, r"same number of clips in audio and other, got\W+\[2 1\]"
     ):
       both(audio=tf.zeros([2, 4, 2]), other=tf.zeros([1, 3], tf.uint8))
-    with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"than uint8 \[batch, 3\]. It"):
+    with self.assertRaisesRegex(tf.errors.InvalidArgumentError, r"shape uint8 \[batch, 3\], got"):
       both(audio=tf.zeros([1, 4, 2]), other=tf.zeros([1, 4], tf.uint8))
 
   def test_other_types(self):

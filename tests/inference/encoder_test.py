@@ -1,4 +1,4 @@
-"""Tests that an encoder is the model that it was made of."""
+"""Tests that an encoder matches the model that it was created from."""
 
 import tensorflow as tf
 

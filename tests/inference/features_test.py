@@ -12,7 +12,7 @@ from tests import test_base, tiny_av_model
 
 
 class _Model(tf.Module):
-  """Has the interface of an audio-visual model; its features are easy to compute by hand."""
+  """Has the interface of an audio-visual model, with features that are easy to compute."""
 
   def __init__(self):
     super().__init__()
@@ -73,7 +73,7 @@ class ExtractTest(test_base.TestCase, parameterized.TestCase):
     model.norm.moving_mean.assign([0.0, 0.0, 0.0])
     second = features.extract(model, self._dataset(batch_size=3))
     self.assertEqual(model.num_traces, 1)
-    # The function sees the variables as they are now.
+    # The function reads the current values of the variables.
     self.assertNotAllClose(first.video_features, second.video_features)
     self.video = self.video[:, :1]
     features.extract(model, self._dataset())
@@ -88,7 +88,7 @@ class ExtractTest(test_base.TestCase, parameterized.TestCase):
 
   @parameterized.parameters(_Model, tiny_av_model.make)
   def test_does_not_keep_a_model_alive(self, make):
-    def extract():  # Whoever looks at the stack makes locals live as long as their function.
+    def extract():  # Inspection of the stack keeps locals alive as long as their function.
       model = make()
       if make is tiny_av_model.make:
         self.video = tiny_av_model.frames(self.rng, 12).numpy()
@@ -120,7 +120,7 @@ class ExtractTest(test_base.TestCase, parameterized.TestCase):
       self.assertAllClose(result.of(modality), expected.of(modality))
       self.assertIsNone(result.of(other))
       self.assertIsNone(getattr(result, f"{other}_embeddings"))
-    message = f"of {other} are asked for, of a data set of {modality}"
+    message = f"of {other} were requested, but the data set contains {modality}"
     with self.assertRaisesRegex(ValueError, message):
       features.extract(_Model(), alone, modalities=[other])
 

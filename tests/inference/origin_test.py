@@ -60,7 +60,7 @@ class OriginTest(unittest.TestCase):
       pass
     with self.assertLogs("absl", "WARNING") as logs:
       origin.record(self.own)
-    self.assertIn("cannot be written", logs.output[0])
+    self.assertIn("Cannot write", logs.output[0])
     self.assertFalse(origin.is_recorded(self.own))
 
 

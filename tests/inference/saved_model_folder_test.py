@@ -1,4 +1,4 @@
-"""Tests of putting a SavedModel in its place: nothing foreign is deleted, nothing mixed."""
+"""Tests of replacing a SavedModel atomically: foreign files survive, nothing is mixed."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ class _Killed(BaseException):
 
 
 def fill(folder, text):
-  """Writes what stands for a SavedModel."""
+  """Writes files that imitate a SavedModel."""
   for name in _FILES:
     path = os.path.join(folder, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -78,7 +78,7 @@ class SavedModelFolderTest(unittest.TestCase):
 
   @contextlib.contextmanager
   def killed_at(self, number):
-    """Breaks off at rename `number`, and cleans nothing up, as a kill does."""
+    """Stops at rename `number` without cleaning up, like a kill."""
     rename, calls = os.rename, []
 
     def killing(*paths):
@@ -94,7 +94,7 @@ class SavedModelFolderTest(unittest.TestCase):
 
   def test_new_replaced_and_refused(self):
     self.export("first", overwrite=False)
-    with self.assertRaisesRegex(FileExistsError, "already holds a SavedModel"):
+    with self.assertRaisesRegex(FileExistsError, "already contains a SavedModel"):
       self.export("second", overwrite=False)
     self.assertEqual(self.content(), "first")
     self.export("second")
@@ -118,7 +118,7 @@ class SavedModelFolderTest(unittest.TestCase):
     for name in ("thesis.tex", "variables/thesis.tex", "assets/vocabulary.txt", "0001/a"):
       with self.subTest(name):
         path = self.victim(f"model/{name}")
-        self.assert_refused(f"{self.target} holds '{name.partition('/a')[0]}'")
+        self.assert_refused(f"{self.target} contains '{name.partition('/a')[0]}'")
         self.assertTrue(os.path.exists(path))
         self.assertEqual(self.content(), "first")
         os.remove(path)
@@ -127,7 +127,7 @@ class SavedModelFolderTest(unittest.TestCase):
 
   def test_foreign_file_that_comes_during_the_export(self):
     self.export("first")
-    with self.assertRaisesRegex(FileExistsError, "holds 'thesis.tex'"):
+    with self.assertRaisesRegex(FileExistsError, "contains 'thesis.tex'"):
       with saved_model_folder.replaced(self.target, True) as folder:
         fill(folder, "second")
         path = self.victim("model/thesis.tex")
@@ -137,7 +137,7 @@ class SavedModelFolderTest(unittest.TestCase):
 
   def test_saved_model_of_another_program(self):
     path = self.victim("model/saved_model.pb")
-    self.assert_refused("avssl_tf did not write")
+    self.assert_refused("was not written by avssl_tf")
     self.assertTrue(os.path.exists(path))
 
   def test_target_that_is_a_link(self):
@@ -187,8 +187,8 @@ class SavedModelFolderTest(unittest.TestCase):
         place = self.path(f"{works[0]}/old") if number == 2 else self.target
         self.assertEqual(self.content(place), expected)
         self.assertEqual(self.content(self.path(f"{works[0]}/new")), "second")
-        with self.assertRaisesRegex(FileExistsError, "already holds a SavedModel"):
-          self.export("third", overwrite=False)  # What was there is put back, not replaced.
+        with self.assertRaisesRegex(FileExistsError, "already contains a SavedModel"):
+          self.export("third", overwrite=False)  # The previous content is restored, not replaced.
         self.assertEqual(self.content(), "first")
         self.assertEqual(os.listdir(self.folder), ["model"])
 
@@ -243,7 +243,7 @@ class SavedModelFolderTest(unittest.TestCase):
     self.assertEqual(os.listdir(self.folder), ["model"])
 
   def test_target_that_another_process_replaced(self):
-    with self.assertRaisesRegex(files.FolderInUseError, "was replaced while"):
+    with self.assertRaisesRegex(files.FolderInUseError, "was replaced by another process"):
       with saved_model_folder.replaced(self.target, True) as folder:
         fill(folder, "second")
         os.rmdir(self.target)

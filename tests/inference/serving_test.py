@@ -94,7 +94,7 @@ class ServingTest(test_base.TestCase):
     tf.keras.utils.set_random_seed(0)
     cls.rng = np.random.default_rng(0)
     cls.model = tiny_av_model.make()
-    for variable in cls.model.non_trainable_variables:  # statistics as training would leave them
+    for variable in cls.model.non_trainable_variables:  # Statistics as after training.
       low, high = (-0.2, 0.2) if "mean" in variable.name else (0.5, 1.5)
       variable.assign(cls.rng.uniform(low, high, size=variable.shape))
     cls.video = tiny_av_model.frames(cls.rng, 3).numpy()
@@ -109,7 +109,7 @@ class ServingTest(test_base.TestCase):
     folder = tempfile.TemporaryDirectory()
     cls.addClassCleanup(folder.cleanup)
     cls.export_dir = os.path.join(folder.name, "saved_model")
-    task = tf.keras.Model()  # as in training, variables that are not to be served lie beside
+    task = tf.keras.Model()  # As in training, there are variables that are not served.
     task.network = cls.model
     task.bank = tf.Variable(tf.zeros([100, 6]), trainable=False)
     serving.export(task.network, _input_spec(), cls.export_dir)
@@ -149,8 +149,8 @@ class ServingTest(test_base.TestCase):
       ("video", self.video.shape[1:], tf.uint8),
     ]
     expected = {
-      "audio": r"than float32 \[batch, 2000, 1\] \(samples, channels\)",
-      "video": r"than uint8 \[batch, 4, 16, 16, 3\] \(frames, height, width, channels\)",
+      "audio": r"the shape float32 \[batch, 2000, 1\] \(samples, channels\)",
+      "video": r"the shape uint8 \[batch, 4, 16, 16, 3\] \(frames, height, width, channels\)",
     }
     for name, shape, dtype in cases:
       with self.subTest(shape), self.assertRaisesRegex(
@@ -180,7 +180,7 @@ class ServingTest(test_base.TestCase):
       [sys.executable, "-c", _EXPORT_OF_TWO_REPLICAS, export_dir], check=True, cwd=source_tree.ROOT
     )
     loaded = tf.saved_model.load(export_dir)
-    self.assertLen(loaded.weights, 4)  # one of each, not one a replica
+    self.assertLen(loaded.weights, 4)  # One of each, not one per replica.
     outputs = loaded.signatures["embed_video"](video=np.full((1, 2, 4, 4, 3), 7, np.uint8))
     self.assertAllClose(outputs["video_features"], [[6.5, 6.5, 6.5]])  # 7 - mean(0, 1)
 
@@ -255,11 +255,11 @@ class ServingTest(test_base.TestCase):
 
   def test_input_spec_that_is_not_there(self):
     folder = self.get_temp_dir()
-    with self.assertRaisesRegex(ValueError, "input_spec.json does not say.*avssl_tf.export"):
+    with self.assertRaisesRegex(ValueError, "input_spec.json does not describe.*avssl_tf.export"):
       serving.InputSpec.load(folder)
 
   def test_any_size(self):
-    output_dir = self.get_temp_dir()  # an empty folder is no obstacle
+    output_dir = self.get_temp_dir()  # An empty folder is accepted.
     serving.export(self.model, _input_spec(), output_dir, any_size=True)
     signatures = tf.saved_model.load(output_dir).signatures
     video = self.rng.integers(0, 256, size=(2, 6, 24, 20, 3), dtype=np.uint8)
@@ -315,7 +315,7 @@ class ServingTest(test_base.TestCase):
 
 
 class _Moving(SpatialUNet):
-  """Places the sound by the mean of the flow, whatever the frames show."""
+  """Encodes the audio by the mean of the flow, independent of the frames."""
 
   def __init__(self):
     Network.__init__(self)

@@ -1,4 +1,4 @@
-"""Tests of the similarity of sounds and places: where it lies, and what networks are given."""
+"""Tests of the similarity of audio and positions: its values, and the inputs of networks."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def _unused(value):
 
 
 def _brightness(frames):
-  """A network whose position i is what the pixel at i times its stride shows."""
+  """A network whose position i is the pixel at i times its stride."""
   value = tf.cast(frames[:, :, ::_STRIDE, ::_STRIDE, :1], tf.float32) / 255.0
   return tf.concat([value, tf.sqrt(1.0 - value**2)], axis=-1)
 
@@ -75,7 +75,7 @@ class SoundLocalizerTest(test_base.TestCase):
 
     encoder = dataclasses.replace(_encoder(), embed_video_positions=rightmost)
     found = SoundLocalizer(encoder, 4).maps(tf.constant(frames), tf.zeros([1, 10, 1]))
-    # Windows begin at columns 4 to 28 less 16: those to the right of 0 reach beyond the edge.
+    # Windows start at columns 4 to 28 less 16; those to the right of 0 exceed the edge.
     self.assertAllClose(found, np.tile([0.0, 0.0, 1.0, 1.0], (1, 4, 1)))
 
   def test_embeddings_of_a_model(self):
@@ -85,7 +85,7 @@ class SoundLocalizerTest(test_base.TestCase):
     localizer = SoundLocalizer(encoder, 2)
     self.assertEqual(localizer.own_map_size, (1, 1))
     found = localizer.maps(frames, waveform)
-    # The one position of the network is at the first pixel, moved to a quarter of the picture.
+    # The only position of the network is at the first pixel, moved to a quarter of the frame.
     rows = np.minimum(np.arange(16) + 4, 15)
     moved = tf.gather(tf.gather(frames, rows, axis=2), rows, axis=3)
     position = model.embed_video_positions(moved)[:, 0, 0, 0]
@@ -106,7 +106,7 @@ class SoundLocalizerTest(test_base.TestCase):
     encoder = Encoder.of_model(model, tiny_alignment.CLIP, 8000, 4)
     frames = tf.constant(self.rng.integers(0, 256, (2, 2, 16, 16, 3)), tf.uint8)
     mono = tf.constant(self.rng.normal(0, 0.1, (2, 2400, 1)), tf.float32)
-    # From straight ahead: as loud in W as in X, and not in Y or Z.
+    # From straight ahead: W equals X, and Y and Z are 0.
     ahead = mono * [1.0, 0.0, 0.0, 1.0]
     localizer = SoundLocalizer(encoder)
     self.assertAllClose(localizer.sound_for_network(mono), ahead, atol=1e-6)
@@ -114,7 +114,7 @@ class SoundLocalizerTest(test_base.TestCase):
     expected = model(views)["prediction"]["video"][:, 0]
     for sound in (mono, ahead):
       self.assertAllClose(localizer.sounds(sound, frames), expected, atol=1e-5)
-    # The frames say nothing of what is looked for.
+    # The frames do not affect the result.
     self.assertAllClose(localizer.sounds(mono, frames[::-1]), expected, atol=1e-5)
     features = model.video_maps(frames)["conv5x"]
     head = model.translation.heads["video"]
@@ -123,7 +123,7 @@ class SoundLocalizerTest(test_base.TestCase):
 
   def test_other_numbers_of_channels_are_refused(self):
     for wanted, found in ((1, 2), (2, 1), (4, 2)):
-      with self.assertRaisesRegex(ValueError, f"has {found} channel.*takes {wanted}"):
+      with self.assertRaisesRegex(ValueError, f"has {found} channel.*requires {wanted}"):
         SoundLocalizer(_encoder(wanted)).sound_for_network(tf.zeros([1, 10, found]))
     with self.assertRaisesRegex(ValueError, "windows is 0"):
       SoundLocalizer(_encoder(), 0)

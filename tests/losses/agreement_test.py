@@ -65,7 +65,7 @@ class AgreementTest(test_base.TestCase):
       self.assertAllEqual(agreement.agreement(video, audio, kind), np.float32(expected), kind)
 
   def test_refuses_another_kind(self):
-    with self.assertRaisesRegex(ValueError, "one of consensus, union, video, audio, got 'both'"):
+    with self.assertRaisesRegex(ValueError, "'both'; expected one of consensus, union, video"):
       agreement.agreement(tf.zeros([1]), tf.zeros([1]), "both")
 
 
@@ -157,11 +157,11 @@ class NearestTest(test_base.TestCase):
   def test_refuses_what_cannot_be_mined(self):
     rows = self.unit_rows(8)
     for k, other, kind, block, message in (
-      (8, rows, "consensus", 4, "7 others in a bank of 8 rows, too few for k=8: .* at most 7"),
-      (0, rows, "consensus", 4, "k must be at least 1, got 0"),
+      (8, rows, "consensus", 4, "k=8 is too large: in a bank of 8 rows .* 7 others.* at most 7"),
+      (0, rows, "consensus", 4, "k is 0; expected 1 or more"),
       (2, rows[:7], "consensus", 4, r"got \(8, 16\) for video and \(7, 16\) for audio"),
-      (2, rows, "mean", 4, "agreement must be one of .*got 'mean'"),
-      (2, rows, "union", 0, "gallery_block must be at least 1, got 0"),
+      (2, rows, "mean", 4, "agreement is 'mean'; expected one of"),
+      (2, rows, "union", 0, "gallery_block is 0; expected 1 or more"),
     ):
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         agreement.nearest(rows, other, [0], k, kind, block)

@@ -64,7 +64,7 @@ class AlignmentTest(test_base.TestCase, parameterized.TestCase):
     loss, accuracies = self._loss(targets, targets, 0.01)
     self.assertAllClose(loss, 0.0, atol=1e-6)
     self.assertAllEqual(list(accuracies.values()), [1.0, 1.0])
-    # What all choices are alike is a matter of chance.
+    # With identical choices the result is chance level.
     alike = tf.ones_like(targets) / 2
     # Two viewpoints and one other clip; two viewpoints; itself and two others; itself and one.
     for contrast, count in zip(("easy+hard", "hard", "easy", "avc"), (3, 2, 3, 2)):

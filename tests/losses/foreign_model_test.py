@@ -157,7 +157,7 @@ class ForeignModelTest(parameterized.TestCase):
     for variable in model.objective.variables:
       first, second = strategy.experimental_local_results(variable)
       np.testing.assert_array_equal(first.numpy(), second.numpy())
-    # Each replica sees half of the clips, and writes those of both.
+    # Each replica reads half of the clips, and writes the embeddings of both.
     self.assertTrue((before != model.objective.video_bank.rows.numpy()).any(axis=1).all())
     state = _state(model)
     self.assertTrue(np.isfinite(model.evaluate(_dataset(), verbose=0)))
@@ -184,7 +184,7 @@ class ForeignModelTest(parameterized.TestCase):
     for outside in ([0, _ROWS], [-1, 0]):
       for call in (objective, tf.function(objective)):
         with self.assertRaisesRegex(
-          tf.errors.InvalidArgumentError, f"outside of the {_ROWS} rows.*num_rows"
+          tf.errors.InvalidArgumentError, f"outside the {_ROWS} rows.*num_rows"
         ):
           call({"video": video, "audio": audio, "index": tf.constant(outside)}, training=True)
 

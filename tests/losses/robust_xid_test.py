@@ -116,7 +116,7 @@ class RobustXIDTest(tf.test.TestCase, parameterized.TestCase):
     weights = robust_xid.sample_weights(
       tf.constant([-1.0, 0.4, 0.5, 1.0]), mean=0.5, std=0.4, min_weight=0.2, delta=-0.25, kappa=0.5
     )
-    # At the threshold, mu + delta sigma = 0.4, half of what lies above w_min.
+    # At the threshold, mu + delta sigma = 0.4, half of the range above w_min.
     self.assertAllClose(weights[1], 0.6, atol=1e-6)
     self.assertAllClose(weights[0], 0.2, atol=1e-5)
     self.assertAllGreater(weights[2:] - weights[1:3], 0.0)

@@ -36,7 +36,7 @@ class AlignmentModelTest(test_base.TestCase):
     before = self.model(self.batch)["prediction"]
     changed = {**self.batch, AUDIO: self.batch[AUDIO] * tf.random.uniform([4, 3, 2400, 4])}
     after = self.model(changed)["prediction"]
-    self.assertAllEqual(before[AUDIO], after[AUDIO])  # From the pictures.
+    self.assertAllEqual(before[AUDIO], after[AUDIO])  # From the video.
     self.assertNotAllClose(before[VIDEO], after[VIDEO])
 
   def test_translate_is_what_the_call_makes_of_features(self):

@@ -104,7 +104,7 @@ class AudioVisualModelTest(test_base.TestCase):
     self.assertAllEqual(seen[-1], batch[keys.AUDIO])
 
   def test_heads_must_agree(self):
-    with self.assertRaisesRegex(ValueError, "4 dimensions, the audio head 6"):
+    with self.assertRaisesRegex(ValueError, "4 output dimensions, the audio head 6"):
       self.make(4, 6)
 
 

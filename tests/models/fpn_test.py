@@ -70,7 +70,7 @@ class FeaturePyramidTest(test_base.TestCase):
 
   def test_bad_settings(self):
     for settings in ((1, 8, 8, 2), (7, 8, 9, 2)):
-      with self.assertRaisesRegex(ValueError, "groups that share the channels evenly"):
+      with self.assertRaisesRegex(ValueError, "channels divisible by the number of groups"):
         fpn.FeaturePyramid(*settings)
 
 

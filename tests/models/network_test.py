@@ -27,7 +27,7 @@ class NetworkTest(test_base.TestCase):
     generator.prepare(generator.sample_rate_hz, statistics)
     self.assertEqual(asked, [network.audio_front_end.spectrogram])
     for one in (network, generator):
-      with self.assertRaisesRegex(ValueError, "has 1 Hz, the .* expects"):
+      with self.assertRaisesRegex(ValueError, "sampled at 1 Hz, the .* expects"):
         one.prepare(1, statistics)
 
   def test_channels_follow_from_the_trained_variables(self):

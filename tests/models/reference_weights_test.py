@@ -167,7 +167,7 @@ class ReferenceWeightsTest(test_base.TestCase, parameterized.TestCase):
     variables = reference_weights.model_variables(model)
     before = _state_of(model)
     state = {**before, "video_proj.projection.0.bias": before["video_proj.projection.0.bias"] + 1}
-    with self.assertRaisesRegex(ValueError, "extra.weight: no place in the model"):
+    with self.assertRaisesRegex(ValueError, "extra.weight: no counterpart in the model"):
       reference_weights.assign(variables, {**state, "extra.weight": np.zeros(3)})
     name = "audio_model.conv1.0.weight"
     with self.assertRaisesRegex(ValueError, f"{name}: missing in the checkpoint"):

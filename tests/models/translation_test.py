@@ -94,7 +94,7 @@ class GoldenTest(test_base.TestCase, parameterized.TestCase):
         tf.reduce_sum(gradients[modality], axis=-1) - self.golden[f"{prefix}/grad_{letter}"]
       )
       if num_heads == 1 and modality == "audio":
-        # A hidden unit of clip 1 lies 9e-7 from 0, where rounding decides what ReLU passes on.
+        # A hidden unit of clip 1 is 9e-7 from 0, so the output of ReLU depends on rounding.
         self.assertLess(difference[1].max(), 1e-3)
         difference[1] = 0.0
       self.assertLess(difference.max(), 1e-6)
@@ -162,7 +162,7 @@ class TranslationTest(test_base.TestCase):
       self.assertAllEqual(first, transformer(x, training=True, seed=seeds[0]))
       self.assertNotAllClose(first, second)
       self.assertNotAllClose(first, transformer(x))
-      with self.assertRaisesRegex(ValueError, "needs a seed in training"):
+      with self.assertRaisesRegex(ValueError, "requires a seed in training"):
         transformer(x, training=True)
 
   def test_either_direction_drops_out_something_else(self):
@@ -207,7 +207,7 @@ class TranslationTest(test_base.TestCase):
       own = model.heads[modality](features[modality][:, 0])
       target = tf.math.l2_normalize(own, axis=-1)
       self.assertAllClose(outputs["target"][modality][:, 0], target)
-      # What is predicted of the other modality is what this one's own head makes of its features.
+      # The prediction of the other modality is the projection by the shared head.
       self.assertAllClose(outputs["prediction"][other][:, 0], target)
 
   def test_bad_settings(self):
@@ -219,7 +219,7 @@ class TranslationTest(test_base.TestCase):
       translation.Transformer(depth=0)
     with self.assertRaisesRegex(ValueError, "'before'; expected one of post, pre"):
       translation.Transformer(normalization="before")
-    with self.assertRaisesRegex(ValueError, "10 dimensions cannot be shared by 4 attention heads"):
+    with self.assertRaisesRegex(ValueError, "10 dimensions cannot be divided among 4 att"):
       translation.Transformer(num_heads=4)(tf.zeros([1, 2, 10]))
 
 

@@ -1,4 +1,4 @@
-"""Tests that names in charts are shown as they are, and do nothing."""
+"""Tests that names in charts are displayed literally, without active content."""
 
 import os
 import tempfile

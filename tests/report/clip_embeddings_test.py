@@ -1,4 +1,4 @@
-"""Tests of the embeddings of a split with pictures of its clips."""
+"""Tests of the embeddings of a split with thumbnails of its clips."""
 
 import tempfile
 
@@ -21,7 +21,7 @@ def _folder(test):
 
 
 class _MeanEncoder:
-  """Embeds by means of pixels and by the first samples."""
+  """Embeds frames by their mean pixels, and audio by its first samples."""
 
   translate = None
 
@@ -92,7 +92,7 @@ class CollectTest(test_base.TestCase):
     for message, encoder, arguments in (
       ("count is 0", _encoder(tiny_run.CLIP, 1), ("test", 0)),
       ("has no split 'tset'", _encoder(tiny_run.CLIP, 1), ("tset",)),
-      ("has 1 channels; the network takes 4", _encoder(tiny_run.CLIP, 4), ("test",)),
+      ("has 1 channels; the network requires 4", _encoder(tiny_run.CLIP, 4), ("test",)),
     ):
       with self.assertRaisesRegex(ValueError, message):
         clip_embeddings.collect(encoder, self.data_dir, *arguments)
@@ -103,7 +103,7 @@ class OtherDataTest(test_base.TestCase):
   def test_views_are_clips_of_their_own(self):
     data_dir = tiny_alignment.make_data(_folder(type(self)), num_train=1, num_test=4)
     encoder = _encoder(tiny_alignment.CLIP, 4)
-    # 11 views make 3 clips of 3, and of the third is no part left out.
+    # 11 views are 3 clips of 3 views and no part of a fourth.
     found = clip_embeddings.collect(encoder, data_dir, "test", 11, batch_size=2)
     self.assertLen(found, 9)
     dataset = datasets.evaluation_dataset(
@@ -119,7 +119,7 @@ class OtherDataTest(test_base.TestCase):
       found.embeddings["video"], features.extract(encoder, dataset).video_embeddings
     )
     self.assert_shape(found.thumbnails["video"], [9, 64, 64, 3], tf.uint8)
-    # Views hear differently, though W is the same for all of them.
+    # The audio of the views differs, although W is the same for all of them.
     self.assertAllEqual(batch["audio"][0, 0, :, 0], batch["audio"][0, 1, :, 0])
     sounds = found.thumbnails["audio"].astype(int)
     self.assertGreater(np.abs(sounds[0] - sounds[1]).mean(), 1)

@@ -1,4 +1,4 @@
-"""Tests of clips as a page shows them."""
+"""Tests of the media of clips on a page."""
 
 import base64
 import io

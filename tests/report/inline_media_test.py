@@ -1,4 +1,4 @@
-"""Tests of pictures and sound as data URIs."""
+"""Tests of images and audio as data URIs."""
 
 import base64
 import io
@@ -51,7 +51,7 @@ class InlineMediaTest(parameterized.TestCase):
         _decoded(inline_media.sound(waveform, rate_hz), "audio/mpeg"), always_2d=True
       )
       self.assertEqual(found_hz, expected_hz)
-      self.assertAlmostEqual(len(found) / found_hz, 1.0, delta=0.2)  # An MP3 has whole blocks.
+      self.assertAlmostEqual(len(found) / found_hz, 1.0, delta=0.2)  # MP3 has whole blocks.
       middle = found[len(found) // 4 : len(found) // 4 + found_hz // 2]
       self.assertAlmostEqual(np.sqrt(np.mean(middle[:, 0] ** 2)), 0.354, delta=0.04)
       spectrum = np.abs(np.fft.rfft(middle[:, 0]))

@@ -1,4 +1,4 @@
-"""Tests of the sound of the viewer, rendered by Chromium to no device."""
+"""Tests of the audio of the viewer, rendered offline by Chromium."""
 
 import os
 
@@ -25,10 +25,10 @@ class PanoramaSoundInBrowserTest(test_base.TestCase):
     write_page(self.html, ViewerClip("left", quarters()[np.newaxis], 1.0, fields, RATE_HZ))
 
   def rendered(self, script, *arguments):
-    """What a script finds in a browser of its own.
+    """The result of a script in a separate browser.
 
-    On a busy machine, Chromium now and then does not come back from rendering to no device (which
-    the viewer never does); such a browser is of no more use.
+    On a busy machine, Chromium sometimes does not return from offline rendering (which
+    the viewer does not use); such a browser is discarded.
     """
     for _ in range(_ATTEMPTS):
       with browser.opened(self.html) as (page, problems):
@@ -50,7 +50,7 @@ class PanoramaSoundInBrowserTest(test_base.TestCase):
     )  # fmt: skip
     energies = self.rendered(
       """
-      // All contexts are kept: Chromium was seen to hang where they are thrown away in between.
+      // All contexts are kept: Chromium sometimes hangs if they are discarded in between.
       const contexts = [];
       for (const [yawDeg, pitchDeg, field] of given) {
         const context = new OfflineAudioContext(2, 22050, 44100);
@@ -73,7 +73,7 @@ class PanoramaSoundInBrowserTest(test_base.TestCase):
     self.assertGreater(ahead, 3)
     self.assertLess(behind, -3)
     self.assertAllClose([left, right], [0.0, 0.0], atol=0.5)
-    # Nodding changes nothing of what is at the side.
+    # Pitch does not change a source at the side.
     self.assertAllClose(nodding, ahead, atol=1.5)
     self.assertLess(mirrored, -3)
     self.assertAllClose(mono_field, 0.0, atol=0.5)

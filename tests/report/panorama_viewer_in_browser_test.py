@@ -1,4 +1,4 @@
-"""Tests of the 360° viewer in a browser: what is seen, what is heard, and its controls."""
+"""Tests of the 360° viewer in a browser: video, audio and controls."""
 
 import base64
 import contextlib
@@ -34,7 +34,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    # Smooth colours, so that they are the same however they are interpolated.
+    # Smooth colours, which do not depend on the interpolation.
     x, y, z = np.moveaxis(
       directions.unit_vectors(*ambisonics.pixel_directions(64, 128)).numpy(), -1, 0
     )
@@ -72,8 +72,8 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
     return call(self.page, "viewer.draw(); return { ...viewer.dataset };")
 
   def picture(self, yaw_deg, pitch_deg, energy=False):
-    """The view in a direction, with or without where it sounds: uint8 RGB."""
-    self.page.get_by_label("show where it sounds").set_checked(energy)
+    """The view in a direction, with or without the sound energy: uint8 RGB."""
+    self.page.get_by_label("sound energy").set_checked(energy)
     url = call(
       self.page,
       "viewer.look(...given); viewer.draw(); return viewer.canvas.toDataURL('image/png');",
@@ -98,7 +98,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
   def test_views_are_those_of_the_project(self):
     self.page.select_option("select", label="smooth")
     self.page.wait_for_selector("panorama-viewer[data-state=paused]")
-    # Ahead, aside, across the seam, and at the pole.
+    # In front, at the side, across the seam, and at the pole.
     for yaw_deg, pitch_deg in ((0, 0), (35, 20), (180, 0), (-140, -50), (60, 90)):
       picture = self.picture(yaw_deg, pitch_deg)
       height, width = picture.shape[:2]
@@ -120,7 +120,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
     self.page.mouse.down()
     self.page.mouse.move(x + 100, y + 30, steps=4)
     self.page.mouse.up()
-    # The picture goes with the mouse: more of what is on the left, and above, comes in.
+    # The view follows the mouse: more of the left and upper parts becomes visible.
     state = self.state()
     scale = float(state["zoomDeg"]) / box["width"]
     self.assertAllClose(float(state["yawDeg"]), 100 * scale)
@@ -138,7 +138,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
 
   def test_shows_where_it_sounds(self):
     def shown(yaw_deg):
-      """How much of the energy is seen."""
+      """The visible share of the energy."""
       seen, plain = (self.picture(yaw_deg, 0, energy).astype(int) for energy in (True, False))
       return np.abs(seen - plain).mean()
 
@@ -156,7 +156,7 @@ class PanoramaViewerInBrowserTest(test_base.TestCase):
     self.wait_for("playing")
     self.page.wait_for_selector("panorama-viewer[data-frame='1']")
     self.page.wait_for_selector("panorama-viewer[data-frame='0']")  # From the start again.
-    # Time goes on as it does outside, over the change of field too.
+    # The time advances in real time, also when the field changes.
     times = call(
       self.page,
       """

@@ -1,4 +1,4 @@
-"""Tests of what the 360° viewer sends to the browser."""
+"""Tests of the data that the 360° viewer sends to the browser."""
 
 import base64
 import io
@@ -19,12 +19,12 @@ from tests.report.viewer_clips import RATE_HZ, mono, quarters, source
 
 
 def data_of(html: str) -> dict:
-  """What the script gets."""
+  """The data for the script."""
   return json.loads(re.search(r'<script type="application/json">(.*)</script>', html).group(1))
 
 
 def decoded(uri: str) -> np.ndarray:
-  """Samples of a data URI with sound, int16 `[samples]`."""
+  """Samples of an audio data URI, int16 `[samples]`."""
   with av.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) as container:
     return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)[0]
 
@@ -92,7 +92,7 @@ class PanoramaViewerTest(test_base.TestCase):
     encoded = np.frombuffer(base64.b64decode(sent["frames"].split(",")[1]), np.uint8)
     sheet = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
     self.assertEqual(sheet.shape, (32 * 256, 512))
-    # Each frame from about the middle of what it stands for.
+    # Each frame from about the middle of its interval.
     middle = (np.arange(32) + 0.5) * 100 / 32
     self.assertAllClose(sheet[128::256, 256], middle, atol=2.0, rtol=0)
 
@@ -120,14 +120,14 @@ class PanoramaViewerTest(test_base.TestCase):
       ({"frames": np.zeros([2, 8, 8, 3], np.uint8)}, "a: a frame has 8x8 pixels"),
       ({"frame_rate_hz": 0.0}, "a: frame_rate_hz is 0.0; expected more than 0"),
       ({"fields": {}}, "a: there is no sound field"),
-      ({"fields": {"true": field, "x": field[:-1]}}, r"a: field 'x' is \(15999, 4\)"),
-      ({"fields": {"true": field * np.nan}}, "a: field 'true' has samples that are no finite"),
+      ({"fields": {"true": field, "x": field[:-1]}}, r"a: field 'x' has shape \(15999, 4\);"),
+      ({"fields": {"true": field * np.nan}}, "a: field 'true' contains NaN"),
     ):
       with self.assertRaisesRegex(ValueError, message):
         self.clip(**changes)
-    with self.assertRaisesRegex(ValueError, "no clip to look at"):
+    with self.assertRaisesRegex(ValueError, "There is no clip"):
       panorama_viewer.html([])
-    with self.assertRaisesRegex(ValueError, r"b has the fields \['x'\], a \['true', 'mono'\]"):
+    with self.assertRaisesRegex(ValueError, r"b has the fields \['x'\], a has \['true', 'mono'\]"):
       panorama_viewer.html([self.clip(), self.clip(title="b", fields={"x": field})])
 
 if __name__ == "__main__":

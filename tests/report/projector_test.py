@@ -1,4 +1,4 @@
-"""Tests of what is written for TensorBoard's projector, read back by the projector itself."""
+"""Tests of the files for TensorBoard's projector, read by the projector itself."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def _clips(rng, label_names=("bell", "drum"), modalities=("video", "audio"), ids
 
 
 class _Projector:
-  """The projector of TensorBoard, looking into the folder of runs."""
+  """TensorBoard's projector on the folder of runs."""
 
   def __init__(self, logdir, run):
     provider = mock.Mock()
@@ -87,13 +87,13 @@ class WriteTest(test_base.TestCase):
         sprite = cv2.imdecode(
           np.frombuffer(shown.get("/sprite_image", name=name).data, np.uint8), cv2.IMREAD_COLOR
         )[..., ::-1]
-        # As the page cuts it up: by the size that the configuration tells.
+        # Divided like in the page, by the size in the configuration.
         (size, _) = next(c for c in info if c["tensorName"] == name)["sprite"]["singleImageDim"]
         across = sprite.shape[1] // size
         for number, thumbnail in enumerate(thumbnails):
           row, column = divmod(number, across)
           part = sprite[row * size : (row + 1) * size, column * size : (column + 1) * size]
-          # But for the edges, where JPEG mixes the colours of neighbours a little.
+          # Except at the edges, where JPEG slightly mixes adjacent colours.
           self.assertAllClose(part[1:-1, 1:-1], thumbnail[1:-1, 1:-1].astype(float), atol=4)
     self.assertEqual(
       self.lines(shown, "video_audio"),
@@ -138,8 +138,8 @@ class WriteTest(test_base.TestCase):
 
   def test_too_many_are_refused_before_anything_is_written(self):
     clips = _clips(self.rng)
-    with mock.patch.object(projector, "MAX_SPRITE_SIZE", 32):  # 2 x 2 pictures; there are 6.
-      with self.assertRaisesRegex(ValueError, "6 pictures of 16 x 16 .* show at most 4"):
+    with mock.patch.object(projector, "MAX_SPRITE_SIZE", 32):  # 2 x 2 thumbnails, but there are 6.
+      with self.assertRaisesRegex(ValueError, "6 thumbnails of 16 x 16 .* for 4 thumbnails"):
         projector.write(self.tensorboard_dir, clips)
     self.assertFalse(os.path.exists(self.tensorboard_dir))
 

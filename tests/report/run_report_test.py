@@ -1,4 +1,4 @@
-"""Tests of reports: of a run of each method, opened in a browser, and of several compared."""
+"""Tests of reports of each method and of comparisons, opened in a browser."""
 
 import os
 import re
@@ -70,7 +70,7 @@ class RunReportTest(tiny_run.TestCase):
           "Map of embeddings",
         ],  # fmt: skip
       )
-      # Eight queries with five answers each, and five videos with as many of their sets.
+      # Eight queries with five results each, and five anchors with five members of their sets.
       self.assertEqual(page.locator(_GALLERY.format("retrieval")).count(), 8 * 6)
       self.assertEqual(page.locator("section#retrieval .query .card").count(), 8)
       self.assertEqual(page.locator(_GALLERY.format("positive-sets")).count(), 5 * 6)
@@ -84,7 +84,7 @@ class RunReportTest(tiny_run.TestCase):
       self.assertEqual(problems, [])
 
   def check_player(self, page):
-    """One sound plays at a time, stops at a second click, and by itself at its end."""
+    """Only one card plays at a time; it stops at a second click and at its end."""
     buttons = page.locator("button.play")
     buttons.nth(0).click()
     self.assertEqual(buttons.nth(0).get_attribute("data-state"), "playing")
@@ -108,7 +108,7 @@ class RunReportTest(tiny_run.TestCase):
       marked = page.locator("section#weights").locator(".card.right, .card.wrong")
       self.assertEqual(marked.count(), 12)
       legend = page.locator("section#weights .legendtext").all_text_contents()
-      self.assertEqual(legend, ["their own sound", "the sound of another"])
+      self.assertEqual(legend, ["own audio", "audio of another clip"])
       texts = page.locator("section#weights .card figcaption").all_inner_texts()
       shown = [float(re.search(r"weight ([0-9.]+)", text)[1]) for text in texts]
       self.assertEqual(shown, sorted(shown))
@@ -118,7 +118,7 @@ class RunReportTest(tiny_run.TestCase):
     supervised = self.train("supervised")
     avid = shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), "avid"))
     with browser.opened(run_report.write(ReportedRun(supervised))) as (page, problems):
-      self.assertIn("classes were", page.locator("#left-out").inner_text())
+      self.assertIn("supervised run", page.locator("#left-out").inner_text())
       self.assertEqual(problems, [])
     with browser.opened(run_report.write(ReportedRun(avid))) as (page, problems):
       heads = page.locator("section#scores th").all_inner_texts()
@@ -130,7 +130,7 @@ class RunReportTest(tiny_run.TestCase):
     with browser.opened(run_report.write(run)) as (page, problems):
       self.assertIn("Viewpoints and matches", page.locator("h2").all_inner_texts())
       self.assertRegex(
-        page.locator("#viewpoints-and-matches").inner_text(), r"\d+ of 16 views get their own sound"
+        page.locator("#viewpoints-and-matches").inner_text(), r"\d+ of 16 views are matched"
       )
       width = page.evaluate("document.querySelector('#viewpoints-and-matches img').naturalWidth")
       self.assertGreater(width, 500)
@@ -155,9 +155,9 @@ class RunReportTest(tiny_run.TestCase):
     with open(path, "w", encoding="utf-8") as f:
       f.write(text.replace(self.data_dir, "/gone"))
     with browser.opened(run_report.write(ReportedRun(model_dir))) as (page, problems):
-      self.assertIn("/gone (not there any more)", page.locator("#run").inner_text())
+      self.assertIn("/gone (does not exist)", page.locator("#run").inner_text())
       left_out = page.locator("#left-out").inner_text()
-      self.assertIn("Retrieval: the records (/gone) are not there.", left_out)
+      self.assertIn("Retrieval: the records (/gone) do not exist.", left_out)
       self.assertEqual(problems, [])
 
   def test_the_command_compares_runs(self):
@@ -185,7 +185,7 @@ class RunReportTest(tiny_run.TestCase):
       page.locator("section#runs a").nth(1).click()
       self.assertEqual(page.locator("h1").inner_text(), "other")
       self.assertEqual(problems, [])
-    with self.assertRaisesRegex(ValueError, "The same run is named twice"):
+    with self.assertRaisesRegex(ValueError, "A run is given twice"):
       run_report.compare([runs[0], runs[0]], self.path("same.html"))
 
   def test_links_of_a_comparison_are_no_scripts(self):
@@ -231,13 +231,13 @@ class RunReportTest(tiny_run.TestCase):
         shutil.copytree(model_dir, self.path("run"), dirs_exist_ok=True)
       with open(path, "w", encoding="utf-8") as f:
         f.write("<html>years of work</html>")
-      with self.assertRaisesRegex(FileExistsError, f"{path} is there, and no page that avssl_tf"):
+      with self.assertRaisesRegex(FileExistsError, f"{path} exists, but is not a page"):
         write(path)
       with open(path, encoding="utf-8") as f:
         self.assertEqual(f.read(), "<html>years of work</html>")
       os.remove(path)
       write(path)
-      write(path)  # Its own is replaced.
+      write(path)  # Its own page is replaced.
 
   def test_a_probe_with_records_of_its_own(self):
     self.assertEqual(ReportedRun(self.avid_dir).probed, f"'test' of {self.data_dir}")
@@ -249,7 +249,7 @@ class RunReportTest(tiny_run.TestCase):
   def test_mistakes_of_the_command(self):
     for arguments, message in (
       ([self.data_dir], "operative_config.gin"),
-      ([], "Name the folder of a run"),
+      ([], "Pass the folder of a run"),
     ):
       process = command.run_python("-m", "avssl_tf.report", *arguments)
       self.assertEqual(process.returncode, 1, arguments)

@@ -1,4 +1,4 @@
-"""What the tests of the 360° viewer look at and listen to."""
+"""Clips for the tests of the 360° viewer."""
 
 import numpy as np
 import tensorflow as tf
@@ -28,19 +28,19 @@ def quarters() -> np.ndarray:
 
 
 def source(azimuth_deg, elevation_deg, duration_sec=1.0) -> np.ndarray:
-  """The field of noise from a direction, float32 `[samples, 4]`."""
+  """The sound field of noise from a direction, float32 `[samples, 4]`."""
   noise = np.random.default_rng(0).uniform(-0.1, 0.1, [round(duration_sec * RATE_HZ), 1])
   angles = np.float32(np.deg2rad([[azimuth_deg], [elevation_deg]]))
   return ambisonics.encode(tf.constant(noise, tf.float32), *angles).numpy()
 
 
 def mono(field: np.ndarray) -> np.ndarray:
-  """A field without its directions."""
+  """A field with W only."""
   return field * np.float32([1, 0, 0, 0])
 
 
 def write_page(path: str, *clips: ViewerClip) -> None:
-  """Writes a page with a viewer of clips, and nothing else."""
+  """Writes a page that contains only a viewer of clips."""
   html = panorama_viewer.html(clips)
   with open(path, "w", encoding="utf-8") as f:
     f.write(f"<!DOCTYPE html><title>Viewer</title>{panorama_viewer.assets()}{html}")
@@ -50,7 +50,7 @@ def call(page: sync_api.Page, script: str, *arguments):
   """Runs the body of a function of `viewer` and `given` in a page.
 
   Raises:
-    sync_api.Error: it fails, or gives no answer within half a minute; nothing else would end it.
+    sync_api.Error: it fails, or does not return within half a minute.
   """
   return page.evaluate(
     "(given) => Promise.race([(async () => { "

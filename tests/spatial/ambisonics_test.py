@@ -187,7 +187,7 @@ class AmbisonicsTest(test_base.TestCase):
     for order in (0, 4):
       with self.assertRaisesRegex(ValueError, f"order {order}; expected 1..3"):
         ambisonics.harmonics(tf.zeros([1]), tf.zeros([1]), order)
-    with self.assertRaisesRegex(ValueError, r"2 channel\(s\) is no ambisonics; expected 4 \(order"):
+    with self.assertRaisesRegex(ValueError, r"2 channel\(s\) is not ambisonics; expected 4 "):
       ambisonics.rotate(tf.zeros([5, 2]), tf.eye(3))
     with self.assertRaisesRegex(ValueError, "'ambix'; expected one of ACN/SN3D"):
       ambisonics.convert(tf.zeros([5, 4]), "ambix")
@@ -198,7 +198,7 @@ class AmbisonicsTest(test_base.TestCase):
     # The strongest direction turns with the field.
     energy = ambisonics.energy_map(waveform, 90, 180).numpy()
     turned = ambisonics.rotate(tf.constant(waveform), directions.rotation(tf.constant(math.pi / 2)))
-    # A quarter turn to the left moves an equirectangular picture by a quarter of its width.
+    # A quarter turn to the left shifts an equirectangular image by a quarter of its width.
     expected = np.roll(energy, -45, axis=1)
     self.assertAllClose(ambisonics.energy_map(turned, 90, 180), expected, rtol=1e-3)
     self.assertGreater(energy.max() / energy.min(), 1.2)

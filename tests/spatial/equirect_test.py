@@ -13,16 +13,16 @@ _TESTDATA = os.path.join(os.path.dirname(__file__), "..", "testdata")
 
 
 def _picture_of_directions(height):
-  """A picture whose colours are the unit vectors of its pixels: float32 `[1, H, 2H, 3]`."""
+  """An image with the unit vectors of its pixels as colours: float32 `[1, H, 2H, 3]`."""
   return directions.unit_vectors(*ambisonics.pixel_directions(height, 2 * height))[tf.newaxis]
 
 
 def _as_published(frames, center_fov):
-  """A viewport of the reference by its own grid; comments tell what it does otherwise.
+  """A viewport with the grid of the reference; comments describe the differences.
 
   Args:
     frames: uint8 `[1, H, W, 3]`.
-    center_fov: x and y of the centre and both fields of view, as shares of the picture.
+    center_fov: x and y of the centre and both fields of view, as fractions of the image.
 
   Returns:
     int `[48, 64, 3]`.
@@ -37,8 +37,7 @@ def _as_published(frames, center_fov):
   elevation = tf.constant(math.pi * (0.5 - y), tf.float64)
   turned = directions.rotate(plane, directions.rotation(tf.zeros([], tf.float64), elevation))
   azimuth, elevation = directions.angles(turned)
-  # Pixels' centres count as their corners there, and the shift is one of whole columns: what is
-  # beyond them is cut off.
+  # The reference uses pixel corners as centres, and truncates the shift to whole columns.
   azimuth -= 2 * math.pi * (np.trunc((x - 0.5) * width) + 0.5) / width
   elevation -= math.pi * 0.5 / height
   vectors = tf.cast(directions.unit_vectors(azimuth, elevation), tf.float32)
@@ -63,11 +62,11 @@ class EquirectTest(test_base.TestCase):
     self.assert_shape(views, [5, 1, 24, 32, 3], tf.float32)
     vectors = equirect.viewport_directions(self.azimuth, self.elevation, *self.fov, 24, 32)
     vectors = tf.math.l2_normalize(vectors, axis=-1)
-    # Bilinear interpolation of a smooth picture: errors would be steps at the seam or a pole.
+    # Bilinear interpolation of a smooth image: errors would be steps at the seam or a pole.
     self.assertAllClose(views[:, 0], vectors, atol=5e-4)
 
   def test_fields_of_view_are_angles(self):
-    """The middles of the edges lie half a field of view from the centre, to half a pixel."""
+    """The midpoints of the edges are half a field of view from the centre, within half a pixel."""
     size = 400
     vectors = equirect.viewport_directions(
       self.azimuth, self.elevation, *self.fov, size, size
@@ -105,14 +104,14 @@ class EquirectTest(test_base.TestCase):
       self.assertLess(difference.mean(), 0.01)  # Rounding alone.
 
   def test_columns_are_shifted_as_published(self):
-    """The emulation above, at centres that golden pixels do not tell of, against turned frames."""
+    """The emulation above, at centres without golden pixels, compared with rotated frames."""
     golden = np.load(os.path.join(_TESTDATA, "spatial.npz"))
     frames = golden["equirect"][np.newaxis]
     width = frames.shape[2]
     # 0.0, 0.3, 0.7 and 0.99 columns beyond a whole number, to the right and to the left.
     for columns in (40.0, 40.3, 40.7, 40.99, -40.0, -40.3, -40.7, -40.99, 0.6, -0.6):
       center_fov = (0.5 + columns / width, 0.45, 0.15, 0.3)
-      # What the reference does first: whole columns, the rest cut off as by `int`.
+      # First step of the reference: a shift by whole columns, truncated as by `int`.
       turned = np.roll(frames, -int(columns), axis=2)
       expected = _as_published(turned, (0.5, 0.45, 0.15, 0.3))
       difference = np.abs(_as_published(frames, center_fov) - expected)

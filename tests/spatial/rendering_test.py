@@ -33,7 +33,7 @@ class RenderingTest(test_base.TestCase):
     cosines = np.array([1.0, 0.0, -1.0])
     low, high = rendering.sphere_responses(cosines, np.array([50.0, 16000.0])).T
     self.assertAllClose(np.abs(low), np.ones(3), atol=2e-2)
-    # Around a small sphere, sound is early and late by 3 a / 2 c.
+    # Around a small sphere, the signal is early and late by 3 a / 2 c.
     delays_ms = np.angle(low) / (2 * np.pi * 50) * 1e3
     self.assertAllClose(delays_ms, [0.3827, 0.0, -0.3827], atol=3e-3)
     # A large one doubles the pressure in front of it.
@@ -43,7 +43,7 @@ class RenderingTest(test_base.TestCase):
   def test_binaural_levels_and_delays(self):
     for order in (1, 2, 3):
       left, right = rendering.to_binaural(_click_from(math.pi / 2, order), RATE_HZ).numpy().T
-      # The near ear hears it louder, by 5 dB at least.
+      # The level at the near ear is higher by at least 5 dB.
       self.assertGreater(np.sum(left**2), 3.0 * np.sum(right**2))
       spectra = np.fft.rfft([left, right])
       frequencies_hz = np.fft.rfftfreq(len(left), 1 / RATE_HZ)

@@ -85,13 +85,13 @@ class SpatialAlignmentTest(test_base.TestCase):
     task.compile(optimizer=tf.keras.optimizers.SGD(0.1))
     before = [v.numpy() for v in self.network.trainable_variables]
     task.train_step(self.batch)
-    task.train_step(self.batch)  # What begins as the identity moves in the second step.
+    task.train_step(self.batch)  # Identity layers change in the second step.
     still = [
       v.name
       for v, old in zip(self.network.trainable_variables, before)
       if np.array_equal(old, v.numpy())
     ]
-    # The softmax of attention does not feel what all keys have in common.
+    # The softmax of attention is invariant to the bias of the keys.
     self.assertEmpty([name for name in still if "/key/bias" not in name])
 
   def test_bad_settings(self):
@@ -99,7 +99,7 @@ class SpatialAlignmentTest(test_base.TestCase):
       ({"contrast": "hart"}, "contrast is 'hart'; expected one of easy"),
       ({"warmup_contrast": "soft"}, "warmup_contrast is 'soft'"),
       ({"warmup_epochs": -1}, "warmup_epochs is -1; expected 0 or more"),
-      ({"warmup_epochs": 1, "contrast": "avc"}, "'avc' puts the viewpoints together"),
+      ({"warmup_epochs": 1, "contrast": "avc"}, "'avc' pools the viewpoints"),
       ({"temperature": 0.0}, "temperature is 0.0; expected more than 0"),
     ):
       with self.assertRaisesRegex(ValueError, message):

@@ -33,7 +33,7 @@ class SpatialAudioTest(test_base.TestCase):
     errors_db = [float(step(self.clips(16))["error_db"]) for _ in range(60)]
     self.assertGreater(errors_db[0], -3.0)
     self.assertLess(np.mean(errors_db[-5:]), -10.0)
-    # On clips that it has not seen, as they are generated.
+    # On new clips, which are generated at random.
     clips = self.clips(8)
     field = task.network.generate({**clips, "audio": clips["audio"][..., :1]}).numpy()
     error = np.sum((field - clips["audio"]) ** 2) / np.sum(clips["audio"][..., 1:] ** 2)

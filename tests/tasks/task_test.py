@@ -54,7 +54,7 @@ class TaskTest(test_base.TestCase):
       return cma.CMA(num_positives=2, warmup_epochs=3, **arguments)
 
     task = InstanceDiscrimination(tiny_run.TinyNetwork(), mined, num_videos=9)
-    self.assertRegex(task.warmup_warning(3), "CMA.warmup_epochs is 3 and train.num_epochs 3: ")
+    self.assertRegex(task.warmup_warning(3), "CMA.warmup_epochs is 3 and train.num_epochs is 3: ")
     self.assertIsNone(task.warmup_warning(4))
     task = SpatialAlignment(tiny_alignment.network(), num_videos=9, warmup_epochs=2)
     self.assertRegex(task.warmup_warning(1), "SpatialAlignment.warmup_epochs is 2 and ")

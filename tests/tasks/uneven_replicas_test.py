@@ -37,7 +37,7 @@ _OBJECTIVES = {
 
 
 def _negatives_of_sample(excluded, num_rows, num_negatives, seed):
-  # What is drawn depends on the replica; here, one device must draw what two do.
+  # Random draws depend on the replica; here, one device must draw the same as two.
   del seed
   return (excluded[:, :1] + 1 + tf.range(num_negatives, dtype=tf.int64)) % num_rows
 

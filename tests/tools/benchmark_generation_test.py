@@ -20,7 +20,7 @@ class BenchmarkGenerationTest(unittest.TestCase):
   def test_refuses_other_networks(self):
     process = _run("--gin_file=gin/avid.gin")
     self.assertEqual(process.returncode, 1)
-    self.assertIn("is of a AudioVisualModel; expected that of a network", process.stderr)
+    self.assertIn("network is AudioVisualModel; expected a network", process.stderr)
     self.assertNotIn("Traceback", process.stderr)
 
 

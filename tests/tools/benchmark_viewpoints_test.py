@@ -33,7 +33,7 @@ class BenchmarkViewpointsTest(test_base.TestCase):
   def test_prints_milliseconds_and_their_ratio(self):
     process = _run("--batch_size=2", "--repeats=1", "--height=16", "--size=8", "--audio_sec=0.1")
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertIn("4 views of 8 frames of 8 x 8 out of 32 x 16, 800 samples", process.stdout)
+    self.assertIn("4 views of 8 frames of 8 x 8 from 32 x 16, 800 audio samples", process.stdout)
     for name in ("NumPy", "graph"):
       self.assertRegex(process.stdout, rf"(?m)^{name} +[0-9.]+ +[0-9.]+$")
     self.assertRegex(process.stdout, r"NumPy over graph [0-9.]+")
@@ -41,7 +41,7 @@ class BenchmarkViewpointsTest(test_base.TestCase):
   def test_refuses_more_views_than_there_is_room_for(self):
     process = _run("--num_viewpoints=400")
     self.assertEqual(process.returncode, 1)
-    self.assertIn("there is room for", process.stderr)
+    self.assertIn("the maximum is", process.stderr)
     self.assertNotIn("Traceback", process.stderr)
 
 

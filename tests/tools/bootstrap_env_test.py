@@ -29,7 +29,7 @@ class BootstrapEnvTest(unittest.TestCase):
     (self.root / "requirements.txt").write_text("# Nothing.\n")
     self.bin = self.root / "bin"
     self.bin.mkdir()
-    # The only commands to be found beside those that a test adds.
+    # The only commands in the PATH, in addition to those that a test adds.
     for name in ("cat", "cp", "dirname", "mkdir", "rm", "touch"):
       (self.bin / name).symlink_to(pathlib.Path("/bin") / name)
 

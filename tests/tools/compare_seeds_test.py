@@ -1,4 +1,4 @@
-"""Tests of the command that compares methods over seeds; training is a stand-in."""
+"""Tests of the command that compares methods over seeds, with fake training."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ from avssl_tf.training.configurations.settings import ConfigurationError
 from tests import source_tree
 from tools import compare_seeds
 
-# What stands in for training: writes what a run leaves, or fails where it is told to.
+# Fake training: writes the outputs of a run, or fails on request.
 _FAKE_TRAINING = """
 import json, os, sys
 params = dict(a[len("--gin_param="):].split("=") for a in sys.argv if a.startswith("--gin_param="))
@@ -162,7 +162,7 @@ class CommandTest(absltest.TestCase):
       self.assertEqual(f.read(4), b"\x89PNG")
 
   def test_refuses_a_baseline_that_is_no_method(self):
-    with self.assertRaisesRegex(ConfigurationError, "no such method. There are: AVID, supervised"):
+    with self.assertRaisesRegex(ConfigurationError, "no such method; expected one of AVID, su"):
       self.compare(baseline="avid")
     self.assertEqual(os.listdir(self.output_dir), [])
 
@@ -215,7 +215,7 @@ class CommandTest(absltest.TestCase):
       with self.assertRaises(SystemExit) as raised, contextlib.redirect_stderr(errors):
         self.main()
     self.assertEqual(raised.exception.code, 143)
-    self.assertRegex(errors.getvalue(), "Stopped, and with it the runs at work. The same command")
+    self.assertRegex(errors.getvalue(), "Stopped, including active runs. Rerun the command")
     self.assertNotIn(None, [process.returncode for process in self.processes])
 
 

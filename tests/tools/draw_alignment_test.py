@@ -51,11 +51,11 @@ class DrawAlignmentTest(tiny_run.TestCase):
     output = self.path("picture.png")
     process = _run(f"--model_dir={self.path('run')}", f"--output={output}", "--num_clips=2")
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertRegex(process.stdout, r"\d+ of 8 views got their own sound")
+    self.assertRegex(process.stdout, r"\d+ of 8 viewpoints matched with their own audio")
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
       ([f"--data_dir={self.planar_dir}"], "are of ordinary video"),
-      (["--output=picture.gif"], "ends in none of .png"),
+      (["--output=picture.gif"], "name that ends in .png"),
     ):
       process = _run(f"--model_dir={self.path('run')}", *arguments)
       self.assertEqual(process.returncode, 1)

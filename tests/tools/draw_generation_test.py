@@ -54,7 +54,7 @@ class DrawGenerationTest(tiny_run.TestCase):
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
       ([f"--data_dir={self.planar_dir}"], "expected 360° clips with first-order ambisonics"),
-      (["--output=picture.gif"], "ends in none of .png"),
+      (["--output=picture.gif"], "name that ends in .png"),
     ):
       process = _run(f"--model_dir={self.path('run')}", *arguments)
       self.assertEqual(process.returncode, 1)

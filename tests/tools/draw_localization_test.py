@@ -53,10 +53,10 @@ class DrawLocalizationTest(tiny_run.TestCase):
     model = f"--model_dir={self.path('run')}"
     process = _run(model, f"--output={output}", "--num_clips=3", "--gin_param=windows=2")
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertRegex(process.stdout, r"The source was found in \d of 3 clips")
+    self.assertRegex(process.stdout, r"Source localised in \d of 3 clips")
     self.assertGreater(cv2.imread(output).std(), 10)
     for arguments, message in (
-      ([model, "--output=picture.gif"], "ends in none of .png"),
+      ([model, "--output=picture.gif"], "name that ends in .png"),
       ([model, "--data_dir=nowhere"], "there is no (finished) data set"),
       (["--model_dir=nowhere"], "Expected the folder of a run"),
     ):

@@ -35,7 +35,7 @@ class DrawSoundFieldTest(unittest.TestCase):
       for line in process.stdout.splitlines()[1:3]:
         found = [float(value.rstrip("°")) for value in line.split() if value.endswith("°")]
         np.testing.assert_allclose(found, [azimuth, elevation], atol=4)
-      self.assertIn(f"Drawn: {output}", process.stdout)
+      self.assertIn(f"Image: {output}", process.stdout)
       self.assertGreater(cv2.imread(output).std(), 10)
 
   def test_mistakes_end_with_one_message(self):
@@ -43,9 +43,9 @@ class DrawSoundFieldTest(unittest.TestCase):
     noise = np.random.default_rng(0).normal(0, 0.1, [2, 8000]).astype(np.float32)
     media_variants.write_media(stereo, None, noise, layout="stereo", audio_codec="flac")
     for arguments, message in (
-      (["--input=nowhere.wav"], "--input=nowhere.wav: there is no such file"),
+      (["--input=nowhere.wav"], "--input=nowhere.wav: no such file"),
       ([f"--input={stereo}"], "has 2 channel(s); the first order has 4"),
-      ([f"--input={_RECORDING}", "--channel_order=fuma", "--output=x.gif"], "ends in none of .png"),
+      ([f"--input={_RECORDING}", "--channel_order=fuma", "--output=x.gif"], "ends in .png"),
       ([f"--input={_RECORDING}", "--num_parts=1000000"], "1000000 parts of"),
     ):
       process = _run(f"--output={self.path('field.png')}", *arguments)

@@ -36,10 +36,10 @@ class InspectRecordsTest(absltest.TestCase):
     self.assertIn("PROBLEM", process.stdout)
     self.assertIn("checks failed", process.stderr)
 
-  def test_a_picture_that_cannot_be_saved_is_told_before_the_checks(self):
+  def test_an_image_that_cannot_be_saved_is_reported_before_the_checks(self):
     for path, message in (
-      ("/nowhere/contact.png", "no folder '/nowhere'"),
-      ("contact.tfrecord", "ends in none of"),
+      ("/nowhere/contact.png", "no such folder '/nowhere'"),
+      ("contact.tfrecord", "name that ends in .png"),
     ):
       process = _run(f"--data_dir={self.data_dir}", f"--output={path}")
       self.assertEqual(process.returncode, 1)

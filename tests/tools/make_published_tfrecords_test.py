@@ -46,7 +46,7 @@ class PublishedDataSetsTest(absltest.TestCase):
     miniatures.kinetics(self.root, (("train", 2), ("val", 1)))
     dead = miniatures.delete(self.root, "train/YoYo/video-00001_000000_000010.mp4")
     printed, info = self.build("kinetics", "--short_side=32", "--max_failure_rate=0.34")
-    self.assertIn("1 of 3 clips listed (33.3%) have no file", printed)
+    self.assertIn("1 of 3 listed clips (33.3%) have no file", printed)
     expected = os.path.join(self.root, "train", os.path.basename(dead))
     self.assertEqual(self.failures(), [expected])
     self.assertEqual(info.modalities, ["video", "audio"])
@@ -77,7 +77,7 @@ class PublishedDataSetsTest(absltest.TestCase):
       "rec_street", "--short_side=32", "--clip_duration_sec=1", "--min_duration_sec=1",
       "--max_failure_rate=0.3", "--flow",
     )  # fmt: skip
-    self.assertIn("1 of 4 clips listed (25.0%) have no file", printed)
+    self.assertIn("1 of 4 listed clips (25.0%) have no file", printed)
     self.assertEqual(self.failures(), [dead])
     self.assertEqual((info.frame_rate_hz, info.sample_rate_hz), (10.0, 48000))
     self.assertEqual((info.frame_size, info.num_channels, info.flow), ([32, 64], 4, True))

@@ -77,7 +77,7 @@ class MakeTfrecordsTest(absltest.TestCase):
       "--short_side=32", "--max_failure_rate=0.5", "--test_fraction=0",
     )  # fmt: skip
     self.assertEqual(process.returncode, 0, process.stderr)
-    self.assertRegex(process.stdout, r"2  empty file, as \".*broken\\n\\udcff.mp4\"\n")
+    self.assertRegex(process.stdout, r"2  empty file, such as \".*broken\\n\\udcff.mp4\"\n")
     self.assertIn("no test split", process.stdout)
     info = DatasetInfo.load(output)
     self.assertEqual(info.num_clips("train"), 8)
@@ -142,26 +142,26 @@ class MakeTfrecordsTest(absltest.TestCase):
     info.flow = False
     problems = survey(self.output, info).problems
     self.assertLen(problems, 3)
-    self.assertIn("12 pictures of optical flow, expected 0", problems[0])
+    self.assertIn("12 optical flow images; expected 0", problems[0])
 
   def test_flags_that_do_not_go_together(self):
     for arguments, message in (
-      (["--source=folder"], "needs --output_dir"),
-      (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: no such choice"),
+      (["--source=folder"], "requires --output_dir"),
+      (["--source=demo", "--frame_rate_hz=8"], "--frame_rate_hz: not supported"),
       (["--source=demo360", "--short_side=64"], "--gin_param=SphericalWorld.num_train=512"),
-      (["--source=demo", "--flow"], "--flow: no such choice with --source=demo"),
+      (["--source=demo", "--flow"], "--flow: not supported with --source=demo"),
       (
         ["--source=folder", f"--output_dir={self.output}", "--flow", "--channel_order=acn"],
-        "--channel_order, --flow: of 360° video alone; pass --projection=",
+        "--channel_order, --flow: only for 360° video; pass --projection=",
       ),
       (
         ["--source=kinetics", f"--output_dir={self.output}", "--flow"],
-        "--flow: no such choice with --source=kinetics",
+        "--flow: not supported with --source=kinetics",
       ),
-      (["--source=csv", f"--output_dir={self.output}"], "needs --input_csv=<manifest>, once"),
+      (["--source=csv", f"--output_dir={self.output}"], "requires --input_csv=<manifest>, once"),
       (
         ["--source=esc50", "--short_side=32", "--trimmed", f"--output_dir={self.output}"],
-        "--trimmed, --short_side: no such choice with --source=esc50",
+        "--trimmed, --short_side: not supported with --source=esc50",
       ),
       (["--source=demo", "--gin_param=PlanarWorld.sead=1"], "sead"),
     ):

@@ -1,4 +1,4 @@
-"""Tests that the commands which a build prints run, on a miniature of each kind of source."""
+"""Tests that the commands that a build prints run, on a miniature of each kind of source."""
 
 import contextlib
 import io
@@ -52,7 +52,7 @@ _BUILD_360 = ("--short_side=32", "--max_failure_rate=0")
 
 def _commands(printed: str) -> dict[str, list[str]]:
   """The words of each command that is proposed in a text, by what it is for."""
-  found = re.findall(r"^(Look at it|Train|Evaluate): +python (.*)$", printed, re.MULTILINE)
+  found = re.findall(r"^(Inspect|Train|Evaluate): +python (.*)$", printed, re.MULTILINE)
   return {name: shlex.split(words) for name, words in found}
 
 
@@ -161,7 +161,7 @@ class PrintedCommandsTest(parameterized.TestCase):
   def test_manifest(self):
     path = miniatures.manifest(self.root)
     _, commands = self.build("csv", f"--input_csv={path}", *_BUILD)
-    self.look(commands["Look at it"])
+    self.look(commands["Inspect"])
     self.train(commands["Train"], as_a_command=True)
 
   def test_manifest_of_test_clips_alone(self):
@@ -174,9 +174,9 @@ class PrintedCommandsTest(parameterized.TestCase):
   def test_kinetics_without_a_test_list(self):
     miniatures.kinetics(self.root)
     printed, commands = self.build("kinetics", f"--input_dir={self.root}", *_BUILD)
-    self.assertIn("no test split: the probe of a run measures 'validation'", printed)
+    self.assertIn("no test split: the probe of a run uses 'validation'", printed)
     printed = self.train(commands["Train"])
-    self.assertIn("has no split 'test': the probe measures 'validation'", printed)
+    self.assertIn("has no split 'test': the probe uses 'validation'", printed)
     found = [line["step"] for line in self.metrics if "probe/knn_video" in line]
     self.assertEqual(found, [0, 2])
 
@@ -190,7 +190,7 @@ class PrintedCommandsTest(parameterized.TestCase):
     _, commands = self.build(
       "folder", f"--input_dir={self.root}", "--projection=equirectangular", *_BUILD_360
     )
-    self.look(commands["Look at it"])
+    self.look(commands["Inspect"])
     self.train(commands["Train"])
 
   def test_yt360(self):

@@ -1,4 +1,4 @@
-"""Tests of pictures of batches: what they show, and that training does not notice them."""
+"""Tests of images of batches: their content, and that they do not affect training."""
 
 import os
 
@@ -43,7 +43,7 @@ def _batch(video, audio, **more):
 
 
 def _columns(picture, colour):
-  """Columns of pixels that have a colour somewhere."""
+  """Columns with a coloured pixel."""
   return np.flatnonzero((picture == colour).all(axis=2).any(axis=0))
 
 
@@ -52,12 +52,12 @@ def _rows(picture, colour):
 
 
 class _Network(av_model.AudioVisualModel):
-  """What of a network is drawn."""
+  """The drawn maps of a network."""
 
   def __init__(self, layer):
     network.Network.__init__(self)
     self.audio_front_end = layer
-    # Levels between silence and the tone, as statistics of real sound bring them.
+    # Levels between silence and the tone, as with the statistics of real audio.
     layer.set_statistics(np.full(64, -40.0), np.full(64, 20.0))
 
 
@@ -130,7 +130,7 @@ class DrawTest(test_base.TestCase):
       columns = _columns(picture, colour)
       self.assertGreater(columns.min(), index * third)
       self.assertLess(columns.max(), (index + 1) * third)
-    # The lowest map tells front from back: red from blue, in the bins of the tone.
+    # The lowest map distinguishes front (red) and back (blue) in the bins of the tone.
     lowest = picture[-70:-30].astype(int)
     back, front = ((part[..., 0] - part[..., 2]).sum() for part in (
       lowest[:, :third], lowest[:, third : 2 * third]

@@ -144,7 +144,7 @@ class ProgressTest(test_base.TestCase):
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
       self.epoch(Progress(steps_per_epoch=4, num_epochs=10, batch_size=8))
     self.assertIn("100%", errors.getvalue())
-    self.assertIn("1/4", errors.getvalue())  # An interrupted epoch goes on where it was.
+    self.assertIn("1/4", errors.getvalue())  # An interrupted epoch resumes at its step.
     self.assertEqual(output.getvalue(), "")
 
 

@@ -1,4 +1,4 @@
-"""Conversion of published checkpoints, from arrays to a folder that the commands take."""
+"""Tests of converting published checkpoints, from arrays to a folder for the commands."""
 
 import os
 import tempfile
@@ -72,7 +72,7 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
 
   def test_networks_alone(self):
     report = conversion.convert({"model": self.networks}, self.output_dir, "x.pth.tar")
-    self.assertIn("objective: none", "\n".join(report))
+    self.assertIn("objective: not in the checkpoint", "\n".join(report))
     self.assertIn("WARNING: no --spectrogram_statistics", "\n".join(report))
     model = loading.load(self.output_dir).network
     outputs = model(
@@ -94,15 +94,15 @@ class ConversionTest(test_base.TestCase, parameterized.TestCase):
       conversion.convert(checkpoint, self.output_dir, "x.pth.tar")
     message = str(caught.exception)
     self.assertIn("video_proj.projection.0.bias -> PROBLEM: missing", message)
-    self.assertIn("video_model.extra.weight (2, 2) -> PROBLEM: no place", message)
-    self.assertIn("scheduler -> PROBLEM: no place", message)
+    self.assertIn("video_model.extra.weight (2, 2) -> PROBLEM: no counterpart", message)
+    self.assertIn("scheduler -> PROBLEM: no counterpart", message)
     self.assertIn("Not converted: 3 problems", message)
     self.assertFalse(os.path.exists(self.output_dir))
 
   def test_unusable_input(self):
     with self.assertRaisesRegex(ValueError, "No dict 'model'"):
       conversion.convert({"state_dict": {}}, self.output_dir, "x.pth.tar")
-    with self.assertRaisesRegex(ValueError, "without a place"):
+    with self.assertRaisesRegex(ValueError, "unexpected entries"):
       conversion.convert(self.checkpoint(odd=np.zeros(3)), self.output_dir, "x.pth.tar")
     os.makedirs(self.output_dir)
     with open(os.path.join(self.output_dir, "precious"), "w", encoding="utf-8") as f:

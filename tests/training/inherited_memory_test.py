@@ -1,4 +1,4 @@
-"""Tests of beginning a run with the network and the banks of another."""
+"""Tests of initialising a run with the network and memory banks of another."""
 
 import contextlib
 import functools
@@ -34,7 +34,7 @@ class InitializationTest(tiny_run.TestCase):
     tiny_run.train(self.data_dir, self.first, num_epochs=1)
 
   def start(self, name: str, **settings):
-    """What a run that begins with the first holds before its first step, and what it printed."""
+    """State before the first step of a run initialised from the first, and its output."""
 
     def stop(self, epoch, logs=None):
       raise _Stopped
@@ -84,7 +84,7 @@ class InitializationTest(tiny_run.TestCase):
     tiny_run.train(self.data_dir, part, split="train[:20]", num_epochs=1)
     start, printed = self.start("whole", init_from=part, seed=5)
     np.testing.assert_array_equal(start[_ROWS][:20], tiny_run.saved(part)[_ROWS])
-    self.assertIn("4 videos of the data set are missing", printed)
+    self.assertIn("4 videos of the data set are not in", printed)
     random, _ = self.start("random", init_from=part, seed=5, fill_memory=False)
     self.assertFalse(np.array_equal(start[_ROWS][20:], random[_ROWS][20:]))
     np.testing.assert_array_equal(start[_ROWS][:20], random[_ROWS][:20])
@@ -93,7 +93,7 @@ class InitializationTest(tiny_run.TestCase):
     os.remove(os.path.join(self.first, run_folder.VIDEO_IDS))
     start, printed = self.start("second")
     np.testing.assert_array_equal(start[_ROWS], tiny_run.saved(self.first)[_ROWS])
-    self.assertIn("in order", printed)
+    self.assertIn("in the order", printed)
     with self.assertRaisesRegex(inherited_memory.InitializationError, "24 rows.*16 videos"):
       self.start("third", split="train[:16]")
     info = dataset_info.DatasetInfo.load(self.data_dir)
@@ -128,7 +128,7 @@ class InitializationTest(tiny_run.TestCase):
     for number, (settings, expected) in enumerate(cases):
       with self.subTest(str(settings)):
         _, printed = self.start(str(number), task=task, **settings)
-        self.assertEqual("WARNING: the memory banks begin at random" in printed, expected)
+        self.assertEqual("WARNING: the memory banks are random" in printed, expected)
 
   def test_what_it_began_with_may_be_gone_when_it_goes_on(self):
     self.start("second")
@@ -137,7 +137,7 @@ class InitializationTest(tiny_run.TestCase):
 
   def test_refuses_other_videos_and_sizes(self):
     objective = avid.AVID(num_rows=24, dim=4)
-    with self.assertRaisesRegex(inherited_memory.InitializationError, "know none of the 2 videos"):
+    with self.assertRaisesRegex(inherited_memory.InitializationError, "none of the 2 videos"):
       self.memory_from_first(objective, ["x", "y"])
     with self.assertRaisesRegex(inherited_memory.InitializationError, "4 columns.* 5"):
       self.memory_from_first(avid.AVID(num_rows=24, dim=5), ["x"])

@@ -1,4 +1,4 @@
-"""Tests of checkpoints that are kept for ever, and of runs that begin with one of them."""
+"""Tests of permanently kept checkpoints, and of runs initialised from them."""
 
 import contextlib
 import functools
@@ -28,7 +28,7 @@ class _Killed(Exception):
 
 
 def _killed(kind, step):
-  """Breaks a run off when a callback has done its part of a step."""
+  """Interrupts a run after a callback has handled a step."""
   on_step_end = kind.on_step_end
 
   def interrupted(self, logs):
@@ -66,7 +66,7 @@ class KeptCheckpointsTest(tiny_run.TestCase):
     self.train("plain", num_epochs=1)
     self.train(num_epochs=4, keep_epochs=(1, 3, 9))
     self.assertEqual(self.names(), [1, 3])
-    # The latest ones come and go as ever.
+    # The latest checkpoints are not affected.
     latest = checkpoint_files.listed(self.path("run/checkpoints"))
     self.assertEqual([os.path.basename(path) for path in latest], ["ckpt-10", "ckpt-12"])
     iterations = "optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
@@ -98,9 +98,9 @@ class KeptCheckpointsTest(tiny_run.TestCase):
   def test_asked_for_later(self):
     self.train(num_epochs=2)
     printed = self.train(num_epochs=3, keep_epochs=(1, 2, 3))
-    self.assertIn("WARNING: train.keep_epochs has 1, which the run has passed", printed)
+    self.assertIn("WARNING: train.keep_epochs contains 1, which the run has already", printed)
     self.assertEqual(self.names(), [2, 3])
-    self.assertIn("train.keep_epochs", printed)  # Told as a change of the configuration.
+    self.assertIn("train.keep_epochs", printed)  # Reported as a change of the configuration.
 
   def test_a_run_that_begins_with_one(self):
     self.train("first", num_epochs=3, keep_epochs=(1,))
@@ -119,12 +119,12 @@ class KeptCheckpointsTest(tiny_run.TestCase):
   def test_one_that_is_not_there(self):
     self.train("first", num_epochs=2, keep_epochs=(1, 2))
     start = functools.partial(self.train, "second", init_from=self.path("first"))
-    with self.assertRaisesRegex(FileNotFoundError, "no checkpoint of epoch 5 .*those of 1, 2"):
+    with self.assertRaisesRegex(FileNotFoundError, "no checkpoint of epoch 5 .*epochs: 1, 2"):
       start(init_epoch=5)
     os.truncate(self.path(f"first/{_KEPT}/ckpt-1.index"), 30)
     with self.assertRaisesRegex(checkpoint_files.DamagedError, "ckpt-1 is damaged"):
       start(init_epoch=1)
-    with self.assertRaisesRegex(ValueError, "init_epoch is 1, of no run"):
+    with self.assertRaisesRegex(ValueError, "init_epoch is 1, but init_from is not set"):
       start(init_epoch=1, init_from=None)
     with self.assertRaisesRegex(ValueError, "init_parts is 'heads'; expected one of all, back"):
       start(init_parts="heads")
@@ -160,7 +160,7 @@ class KeptCheckpointsTest(tiny_run.TestCase):
 
 
 class BackbonesTest(tiny_run.TestCase):
-  """The two parts of the published curriculum of spatial alignment, as small as they get."""
+  """The two stages of the published curriculum of spatial alignment, at a tiny size."""
 
   @classmethod
   def setUpClass(cls):
@@ -177,7 +177,7 @@ class BackbonesTest(tiny_run.TestCase):
 
   @staticmethod
   def first_network():
-    """One head a modality, no transformer."""
+    """One head per modality, no transformer."""
     network = tiny_alignment.tiny_network()
     heads = functools.partial(projection.MLPHead, (6,))
     kinds = [type(part) for part in (network.video_net, network.audio_net)]
@@ -210,7 +210,7 @@ class BackbonesTest(tiny_run.TestCase):
     )
     rest = network - backbones
     self.assertTrue(any("translation" in name for name in rest))
-    # Heads and transformers are what they are without another run.
+    # Heads and transformers are initialised as without another run.
     self.assert_same_state({n: second[n] for n in rest}, {n: plain[n] for n in rest})
     self.assertTrue(any(not np.array_equal(second[n], plain[n]) for n in backbones))
 
@@ -252,7 +252,7 @@ class BackbonesTest(tiny_run.TestCase):
 
   def test_all_of_it_does_not_fit(self):
     self.train("first", self.first_network)
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit the network"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "not match the configured network"):
       self.train("second", tiny_alignment.tiny_network, init_from=self.path("first"))
 
   def test_memory_of_other_heads_is_left(self):

@@ -1,4 +1,4 @@
-"""Tests of loading runs whose files were changed; converted ones are in conversion_test."""
+"""Tests of loading runs with changed files; for converted checkpoints see conversion_test."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class LoadTest(tiny_run.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    # One run of the real networks, for all tests.
+    # One run of the real networks, shared by all tests.
     cls.model_dir = os.path.join(os.path.dirname(cls.data_dir), "run")
     os.mkdir(cls.model_dir)
     tiny = os.path.join(os.path.dirname(cls.data_dir), "tiny.gin")
@@ -86,12 +86,12 @@ class LoadTest(tiny_run.TestCase):
 
   def test_configuration_of_other_networks(self):
     self.edit("R2Plus1D.stage_widths = (4, 4, 4, 4)", "R2Plus1D.stage_widths = (4, 4, 4, 5)")
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match.*shape"):
       loading.load(self.copy)
 
   def test_configuration_of_more_layers(self):
     self.edit("MLPHead.widths = (8, 4)", "MLPHead.widths = (8, 8, 4)")
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match"):
       loading.load(self.copy)
 
   def test_configuration_of_another_version(self):

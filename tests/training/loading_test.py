@@ -1,4 +1,4 @@
-"""Tests that what is loaded of runs and of SavedModels is the network that was trained."""
+"""Tests that networks loaded from runs and SavedModels equal the trained networks."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ class LoadTest(tiny_run.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    # One run of the real networks, and its SavedModel, for all tests.
+    # One run of the real networks, and its SavedModel, shared by all tests.
     folder = os.path.dirname(cls.data_dir)
     cls.model_dir, cls.saved_model = os.path.join(folder, "run"), os.path.join(folder, "exported")
     os.mkdir(cls.model_dir)
@@ -46,7 +46,7 @@ class LoadTest(tiny_run.TestCase):
     cls.waveform = tf.constant(rng.normal(0, 0.1, (2, 2400, 1)), tf.float32)
 
   def check_same(self, found, model):
-    """Checks that an encoder or a model gives what `model` gives."""
+    """Checks that an encoder or a model has the same outputs as `model`."""
     for name, value in (
       ("embed_video", self.frames),
       ("embed_audio", self.waveform),
@@ -71,15 +71,15 @@ class LoadTest(tiny_run.TestCase):
       loaded = loading.load(path)
       self.check_same(loaded.encoder, self.model)
       clip = loaded.encoder.clip
-      # Records of any rate have to be converted to that of the network.
+      # Records of any sample rate must be resampled to that of the network.
       self.assertEqual(clip.sample_rate_hz, 8000)
       self.assertEqual((clip.num_frames, clip.frame_size, clip.audio_sec), (2, 16, 0.3))
       self.assertEqual((loaded.encoder.sample_rate_hz, loaded.encoder.num_channels), (8000, 1))
     self.assertIsNone(loaded.encoder.make_model)
     self.assertIsNone(loaded.data_dir)
-    with self.assertRaisesRegex(UserError, "is a SavedModel, which holds no layers"):
+    with self.assertRaisesRegex(UserError, "is a SavedModel, which contains no layers"):
       loaded.network  # noqa: B018
-    with self.assertRaisesRegex(UserError, "holds no network that generates sound fields"):
+    with self.assertRaisesRegex(UserError, "contains no network that generates sound fields"):
       loaded.generator  # noqa: B018
     self.assertEqual(loading.load(self.model_dir).data_dir, self.data_dir)
 
@@ -116,7 +116,7 @@ class LoadTest(tiny_run.TestCase):
     np.testing.assert_array_equal(kernels[0], kernels[1])
     self.assertFalse(np.allclose(kernels[0], kernels[2]))
     self.assertFalse(np.allclose(kernels[0], self.model.audio_net.conv1.kernel))
-    # What was measured of the data is no weight.
+    # Statistics of the data are not weights.
     statistics = self.model.audio_front_end
     np.testing.assert_array_equal(copies[0].audio_front_end.mean, statistics.mean)
     np.testing.assert_array_equal(copies[0].audio_front_end.std, statistics.std)
@@ -148,7 +148,7 @@ class LoadTest(tiny_run.TestCase):
     foreign = self.path("foreign")
     shutil.copytree(self.saved_model, foreign)
     shutil.rmtree(os.path.join(foreign, "assets.extra"))
-    with self.assertRaisesRegex(ValueError, "does not say what the SavedModel takes"):
+    with self.assertRaisesRegex(ValueError, "does not describe the input of the SavedModel"):
       loading.load(foreign)
 
   def test_saved_models_without_maps(self):
@@ -204,7 +204,7 @@ class AlignmentTest(tiny_run.TestCase):
         rtol=1e-4,
         atol=1e-5,
       )
-    # Ordinary records are seen as they are.
+    # Ordinary records are used unchanged.
     ordinary = dataset_info.DatasetInfo.load(self.data_dir)
     self.assertIsNone(encoder.clip_of(ordinary).viewpoints)
     spherical = dataset_info.DatasetInfo.load(data_dir)

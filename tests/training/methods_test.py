@@ -1,4 +1,4 @@
-"""Every method's gin file trains: its own networks, narrow and on short clips, for three epochs."""
+"""Trains the gin file of every method: narrow networks, short clips, three epochs."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ from avssl_tf.training import metrics, trainer
 from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_alignment, tiny_run
 
-# More than tiny_run.GIN says, for objectives other than AVID.
+# In addition to tiny_run.GIN, for objectives other than AVID.
 _OBJECTIVES = """
 num_epochs = 3
 CMA.num_negatives = 8
@@ -58,7 +58,7 @@ class MethodsTest(tiny_run.TestCase):
         self.check_objective(name, result.task, log)
 
   def check_objective(self, name, task, log):
-    """What is special to a method has really been in use."""
+    """The components of each method have been used."""
     if name == "avid_cma":
       self.assertEqual(task.objective.mined.numpy(), 1)
       positives = [line.get("loss/video_to_video_positives") for line in log]

@@ -1,4 +1,4 @@
-"""Tests of the statistics that a network is given before it sees any data."""
+"""Tests of the input statistics of a network."""
 
 import os
 import tempfile

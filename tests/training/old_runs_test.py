@@ -1,4 +1,4 @@
-"""Tests that runs of an earlier version load and resume: one of each task, as written then."""
+"""Tests that runs of an earlier version can be loaded and resumed: one per task."""
 
 import os
 import zipfile
@@ -12,8 +12,8 @@ from avssl_tf.training import checkpoints, loading, strategies, trainer
 from avssl_tf.training.configurations import configuration
 from tests import source_tree, tiny_alignment, tiny_run
 
-# A folder for each task: configuration, checkpoint after one epoch, ids of the videos; and in
-# expected.npz an input, and what the version that trained the network made of it.
+# One folder per task: configuration, checkpoint after one epoch, ids of the videos; and in
+# expected.npz an input, and the outputs of the version that trained the network.
 _RUNS = source_tree.ROOT / "tests" / "testdata" / "old_runs.zip"
 _EMBEDS = ("classification", "instance_discrimination", "spatial_alignment")
 _STEPS = {"classification": 3, "instance_discrimination": 3, "spatial_alignment": 2,

@@ -1,4 +1,4 @@
-"""Tests of the folder of a run."""
+"""Tests of run folders."""
 
 import contextlib
 import inspect
@@ -51,7 +51,7 @@ class RunFolderTest(unittest.TestCase):
 
   def test_other_files_are_left_alone(self):
     path = self.write("thesis.tex", "years of work")
-    with self.assertRaisesRegex(FileExistsError, "holds 'thesis.tex', but no run"):
+    with self.assertRaisesRegex(FileExistsError, "contains 'thesis.tex', but no run"):
       with run_folder.claimed(self.model_dir):
         pass
     self.assertTrue(os.path.exists(path))
@@ -78,11 +78,11 @@ class RunFolderTest(unittest.TestCase):
         with run_folder.claimed(self.model_dir):
           pass
       process.kill()
-    with run_folder.claimed(self.model_dir):  # A killed process keeps nothing.
+    with run_folder.claimed(self.model_dir):  # A killed process holds no lock.
       pass
 
   def fill(self):
-    """Writes a run with all that this and earlier versions leave in it."""
+    """Writes a run with all files of this and earlier versions."""
     for name in (
       run_folder.OPERATIVE_CONFIG,
       f"{run_folder.OPERATIVE_CONFIG}.tmp",
@@ -214,7 +214,7 @@ class RunFolderTest(unittest.TestCase):
           with run_folder.claimed(self.model_dir):
             pass
         os.remove(link)
-    os.symlink("/nowhere", os.path.join(self.model_dir, "data"))  # No part of a run.
+    os.symlink("/nowhere", os.path.join(self.model_dir, "data"))  # Not a file of a run.
     with run_folder.claimed(self.model_dir):
       pass
 
@@ -246,7 +246,7 @@ class CheckUnchangedTest(unittest.TestCase):
   def test_same_configuration(self):
     run_folder.save_configuration(self.model_dir)
     self.assertEqual(run_folder.check_unchanged(self.model_dir), "")
-    self.use(width=1)  # As by default.
+    self.use(width=1)  # As in the default.
     self.assertEqual(run_folder.check_unchanged(self.model_dir), "")
 
   def test_changed_configuration(self):
@@ -270,6 +270,17 @@ class CheckUnchangedTest(unittest.TestCase):
       function = gin.get_configurable(selector)
       if parameter:
         self.assertIn(parameter, inspect.signature(function).parameters)
+
+  def test_every_optimizer_and_probe_may_change(self):
+    configuration.parse(["gin/avid.gin"])
+    registered = [selector.split(".") for selector in dict(gin.config._REGISTRY.items())]
+    names = {
+      name
+      for *module, name in registered
+      if module[-1:] == ["optimizers"] or name.endswith("Probe")
+    } - {"LinearProbe"}  # A protocol of evaluation.
+    self.assertLessEqual({"Adam", "Probe"}, names)
+    self.assertLessEqual({f"{name}." for name in names}, set(run_folder.CHANGEABLE))
 
   def test_saved_file_is_one_that_gin_reads(self):
     self.use(width=3)

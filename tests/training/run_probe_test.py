@@ -1,4 +1,4 @@
-"""Tests of what the probe of a run measures where its data has no test split."""
+"""Tests of the probe of a run if its data has no test split."""
 
 import contextlib
 import dataclasses
@@ -40,7 +40,7 @@ class SplitsTest(tiny_run.TestCase):
   def test_validation_stands_in(self):
     data_dir = self.data_with("validation")
     model_dir, printed, result = self.train(data_dir)
-    self.assertIn("has no split 'test': the probe measures 'validation'", printed)
+    self.assertIn("has no split 'test': the probe uses 'validation'", printed)
     self.assertEqual(sorted(result.probes), [0, 3])
     self.assertIn("probe/knn_video", result.probes[3])
     run = ReportedRun(model_dir)
@@ -49,7 +49,7 @@ class SplitsTest(tiny_run.TestCase):
 
   def test_without_any_the_run_has_no_probe(self):
     _, printed, result = self.train(self.data_with(None))
-    self.assertIn("neither 'test' nor 'validation': the run has no probe", printed)
+    self.assertIn("neither 'test' nor 'validation': the probe is disabled", printed)
     self.assertIn("set Probe.test_split", printed)
     self.assertEqual(result.probes, {})
 

@@ -1,4 +1,4 @@
-"""Tests of runs that learn to generate sound fields: their training and exports."""
+"""Tests of runs that generate sound fields: training and export."""
 
 import os
 import unittest
@@ -78,7 +78,7 @@ class SpatialAudioRunTest(tiny_run.TestCase):
     trained = self.train("second", *params).task.network.frame_net.encoder
     for one, other in zip(video_net.trainable_variables, trained.trainable_variables):
       np.testing.assert_array_equal(one, other)
-    # A run of its own kind is taken over as a whole.
+    # A run of the same kind is restored as a whole.
     third = self.train("third", *params[:-2], f"train.init_from = '{self.path('second')}'",
                        "learning_rate = 0.0").task.network  # fmt: skip
     second = loading.load(self.path("second")).network
@@ -86,7 +86,7 @@ class SpatialAudioRunTest(tiny_run.TestCase):
       np.testing.assert_array_equal(one, other)
 
   def test_sound_of_another_rate_is_told(self):
-    with self.assertRaisesRegex(ValueError, "has 8000 Hz, the network expects 16000 Hz"):
+    with self.assertRaisesRegex(ValueError, "is sampled at 8000 Hz, the network expects 16000 Hz"):
       self.train("rate", "SpatialUNet.sample_rate_hz = 16000")
     self.assertIsNone(checkpoints.latest(self.path("rate")))
 

@@ -1,4 +1,4 @@
-"""Tests of the published sizes of spatial audio generation: clips and networks go together."""
+"""Tests that clips and networks match at the published sizes of spatial audio generation."""
 
 import gin
 import tensorflow as tf
@@ -27,7 +27,7 @@ class SpatialAudioScaleTest(test_base.TestCase, parameterized.TestCase):
       (clip.frame_size, clip.frame_rate_hz, clip.sample_rate_hz),
       (defaults["short_side"], defaults["frame_rate_hz"], defaults["sample_rate_hz"]),
     )
-    # Frames are spread over the time of the sound.
+    # Frames are evenly spaced over the audio.
     self.assertEqual(clip.video_sec, clip.audio_sec)
     self.assertTrue(clip.panorama)
     self.assertTrue(bound["augmentation"].turn_scene)

@@ -1,4 +1,4 @@
-"""Tests of the choice of a strategy; what strategies do is tested where it is used."""
+"""Tests of the selection of a strategy; their behaviour is tested with their users."""
 
 import json
 import os
@@ -26,13 +26,13 @@ class StrategiesTest(parameterized.TestCase):
     self.assertEqual(strategies.gather(strategy, 5), [5])
 
   def test_virtual_devices(self):
-    with self.assertRaisesRegex(settings.ConfigurationError, "must be 0 or more, got -1"):
+    with self.assertRaisesRegex(settings.ConfigurationError, "=-1; expected 0 or more"):
       strategies.create(virtual_devices=-1)
     with _tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]):
-      with self.assertRaisesRegex(settings.ConfigurationError, "for one machine"):
+      with self.assertRaisesRegex(settings.ConfigurationError, "requires a single machine"):
         strategies.create(virtual_devices=2)
     tf.zeros([])  # TensorFlow has started, with two devices if other tests here need them.
-    with self.assertRaisesRegex(settings.ConfigurationError, "after TensorFlow had started"):
+    with self.assertRaisesRegex(settings.ConfigurationError, "before TensorFlow initialises"):
       strategies.create(virtual_devices=3)
 
   def test_on_chief(self):
@@ -46,7 +46,7 @@ class StrategiesTest(parameterized.TestCase):
 
     with self.assertRaisesRegex(FileExistsError, "full"):
       strategies.on_chief(strategy, fail)
-    # What the others see of it.
+    # The result on the other workers.
     with mock.patch.object(strategies, "is_chief", lambda: False):
       strategies.on_chief(strategy, fail)
       with mock.patch.object(strategies, "gather", lambda *unused: [1, 0]):

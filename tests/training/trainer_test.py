@@ -1,4 +1,4 @@
-"""Tests of training runs: resumes, precisions, optimisers, NaN, and what is refused."""
+"""Tests of training runs: resuming, precisions, optimisers, NaN, and errors."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ class _Killed(Exception):
 
 
 def _killed_after(step: int):
-  """Breaks a run off after a step, whatever was to happen then."""
+  """Interrupts a run after a step."""
   on_step_end = loss_log.LossLog.on_step_end
 
   def interrupted(self, logs):
@@ -47,12 +47,12 @@ def _cma(**arguments):
 
 
 def _robust_xid(**arguments):
-  """Robust xID whose warm-up is one epoch."""
+  """Robust xID with a warm-up of one epoch."""
   return robust_xid.RobustXID(num_negatives=8, warmup_epochs=1, **arguments)
 
 
 def _task_with(objective):
-  """Makes the task of an objective."""
+  """Creates the task of an objective."""
   return functools.partial(
     instance_discrimination.InstanceDiscrimination, objective=objective
   )
@@ -61,7 +61,7 @@ def _task_with(objective):
 class ResumeTest(tiny_run.TestCase):
 
   def assert_resumes_exactly(self, kill_after, model_dir="", **arguments):
-    """Compares a run broken off after some steps with one that never was."""
+    """Compares a run interrupted after some steps with an uninterrupted one."""
     prefix = f"{model_dir}-" if model_dir else ""
     whole_dir, killed_dir = self.path(f"{prefix}whole"), self.path(f"{prefix}killed")
     tiny_run.train(self.data_dir, whole_dir, **arguments)
@@ -74,7 +74,7 @@ class ResumeTest(tiny_run.TestCase):
     return whole
 
   def test_clips_drawn_by_video(self):
-    # Each clip of the demo world is a video of its own.
+    # Each clip of the demo world is a separate video.
     self.assert_resumes_exactly((3,), sampling="video")
 
   def test_killed_again_and_again(self):
@@ -92,8 +92,8 @@ class ResumeTest(tiny_run.TestCase):
       ("robust", _robust_xid, "cosine_mean"),
     ):
       with self.subTest(name):
-        # In the epoch before the state is renewed, at its end, after, and with the state that was
-        # saved in the midst of an epoch.
+        # In the epoch before the state is updated, at its end, after it, and with the state saved
+        # in the middle of an epoch.
         state = self.assert_resumes_exactly(
           (2, 3, 4, 5), task=_task_with(objective), model_dir=name, checkpoint_every_steps=1
         )
@@ -148,7 +148,7 @@ class ResumeTest(tiny_run.TestCase):
       "adam_float32": (lambda learning_rate: optimizers.Adam(learning_rate, l2=0.1), "float32"),
       "adamw_bfloat16": (tf.keras.optimizers.AdamW, "mixed_bfloat16"),
       "adam_float16": (optimizers.Adam, "mixed_float16"),
-      # An optimiser of the old kind, whose loss is scaled by another wrapper.
+      # A legacy optimiser, with another wrapper for loss scaling.
       "lamb_float16": (addons.LAMB, "mixed_float16"),
     }
     parent = self.folder
@@ -202,7 +202,7 @@ class DamagedCheckpointTest(tiny_run.TestCase):
     with contextlib.redirect_stdout(output), self.assertLogs("absl", "WARNING") as logs:
       tiny_run.train(self.data_dir, self.path("run"))
     self.assertRegex("".join(logs.output), "ckpt-4 is damaged .*ckpt-2 is used instead")
-    self.assertIn("Going on after step 2 of 6", output.getvalue())
+    self.assertIn("Resuming after step 2 of 6", output.getvalue())
     self.assert_same_state(tiny_run.saved(self.path("run")), tiny_run.saved(self.path("whole")))
     steps = [line["step"] for line in metrics.read(self.path("run/metrics.jsonl"))]
     self.assertEqual(steps, list(range(1, 7)))
@@ -212,9 +212,9 @@ class DamagedCheckpointTest(tiny_run.TestCase):
       tiny_run.train(self.data_dir, self.path("run"))
     self.damage("ckpt-4.index")
     self.damage("ckpt-2.index")
-    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no whole one"):
+    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no intact"):
       tiny_run.train(self.data_dir, self.path("run"))
-    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no whole one"):
+    with self.assertRaisesRegex(ValueError, "ckpt-4 is damaged.*ckpt-2 is damaged.*no intact"):
       tiny_run.train(self.data_dir, self.path("next"), init_from=self.path("run"))
 
   def test_network_and_memory_of_another_run(self):
@@ -299,11 +299,11 @@ class NonFiniteTest(tiny_run.TestCase):
         if training:
           self.calls.assign_add(1.0)
           mean = self.norm.moving_mean
-          # As many calls as fill the memory, and three steps.
+          # The calls that fill the memory, and three steps.
           mean.assign(tf.where(self.calls > 6, mean + float("nan"), mean))
         return super().call(batch, training)
 
-    self.assert_stops("After step 4 .*moving_mean.* held NaN", 2, network=Broken)
+    self.assert_stops("NaN or infinity in .*moving_mean.* after step 4", 2, network=Broken)
 
 
 class WarmUpTest(tiny_run.TestCase):
@@ -315,7 +315,7 @@ class WarmUpTest(tiny_run.TestCase):
         tiny_run.train(
           self.data_dir, self.path(f"{num_epochs}"), task=_task_with(_cma), num_epochs=num_epochs
         )
-      warning = "WARNING: CMA.warmup_epochs is 1 and train.num_epochs 1: the run is all warm-up"
+      warning = "CMA.warmup_epochs is 1 and train.num_epochs is 1: the whole run is warm-up"
       self.assertEqual(warning in output.getvalue(), expected)
 
 
@@ -338,11 +338,11 @@ class RefusalTest(tiny_run.TestCase):
 
   def test_sound_of_another_rate(self):
     clip = dataclasses.replace(tiny_run.CLIP, sample_rate_hz=4000)
-    self.assert_refused(ValueError, "has 4000 Hz, the spectrogram expects 8000 Hz", clip=clip)
+    self.assert_refused(ValueError, "at 4000 Hz, the spectrogram expects 8000 Hz", clip=clip)
 
 
 class ChangedRunTest(tiny_run.TestCase):
-  """Runs that go on with another configuration than they began with."""
+  """Runs that are resumed with another configuration."""
 
   def setUp(self):
     super().setUp()
@@ -377,7 +377,9 @@ class ChangedRunTest(tiny_run.TestCase):
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
       tiny_run.train(self.data_dir, self.path("run"), num_epochs=3)
-    self.assertIn("WARNING: the configuration has changed since the run began", output.getvalue())
+    self.assertIn(
+      "WARNING: the configuration has changed since the start of the run", output.getvalue()
+    )
     self.assertIn("  train.num_epochs: 2 -> 3\n", output.getvalue())
     self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-9"))
 
@@ -393,10 +395,10 @@ class ChangedRunTest(tiny_run.TestCase):
     class Wider(tiny_run.TinyNetwork):
       embedding_dim = 5
 
-    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not fit.*shape"):
+    with self.assertRaisesRegex(checkpoints.CheckpointError, "does not match.*shape"):
       tiny_run.train(self.data_dir, self.path("run"), network=Wider)
     other = tiny_run.make_data(self.path("other"), num_train=16)
-    message = "24 other videos than the 16"
+    message = "24 videos of the run .* differ from the 16"
     with self.assertRaisesRegex(inherited_memory.InitializationError, message):
       tiny_run.train(other, self.path("run"))
     with self.assertRaisesRegex(checkpoints.CheckpointError, "optimiser"):

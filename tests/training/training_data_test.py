@@ -1,4 +1,4 @@
-"""Tests of the training clips: what data sets training takes."""
+"""Tests of the data sets that training accepts."""
 
 import tempfile
 
@@ -25,7 +25,7 @@ class TrainingDataTest(test_base.TestCase):
 
   def test_data_of_one_modality_is_refused(self):
     for there, missing in (("video", "audio"), ("audio", "video")):
-      with self.assertRaisesRegex(ValueError, f"have no {missing}.*needs clips of both"):
+      with self.assertRaisesRegex(ValueError, f"have no {missing}.*requires video and audio"):
         self.open([there])
 
 

@@ -1,4 +1,4 @@
-"""Tests of the list of variables."""
+"""Tests of the table of variables."""
 
 import tempfile
 

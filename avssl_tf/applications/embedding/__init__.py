@@ -1,1 +1,1 @@
-"""Embeddings of the files of a folder, and search in them."""
+"""Embedding the files of a folder, and searching the embeddings."""

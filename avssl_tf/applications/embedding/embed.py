@@ -1,7 +1,7 @@
-"""Features and embeddings of a folder of videos and sounds.
+"""Features and embeddings of a folder of video and audio files.
 
-Every file is cut into windows of the network's own length. What is done is kept in parts beside the
-output until all of it is there, so that an interrupted command goes on.
+Each file is cut into windows of the network's input length. Finished parts are kept next to the
+output until all are done: rerun an interrupted command to resume it.
 """
 
 import contextlib
@@ -34,41 +34,41 @@ from avssl_tf.job_flags import flag
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to do; each field is a flag of the command, with its meaning."""
+  """An embedding job; each field is a flag of the command."""
 
-  input: str = flag("Folder of videos and sounds, of any depth; or one file.")
-  output: str = flag("File to write (.npz): one row per window.")
+  input: str = flag("Folder of video and audio files at any depth, or one file.")
+  output: str = flag("Output file (.npz) with one row per window.")
   stride_sec: Optional[float] = flag(
-    "From the start of a window to that of the next; by default, their length.", None
+    "Time between the starts of consecutive windows; default: the window length.", None
   )
-  batch_size: int = flag("Windows that the network sees at once.", 16, at_least=1)
+  batch_size: int = flag("Windows per batch.", 16, at_least=1)
   overwrite: bool = flag(
-    "Replace an output that is there, and parts of another network's.", False
+    "Replace an existing output, and parts made with other settings.", False
   )
   audio_track: Optional[int] = flag(
-    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )
 
   @property
   def parts_folder(self) -> str:
-    """Where parts are kept until all are there."""
+    """Folder of the finished parts."""
     return f"{self.output}.parts"
 
   @property
   def failures_path(self) -> str:
-    """Where what is missing is listed."""
+    """File that lists the failures."""
     return f"{os.path.splitext(self.output)[0]}.failures.jsonl"
 
   def check(self) -> None:
-    """Makes sure, before all the work, that the flags make sense.
+    """Validates the flags before any work is done.
 
     Raises:
-      UserError: one of them does not; the message names it.
+      UserError: a flag is invalid; the message states which one.
     """
     if not os.path.exists(self.input):
-      raise UserError(f"--input={self.input}: there is no such file or folder.")
+      raise UserError(f"--input={self.input}: no such file or folder.")
     if self.stride_sec is not None and not self.stride_sec > 0:
       raise UserError(f"--stride_sec={self.stride_sec}; expected more than 0.")
     if self.batch_size < 1:
@@ -76,18 +76,18 @@ class Job:
     output_files.check("--output", self.output, (".npz",), self.input, self.overwrite)
     if os.path.lexists(self.failures_path) and not _lists_failures(self.failures_path):
       raise UserError(
-        f"{self.failures_path} is there, and no list of failures that this command wrote, which "
-        "would be replaced. Move it away, or choose another --output."
+        f"{self.failures_path} exists but is not a list of failures by this command, and would be "
+        "replaced. Move it away, or choose another --output."
       )
 
   def sources(self) -> tuple[list[Source], list[str]]:
-    """The files, sorted; those of a folder are told by what their names end in.
+    """Finds the input files, sorted; in a folder they are selected by file extension.
 
     Returns:
-      The files, and notes on what was left out, lines for the user.
+      The files, and notes on skipped folders, as lines for the user.
 
     Raises:
-      UserError: there are none.
+      UserError: there are no files.
     """
     notes = []
     if not os.path.isdir(self.input):
@@ -98,8 +98,8 @@ class Job:
       notes = files.notes
     if not named:
       raise UserError(
-        f"--input={self.input}: no media in that folder. Looked for files that end in "
-        f"{' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
+        f"--input={self.input}: no media files in that folder. Expected files with an "
+        f"extension among {' '.join(sorted(VIDEO_EXTENSIONS | AUDIO_EXTENSIONS))}."
       )
     sources = [Source(name, path, embedding_parts.checksum(name, path)) for name, path in named]
     return sources, notes
@@ -111,15 +111,15 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
   Args:
     encoder: the network.
     weights: name and checksum of its weights.
-    model_dir: where it is from.
-    job: what to do; its `check` has passed.
+    model_dir: folder that it was loaded from.
+    job: the job; its `check` has passed.
 
   Returns:
-    What was written and what is missing, lines for the user.
+    A summary of the output and the failures, as lines for the user.
 
   Raises:
-    UserError: there are no files, none can be read, or the folder of parts holds something else.
-    UserError: the output cannot be written.
+    UserError: there are no files, none can be read, the folder of parts contains something else, or
+      the output cannot be written.
   """
   stopwatch = progress.Stopwatch()
   sources, notes = job.sources()
@@ -131,7 +131,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     "input": os.path.abspath(job.input),
     "stride_sec": stride_sec,
   }
-  if job.audio_track is not None:  # Absent otherwise: parts of versions without it resume.
+  if job.audio_track is not None:  # Otherwise absent, to resume parts of versions without it.
     settings["audio_track"] = job.audio_track
   clip = encoder.ordinary_clip
   about = {
@@ -154,23 +154,23 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     if not part_paths:
       parts.delete()
       raise UserError(
-        f"--input={job.input}: nothing of {len(sources)} file(s) could be embedded:\n"
-        f"{describe_failures(failures)}\nAll are listed in {job.failures_path}."
+        f"--input={job.input}: none of {len(sources)} file(s) could be embedded:\n"
+        f"{describe_failures(failures)}\nAll failures are listed in {job.failures_path}."
       )
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
       embedding_file.join(temporary, part_paths, about)
     parts.delete()
   lines = [_summary(job), *notes, *embedding.notes]
   if num_before:
-    lines.append(f"{num_before} file(s) of these were done before this command.")
+    lines.append(f"{num_before} of these file(s) had been embedded before.")
   if failures:
-    lines.append(f"Missing, as {job.failures_path} lists it:\n{describe_failures(failures)}")
+    lines.append(f"Failures, listed in {job.failures_path}:\n{describe_failures(failures)}")
   lines.append(f"{len(sources)} file(s) in {stopwatch.seconds:.1f} s.")
   return lines
 
 
 def _lists_failures(path: str) -> bool:
-  """Whether a file is one that `_list_failures` wrote."""
+  """Whether a file was written by `_list_failures`."""
   if os.path.islink(path) or not os.path.isfile(path):
     return False
   names = {field.name for field in dataclasses.fields(Failure)}
@@ -182,7 +182,7 @@ def _lists_failures(path: str) -> bool:
 
 
 def _list_failures(job: Job, failures: Sequence[Failure]) -> None:
-  """Writes what is missing, a JSON object a line; where nothing is, there is no such file."""
+  """Writes the failures, one JSON object per line; without failures, deletes the file."""
   if not failures:
     with contextlib.suppress(FileNotFoundError):
       os.remove(job.failures_path)
@@ -197,5 +197,5 @@ def _summary(job: Job) -> str:
   counts = {m: len(written.embeddings(m)[0]) for m in ("video", "audio")}
   return (
     f"Wrote {job.output}: {len(written.ids)} windows of {len(np.unique(written.ids))} file(s), "
-    f"{counts['video']} with pictures and {counts['audio']} with sound."
+    f"{counts['video']} with video and {counts['audio']} with audio."
   )

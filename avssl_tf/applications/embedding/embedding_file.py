@@ -1,13 +1,13 @@
-"""Files of embeddings: NPZ, a row a window, with what tells which network they are of.
+"""Embedding files: NPZ with one row per window and the provenance of the network.
 
 | array | dtype, shape | meaning |
 |---|---|---|
-| `id` | str `[N]` | path of the window's file, from the folder that was embedded |
-| `start_sec`, `end_sec` | float64 `[N]` | place of the window in it |
-| `has_video`, `has_audio` | bool `[N]` | whether there are pictures, and sound that is not silent |
-| `video_features`, `audio_features` | float32 `[N, D]` | pooled features; NaN where not there |
-| `video_embeddings`, `audio_embeddings` | float32 `[N, E]` | of unit length; NaN likewise |
-| `about` | str | JSON: `weights` and `model_dir` of the network, the `input`, lengths of windows |
+| `id` | str `[N]` | path of the window's file, relative to the embedded folder |
+| `start_sec`, `end_sec` | float64 `[N]` | start and end of the window in the file |
+| `has_video`, `has_audio` | bool `[N]` | whether there is video, and audio that is not silent |
+| `video_features`, `audio_features` | float32 `[N, D]` | pooled features; NaN if absent |
+| `video_embeddings`, `audio_embeddings` | float32 `[N, E]` | unit length; NaN if absent |
+| `about` | str | JSON: `weights` and `model_dir` of the network, `input`, window lengths |
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from avssl_tf.applications.embedding import window_features
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import parse_json
 
-# Counts up where arrays change their names or meanings.
+# Incremented when arrays change their names or meanings.
 FORMAT = 1
 ABOUT = "about"
 ROWS = ("id", "start_sec", "end_sec", "has_video", "has_audio", *window_features.NAMES)
@@ -32,12 +32,12 @@ ROWS = ("id", "start_sec", "end_sec", "has_video", "has_audio", *window_features
 def rows_of(
   media_id: str, spans: Sequence[tuple[float, float]], features: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-  """The arrays of windows of one file.
+  """The arrays for the windows of one file.
 
   Args:
     media_id: name of the file.
     spans: start and end of each window.
-    features: as `window_features.WindowFeatures` returns them.
+    features: result of `window_features.WindowFeatures`.
   """
   starts_and_ends = np.asarray(spans, np.float64).reshape(-1, 2)
   return {
@@ -53,12 +53,12 @@ def rows_of(
 
 
 def join(path: str, part_paths: Sequence[str], about: Mapping[str, Any]) -> None:
-  """Writes a file of embeddings from files of `ROWS`, one array in memory at a time.
+  """Writes an embedding file from files with `ROWS`, keeping one array in memory at a time.
 
   Args:
     path: file to write.
-    part_paths: the files, in order; one at least.
-    about: what tells where all this is from, to which the format is added.
+    part_paths: the files, in order; at least one.
+    about: provenance of the embeddings; the format version is added.
   """
   text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
   with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
@@ -78,11 +78,11 @@ def _load(path: str, name: str) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingFile:
-  """A file of embeddings, as far as a search needs it.
+  """An embedding file opened for search.
 
   Attributes:
     path: the file.
-    about: what it says of itself.
+    about: provenance of the embeddings.
     ids: str `[N]`.
     start_sec: float64 `[N]`.
     end_sec: float64 `[N]`.
@@ -96,11 +96,11 @@ class EmbeddingFile:
 
   @classmethod
   def open(cls, path: str) -> "EmbeddingFile":
-    """Reads all but the features.
+    """Opens a file and reads everything except features and embeddings.
 
     Raises:
-      UserError: it is no file of embeddings that this version can read, or an empty one.
-      MissingFileError: there is none.
+      UserError: it is not an embedding file, has another format version, or is empty.
+      MissingFileError: there is no such file.
     """
     try:
       with arrays.open_npz(path) as content:
@@ -110,39 +110,41 @@ class EmbeddingFile:
           loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
           loaded._check()
     except FileNotFoundError as error:
-      raise MissingFileError(f"{path}: there is no such file.") from error
+      raise MissingFileError(f"{path}: no such file.") from error
     except (ValueError, KeyError) as error:
       raise UserError(
-        f"{path} holds no embeddings ({error}); expected a file that `python -m avssl_tf.apply "
-        "embed` wrote."
+        f"{path} contains no embeddings ({error}); expected a file written by `python -m "
+        "avssl_tf.apply embed`."
       ) from error
     if found != FORMAT:
-      raise UserError(f"{path} has the format {found}; this version reads {FORMAT}. Embed again.")
+      raise UserError(
+        f"{path} has format {found}; this version reads format {FORMAT}. Embed the files again."
+      )
     if not len(loaded.ids):
-      raise UserError(f"{path} holds no windows.")
+      raise UserError(f"{path} contains no windows.")
     return loaded
 
   def embeddings(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings of pictures or of sound.
+    """Reads the video or audio embeddings.
 
     Returns:
-      int64 `[M]`, the rows that have them, and float32 `[M, E]`, of unit length.
+      int64 `[M]`, the rows with embeddings, and float32 `[M, E]`, the embeddings of unit length.
     """
     has = _load(self.path, f"has_{modality}")
     embeddings = _load(self.path, f"{modality}_embeddings")
     if has.shape != self.ids.shape or embeddings.ndim != 2 or len(embeddings) != len(self.ids):
-      raise UserError(f"{self.path} has another number of {modality} embeddings than of windows.")
+      raise UserError(f"{self.path}: the numbers of {modality} embeddings and windows differ.")
     if embeddings.dtype != np.float32:
-      raise UserError(f"{self.path} has {modality} embeddings of the type {embeddings.dtype}.")
+      raise UserError(f"{self.path} has {modality} embeddings of type {embeddings.dtype}.")
     rows = np.flatnonzero(has)
     return rows, embeddings[rows]
 
   def _check(self) -> None:
     for name in ("weights", "model_dir"):
       if not isinstance(self.about.get(name), str):
-        raise UserError(f"`{ABOUT}` does not say {name}")
+        raise UserError(f"`{ABOUT}` does not contain {name}")
     if self.ids.ndim != 1 or self.ids.dtype.kind != "U":
-      raise UserError("`id` is no list of names")
+      raise UserError("`id` is not a list of names")
     for times in (self.start_sec, self.end_sec):
       if times.shape != self.ids.shape or times.dtype != np.float64:
-        raise UserError("`start_sec` and `end_sec` are not a number for each window")
+        raise UserError("`start_sec` and `end_sec` do not have one number per window")

@@ -1,10 +1,10 @@
-"""The folder beside a file of embeddings that makes its making resumable.
+"""The folder next to an embedding file that makes the command resumable.
 
-  settings.json                       what is being made; nothing else is mixed in
-  <file>-00000-of-00003.npz           windows of a file, a stretch of them in each part
+  settings.json                       settings of the embeddings, the same for all parts
+  <file>-00000-of-00003.npz           a part: consecutive windows of a file
 
-The command at work locks the folder itself. `<file>` is a checksum of a file's name, size and
-time: what changes is embedded again.
+The running command locks the folder itself. `<file>` is a checksum of the name, size and
+modification time of a file: changed files are embedded again.
 """
 
 import contextlib
@@ -33,30 +33,30 @@ from avssl_tf.files import (
 
 _SETTINGS = "settings.json"
 _PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
-# Earlier versions made a file to lock.
+# Earlier versions created a lock file.
 _TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None, _PART.pattern: None}
-# What may be there before the settings are, which mark the folder.
+# Allowed content before the settings file, which marks the folder, is written.
 _BEGINNING_TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None}
 _REMEDY = "Move it away, or choose another --output."
 _CHECKSUM_LENGTH = 20
-# Beside the arrays of a part.
+# Additional array of a part.
 _FAILURES = "failures"
 
 
 class Parts:
-  """The parts that are done; a context manager that locks the folder.
+  """The finished parts; a context manager that locks the folder.
 
   Attributes:
     folder: path of the folder.
   """
 
   def __init__(self, folder: str, settings: Mapping[str, Any], overwrite: bool):
-    """Takes what is to be made; the folder itself is made or looked at on entering.
+    """Initialises the object. The folder is created or checked on entering the context.
 
     Args:
       folder: path of the folder.
-      settings: plain values, by name, of everything that changes the embeddings.
-      overwrite: whether parts of other settings are deleted.
+      settings: JSON-compatible values of all settings that affect the embeddings, by name.
+      overwrite: whether to delete parts with other settings.
     """
     self.folder = folder
     self._settings = dict(settings)
@@ -65,18 +65,20 @@ class Parts:
     self._counts: dict[str, int] = {}
 
   def __enter__(self) -> "Parts":
-    """Goes on with what an interrupted command left.
+    """Locks the folder and finds the parts of an interrupted command.
 
     Raises:
-      UserError: the folder holds parts of something else, or another command is at work there.
-      ForeignFilesError: it is a link, or holds something else than parts.
-      UserError: it cannot be written.
+      UserError: the folder contains parts with other settings, is in use by another command, or
+        cannot be written.
+      ForeignFilesError: it is a link, or contains files other than parts.
     """
     own_files.check_no_link(self.folder, _REMEDY)
     own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
     with contextlib.ExitStack() as stack:
       with output_files.errors_named(self.folder):
-        message = f"Another command is at work in {self.folder}. Wait for it or stop it first."
+        message = (
+          f"Another command is using {self.folder}. Wait for it to finish, or stop it first."
+        )
         stack.enter_context(locked_folder(self.folder, message))
       self._check_settings()
       self._stack = stack.pop_all()
@@ -91,7 +93,7 @@ class Parts:
     self._stack.close()
 
   def has(self, checksum: str, number: int, count: int) -> bool:
-    """Whether part `number` of the `count` of a file is done."""
+    """Whether part `number` of `count` of a file is done."""
     return _name(checksum, number, count) in self._names
 
   def complete(self, checksum: str) -> bool:
@@ -100,7 +102,7 @@ class Parts:
     return count is not None and all(self.has(checksum, i, count) for i in range(count))
 
   def paths(self, checksum: str) -> list[str]:
-    """Paths of the parts of a file that are done, in order."""
+    """Paths of the finished parts of a file, in order."""
     count = self._counts.get(checksum, 0)
     names = [_name(checksum, i, count) for i in range(count)]
     return [os.path.join(self.folder, name) for name in names if name in self._names]
@@ -113,17 +115,17 @@ class Parts:
     rows: Mapping[str, np.ndarray],
     failures: Sequence[Failure],
   ) -> None:
-    """Writes a part, whole or not at all.
+    """Writes a part atomically.
 
     Args:
-      checksum: of the file.
-      number: which part of it, from 0.
-      count: of its parts.
-      rows: the arrays.
-      failures: what is missing in it.
+      checksum: checksum of the file.
+      number: index of the part, from 0.
+      count: number of parts of the file.
+      rows: arrays of the part.
+      failures: failures in the part.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the part cannot be written.
     """
     path = os.path.join(self.folder, _name(checksum, number, count))
     listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
@@ -132,7 +134,7 @@ class Parts:
     self._know(checksum, number, count)
 
   def failures(self, checksum: str) -> list[Failure]:
-    """What is missing in the parts of a file."""
+    """The failures in the parts of a file."""
     found = []
     for path in self.paths(checksum):
       with arrays.open_npz(path) as content:
@@ -140,7 +142,7 @@ class Parts:
       try:
         found += [Failure(*fields) for fields in listed]
       except TypeError as error:
-        raise UserError(f"{path} is no part of embeddings ({error}): delete it.") from error
+        raise UserError(f"{path} is not a part of embeddings ({error}): delete it.") from error
     return found
 
   def delete(self) -> None:
@@ -158,9 +160,9 @@ class Parts:
       differences = changes(known, as_json(self._settings))
       if differences and not self._overwrite:
         raise UserError(
-          f"{self.folder} holds parts of embeddings that were made otherwise (then -> now):\n"
+          f"{self.folder} contains parts of embeddings with other settings (then -> now):\n"
           + "\n".join(differences)
-          + "\nChoose another --output, or pass --overwrite to begin anew."
+          + "\nChoose another --output, or pass --overwrite to start again."
         )
       if not differences:
         return
@@ -172,12 +174,12 @@ class Parts:
 
 
 def checksum(name: str, path: str) -> str:
-  """What tells a file: changed or renamed, it has another one."""
+  """Checksum of a file, which changes when the file is modified or renamed."""
   try:
     status = os.stat(path)
     facts = [name, status.st_size, status.st_mtime_ns]
   except OSError:
-    facts = [name]  # Reading it will tell what is wrong.
+    facts = [name]  # Reading the file will report the error.
   return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_CHECKSUM_LENGTH]
 
 

@@ -1,4 +1,4 @@
-"""Embedding one file after another: reading ahead of the network, and keeping what is done."""
+"""Embeds files one after another, with prefetching, and saves finished parts."""
 
 import collections
 import concurrent.futures
@@ -15,9 +15,9 @@ from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import Plan, Span, Window, WindowReader
 from avssl_tf.data.clip_content import Failure, reason_of
 
-# So long are the stretches of a file that are done or not: minutes, with windows of seconds.
+# Windows per saved part: some minutes of a file, with windows of seconds.
 _WINDOWS_PER_PART = 256
-# Blocks that are read ahead of the network.
+# Number of prefetched blocks.
 _BLOCKS_AHEAD = 2
 
 
@@ -26,9 +26,9 @@ class Source:
   """A file to embed.
 
   Attributes:
-    media_id: its path from the input, with forward slashes.
+    media_id: path relative to the input, with forward slashes.
     path: the file.
-    checksum: changes with the file.
+    checksum: checksum that changes with the file.
   """
 
   media_id: str
@@ -38,18 +38,18 @@ class Source:
 
 @dataclasses.dataclass
 class _Stretch:
-  """Windows of a file that become a part, or a file that cannot be read.
+  """The windows of one part of a file, or a file that cannot be read.
 
   Attributes:
     source: the file.
-    number: of the part, from 0.
-    count: of the file's parts.
-    plan: what to read of the file; None where it cannot be read.
+    number: index of the part, from 0.
+    count: number of parts of the file.
+    plan: reading plan of the file; None if it cannot be read.
     spans: the windows.
-    failures: what is missing, as far as known.
+    failures: failures so far.
     read: spans of the windows that were read.
-    rows: what the network made of those that it has seen.
-    all_read: whether there is nothing more to read.
+    rows: features and embeddings of the windows processed so far.
+    all_read: whether all windows have been read.
   """
 
   source: Source
@@ -71,9 +71,9 @@ class FileEmbedding:
   """Embeds files into parts.
 
   Attributes:
-    unread: what is missing of files and stretches of which there is nothing; they have no parts,
-      and are tried again by the next command.
-    noted: files, by what there is to know of how they are read.
+    unread: failures of files and parts without any result. No part is saved for them, and the next
+      command tries them again.
+    noted: paths of files, by remark on how they are read.
   """
 
   def __init__(
@@ -89,20 +89,20 @@ class FileEmbedding:
     self._features = features
     self._parts = parts
     self._batch_size = batch_size
-    # Those begun, in order, and the windows of theirs that the network has not seen.
+    # Unfinished parts, in order, and their windows that are not embedded yet.
     self._begun: collections.deque[_Stretch] = collections.deque()
     self._waiting: list[tuple[_Stretch, Window]] = []
 
   @property
   def notes(self) -> list[str]:
-    """What there is to know of how files were read, lines for the user."""
+    """Remarks on how files were read, as lines for the user."""
     return [
       f"Note: {len(paths)} file(s), such as {paths[0]!r}: {note}."
       for note, paths in sorted(self.noted.items())
     ]
 
   def run(self, sources: Sequence[Source], stride_sec: float) -> None:
-    """Embeds what has no parts yet.
+    """Embeds all files that are not complete.
 
     Raises:
       UserError: a part cannot be written.
@@ -112,10 +112,10 @@ class FileEmbedding:
     num_windows = 0
     with contextlib.ExitStack() as stack:
       bar = stack.enter_context(progress.Bar.of_files("embedding", len(sources), num_done))
-      # One thread: while several read, memory was once found corrupted (free(): invalid next size),
-      # in a library that is not known. It has not been seen again: three readers beside the network
-      # for 7 minutes under glibc's malloc checks, two without TensorFlow for 15 minutes under
-      # valgrind, with PyAV 18.1, OpenCV 4.11 and TensorFlow 2.15.
+      # One thread: with several readers, memory corruption in an unknown library was observed once
+      # (free(): invalid next size). It could not be reproduced: neither with three readers next to
+      # the network for 7 minutes under glibc's malloc checks, nor with two readers without
+      # TensorFlow for 15 minutes under valgrind (PyAV 18.1, OpenCV 4.11, TensorFlow 2.15).
       pool = concurrent.futures.ThreadPoolExecutor(1)
       stack.callback(pool.shutdown, cancel_futures=True)
       plans = _ahead(pool, lambda s: self._stretches(s, stride_sec), todo, 1)
@@ -139,10 +139,10 @@ class FileEmbedding:
         self._embed()
 
   def _stretches(self, source: Source, stride_sec: float) -> list[_Stretch]:
-    """What a file is cut into, one stretch at least."""
+    """Cuts a file into parts, at least one."""
     try:
       plan = self._reader.plan(source.path, stride_sec)
-    except Exception as error:  # Whatever goes wrong with one file must not stop the others.
+    except Exception as error:  # An error in one file must not stop the others.
       failure = Failure(source.path, None, None, reason_of(error))
       return [_Stretch(source, 0, 1, None, [], [failure])]
     for note in plan.notes:
@@ -159,7 +159,7 @@ class FileEmbedding:
   def _blocks(
     self, plans: Iterable[tuple[Source, list[_Stretch]]], bar: progress.Bar
   ) -> Iterator[tuple[_Stretch, Sequence[Span], bool]]:
-    """Blocks of all stretches that are not done, and whether they are the last of theirs."""
+    """Blocks of all unfinished parts, each with whether it is the last one of its part."""
     for _, stretches in plans:
       for stretch in stretches:
         if self._parts.has(stretch.source.checksum, stretch.number, stretch.count):
@@ -176,7 +176,7 @@ class FileEmbedding:
     return self._reader.read(stretch.plan, spans) if spans else ([], [])
 
   def _embed(self) -> None:
-    """Shows the network as many windows as it takes at a time, and writes what that completes."""
+    """Embeds the next batch of windows, and writes the parts that it completes."""
     batch = self._waiting[: self._batch_size]
     del self._waiting[: self._batch_size]
     found = self._features([window for _, window in batch])
@@ -185,14 +185,14 @@ class FileEmbedding:
     self._finish()
 
   def _finish(self) -> None:
-    """Writes the parts of stretches that are done."""
+    """Writes the finished parts."""
     while self._begun and self._begun[0].done:
       stretch = self._begun.popleft()
       source = stretch.source
       if not stretch.rows:
         if not stretch.failures:
           span = (stretch.spans[0].start_sec, stretch.spans[-1].end_sec)
-          stretch.failures.append(Failure(source.path, *span, "all-silent sound"))
+          stretch.failures.append(Failure(source.path, *span, "the audio is silent throughout"))
         self.unread += stretch.failures
         continue
       features = {name: np.stack([row[name] for row in stretch.rows]) for name in stretch.rows[0]}
@@ -206,7 +206,7 @@ def _ahead(
   items: Iterable[Any],
   count: int,
 ) -> Iterator[tuple[Any, Any]]:
-  """Items with what `function` makes of them, in order, up to `count` of them made beforehand."""
+  """Yields items with the results of `function`, in order, computing up to `count` in advance."""
   begun: collections.deque = collections.deque()
   for item in items:
     begun.append((item, pool.submit(function, item)))
@@ -218,5 +218,5 @@ def _ahead(
 
 
 def _share(stretch: _Stretch, num_windows: int) -> float:
-  """Which share of its file so many windows of a stretch are; a file that has none is one."""
+  """Share of a file that `num_windows` of its windows make up; 1 for a file without windows."""
   return num_windows / len(stretch.plan.spans) if stretch.plan else 1.0

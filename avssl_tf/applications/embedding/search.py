@@ -1,4 +1,4 @@
-"""Search with a sound, a video or a picture in a file of embeddings."""
+"""Searches an embedding file with an audio, video or image query."""
 
 import csv
 import dataclasses
@@ -23,47 +23,49 @@ from avssl_tf.foreign_text import printable, spreadsheet_cell
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.job_flags import flag
 
-# The modality of the query that is chosen by what the file holds.
+# Chooses the modality of the query by the streams of the file.
 AUTO = "auto"
 _OTHER = {keys.VIDEO: keys.AUDIO, keys.AUDIO: keys.VIDEO}
-_CALLED = {keys.VIDEO: "pictures", keys.AUDIO: "sound"}
+_CALLED = {keys.VIDEO: "video", keys.AUDIO: "audio"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What to look for, and where; each field is a flag of the command, with its meaning."""
+  """A search job; each field is a flag of the command."""
 
-  index: str = flag("File of embeddings that `embed` wrote.")
-  query: str = flag("Video, sound or picture to look for.")
+  index: str = flag("Embedding file written by `embed`.")
+  query: str = flag("Video, audio or image file to search with.")
   query_modality: str = flag(
-    "What of --query counts: its pictures or its sound; auto: pictures where there are any.",
+    "Modality of --query to use; auto: video if the file has any, otherwise audio.",
     AUTO,
     choices=(AUTO, *keys.MODALITIES),
   )
   find: Optional[str] = flag(
-    "Modality to search; defaults to the other modality.", None, choices=keys.MODALITIES
+    "Modality to search; default: the other modality.", None, choices=keys.MODALITIES
   )
-  start_sec: float = flag("Start of the part of --query that counts.", 0.0)
-  end_sec: Optional[float] = flag("Its end; by default, that of the file.", None)
-  top: int = flag("Results.", 10, at_least=1)
-  all_windows: bool = flag("Each window is a result, not the best one of a file.", False)
-  output: Optional[str] = flag("File to write the results to as well: .json or .csv.", None)
-  overwrite: bool = flag("Replace an output that is there.", False)
+  start_sec: float = flag("Start of the part of --query to use, in seconds.", 0.0)
+  end_sec: Optional[float] = flag(
+    "End of the part of --query to use, in seconds; default: the end of the file.", None
+  )
+  top: int = flag("Number of results.", 10, at_least=1)
+  all_windows: bool = flag("Rank all windows instead of the best window of each file.", False)
+  output: Optional[str] = flag("Also write the results to this file (.json or .csv).", None)
+  overwrite: bool = flag("Replace an existing output.", False)
   audio_track: Optional[int] = flag(
-    "Number of the sound track to take, from 1; by default the one that the file marks so.",
+    "Number of the audio track to read, from 1; default: the default track of the file.",
     None,
     at_least=1,
   )
 
   def check(self) -> None:
-    """Makes sure, before all the work, that the flags make sense.
+    """Validates the flags before any work is done.
 
     Raises:
-      UserError: one of them does not; the message names it.
+      UserError: a flag is invalid; the message states which one.
     """
     for name, path in (("--index", self.index), ("--query", self.query)):
       if not os.path.isfile(path):
-        raise UserError(f"{name}={path}: there is no such file.")
+        raise UserError(f"{name}={path}: no such file.")
     if self.top < 1:
       raise UserError(f"--top={self.top}; expected 1 or more.")
     if self.start_sec < 0:
@@ -79,14 +81,14 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """A window that is near to the query; the names are those of the columns of outputs.
+  """A search result; the attributes are the columns of the outputs.
 
   Attributes:
-    rank: 1 for the nearest.
-    similarity: cosine of the embeddings, -1..1.
-    file: id of its file.
-    start_sec: where it starts.
-    end_sec: where it ends.
+    rank: rank, 1 for the nearest window.
+    similarity: cosine similarity of the embeddings, -1..1.
+    file: id of the file.
+    start_sec: start of the window.
+    end_sec: end of the window.
   """
 
   rank: int
@@ -102,22 +104,21 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
   Args:
     encoder: the network.
     weights: name and checksum of its weights.
-    job: what to look for; its `check` has passed.
+    job: the job; its `check` has passed.
 
   Returns:
-    The results, lines for the user.
+    The results, as lines for the user.
 
   Raises:
-    UserError: the embeddings are of another network or have not what is searched, or the query
-      cannot be read or has not what is to count.
-    UserError: the output cannot be written.
+    UserError: the embeddings are from another network or lack the searched modality, the query
+      cannot be read or lacks the query modality, or the output cannot be written.
   """
   index = EmbeddingFile.open(job.index)
   if index.about["weights"] != weights:
     raise UserError(
-      f"--index={job.index} holds embeddings of another network: of the weights "
-      f"{index.about['weights']!r} (--model_dir={index.about['model_dir']} then); those of "
-      f"--model_dir are {weights!r}. Name that network, or embed anew."
+      f"--index={job.index} contains embeddings of another network, with weights "
+      f"{index.about['weights']!r} (from --model_dir={index.about['model_dir']}); the weights of "
+      f"--model_dir are {weights!r}. Pass that network, or embed the files again."
     )
   try:
     reader, plan = _open_query(encoder, job)
@@ -134,9 +135,9 @@ def run(encoder: Encoder, weights: str, job: Job) -> list[str]:
     with output_files.errors_named(job.output), whole_file(job.output) as temporary:
       _write(temporary, job, modality, find, results)
   part = f"{plan.spans[0].start_sec:.2f} s to {plan.spans[-1].end_sec:.2f} s"
-  heading = f"{_CALLED[find].capitalize()} of {job.index} nearest to the {_CALLED[modality]} of "
+  heading = f"{_CALLED[find].capitalize()} windows in {job.index} nearest to the "
   notes = [f"Note: {note}." for note in plan.notes]
-  return [*notes, f"{heading}{job.query}, {part}:", *_table(results)]
+  return [*notes, f"{heading}{_CALLED[modality]} of {job.query}, {part}:", *_table(results)]
 
 
 def nearest(
@@ -147,18 +148,18 @@ def nearest(
   top: int,
   all_windows: bool = False,
 ) -> list[Result]:
-  """The windows nearest to a query.
+  """Finds the windows nearest to a query.
 
   Args:
-    query: float32 `[E]`, of unit length.
-    embeddings: float32 `[M, E]`, of unit length.
-    rows: int64 `[M]`, which rows of the index they are of.
-    index: what they are of.
-    top: results wanted.
-    all_windows: whether each window counts, rather than the best one of each file.
+    query: float32 `[E]`, unit length.
+    embeddings: float32 `[M, E]`, unit length.
+    rows: int64 `[M]`, rows of the embeddings in the index.
+    index: embedding file.
+    top: number of results.
+    all_windows: whether to rank all windows instead of the best one of each file.
 
   Returns:
-    At most `top`, the nearest first; of equal ones the first of the index comes first.
+    At most `top` results, the nearest first; ties are in the order of the index.
   """
   similarities = np.clip(embeddings @ query, -1.0, 1.0)
   order = np.argsort(-similarities, kind="stable")
@@ -178,12 +179,12 @@ def nearest(
 
 
 def _open_query(encoder: Encoder, job: Job) -> tuple[WindowReader, Plan]:
-  """Windows of the one modality of the query that counts."""
+  """Plans the windows of the query in its modality."""
   found = modalities_of(job.query)
   modality = found[0] if job.query_modality == AUTO else job.query_modality
   if modality not in found:
     raise UserError(
-      f"--query={job.query} has no {_CALLED[modality]} (--query_modality={modality}), but "
+      f"--query={job.query} has no {_CALLED[modality]} (--query_modality={modality}), only "
       f"{_CALLED[found[0]]}."
     )
   reader = WindowReader(encoder, job.audio_track)
@@ -193,7 +194,7 @@ def _open_query(encoder: Encoder, job: Job) -> tuple[WindowReader, Plan]:
 
 
 def _embed(encoder: Encoder, reader: WindowReader, plan: Plan) -> np.ndarray:
-  """The mean of the embeddings of a query's windows: float32 `[E]`, of unit length."""
+  """Mean embedding of the windows of a query, normalised: float32 `[E]`."""
   features = WindowFeatures(encoder)
   name = f"{plan.modalities[0]}_embeddings"
   sums, failures = [], []
@@ -210,7 +211,7 @@ def _embed(encoder: Encoder, reader: WindowReader, plan: Plan) -> np.ndarray:
 
 
 def _why_nothing(failures: Sequence[Failure]) -> str:
-  return failures[0].reason if failures else "all-silent sound"
+  return failures[0].reason if failures else "the audio is silent throughout"
 
 
 def _table(results: Sequence[Result]) -> list[str]:

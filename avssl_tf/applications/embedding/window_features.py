@@ -1,4 +1,4 @@
-"""What a network makes of windows of media files."""
+"""Features and embeddings of windows of media files."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from avssl_tf.applications.media_windows import Window
 from avssl_tf.inference import features as features_lib
 from avssl_tf.inference.encoder import Encoder
 
-# Of each modality.
+# Outputs per modality.
 KINDS = ("features", "embeddings")
-# The names of all that is made of windows.
+# Names of all outputs.
 NAMES = tuple(f"{modality}_{kind}" for modality in keys.MODALITIES for kind in KINDS)
 
 
 class WindowFeatures:
-  """Runs a network over windows."""
+  """Computes features and embeddings of windows."""
 
   def __init__(self, encoder: Encoder):
-    """Runs it once, over nothing: what it gives is of the same size for all windows."""
+    """Runs the network once on zeros to find the output sizes, which all windows share."""
     self._encoder = encoder
     clip = encoder.ordinary_clip
     frames = np.zeros([1, clip.num_frames, clip.frame_size, clip.frame_size, 3], np.uint8)
@@ -33,14 +33,14 @@ class WindowFeatures:
     self._sizes = {name: array.shape[1] for name, array in nothing.items()}
 
   def __call__(self, windows: Sequence[Window]) -> dict[str, np.ndarray]:
-    """Features and embeddings of windows, which go through the network at once.
+    """Computes features and embeddings of a batch of windows.
 
     Args:
-      windows: N of them.
+      windows: N windows.
 
     Returns:
-      For each of `NAMES` float32 `[N, D]`, with NaN in the rows of windows that do not have the
-      modality; embeddings have unit length.
+      float32 `[N, D]` for each of `NAMES`, with NaN in the rows of windows without the modality.
+      Embeddings have unit length.
     """
     rows = {
       name: np.full([len(windows), size], np.nan, np.float32) for name, size in self._sizes.items()

@@ -1,18 +1,18 @@
-"""Builds a data set of records: in parallel, resumable, the same bytes every time.
+"""Builds a data set of records: parallel, resumable and deterministic.
 
-A build goes through five steps, each of which leaves what it did in files, so that a build
-that was killed at any moment goes on where it was when it is started again:
+A build has five steps. Each step writes its results to files, so that a build that is killed at any
+moment resumes when it is started again:
 
-1. probe the files asked for (a journal);
-2. cut them into clips and these into shards (a pure function of the probes);
+1. probe the requested files (a journal);
+2. cut them into clips and distribute these over shards (a pure function of the probes);
 3. encode each shard (`shards.build_shard`, in worker processes);
-4. number the records of each shard and write its final file, now that the clips that failed
-   are known: `clip/index` is dense;
-5. write `dataset_info.json`, last of all: a folder without it holds no data set.
+4. number the records of each shard and write its final file, now that the failed clips are known:
+`clip/index` is dense;
+5. write `dataset_info.json` last: a folder without it contains no data set.
 
-The bytes of all files depend on what is asked for alone, not on the number of processes, the
-time, or what was interrupted. `retry_failed` gives the data set that would have come out if
-the clips that now succeed had never failed.
+The bytes of all files depend only on the recipe and the input files, not on the number of
+processes, the time or interruptions. `retry_failed` gives the same data set as if the clips that
+now succeed had never failed.
 """
 
 import collections
@@ -43,16 +43,16 @@ TRAINING_SPLIT = "train"
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """What a build made.
+  """Result of a build.
 
   Attributes:
     info: the contents of `dataset_info.json`.
     failures: what is missing, and why.
     duration_sec: total duration of the clips of each split.
     labels: number of clips of each class, over all splits.
-    missing: media ids of which clips are missing, by subset; without those that are complete.
-    was_complete: whether there was nothing left to do.
-    notes: how files are read, where there is something to know of it.
+    missing: media ids with missing clips, by subset; only incomplete subsets.
+    was_complete: whether the data set was already complete.
+    notes: notes for the user on how files are read.
   """
 
   info: DatasetInfo
@@ -72,25 +72,25 @@ def build(
   retry_failed: bool = False,
   overwrite: bool = False,
 ) -> Result:
-  """Builds a data set, or goes on with it.
+  """Builds a data set, or resumes its build.
 
   Args:
-    recipe: what it holds.
-    output_dir: its folder.
-    num_workers: number of worker processes; 0 does all in this one.
-    max_failure_rate: share of the files (or parts of files) asked for that may fail, and of
-      their clips; in 0..1.
-    retry_failed: tries what failed in an earlier build again.
-    overwrite: deletes what is in the folder first.
+    recipe: recipe of the data set.
+    output_dir: folder of the data set.
+    num_workers: number of worker processes; 0 uses only this process.
+    max_failure_rate: maximum share of the requested files (or parts of files), and of their clips,
+      that may fail; in 0..1.
+    retry_failed: retries the failures of an earlier build.
+    overwrite: deletes the data set in the folder first.
 
   Raises:
-    BuildError: nothing asked for, a subset that makes no sense or is empty, too much failed,
-      the folder holds something else or cannot be written, inputs have changed, or another
-      build is at work there.
-    WorkerError: no worker process can be kept alive.
+    BuildError: nothing is requested, a subset is invalid or empty, too many failures, the folder
+      contains something else or cannot be written, inputs have changed, or another build is running
+      there.
+    WorkerError: worker processes cannot run.
   """
   if not recipe.requests:
-    raise BuildError("Nothing is asked for: the source names no file at all.")
+    raise BuildError("No clips are requested: the source lists no files.")
   subsets.splits_of_subsets(recipe)
   try:
     os.makedirs(output_dir, exist_ok=True)
@@ -100,30 +100,30 @@ def build(
       recipe = _in_known_order(recipe, folder)
       folder.check_recipe(recipe.settings())
       return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
-  # Inputs that cannot be read are failures of the data set: this is about the output.
+  # Errors of the output; inputs that cannot be read are recorded as failures instead.
   except (OSError, tf.errors.OpError) as error:
     raise BuildError(
-      f"The data set in {output_dir!r} cannot be written or read: {error}\nWhat is done is kept: "
-      "once this is put right, the same command goes on."
+      f"The data set in {output_dir!r} cannot be written or read: {error}\nFinished work is kept: "
+      "fix this and rerun the command to resume."
     ) from error
 
 
 def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:
-  """The recipe, in the order of the source where an earlier version began the data set so."""
+  """Disables shuffling if an earlier version began the data set in the order of the source."""
   known = folder.known_recipe()
   if known is None or not recipe.shuffle or "shuffle" in known:
     return recipe
   print(
-    f"Note: the data set in {folder.output_dir!r} was begun by an earlier version, with its "
-    "records in the order of the source, and keeps it: the first records of a split are no sample "
-    "of it. --overwrite builds it again in a random order.",
+    f"Note: an earlier version began the data set in {folder.output_dir!r} with its records in the "
+    "order of the source. This order is kept, so the first records of a split are not a random "
+    "sample of it. --overwrite builds it again in random order.",
     flush=True,
   )
   return dataclasses.replace(recipe, shuffle=False)
 
 
 class _Build:
-  """One run of a build in a folder that is known to fit."""
+  """One run of a build in a checked folder."""
 
   def __init__(
     self, recipe: Recipe, folder: WorkFolder, num_workers: int, max_failure_rate: float
@@ -135,7 +135,7 @@ class _Build:
     self._journal = ProbeJournal(folder.probes_path)
 
   def run(self, retry_failed: bool) -> Result:
-    """Does what is missing."""
+    """Does the remaining steps."""
     recipe = self._recipe
     generations = self._folder.generations() or [self._folder.add_generation()]
     if retry_failed:
@@ -150,7 +150,7 @@ class _Build:
     elif num_channels is None:
       num_channels = plan.common_num_channels(probes or {})
     clips, failures = plan.plan_clips(recipe.requests, probes, recipe.cutting)
-    # Nobody knows how many clips a file that failed would have given: files are counted first.
+    # The number of clips of a failed file is unknown, so files are counted first.
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
     planned = plan.plan_shards(clips, recipe.num_shards, recipe.shuffle)
@@ -166,7 +166,7 @@ class _Build:
       )
     info = finish.dataset_info(recipe, splits, resolved, states, num_channels)
     info.save(self._folder.output_dir)
-    # Only now: their states tell which older shards were of this data set.
+    # Deleted last, because their states list the older shards of this data set.
     for old in generations[:-1]:
       self._folder.drop_generation(old)
     durations, labels = collections.Counter(), collections.Counter()
@@ -184,25 +184,25 @@ class _Build:
     )
 
   def _failed_paths(self, generations: Sequence[int]) -> list[str]:
-    """Files with failures, in the probes or in the shards known so far."""
+    """Files with failures in the probes or in the shards so far."""
     failed = [p.path for p in self._journal.probes.values() if p.reason is not None]
     for generation in generations:
       failed.extend(f.path for f in _failures(self._folder.states(generation).values()))
     return failed
 
   def _probe(self, generations: Sequence[int]) -> Optional[dict[str, Probe]]:
-    """Probes of all paths; those known from earlier must still be the same files."""
+    """Probes of all paths; files that were probed earlier must not have changed."""
     if not self._recipe.reader.needs_probe:
       return None
     paths = list(dict.fromkeys(request.path for request in self._recipe.requests))
-    # A file that failed may be repaired at any time; it counts when it is tried again.
+    # A failed file may be repaired at any time; it is checked when it is retried.
     unsettled = set(self._failed_paths(generations)) | (set(paths) - set(self._journal.probes))
     changed = self._journal.changed([path for path in paths if path not in unsettled])
     if changed:
       raise BuildError(
-        f"{len(changed)} input file(s) changed or vanished since the build began, the first is "
-        f"{changed[0]!r}. Put them back, choose another --output_dir, or pass --overwrite to "
-        "start anew."
+        f"{len(changed)} input file(s) changed or disappeared since the build began, such as "
+        f"{changed[0]!r}. Restore them, choose another --output_dir, or pass --overwrite to start "
+        "again."
       )
     missing = sum(path not in self._journal.probes for path in paths)
     with Bar("Probing", len(paths), "file", done=len(paths) - missing, stays=True) as bar:
@@ -219,11 +219,11 @@ class _Build:
     failures: list[Failure],
     num_asked: int,
   ) -> tuple[list[ShardState], bool]:
-    """Encodes the shards that are missing; returns all states and whether none was missing."""
+    """Encodes the missing shards; returns all states, and whether no shard was missing."""
     states = [self._folder.state(generations[-1], shard.name, shard.clips) for shard in planned]
     missing = [number for number, state in enumerate(states) if state is None]
     if missing:
-      # It may describe files that are about to be replaced.
+      # It may describe files that will be replaced.
       self._folder.withdraw()
       donors = self._folder.donors(generations[0]) if len(generations) > 1 else {}
       tasks = [self._task(planned[number], generations[-1], donors) for number in missing]
@@ -234,7 +234,7 @@ class _Build:
         with contextlib.closing(run) as finished:
           for position, state in finished:
             states[missing[position]] = state
-            # Too many failures are too many as soon as they are, not hours later.
+            # Stop as soon as there are too many failures, not hours later.
             self._check_failures(failures + _failures(states), num_asked)
         bar.reach(total - done)
     return states, not missing and len(generations) == 1
@@ -261,7 +261,7 @@ class _Build:
   def _check_failures(
     self, failures: Sequence[Failure], num_asked: int, what: str = "clips"
   ) -> None:
-    """Writes `failures.jsonl`, and gives up where there are too many of the `what` asked for."""
+    """Writes `failures.jsonl`; raises an error if too many of the requested `what` failed."""
     path = os.path.join(self._folder.output_dir, FAILURES_FILE)
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
       f.writelines(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
@@ -270,14 +270,14 @@ class _Build:
     elif len(failures) > self._max_failure_rate * num_asked:
       remedy = (
         f"That is more than --max_failure_rate={self._max_failure_rate:g} allows. Repair the "
-        "files and pass --retry_failed, or go on without them with a larger rate: what is done "
+        "files and pass --retry_failed, or continue without them at a larger rate: finished work "
         "is kept."
       )
     else:
       return
     raise BuildError(
-      f"{len(failures)} of {num_asked} {what} asked for failed:\n{describe_failures(failures)}\n"
-      f"Each is listed in {path}. {remedy}"
+      f"{len(failures)} of {num_asked} requested {what} failed:\n{describe_failures(failures)}\n"
+      f"All are listed in {path}. {remedy}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The embedded demo data sets: synthetic worlds, built where they are first needed."""
+"""Demo data sets: records of the synthetic worlds, built when they are first needed."""
 
 import dataclasses
 import os
@@ -25,16 +25,17 @@ def recipe(
   num_shards: int = 16,
   flow: bool = False,
 ) -> Recipe:
-  """The recipe of the data set that shows `world`, which decides rates and sizes itself.
+  """Recipe of the data set of a synthetic world, which determines rates and sizes.
 
   Args:
-    world: what it shows.
-    spectrogram: measured on the training split; `None` measures nothing.
-    num_shards: number of record files of a split.
-    flow: of a 360° world, whether the optical flow of the frames is made as well.
+    world: the world.
+    spectrogram: spectrogram whose statistics are measured on the training split; `None` disables
+      this.
+    num_shards: number of record files per split.
+    flow: for a 360° world, whether to compute the optical flow of the frames.
 
   Raises:
-    UserError: `flow` of a world that is not 360°.
+    UserError: `flow` is set, but the world is not 360°.
   """
   listing = clips_of_world(world)
   return Recipe(
@@ -43,7 +44,7 @@ def recipe(
     label_names=listing.label_names,
     reader=WorldReader(world),
     cutting=Cutting(world.clip_duration_sec, world.clip_duration_sec),
-    # Tiny frames of thin, coloured shapes: colour at full resolution, and bytes are no matter.
+    # Tiny frames with thin coloured shapes need full colour resolution; file size does not matter.
     jpeg=JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4"),
     num_shards=num_shards,
     spectrogram=spectrogram,
@@ -55,13 +56,13 @@ def recipe(
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class DemoData(os.PathLike):
-  """Folder of the demo data set, for `data_dir`: any other folder is somebody's own data.
+  """Folder of a demo data set, for `data_dir`; other folders are given as plain paths.
 
   Attributes:
-    folder: where the records are, or are built.
-    world: what they show.
-    spectrogram: measured on the training split while it is built.
-    flow: of a 360° world, whether the records must hold the optical flow of the frames.
+    folder: folder of the records, built if missing.
+    world: the synthetic world.
+    spectrogram: spectrogram whose statistics are measured on the training split during the build.
+    flow: for a 360° world, whether the records must contain the optical flow of the frames.
   """
 
   world: World
@@ -76,15 +77,16 @@ class DemoData(os.PathLike):
     return self.folder
 
   def build_if_missing(self, num_workers: Optional[int] = None) -> None:
-    """Builds the data set if it is not there, or not whole, and says so.
+    """Builds the data set if it is missing or incomplete, and prints a note.
 
     Args:
-      num_workers: number of processes; by default one a core.
+      num_workers: number of processes; by default one per core.
 
     Raises:
-      BuildError: the folder holds another world, no flow where it must, or something else.
-      UserError: flow of a world that is not 360°.
-      WorkerError: no worker process can be kept alive.
+      BuildError: the folder contains another world, lacks required flow, or contains something
+        else.
+      UserError: flow is set, but the world is not 360°.
+      WorkerError: worker processes cannot run.
     """
     path = os.path.join(self.folder, dataset_info.FILE_NAME)
     if os.path.exists(path):
@@ -104,11 +106,11 @@ class DemoData(os.PathLike):
     found = info.build.get("reader", {}).get("world")
     if found != wanted:
       raise BuildError(
-        f"The demo data in {self.folder} shows the world {found}, but {wanted} is asked for. Name "
-        "another folder (DemoData.folder), or delete this one."
+        f"The demo data in {self.folder} is of the world {found}, but the configuration is "
+        f"{wanted}. Choose another folder (DemoData.folder), or delete this one."
       )
     if self.flow and not info.flow:
       raise BuildError(
-        f"The demo data in {self.folder} holds no optical flow, which DemoData.flow asks for. Name "
+        f"The demo data in {self.folder} has no optical flow, which DemoData.flow requires. Choose "
         "another folder (DemoData.folder), or delete this one."
       )

@@ -1,4 +1,4 @@
-"""Failures and notes of a build, as lines for the user."""
+"""Formats failures and notes of a build for the user."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -8,16 +8,16 @@ from avssl_tf.data.clip_content import Failure
 
 
 def describe_failures(failures: Sequence[Failure]) -> str:
-  """The number of failures of each kind, the most frequent first, each with an example."""
+  """One line per kind of failure, most frequent first: number of failures and an example."""
   kinds: dict[str, list[Failure]] = collections.defaultdict(list)
   for failure in failures:
     kinds[failure.reason.split(":")[0]].append(failure)
   ordered = sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0]))
-  return "\n".join(f"  {len(some):6d}  {kind}, as {some[0].path!r}" for kind, some in ordered)
+  return "\n".join(f"  {len(some):6d}  {kind}, such as {some[0].path!r}" for kind, some in ordered)
 
 
 def describe_notes(probes: Iterable[Probe]) -> list[str]:
-  """What there is to know of how files are read: a line each, with the number of files."""
+  """One line per note on how files are read, with the number of files."""
   files: dict[str, list[str]] = collections.defaultdict(list)
   for probe in probes:
     for note in probe.notes:

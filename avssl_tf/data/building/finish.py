@@ -1,4 +1,4 @@
-"""The last steps of a build: numbered records in their final files, and `dataset_info.json`."""
+"""Last steps of a build: writes the final shards with numbered records and `dataset_info.json`."""
 
 import collections
 import contextlib
@@ -26,15 +26,15 @@ def write_final_shards(
   states: Sequence[ShardState],
   on_progress: Callable[[int], None],
 ) -> dict[str, list[Shard]]:
-  """Writes the final shards, with `clip/index` counting up through each split.
+  """Writes the final shards, with `clip/index` increasing through each split.
 
-  Encoded shards are deleted as soon as their records are final.
+  Encoded shards are deleted as soon as their final shard is written.
 
   Args:
-    folder: where they are.
-    generation: that of the encoded shards.
+    folder: work folder of the build.
+    generation: generation of the encoded shards.
     planned: all shards of the data set, in order.
-    states: what became of each.
+    states: state of each shard.
     on_progress: called with the number of records written so far.
 
   Returns:
@@ -52,7 +52,7 @@ def write_final_shards(
     splits[shard.split].append(_shard(shard.name, offsets, state))
     next_index[shard.split] += len(offsets)
     on_progress(sum(next_index.values()))
-  # An earlier plan, when other files could be read, may have had other shards.
+  # An earlier plan, with other readable files, may have had other shards.
   for name in folder.known_shards() - {shard.name for shard in planned}:
     with contextlib.suppress(FileNotFoundError):
       os.remove(folder.final_path(name))
@@ -72,7 +72,7 @@ def dataset_info(
   states: Sequence[ShardState],
   num_channels: int,
 ) -> DatasetInfo:
-  """Describes the data set. The same bytes for the same data: there is no time in it."""
+  """Describes the data set. The same data gives the same bytes: no times are included."""
   sizes = {size for state in states for size in state.frame_sizes}
   size = [int(side) for side in sizes.pop().split("x")] if len(sizes) == 1 else [0, 0]
   statistics = {}

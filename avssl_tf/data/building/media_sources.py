@@ -1,4 +1,4 @@
-"""Sources of media files: what each takes, what its records hold, and how long they are."""
+"""Sources of media files: their settings, modalities and clip durations."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from avssl_tf.data.sources.spatial_audio_sets import clips_of_spatial_audio_set
 from avssl_tf.data.sources.ucf101 import clips_of_ucf101
 from avssl_tf.data.sources.yt360 import clips_of_yt360
 
-# Protocols of evaluation count files: one record each, whatever their length. The longest file of
-# these data sets lasts 71 s.
+# Evaluation protocols count files, so each file is one record, regardless of its duration. The
+# longest file of these data sets lasts 71 s.
 WHOLE_FILES = Cutting(clip_duration_sec=600.0, min_duration_sec=0.1)
 
 _OF_ALL = frozenset({"input_dir"})
@@ -36,12 +36,12 @@ _OF_MODALITY = {
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-  """Where a source is to look.
+  """Input of a source.
 
   Attributes:
     input_dir: folder of the media.
-    list_paths: lists of clips, where they are not to be looked for.
-    trimmed: whether files named by the id of a video alone are clips.
+    list_paths: lists of clips; if empty, the source finds them itself.
+    trimmed: whether files named by a video id alone are clips rather than whole videos.
   """
 
   input_dir: Optional[str]
@@ -55,15 +55,15 @@ class MediaSource:
 
   Attributes:
     list_clips: lists the clips of `Inputs`.
-    own_settings: names of settings that mean something for this source, beside those that follow
-      from the other attributes.
-    modalities: what clips must have and records hold.
-    cutting: how files are cut into clips; None where it can be chosen.
-    task: the evaluation that it is made for; None where training is what it is for.
-    scale: the file of `gin/scale` to train with, or of `gin/evaluate/scale` to evaluate with.
-    is_360: whether it is 360° video with ambisonics, whatever else is said.
-    method: the file of `gin` to train with.
-    defaults: settings, by name, whose default is another one for this source.
+    own_settings: names of settings that apply to this source, in addition to those that follow from
+      the other attributes.
+    modalities: modalities that clips must have and records contain.
+    cutting: how files are cut into clips; None if it is configurable.
+    task: evaluation that the data set is made for; None for training data.
+    scale: file of `gin/scale` to train with, or of `gin/evaluate/scale` to evaluate with.
+    is_360: whether it is always 360° video with ambisonics.
+    method: file of `gin` to train with.
+    defaults: defaults of settings that differ for this source, by name.
   """
 
   list_clips: Callable[[Inputs], Listing]
@@ -78,14 +78,14 @@ class MediaSource:
 
   @property
   def settings(self) -> frozenset[str]:
-    """Names of all settings that mean something for this source."""
+    """Names of all settings that apply to this source."""
     of_modalities = frozenset().union(*(_OF_MODALITY[name] for name in self.modalities))
     of_cutting = _OF_CUTTING if self.cutting is None else frozenset()
     return _OF_ALL | self.own_settings | of_modalities | of_cutting
 
 
 def _spatial_audio(name: str) -> MediaSource:
-  """One of the data sets of spatial audio generation, at the rates and sizes of the paper."""
+  """A data set for spatial audio generation, at the rates and sizes of the paper."""
   return MediaSource(
     lambda inputs: clips_of_spatial_audio_set(inputs.input_dir, name),
     _OF_360,
@@ -120,7 +120,7 @@ SOURCES = {
   "yt_clean": _spatial_audio("YT-Clean"),
   "yt_music": _spatial_audio("YT-Music"),
   "yt_all": _spatial_audio("YT-All"),
-  # Half of the videos of UCF-101 and HMDB-51 have no sound.
+  # Half of the videos of UCF-101 and HMDB-51 have no audio.
   "ucf101": MediaSource(
     lambda inputs: clips_of_ucf101(inputs.input_dir),
     modalities=(keys.VIDEO,), cutting=WHOLE_FILES, task="finetune", scale="ucf101",

@@ -1,4 +1,4 @@
-"""What a build will do: files are cut into clips, and these are spread over shards."""
+"""Plan of a build: cuts files into clips and distributes the clips over shards."""
 
 import collections
 import dataclasses
@@ -18,12 +18,12 @@ from avssl_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class PlannedShard:
-  """One record file to be.
+  """One planned record file.
 
   Attributes:
-    split: of its clips.
-    name: of the file.
-    clips: in order.
+    split: split of its clips.
+    name: file name.
+    clips: clips, in order.
   """
 
   split: str
@@ -33,11 +33,11 @@ class PlannedShard:
 
 @dataclasses.dataclass(frozen=True)
 class Cutting:
-  """How long clips are.
+  """Duration of clips.
 
   Attributes:
-    clip_duration_sec: length of the clips that a file is cut into.
-    min_duration_sec: shorter ones are not kept.
+    clip_duration_sec: duration of the clips that a file is cut into.
+    min_duration_sec: minimum duration; shorter clips are dropped.
   """
 
   clip_duration_sec: float = 10.0
@@ -59,23 +59,23 @@ def cut(
 ) -> list[tuple[int, int]]:
   """Cuts one request into clips.
 
-  A span is cut into clips of `clip_duration_sec`; the rest is a clip of its own unless it is
-  shorter than the minimum. What is asked for beyond the end of the file is not there to be had.
+  A span is cut into clips of `clip_duration_sec`. The remainder is a separate clip unless it is
+  shorter than the minimum. Spans beyond the end of the file are truncated.
 
   Args:
-    start_sec: start of the span; `None`: that of the file.
-    end_sec: end of the span; `None`: that of the file.
+    start_sec: start of the span; `None` for the start of the file.
+    end_sec: end of the span; `None` for the end of the file.
     duration_sec: duration of the file.
-    cutting: see there.
+    cutting: duration of clips.
 
   Returns:
-    Start and end of each clip in microseconds, at least one.
+    Start and end of each clip in microseconds; at least one clip.
 
   Raises:
     MediaError: the span is shorter than the minimum, or gives too many clips.
   """
   start = _microseconds(start_sec or 0.0)
-  # Down, not to the nearest: a clip must not end after its file.
+  # Rounded down: a clip must not end after its file.
   duration = math.floor(duration_sec * 1e6)
   end = duration if end_sec is None else min(_microseconds(end_sec), duration)
   minimum = _microseconds(cutting.min_duration_sec)
@@ -93,12 +93,13 @@ def cut(
 def plan_clips(
   requests: Sequence[ClipRequest], probes: Optional[dict[str, Probe]], cutting: Cutting
 ) -> tuple[list[PlannedClip], list[Failure]]:
-  """The clips of all requests, in order, and what is known to fail.
+  """Plans the clips of all requests, in order, and lists the known failures.
 
   Args:
-    requests: what is asked for.
-    probes: by path; `None` where the reader needs none and all requests have both ends.
-    cutting: see there.
+    requests: the requests.
+    probes: probes by path; `None` if the reader needs none and all requests have a start and an
+      end.
+    cutting: duration of clips.
   """
   clips, failures = [], []
   for number, request in enumerate(requests):
@@ -118,16 +119,16 @@ def plan_clips(
 
 
 def split_evenly(items: Sequence, num_parts: int) -> list[Sequence]:
-  """`num_parts` contiguous parts whose lengths differ by at most one."""
+  """Splits items into `num_parts` contiguous parts whose lengths differ by at most one."""
   bounds = [len(items) * part // num_parts for part in range(num_parts + 1)]
   return [items[begin:end] for begin, end in zip(bounds, bounds[1:])]
 
 
 def shuffled(clips: Sequence[PlannedClip]) -> list[PlannedClip]:
-  """The clips in a random order that follows from their ids.
+  """Sorts the clips by a hash of their ids, which gives a random order.
 
-  Which clips there are does not change the order of any two of them: a clip that failed and is
-  read after all takes the place that it would have had.
+  The relative order of two clips does not depend on the other clips: a clip that fails first and
+  succeeds later gets the same position as without the failure.
   """
   return sorted(clips, key=lambda clip: hashlib.sha256(os.fsencode(clip.example_id)).digest())
 
@@ -135,14 +136,14 @@ def shuffled(clips: Sequence[PlannedClip]) -> list[PlannedClip]:
 def plan_shards(
   clips: Sequence[PlannedClip], num_shards: int, shuffle: bool = False
 ) -> list[PlannedShard]:
-  """Spreads the clips of each split over `num_shards` files of about equal length.
+  """Distributes the clips of each split over `num_shards` files of about equal length.
 
-  A split of fewer clips gets a file for each.
+  A split with fewer clips gets one file per clip.
 
   Args:
     clips: all clips of the data set.
-    num_shards: number of files of a split.
-    shuffle: whether they are put in a random order before; else they keep theirs.
+    num_shards: number of files per split.
+    shuffle: whether to shuffle the clips first; otherwise their order is kept.
   """
   by_split = collections.defaultdict(list)
   for clip in shuffled(clips) if shuffle else clips:
@@ -158,19 +159,19 @@ def plan_shards(
 
 
 def common_num_channels(probes: dict[str, Probe]) -> int:
-  """Number of channels that all files have.
+  """Number of audio channels that all files have in common.
 
   Raises:
-    UserError: they differ, so that no batch could be made of them.
+    UserError: the files have different numbers of channels, so they cannot be batched.
   """
   found = collections.defaultdict(list)
   for probe in probes.values():
     if probe.reason is None:
       found[probe.num_channels].append(probe.path)
   if len(found) != 1:
-    listing = ", ".join(f"{n} channels in {len(p)} (as {p[0]!r})" for n, p in found.items())
+    listing = ", ".join(f"{n} channels in {len(p)} (such as {p[0]!r})" for n, p in found.items())
     raise UserError(
-      f"All channels are to be kept, but the files differ: {listing or 'no file is readable'}. "
+      f"Cannot keep all channels, because the files differ: {listing or 'no file is readable'}. "
       "Pass --num_channels=1 or 2 to mix them, or build a data set of each kind."
     )
   return next(iter(found))

@@ -1,7 +1,7 @@
-"""What is known of input files before they are decoded.
+"""Metadata of input files, read before decoding.
 
-A probe costs little, but not nothing, and there may be a million files: what is learned is
-appended to a journal, so that a build started again probes only what it has not seen.
+A probe is cheap, but there may be a million files. Results are appended to a journal, so that a
+resumed build probes only new files.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ _PROBES_PER_TASK = 16
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-  """What is known of a file.
+  """Metadata of a file.
 
   Attributes:
     path: the file.
-    size: bytes.
-    mtime_ns: time of its last change.
-    duration_sec: common span of picture and sound.
-    num_channels: of the sound; 0 where sound is not asked for.
-    reason: why the file cannot be used; the two fields above mean nothing then.
-    notes: what the user should know of how it is read.
+    size: size in bytes.
+    mtime_ns: modification time.
+    duration_sec: duration of the span that video and audio have in common.
+    num_channels: number of audio channels; 0 if audio is not requested.
+    reason: why the file cannot be used; `duration_sec` and `num_channels` are undefined then.
+    notes: notes for the user on how the file is read.
   """
 
   path: str
@@ -54,12 +54,12 @@ class Probe:
       or not isinstance(self.notes, (list, tuple))
       or not all(isinstance(note, str) for note in self.notes)
     ):
-      raise UserError(f"{self} is no probe")
+      raise UserError(f"{self} is not a valid probe")
     return dataclasses.replace(self, notes=tuple(self.notes))  # JSON has lists.
 
 
 class ProbeJournal:
-  """The probes of a build, kept in a file of one JSON object a line; the last one counts."""
+  """The probes of a build, in a JSON Lines file; the last entry of a file counts."""
 
   def __init__(self, path: str):
     self._path = path
@@ -68,7 +68,7 @@ class ProbeJournal:
       self._load()
 
   def forget(self, paths: Sequence[str]) -> None:
-    """Forgets what is known of `paths`, until they are probed again."""
+    """Removes the probes of `paths`, so that these files are probed again."""
     for path in paths:
       self.probes.pop(path, None)
 
@@ -80,12 +80,12 @@ class ProbeJournal:
     num_workers: int,
     on_progress: Callable[[int], None],
   ) -> None:
-    """Probes those of `paths` that are not known yet.
+    """Probes those of `paths` that have no probe.
 
     Args:
       paths: files.
-      reader: what probes them.
-      modalities: what they must have.
+      reader: reader that probes the files.
+      modalities: required modalities.
       num_workers: number of processes.
       on_progress: called with the number of files begun.
     """
@@ -104,13 +104,13 @@ class ProbeJournal:
           f.flush()
 
   def changed(self, paths: Sequence[str]) -> list[str]:
-    """Those of `paths` that are no longer the files that were probed."""
+    """Those of `paths` that changed since they were probed."""
     return [p for p in paths if _stat(p) != (self.probes[p].size, self.probes[p].mtime_ns)]
 
   def _load(self) -> None:
     with open(self._path, encoding="utf-8", errors="replace") as f:
       lines = f.readlines()
-    # A build that was killed may have left half a line at the end.
+    # A killed build may have left a partial line at the end.
     whole = [line for line in lines if line.endswith("\n")]
     damaged = 0
     for number, line in enumerate(whole, start=1):
@@ -118,7 +118,7 @@ class ProbeJournal:
         probe = Probe(**parse_json(line, f"{self._path}, line {number}"))._checked()
       except (TypeError, ValueError) as error:
         damaged += 1
-        logging.warning("A line of the journal is left out, its file is probed again: %s", error)
+        logging.warning("Ignoring an invalid journal line; its file is probed again: %s", error)
       else:
         self.probes[probe.path] = probe
     if len(whole) < len(lines) or damaged:
@@ -144,7 +144,7 @@ def _probe_file(
   size, mtime_ns = _stat(path)
   try:
     found = Probed(*reader.probe(path, modalities))
-  except Exception as error:  # Whatever goes wrong with one file must not stop the others.
+  except Exception as error:  # An error of one file must not stop the others.
     return Probe(path, size, mtime_ns, reason=reason_of(error))
   return Probe(
     path, size, mtime_ns, found.duration_sec, found.num_channels, notes=tuple(found.notes)

@@ -1,4 +1,4 @@
-"""Where the content of clips comes from: media files, or a synthetic world."""
+"""Readers of clip content: from media files, or from a synthetic world."""
 
 import dataclasses
 import os
@@ -13,15 +13,15 @@ from avssl_tf.data.synthetic.world import World
 
 @dataclasses.dataclass(frozen=True)
 class MediaReader:
-  """Reads clips of video files, or of sound files where sound alone is asked for.
+  """Reads clips of video files, or of audio files if only audio is requested.
 
   Attributes:
-    frame_rate_hz: rate that frames are taken at.
-    short_side: their shorter side, in pixels.
-    sample_rate_hz: rate that the sound is resampled to.
-    num_channels: what the sound is mixed to; `None` keeps its channels.
-    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`.
-    audio_track: number of the sound track, from 1; `None`: the default one of each file.
+    frame_rate_hz: rate of the output frames.
+    short_side: shorter side of the output frames in pixels.
+    sample_rate_hz: sample rate of the output audio.
+    num_channels: number of channels that the audio is mixed to; `None` keeps its channels.
+    stereo_mode: layout of stereoscopic video, one of `picture_view.STEREO_MODES`.
+    audio_track: number of the audio track, from 1; `None` uses the default track of each file.
   """
 
   frame_rate_hz: float = 16.0
@@ -34,7 +34,7 @@ class MediaReader:
   needs_probe: ClassVar[bool] = True
 
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
-    """What is known of a file; raises `MediaError`."""
+    """Reads the metadata of a file; raises `MediaError`."""
     wanted = picture_view.Wanted(stereo_mode=self.stereo_mode)
     info = media_probe.probe(path, modalities, wanted, self.audio_track)
     return Probed(info.duration_sec, info.num_channels, info.notes)
@@ -58,37 +58,37 @@ class MediaReader:
 
 @dataclasses.dataclass(frozen=True)
 class WorldReader:
-  """Renders the clips of a synthetic world, whose paths end in the number of the clip."""
+  """Renders the clips of a synthetic world; the last part of a path is the clip number."""
 
   world: World
   needs_probe: ClassVar[bool] = False
 
   @property
   def frame_rate_hz(self) -> float:
-    """Rate of the world's frames."""
+    """Frame rate of the world."""
     return self.world.frame_rate_hz
 
   @property
   def sample_rate_hz(self) -> int:
-    """Rate of the world's sound."""
+    """Audio sample rate of the world."""
     return self.world.sample_rate_hz
 
   @property
   def num_channels(self) -> int:
-    """Channels of the world's sound."""
+    """Number of audio channels of the world."""
     return self.world.num_channels
 
   @property
   def projection(self) -> Optional[str]:
-    """Of the world's frames: `None` for ordinary ones."""
+    """Projection of the frames; `None` for ordinary frames."""
     return self.world.projection
 
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
-    """Not needed: all clips of a world are alike."""
+    """Not needed: all clips of a world have the same format."""
     raise NotImplementedError(f"Clips of a world are not probed: {path!r}.")
 
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
-    """Renders a clip, with the truth of what is asked for."""
+    """Renders the requested modalities of a clip, with their ground truth."""
     content = self.world.content(clip.split, int(os.path.basename(clip.path)))
     if keys.VIDEO not in modalities:
       content = dataclasses.replace(

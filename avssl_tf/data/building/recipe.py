@@ -1,4 +1,4 @@
-"""All that decides what a data set of records holds."""
+"""Recipe: all settings that determine the contents of a data set."""
 
 import dataclasses
 import hashlib
@@ -13,29 +13,30 @@ from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.errors import UserError
 from avssl_tf.spectrograms import Spectrogram
 
-# Of readers: builds of versions that did not know them resume where they have their defaults.
+# Newer settings of readers. Builds of earlier versions can resume if these have their defaults.
 _LATER_SETTINGS = frozenset({"audio_track", "stereo_mode"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """All that decides what a data set holds.
+  """All settings that determine the contents of a data set.
 
   Attributes:
     name: name of the data set.
-    requests: the files or parts of files asked for, in order.
-    label_names: names of the classes in order of their index.
-    reader: gets the content of clips.
-    cutting: how long clips are.
-    jpeg: how frames are compressed.
-    num_shards: number of record files of a split, if it has as many clips.
-    spectrogram: measured on the training split; `None` measures nothing.
-    modalities: what clips must have and records hold: "video", "audio", or both.
-    subsets: media ids of named selections of clips, which may overlap, each within one split.
-    origin: where it comes from, in words and numbers: goes into `dataset_info.json`.
-    flow: of 360° clips, whether the optical flow of the frames is made and stored as well.
-    shuffle: whether records are in a random order, so that a slice of a split is a sample of it,
-      rather than in that of the requests. The order follows from the ids of the clips.
+    requests: requested files or parts of files, in order.
+    label_names: class names in the order of their indices.
+    reader: reads the content of clips.
+    cutting: duration of clips.
+    jpeg: compression of the frames.
+    num_shards: number of record files per split; a split with fewer clips has one per clip.
+    spectrogram: spectrogram whose statistics are measured on the training split; `None` disables
+      this.
+    modalities: modalities that clips must have and records contain: "video", "audio", or both.
+    subsets: media ids of named selections of clips, which may overlap; each is within one split.
+    origin: source of the data as plain values, stored in `dataset_info.json`.
+    flow: for 360° clips, whether to compute and store the optical flow of the frames.
+    shuffle: whether to store records in random order, so that a slice of a split is a random
+      sample, instead of in the order of the requests. The order is a function of the clip ids.
   """
 
   name: str
@@ -60,14 +61,13 @@ class Recipe:
       )
     if self.flow and (self.reader.projection is None or keys.VIDEO not in self.modalities):
       raise UserError(
-        "Recipe.flow asks for optical flow, which is made of the pictures of 360° clips alone: "
-        "leave it out."
+        "Recipe.flow requires the frames of 360° clips: unset it for ordinary or audio-only data."
       )
 
   def settings(self) -> dict[str, Any]:
-    """All that the records depend on, as plain values; the requests as a fingerprint.
+    """All settings that the records depend on, as plain values; the requests as a fingerprint.
 
-    Subsets are missing: they change `dataset_info.json` alone, and cost nothing to change.
+    Subsets are excluded: they change only `dataset_info.json`, so changing them is cheap.
     """
     requests = "\n".join(repr(dataclasses.astuple(request)) for request in self.requests)
     settings = {
@@ -82,12 +82,12 @@ class Recipe:
       "num_requests": len(self.requests),
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }
-    # Absent where they are off: builds of versions that did not know them resume.
+    # Omitted if off, so that builds of earlier versions can resume.
     return {**settings, **{name: True for name in ("flow", "shuffle") if getattr(self, name)}}
 
 
 def _reader_settings(reader: Reader) -> dict[str, Any]:
-  """Attributes of a reader; those of `_LATER_SETTINGS` only where they are not the default."""
+  """Attributes of a reader; those in `_LATER_SETTINGS` only if not the default."""
   defaults = {field.name: field.default for field in dataclasses.fields(reader)}
   return {
     name: value

@@ -1,8 +1,8 @@
-"""Segmentation maps of YT-360, as the authors of AVSA give them beside their lists.
+"""Segmentation maps of YT-360, as published by the authors of AVSA together with their lists.
 
 Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-2020, section 5.3: what a panoptic network saw in the equirectangular frames, four times a second,
-of which the evaluation keeps 32 classes.
+2020, section 5.3: predictions of a panoptic segmentation network for the equirectangular frames,
+four per second. The evaluation uses 32 of their classes.
 """
 
 import os
@@ -17,7 +17,7 @@ from avssl_tf.data.records import jpeg
 
 UNKNOWN_CLASS = 255
 RATE_HZ = 4.0
-# Numbers as in the files, where things (80 classes of COCO) come before stuff (54 more).
+# Class numbers of the files: 80 "thing" classes of COCO, then 54 "stuff" classes.
 CLASSES = {
   0: "person", 2: "car", 4: "airplane", 8: "boat", 3: "motorcycle", 6: "train", 62: "tv",
   56: "chair", 60: "dining table", 55: "cake", 59: "bed", 25: "umbrella", 5: "bus", 7: "truck",
@@ -31,20 +31,20 @@ _NUMBERS[list(CLASSES)] = np.arange(len(CLASSES))
 
 
 def read(folder: str, time_sec: np.ndarray, height: int) -> np.ndarray:
-  """The maps that are nearest to some times.
+  """Reads the maps that are nearest to the given times.
 
   Args:
-    folder: of the maps of a video file: `things-0000.png` and `stuff-0000.png` at its start, and
-      so on, `RATE_HZ` a second. Of two maps that are equally near, the earlier counts.
+    folder: folder with the maps of a video file: `things-0000.png` and `stuff-0000.png` for its
+      start, and so on, at `RATE_HZ`. If two maps are equally near, the earlier one is used.
     time_sec: float `[T]`, times in the file.
-    height: of the maps wanted, in pixels; they are twice as wide.
+    height: height of the output in pixels; the width is twice as large.
 
   Returns:
-    uint8 `[T, height, 2 * height]`: positions in `CLASSES`, and `UNKNOWN_CLASS`: of another class
-    or none. All of it is unknown where there is no such folder.
+    uint8 `[T, height, 2 * height]`: positions in `CLASSES`, or `UNKNOWN_CLASS` for other classes or
+    none. All values are `UNKNOWN_CLASS` if the folder does not exist.
 
   Raises:
-    MediaError: there are no maps in the folder, or one is not what it should be.
+    MediaError: the folder has no maps, or a map is invalid.
   """
   if not os.path.isdir(folder):
     return np.full([len(time_sec), height, 2 * height], UNKNOWN_CLASS, np.uint8)
@@ -64,8 +64,8 @@ def _map(folder: str, number: str, height: int) -> np.ndarray:
   stuff = _classes(os.path.join(folder, f"stuff-{number}.png"), _NUM_STUFF)
   if things.shape != stuff.shape:
     raise MediaError(
-      f"the segmentation maps {number} in {folder!r} have the shapes {things.shape} and "
-      f"{stuff.shape}; expected the same for things and stuff"
+      f"the segmentation maps {number} in {folder!r} have different shapes: {things.shape} for "
+      f"things and {stuff.shape} for stuff"
     )
   both = np.where(things == _NUM_THINGS, stuff + _NUM_THINGS, things)
   size = (2 * height, height)
@@ -73,18 +73,19 @@ def _map(folder: str, number: str, height: int) -> np.ndarray:
 
 
 def _classes(path: str, none: int) -> np.ndarray:
-  """Classes of pixels, `none` where there is none: int64 `[H, 2H]`."""
+  """Class of each pixel, `none` for unlabelled pixels: int64 `[H, 2H]`."""
   try:
     jpeg.check_size(path, f"the segmentation map {path!r}", "PNG", media_limits.MAX_STORED_PIXELS)
   except ValueError as error:
     raise MediaError(str(error)) from error
-  # Not by its name, which OpenCV reads only where it is UTF-8.
-  picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-  if picture is None:
-    raise MediaError(f"the segmentation map {path!r} is no picture that can be read")
-  red = picture[..., 2].astype(np.int64)
+  # Not by name: OpenCV opens only files with UTF-8 names.
+  image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+  if image is None:
+    raise MediaError(f"the segmentation map {path!r} cannot be decoded")
+  red = image[..., 2].astype(np.int64)
   if red.max() > none:
     raise MediaError(
-      f"the segmentation map {path!r} has the class {red.max()}; expected 0..{none}, which is none"
+      f"the segmentation map {path!r} has the value {red.max()}; expected 0..{none} ({none}: no "
+      "class)"
     )
   return red

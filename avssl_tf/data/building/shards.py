@@ -1,9 +1,9 @@
-"""Builds one shard: decodes and encodes its clips in one go, or numbers finished records.
+"""Builds one shard: decodes and encodes its clips, or numbers finished records.
 
-A shard passes two stages. First its clips are encoded into a file of the work folder, and,
-last of all, a state file vouches for it. Once all shards are there it is known which clips
-failed, and the records get their numbers on the way into the final file. Every file is
-written under a temporary name and renamed when it is whole.
+A shard has two stages. First its clips are encoded into a file of the work folder, and a state
+file, written last, confirms that it is complete. Once all shards are encoded, the failed clips are
+known, and the records are numbered while they are written to the final file. Every file is written
+under a temporary name and renamed when it is complete.
 """
 
 import collections
@@ -34,15 +34,16 @@ ClipKey = tuple[int, int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
-  """What every shard of a data set is encoded with.
+  """Encoding settings of all shards of a data set.
 
   Attributes:
     dataset_name: name of the data set.
-    label_names: names of the classes in order of their index.
-    jpeg: how frames are compressed.
-    modalities: what records hold.
-    spectrogram: what is measured on the training split; `None` measures nothing.
-    flow: whether the optical flow of the frames is made and stored.
+    label_names: class names in the order of their indices.
+    jpeg: compression of the frames.
+    modalities: modalities of the records.
+    spectrogram: spectrogram whose statistics are measured on the training split; `None` disables
+      this.
+    flow: whether to compute and store the optical flow of the frames.
   """
 
   dataset_name: str
@@ -55,15 +56,15 @@ class Encoding:
 
 @dataclasses.dataclass(frozen=True)
 class ShardTask:
-  """One shard to be encoded.
+  """One shard to encode.
 
   Attributes:
-    clips: in order.
-    reader: where their content comes from.
-    encoding: how they are stored.
-    data_path: the file of records to be written.
-    state_path: the file that vouches for it.
-    donors: `(file, offset)` of clips that have been encoded before, by key.
+    clips: clips, in order.
+    reader: reads the content of the clips.
+    encoding: encoding settings.
+    data_path: file of records to write.
+    state_path: state file, which confirms that `data_path` is complete.
+    donors: `(file, offset)` of clips that are already encoded, by key.
   """
 
   clips: Sequence[PlannedClip]
@@ -76,19 +77,20 @@ class ShardTask:
 
 @dataclasses.dataclass
 class ShardState:
-  """What became of the clips of a shard.
+  """State of the clips of a shard.
 
   Attributes:
-    digest: of the clips that were planned (`digest_of`).
+    digest: fingerprint of the planned clips (`digest_of`).
     kept: keys of the clips in the file, in order.
-    failures: the others.
-    duration_us: total duration of the clips kept.
+    failures: failures of the other clips.
+    duration_us: total duration of the clips in the file.
     frame_sizes: number of clips by `"HxW"`.
     labels: number of clips by class name.
-    example_ids: of the clips kept.
-    label_indexes: first label of each clip kept, -1 where it has none.
-    sound_replaced: whether the sound of each clip kept is another clip's; `None`: not known.
-    sums: of the spectrograms; `None` where they are not measured.
+    example_ids: ids of the clips in the file.
+    label_indexes: first label of each clip in the file, -1 if it has none.
+    sound_replaced: whether the audio of each clip in the file comes from another clip; `None` if
+      unknown.
+    sums: sums of the spectrograms; `None` if they are not measured.
   """
 
   digest: str
@@ -112,10 +114,10 @@ class ShardState:
 
   @classmethod
   def load(cls, path: str) -> "ShardState":
-    """Reads what `save` wrote.
+    """Reads a file that `save` wrote.
 
     Raises:
-      UserError: the file holds something else.
+      UserError: the file is invalid.
     """
     try:
       content: dict[str, Any] = read_json(path)
@@ -125,7 +127,7 @@ class ShardState:
       return cls(**content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
       raise UserError(
-        f"{path} is no state of a shard ({error!r}): delete it, and start the build again."
+        f"{path} is not a valid shard state ({error!r}): delete it and start the build again."
       ) from error
 
 
@@ -141,7 +143,7 @@ def digest_of(clips: Sequence[PlannedClip]) -> str:
 def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
   """Encodes the clips of a shard into its work file.
 
-  A clip that cannot be read or encoded, for whatever reason, becomes a failure of the state.
+  A clip that cannot be read or encoded for any reason becomes a failure in the state.
 
   Raises:
     OSError, tf.errors.OpError: the files cannot be written.
@@ -162,7 +164,7 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
           continue
         writer.write(record)
         _count(state, clip, record, spectrogram)
-    # Between the two renames a kill must not leave a state that vouches for older data.
+    # If this is killed between the two renames, no state of older data may remain.
     with contextlib.suppress(FileNotFoundError):
       os.remove(task.state_path)
   state.save(task.state_path)
@@ -170,24 +172,24 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
 
 
 def finish_shard(source: str, path: str, first_index: int, num_records: int) -> list[int]:
-  """Writes the final file of a shard, its records numbered from `first_index`.
+  """Writes the final file of a shard, with its records numbered from `first_index`.
 
   Args:
     source: file of the records in order; may be `path` itself.
     path: the final file.
     first_index: `clip/index` of the first record.
-    num_records: number of records expected.
+    num_records: expected number of records.
 
   Returns:
     The byte offset of each record.
 
   Raises:
-    UserError: `source` holds another number of records.
+    UserError: `source` has a different number of records.
   """
   if len(encoding.scan_offsets(source)) != num_records:
     raise UserError(
-      f"{source} holds {len(encoding.scan_offsets(source))} records, not the {num_records} that "
-      "were written: it was changed since. Delete it and start the build again."
+      f"{source} has {len(encoding.scan_offsets(source))} records, but {num_records} were written: "
+      "the file was changed. Delete it and start the build again."
     )
   if source != path or not _is_numbered(path, first_index):
     with whole_file(path) as temporary:
@@ -203,10 +205,10 @@ def _is_numbered(path: str, first_index: int) -> bool:
 
 
 def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
-  """The record of one clip: an earlier one if there is, without regard to its number.
+  """The record of one clip, copied from an earlier one if available; its index may be outdated.
 
   Raises:
-    _ClipError: it cannot be made; the message is the reason.
+    _ClipError: the record cannot be built; the message is the reason.
   """
   clip = task.clips[item]
   if item in monitor.skip:
@@ -227,7 +229,7 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
       task.encoding.label_names,
       task.encoding.jpeg,
     )
-  except Exception as error:  # Nothing is written here: it is this clip's, whatever it is.
+  except Exception as error:  # Nothing is written here, so any error concerns only this clip.
     raise _ClipError(reason_of(error)) from error
 
 
@@ -249,5 +251,5 @@ def _count(
   replaced = context[schema.SOUND_REPLACED].int64_list.value
   state.sound_replaced.append(bool(replaced[0]) if replaced else None)
   if spectrogram is not None:
-    # From the record rather than from the reader: copied clips count the same.
+    # Measured on the record, so that copied clips give the same sums.
     state.sums += spectrogram_statistics.measure(spectrogram, encoding.read_waveform(record))

@@ -1,4 +1,4 @@
-"""Per-bin mean and spread of the spectrograms of a data set, measured while it is built."""
+"""Per-bin mean and standard deviation of the spectrograms of a data set, measured in its build."""
 
 import dataclasses
 import functools
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 from avssl_tf.spectrograms import Spectrogram
 
-# Stored to a millionth of a dB, which is far below what they mean: whatever the number of
-# threads that multiplied a mel matrix, the stored numbers are the same.
+# Rounded to a millionth of a dB, far below the precision needed. The stored numbers then do not
+# depend on the number of threads of the mel matrix product.
 _DECIMALS = 6
 
 
 @dataclasses.dataclass
 class Sums:
-  """Sums over frames and channels of the values of each bin, float64.
+  """Float64 sums of each bin over frames and channels.
 
   Attributes:
-    count: number of values of a bin.
-    total: sum of each bin, `[num_bins]`.
-    squares: sum of the squares, `[num_bins]`.
+    count: number of values per bin.
+    total: `[num_bins]`, sum of the values.
+    squares: `[num_bins]`, sum of the squared values.
   """
 
   count: int
@@ -30,12 +30,12 @@ class Sums:
 
   @classmethod
   def zero(cls, num_bins: int) -> "Sums":
-    """Sums over nothing."""
+    """Sums of no values."""
     return cls(0, np.zeros(num_bins), np.zeros(num_bins))
 
   @classmethod
   def from_json(cls, content: dict) -> "Sums":
-    """The inverse of `to_json`, bit for bit."""
+    """The exact inverse of `to_json`."""
     return cls(content["count"], np.array(content["total"]), np.array(content["squares"]))
 
   def to_json(self) -> dict:
@@ -53,9 +53,9 @@ class Sums:
 
 
 def measure(spectrogram: Spectrogram, waveform: np.ndarray) -> Sums:
-  """Sums of one clip: float32 `[samples, channels]` in -1..1, on the CPU.
+  """Sums of one clip, float32 `[samples, channels]` in -1..1, on the CPU.
 
-  Each clip is measured on its own, so that the result does not depend on its neighbours.
+  Each clip is measured separately, so that the result does not depend on other clips.
   """
   if not spectrogram.num_frames(len(waveform)):
     return Sums.zero(spectrogram.num_bins)
@@ -67,7 +67,7 @@ def measure(spectrogram: Spectrogram, waveform: np.ndarray) -> Sums:
 
 
 def combine(parts: Sequence[Sums], num_bins: int) -> dict[str, list[float]]:
-  """Mean and standard deviation of each bin, in dB, added up in the order of `parts`."""
+  """Mean and standard deviation of each bin in dB; sums are added in the order of `parts`."""
   sums = functools.reduce(lambda a, b: a + b, parts, Sums.zero(num_bins))
   mean = sums.total / max(1, sums.count)
   variance = np.maximum(sums.squares / max(1, sums.count) - np.square(mean), 0.0)

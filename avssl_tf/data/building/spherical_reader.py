@@ -1,4 +1,4 @@
-"""Reads 360° video with ambisonics: brings pictures to equirectangular, sound to ACN/SN3D."""
+"""Reads 360° video with ambisonics and converts it to equirectangular frames and ACN/SN3D."""
 
 import dataclasses
 import os
@@ -21,13 +21,14 @@ from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap, equirect
 
 PROJECTIONS = (EQUIRECTANGULAR, EQUI_ANGULAR_CUBEMAP)
-# The other channels carry no more power than W: as much for a single source, less for several and
-# for diffuse sound. Recordings are not perfect: this factor more is taken for another order.
+# The other channels together have at most the power of W: the same for a single source, less for
+# several sources and diffuse sound. Recordings are imperfect, so only power above these multiples
+# of the power of W indicates another channel order.
 _MAX_POWER_OF_ALL = 4.0
 _MAX_POWER_OF_ONE = 2.0
-# Power against that of W, -60 dB, below which a channel counts as silent.
+# Power relative to W, -60 dB, below which a channel counts as silent.
 _SILENT_POWER = 1e-6
-# Pictures whose width is this near to twice their height are taken for 2:1.
+# Maximum relative deviation of the width from twice the height.
 _SHAPE_TOLERANCE = 0.02
 
 
@@ -35,20 +36,21 @@ _SHAPE_TOLERANCE = 0.02
 class SphericalReader:
   """Reads clips of 360° video files.
 
-  The sound is that of the video file or, where videos lie in a folder called `video` and there is
-  one called `audio` beside it, that of the file of the same name there; that of `<name>-ambix` for
-  `<name>-video`, where such a file is beside it. Where there is a folder called `segmentation`, the
-  folder of the same name in it has segmentation maps.
+  The audio is read from the video file, with two exceptions. If the video is in a folder `video`
+  with a sibling folder `audio`, the audio is read from the file of the same name there. If the
+  video is named `<name>-video` and a file `<name>-ambix` exists in the same folder, the audio is
+  read from that file. If a sibling folder `segmentation` exists, its subfolder of the same name
+  contains segmentation maps.
 
   Attributes:
-    frame_rate_hz: rate that frames are taken at.
-    height: of the equirectangular frames, in pixels; they are twice as wide.
-    sample_rate_hz: rate that the sound is resampled to.
-    input_projection: of the files, one of `PROJECTIONS`.
-    channel_order: of the sound, one of `CHANNEL_ORDERS`: what the file says or else ACN with SN3D
-      weights, FuMa, or that of YouTube's AAC (ACN/SN3D in another order).
-    stereo_mode: where two eyes are in the pictures, one of `picture_view.STEREO_MODES`.
-    audio_track: number of the sound track, from 1; `None`: the first that can be ambisonics.
+    frame_rate_hz: rate of the output frames.
+    height: height of the equirectangular frames in pixels; the width is twice as large.
+    sample_rate_hz: sample rate of the output audio.
+    input_projection: projection of the files, one of `PROJECTIONS`.
+    channel_order: order of the audio channels, one of `CHANNEL_ORDERS`: as stated in the file or
+      else ACN with SN3D weights, FuMa, or the order of YouTube's AAC (ACN/SN3D in another order).
+    stereo_mode: layout of stereoscopic video, one of `picture_view.STEREO_MODES`.
+    audio_track: number of the audio track, from 1; `None` uses the first that can be ambisonics.
   """
 
   frame_rate_hz: float = 16.0
@@ -70,10 +72,10 @@ class SphericalReader:
         )
 
   def probe(self, path: str, modalities: Sequence[str]) -> Probed:
-    """What is known of a file; raises `MediaError`."""
+    """Reads the metadata of a file; raises `MediaError`."""
     durations, num_channels, notes = [], 0, []
     sources = {modality: self._path_of(path, modality) for modality in modalities}
-    # Of one file, the span that both have is what is read.
+    # If both are in one file, their common span is read.
     together = len(set(sources.values())) == 1
     for group in [modalities] if together else [(modality,) for modality in modalities]:
       source, track = sources[group[0]], None
@@ -91,7 +93,7 @@ class SphericalReader:
   def read(self, clip: PlannedClip, modalities: Sequence[str]) -> Content:
     """Decodes a clip; raises `MediaError`."""
     frames = timestamps_us = waveform = masks = None
-    # The same file for both keeps picture and sound at the same instants.
+    # Reading both from one file at once keeps them synchronous.
     paths = [self._path_of(clip.path, modality) for modality in modalities]
     together = len(set(paths)) == 1
     for modality, path in zip(modalities, paths):
@@ -130,28 +132,28 @@ class SphericalReader:
   def to_acn(
     self, waveform: np.ndarray, first_order: Optional[FirstOrder] = None
   ) -> np.ndarray:
-    """First-order ambisonics, ACN/SN3D, of the sound of a file.
+    """Converts the audio of a file to first-order ambisonics, ACN/SN3D.
 
     Args:
       waveform: float32 `[samples, channels]` in the order of the file.
-      first_order: how to make them; None: as of a file that says nothing of its channels.
+      first_order: the conversion; None for a file that does not describe its channels.
 
     Returns:
       float32 `[samples, 4]`, W Y Z X.
 
     Raises:
-      MediaError: another number of channels, or a field that cannot be: W is silent or weaker than
-        the others, or all others are silent.
+      MediaError: wrong number of channels, or an impossible sound field: W is silent or weaker than
+        the other channels, or all other channels are silent.
     """
     first_order = first_order or sound_field.first_order_of(waveform.shape[1], self.channel_order)
     if max(first_order.channels) >= waveform.shape[1]:
       raise MediaError(
-        f"no ambisonics: the sound decodes to {waveform.shape[1]} channel(s), fewer than its file "
-        "says"
+        f"no ambisonics: the audio decodes to {waveform.shape[1]} channel(s), fewer than its file "
+        "states"
       )
     field = first_order.of(waveform)
     _check_field(field, self.channel_order)
-    # The weights of FuMa keep W 3 dB below those of SN3D.
+    # W is 3 dB lower in FuMa than in SN3D.
     return np.ascontiguousarray(field / max(1.0, np.abs(field).max()), np.float32)
 
   def _masks(self, clip: PlannedClip, timestamps_us: np.ndarray) -> Optional[np.ndarray]:
@@ -173,11 +175,11 @@ class SphericalReader:
       return [*found, path][0]
     found = _media_files(sounds, stem)
     if not found:
-      raise MediaError(f"no sound: there is no file {stem!r} in {sounds!r}")
+      raise MediaError(f"no audio: no file {stem!r} in {sounds!r}")
     return found[0]
 
   def _read_height(self) -> int:
-    # Two rows of faces: as fine as the frames to be at the middle of a face.
+    # Two rows of faces, with the resolution of the output frames at the centre of a face.
     return self.height if self.input_projection == EQUIRECTANGULAR else 2 * (self.height // 2)
 
   def _equirectangular(self, frames: np.ndarray) -> np.ndarray:
@@ -185,24 +187,24 @@ class SphericalReader:
       try:
         return cubemap.to_equirect(frames, self.height).numpy()
       except ValueError as error:
-        raise MediaError(f"no equi-angular cubemap: {error}") from error
+        raise MediaError(f"not an equi-angular cubemap: {error}") from error
     _check_shape(*frames.shape[1:3])
     if frames.shape[2] == 2 * self.height:
       return frames
-    # Files of nearly 2:1, such as 1920 x 968.
+    # Nearly 2:1, such as 1920 x 968.
     size = (2 * self.height, self.height)
     return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
 
 def _media_files(folder: str, stem: str) -> list[str]:
-  """Paths of the files in a folder that are called `stem` and may have sound."""
+  """Paths of the files in a folder that are named `stem` and may contain audio."""
   extensions = sorted(AUDIO_EXTENSIONS | VIDEO_EXTENSIONS)
   candidates = [os.path.join(folder, stem + extension) for extension in extensions]
   return [candidate for candidate in candidates if os.path.exists(candidate)]
 
 
 def _folder_beside(path: str, name: str) -> Optional[str]:
-  """The folder `name` beside the folder `video` that a file lies in, if there is one."""
+  """Sibling folder `name` of the folder `video` that contains a file, if it exists."""
   parent, kind = os.path.split(os.path.dirname(path))
   folder = os.path.join(parent, name)
   return folder if kind == "video" and os.path.isdir(folder) else None
@@ -213,8 +215,8 @@ def _check_shape(height: int, width: int) -> None:
     hint = picture_view.describe_shape(height, width)
     if hint:
       raise MediaError(
-        f"not equirectangular: the picture has {width}x{height} pixels; an equirectangular picture "
-        f"is twice as wide as high: {hint}"
+        f"not equirectangular: the frames have {width}x{height} pixels; equirectangular frames are "
+        f"twice as wide as high: {hint}"
       )
     try:
       equirect.check_shape(height, width)
@@ -223,7 +225,7 @@ def _check_shape(height: int, width: int) -> None:
 
 
 def _check_field(field: np.ndarray, channel_order: str) -> None:
-  """Raises `MediaError` where this cannot be W Y Z X of a sound field."""
+  """Raises `MediaError` if the channels cannot be W Y Z X of a sound field."""
   power = np.mean(np.square(field, dtype=np.float64), axis=0)
   others = power[1:]
   if power[0] <= _SILENT_POWER * power.max():
@@ -235,6 +237,6 @@ def _check_field(field: np.ndarray, channel_order: str) -> None:
   if others.max() > _MAX_POWER_OF_ONE * power[0] or others.sum() > _MAX_POWER_OF_ALL * power[0]:
     levels = ", ".join(f"{10 * np.log10(max(p / power[0], 1e-9)):+.1f}" for p in others)
     raise MediaError(
-      f"no ambisonics in the order {channel_order!r}: Y, Z and X are at {levels} dB against W, and "
-      "none of them can be above it"
+      f"no ambisonics in the order {channel_order!r}: Y, Z and X are at {levels} dB relative to W, "
+      "but none of them can exceed W"
     )

@@ -1,7 +1,7 @@
-"""Named selections of clips, such as the folds of a cross-validation, in terms of the records.
+"""Converts named selections of clips, such as cross-validation folds, to record positions.
 
-A source names the files of a selection by their media ids. Which records these are is known
-once all clips are encoded: a file may give several clips, or fail.
+A source lists the files of a selection by media id. The corresponding records are known only after
+all clips are encoded, because a file may give several clips or fail.
 """
 
 import collections
@@ -18,11 +18,11 @@ _MAX_NAMED = 3
 
 
 def splits_of_subsets(recipe: Recipe) -> dict[str, str]:
-  """The split that each subset of a recipe is a part of.
+  """Finds the split of each subset of a recipe.
 
   Raises:
-    BuildError: a subset has the name of a split or one that nobody could ask for, is empty,
-      names what is not asked for, or is of several splits.
+    BuildError: a subset is empty, has an invalid name or that of a split, lists clips that were not
+      requested, or spans several splits.
   """
   splits = collections.defaultdict(set)
   for request in recipe.requests:
@@ -36,19 +36,19 @@ def splits_of_subsets(recipe: Recipe) -> dict[str, str]:
   found = {}
   for name, media_ids in recipe.subsets.items():
     if name in names_of_splits:
-      raise BuildError(f"A subset is called {name!r}, as a split is: give it another name.")
+      raise BuildError(f"Subset {name!r} has the name of a split: choose another name.")
     if not media_ids:
-      raise BuildError(f"Subset {name!r} names no clip at all: leave it out, or fill its list.")
+      raise BuildError(f"Subset {name!r} is empty: remove it, or add clips to its list.")
     unknown = [media_id for media_id in media_ids if media_id not in splits]
     if unknown:
       raise BuildError(
-        f"Subset {name!r} names {len(unknown)} clips that are not asked for: {_some(unknown)}. "
-        "Its list and the files do not belong together."
+        f"Subset {name!r} lists {len(unknown)} clips that the source does not have: "
+        f"{_some(unknown)}. Check that the list matches the files."
       )
     of_subset = set().union(*(splits[media_id] for media_id in media_ids))
     if len(of_subset) > 1:
       raise BuildError(
-        f"Subset {name!r} has clips of the splits {sorted(of_subset)}; expected clips of one."
+        f"Subset {name!r} has clips of the splits {sorted(of_subset)}; expected a single split."
       )
     found[name] = of_subset.pop()
   return found
@@ -57,23 +57,23 @@ def splits_of_subsets(recipe: Recipe) -> dict[str, str]:
 def resolve(
   recipe: Recipe, planned: Sequence[PlannedShard], states: Sequence[ShardState]
 ) -> tuple[dict[str, Subset], dict[str, list[str]]]:
-  """The subsets of a recipe as numbers of records, and what they lack.
+  """Converts the subsets of a recipe to record positions and finds their missing clips.
 
   Args:
-    recipe: what was asked for.
+    recipe: the recipe of the data set.
     planned: all shards of the data set, in order.
-    states: what became of each.
+    states: state of each shard.
 
   Returns:
-    The subsets by name; and for each one that is not complete, the media ids, in the order of
-    the list, of which clips are missing.
+    The subsets by name; and for each incomplete subset, the media ids with missing clips, in the
+    order of its list.
 
   Raises:
-    BuildError: as `splits_of_subsets`, or none of the clips of a subset could be built.
+    BuildError: see `splits_of_subsets`, or no clip of a subset could be built.
   """
   numbers = collections.defaultdict(list)
   next_number: dict[str, int] = collections.Counter()
-  planned_clips: dict[int, int] = collections.Counter()  # By request, as is the next.
+  planned_clips: dict[int, int] = collections.Counter()  # By request, like `kept_clips`.
   kept_clips: dict[int, int] = collections.Counter()
   for shard, state in zip(planned, states):
     planned_clips.update(clip.request for clip in shard.clips)
@@ -94,7 +94,7 @@ def resolve(
     absent = [media_id for media_id in media_ids if media_id in lacking]
     if not found:
       raise BuildError(
-        f"None of the {len(media_ids)} clips of subset {name!r} can be used, as {_some(absent)}: "
+        f"None of the {len(media_ids)} clips of subset {name!r} can be used ({_some(absent)}): "
         "repair the files and pass --retry_failed."
       )
     subsets[name] = Subset(split, found)
@@ -104,9 +104,9 @@ def resolve(
 
 
 def describe_missing(missing: dict[str, list[str]]) -> str:
-  """A line for each subset that lacks clips: how many files, and some of them."""
+  """One line per incomplete subset: the number of files with missing clips, and examples."""
   return "\n".join(
-    f"  {name}: of {len(media_ids)} files clips are missing, as {_some(media_ids)}"
+    f"  {name}: clips of {len(media_ids)} files are missing, such as {_some(media_ids)}"
     for name, media_ids in missing.items()
   )
 

@@ -1,4 +1,4 @@
-"""What a build made, as text for the terminal."""
+"""Prints the result of a build."""
 
 import os
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from avssl_tf.foreign_text import printable
 
 
 def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
-  """Prints what a build made of a data set, and what is missing in it."""
+  """Prints the contents of the built data set and what is missing."""
   info = result.info
   done = "Up to date" if result.was_complete else "Built"
   print(f"\n{done}: {output_dir} ({printable(info.name)})")
@@ -26,8 +26,8 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
   if holdout.TEST_SPLIT not in info.splits and not info.subsets:
     probed = info.test_split()
     print(
-      f"  no test split: the probe of a run measures {probed!r}" if probed else
-      "  no test split: a run has no probe, unless on a part of another split (README.md)"
+      f"  no test split: the probe of a run uses {probed!r}" if probed else
+      "  no test split: a run has no probe, unless Probe.test_split is part of another split"
     )
   if result.labels:
     classes = _described_classes(len(info.label_names), result.labels.values())
@@ -42,15 +42,16 @@ def print_summary(result: Result, output_dir: str, elapsed_sec: float) -> None:
   print(f"  failures   {len(result.failures):8d}")
   if result.failures:
     print(describe_failures(result.failures))
-    print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed tries again)")
+    print(f"  (listed in {os.path.join(output_dir, 'failures.jsonl')}; --retry_failed retries)")
   print(f"  time       {elapsed_sec:8.1f} s")
 
 
 def _described_classes(num_classes: int, counts: Collection[int]) -> str:
-  """How many clips so many classes have, as text.
+  """Describes the number of clips per class.
 
-  >>> _described_classes(3, [4, 2, 4]), _described_classes(2, [4, 4]), _described_classes(1, [1])
-  ('classes of 2 to 4 clips', 'classes of 4 clips each', 'class of 1 clip')
+  Examples:
+    >>> _described_classes(3, [4, 2, 4]), _described_classes(2, [4, 4]), _described_classes(1, [1])
+    ('classes of 2 to 4 clips', 'classes of 4 clips each', 'class of 1 clip')
   """
   fewest, most = min(counts), max(counts)
   clips = f"{most} clip{'' if most == 1 else 's'}"

@@ -1,8 +1,8 @@
-"""Runs tasks in worker processes that may be killed, crash, or outlive their parent.
+"""Runs tasks in worker processes, robust to crashing workers and to the end of the parent.
 
-A task is a list of items (files, clips) handled in order by one process. If a process dies,
-the tasks that were under way are run again one at a time; the item at which a process dies
-once more is left out, with the reason, and the rest goes on.
+A task is a list of items (files, clips) that one process handles in order. If a process dies, its
+tasks are run again one at a time. An item at which a process dies again is skipped, with the
+reason, and the other items continue.
 """
 
 import concurrent.futures
@@ -23,31 +23,31 @@ from avssl_tf.errors import UserError
 # Not "fork": TensorFlow's threads do not survive it.
 _PROCESSES = multiprocessing.get_context("spawn")
 _POLL_SEC = 0.2
-# Tasks handed over before a process is free for them. Waiting takes time for each: not more.
+# Tasks submitted before a process is free. Each pending task slows down waiting, so keep it small.
 _TASKS_AHEAD = 4
-_STOP = 0  # Slot of the progress array that tells the workers to stop.
+_STOP = 0  # Slot of the progress array: 1 stops the workers.
 
-CRASHED = "crash: the process that worked on it died twice"
+CRASHED = "crash: the worker process died twice"
 
 # Set in a worker process: [stop flag, items begun of task 0, of task 1, ...].
 _progress: Any = None
 
 
 class WorkerError(UserError):
-  """The worker processes cannot do their work; the message says why."""
+  """The worker processes cannot run; the message states the reason."""
 
 
 class _Stopped(Exception):
-  """Raised in a worker whose parent gave up."""
+  """Raised in a worker to stop it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Monitor:
-  """What a task function gets beside its task.
+  """Progress and exclusions, passed to a task function together with its task.
 
   Attributes:
-    begin: to be called with an item's number before the item is worked on.
-    skip: reasons by the number of the item, for items not to be touched.
+    begin: must be called with the number of each item before work on it begins.
+    skip: reasons for items that must be skipped, by item number.
   """
 
   begin: Callable[[int], None]
@@ -60,19 +60,19 @@ def run(
   num_workers: int,
   on_progress: Optional[Callable[[int], None]] = None,
 ) -> Iterator[tuple[int, Any]]:
-  """Yields `(position, function(tasks[position], monitor))` as tasks get done, in any order.
+  """Yields `(position, function(tasks[position], monitor))` in order of completion.
 
-  Closed early (see `contextlib.closing`) it stops the processes at their next item.
+  Closing the generator early (see `contextlib.closing`) stops the processes at their next item.
 
   Args:
-    function: of a module's top level.
-    tasks: what it is called with; can be pickled.
-    num_workers: number of processes; 0 runs all in this one.
-    on_progress: called now and then with the number of items begun so far.
+    function: a function at the top level of a module.
+    tasks: arguments of the function; must be picklable.
+    num_workers: number of processes; 0 runs all tasks in this process.
+    on_progress: called regularly with the number of items begun so far.
 
   Raises:
-    WorkerError: processes die before they begin with any item.
-    Exception: what `function` raised. The other tasks stop at their next item.
+    WorkerError: processes die before they begin any item.
+    Exception: any exception of `function`. The other tasks stop at their next item.
   """
   if num_workers == 0:
     yield from _run_here(function, tasks, on_progress)
@@ -84,7 +84,7 @@ def run(
       suspects = yield from pool.run_until_crash(waiting, num_workers)
       for position in sorted(suspects):
         while position in waiting:
-          # Alone, so that there is no doubt at which item the process died.
+          # One task at a time, to identify the item at which the process died.
           if (yield from pool.run_until_crash(waiting, 1, only=position)):
             pool.blame(position)
   finally:
@@ -105,7 +105,7 @@ def _run_here(function, tasks, on_progress) -> Iterator[tuple[int, Any]]:
 
 
 class _Pool:
-  """The processes of one `run` and what is known of the tasks."""
+  """The processes of one `run` and the state of its tasks."""
 
   def __init__(self, function, tasks, on_progress):
     self._function = function
@@ -113,14 +113,14 @@ class _Pool:
     self._on_progress = on_progress
     self._skip: dict[int, dict[int, str]] = {}
     self._idle_crashes = 0  # in a row, before any item was begun
-    # Without a lock: a worker killed while it held one would stop everybody. Each slot has
+    # No lock: a worker that is killed while holding it would block all others. Each slot has
     # one writer.
     self._slots = _PROCESSES.RawArray("q", len(tasks) + 1)
 
   def run_until_crash(
     self, waiting: set[int], num_workers: int, only: Optional[int] = None
   ) -> Iterator[tuple[int, Any]]:
-    """Yields results and takes them out of `waiting`; returns the tasks under way at a crash."""
+    """Yields results and removes them from `waiting`; returns the tasks in progress at a crash."""
     positions = sorted(waiting) if only is None else [only]
     for position in positions:
       self._slots[position + 1] = 0
@@ -142,13 +142,13 @@ class _Pool:
         for future in done:
           position = running.pop(future)
           if isinstance(future.exception(), BrokenProcessPool):
-            upcoming = iter(())  # What was done all the same is still to be taken.
+            upcoming = iter(())  # Results of finished tasks are still collected.
           else:
             result = future.result()
             waiting.discard(position)
             yield position, result
     except BrokenProcessPool:
-      pass  # `submit` on a pool that broke at once; sorted out below.
+      pass  # `submit` on a broken pool; handled below.
     finally:
       executor.shutdown(wait=False, cancel_futures=True)
     suspects = {p for p in positions if p in waiting and self._slots[p + 1]}
@@ -156,26 +156,26 @@ class _Pool:
     self._idle_crashes = self._idle_crashes + 1 if idle_crash else 0
     if self._idle_crashes == 2:
       raise WorkerError(
-        "The worker processes die before they begin to work: too little memory, or a script "
-        'without `if __name__ == "__main__":`. Fewer --num_workers need less memory.'
+        "The worker processes die at startup: not enough memory, or the script has no "
+        '`if __name__ == "__main__":`. Reduce --num_workers to use less memory.'
       )
     return suspects
 
   def _submit(self, executor, position: int) -> concurrent.futures.Future:
-    # Ctrl-C and SIGTERM, which may reach all processes of a group, are for the parent, which tells
-    # the workers. A process that is started here inherits that they are blocked.
+    # Ctrl-C and SIGTERM may reach all processes of a group, but only the parent handles them and
+    # stops the workers. A process that is started here inherits the blocked signals.
     with _interrupts_blocked():
       return executor.submit(
         _call, self._function, position, self._tasks[position], self._skip.get(position, {})
       )
 
   def blame(self, position: int) -> None:
-    """Leaves out the item at which the task's process died."""
+    """Marks the item at which the process of the task died, to skip it."""
     item = self._slots[position + 1] - 1
     self._skip.setdefault(position, {})[item] = CRASHED
 
   def stop(self) -> None:
-    """Makes workers that are still at it stop at their next item."""
+    """Stops running workers at their next item."""
     self._slots[_STOP] = 1
 
 
@@ -191,8 +191,8 @@ def _interrupts_blocked() -> Iterator[None]:
 def _start_worker(slots) -> None:
   global _progress
   _progress = slots
-  # One thread a process, and no process takes memory of a GPU. Set before TensorFlow is
-  # imported, which happens when the first task arrives.
+  # One thread per process, and no GPU memory. Set before the first task arrives and imports
+  # TensorFlow.
   os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
   os.environ["TF_NUM_INTEROP_THREADS"] = "1"
   os.environ["OMP_NUM_THREADS"] = "1"
@@ -202,7 +202,7 @@ def _start_worker(slots) -> None:
 
 
 def _exit_with_parent() -> None:
-  """Ends this process as soon as its parent is gone, however that came about."""
+  """Ends this process as soon as its parent has ended for any reason."""
   parent = multiprocessing.parent_process()
   multiprocessing.connection.wait([parent.sentinel])
   os._exit(1)
@@ -211,7 +211,7 @@ def _exit_with_parent() -> None:
 def _call(function, position: int, task, skip: dict[int, str]):
   def begin(item: int) -> None:
     if _progress[_STOP]:
-      raise _Stopped("The build was given up.")
+      raise _Stopped("The build was stopped.")
     _progress[position + 1] = item + 1
 
   return function(task, Monitor(begin, skip))

@@ -1,11 +1,10 @@
-"""Reads clips (pictures and sound, or one of them) from media files with PyAV.
+"""Reads clips (video, audio or both) from media files with PyAV.
 
-All times count from the start of the common span of both streams: the moment
-from which there is both a picture and a sound. Where the streams start apart,
-as they often do by some milliseconds, picture and sound of a clip are taken at
-the same instants of the container's time line, so that they stay in step.
-Where one of them alone is asked for, its own span counts, and the other may
-be missing or damaged.
+All times are relative to the start of the common span of both streams: the first moment at which
+there is both video and audio. The streams often start some milliseconds apart. Video and audio of a
+clip are read at the same instants of the container's time line, which keeps them synchronised. If
+only one modality is requested, times are relative to the start of its stream, and the other stream
+may be missing or damaged.
 """
 
 import dataclasses
@@ -27,20 +26,21 @@ from avssl_tf.data.media.media_probe import first_frames, view_of
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.errors import UserError
 
-# Peak (-80 dB of full scale) up to which sound counts as silence: three steps of 16-bit samples.
+# Audio with a peak up to this (-80 dB of full scale, three steps of 16-bit samples) is silent.
 SILENCE_PEAK = 1e-4
-# How long before the clip to aim a seek, in turn. The second is for files whose index is coarse.
+# Seek targets before the start of the clip, tried in order. The second is for coarse indexes.
 _PREROLLS_SEC = (0.25, 10.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaClip:
-  """A span of a file.
+  """A decoded clip.
 
   Attributes:
-    frames: uint8 RGB `[T, height, width, 3]`; None where not asked for.
-    timestamps_us: int64 `[T]`, from the clip's start; likewise.
-    waveform: float32 `[samples, channels]` in -1..1; likewise.
+    frames: uint8 RGB `[T, height, width, 3]`; None if video was not requested.
+    timestamps_us: int64 `[T]`, microseconds from the start of the clip; None if video was not
+      requested.
+    waveform: float32 `[samples, channels]` in -1..1; None if audio was not requested.
   """
 
   frames: Optional[np.ndarray]
@@ -49,11 +49,11 @@ class MediaClip:
 
 
 class _Span(NamedTuple):
-  """What to read, in times of the container."""
+  """The span to read, in container times."""
 
   start_sec: float
   end_sec: float
-  times_sec: np.ndarray  # Of the pictures.
+  times_sec: np.ndarray  # Of the frames.
   short_side: int
   modalities: Sequence[str]
   view: picture_view.View
@@ -63,7 +63,7 @@ class _Span(NamedTuple):
 def _read_span(
   media: media_streams.MediaStreams, span: _Span, begin_by_sec: Optional[float]
 ) -> Optional[tuple[Optional[np.ndarray], Optional[media_sound.SoundCollector]]]:
-  """Pictures and sound from the current position; None where that is too late in the file."""
+  """Frames and audio from the current position; None if that is too late in the file."""
   picker = media.video and media_pictures.FramePicker(
     media.video, span.times_sec, span.short_side, span.view
   )
@@ -88,9 +88,9 @@ def _read_span(
 def _seek_and_read(
   path: str, span: _Span, origin_sec: float
 ) -> tuple[Optional[np.ndarray], Optional[media_sound.SoundCollector]]:
-  """Reads a span from as near before it as the file allows."""
+  """Reads a span, from the nearest position before it that the file allows."""
   for preroll_sec in _PREROLLS_SEC:
-    # Near the start, seeking saves nothing and loses the priming samples of the sound.
+    # Near the start, seeking saves nothing and loses the priming samples of the audio.
     if span.start_sec - origin_sec < 1.0 + preroll_sec:
       break
     with media_streams.open_streams(path, span.modalities, span.audio_track) as media:
@@ -101,7 +101,7 @@ def _seek_and_read(
   with media_streams.open_streams(path, span.modalities, span.audio_track) as media:
     result = _read_span(media, span, None)
   if result is None:
-    raise MediaError("the pictures do not follow each other in time")
+    raise MediaError("the frames are not in temporal order")
   return result
 
 
@@ -119,41 +119,58 @@ def read_clip(
   wanted: picture_view.Wanted = picture_view.ORDINARY,
   audio_track: Optional[int] = None,
 ) -> MediaClip:
-  """Reads a span of a file.
+  """Reads a clip from a media file: frames, waveform, or both.
 
-  Seeks to it, so that a clip deep within a long file is cheap.
+  It seeks to the clip, which keeps clips far into a long file cheap.
 
   Args:
     path: file to read.
-    start_sec: start, from the start of the common span of picture and sound.
-    end_sec: end, likewise.
-    frame_rate_hz: rate of the pictures; each is the one on screen at its time.
-    short_side: pixels of the shorter side, whichever it is once upright.
-    sample_rate_hz: rate of the sound.
-    num_channels: 1 or 2 mixes to mono or stereo. Where the file says that its
-      sound is ambisonics, these take W, and 4 takes W Y Z X (ACN, SN3D). None
-      keeps all channels unmixed and in the file's order.
-    modalities: what is asked for: "video", "audio", or both.
-    times_sec: float `[T]`, from the clip's start, strictly increasing and within it: when to take
-      pictures, in place of a regular rate.
-    accept_silence: whether a clip without any sound in its stream is a clip all the same.
-    wanted: what its pictures are taken for.
-    audio_track: number of the sound track to take, from 1; None: the default one.
+    start_sec: start of the clip in seconds, relative to the start of the common span of video and
+      audio.
+    end_sec: end of the clip in seconds, relative to the same start.
+    frame_rate_hz: frame rate of the clip. Each frame is the one on screen at its time.
+    short_side: shorter side of the upright frames, in pixels.
+    sample_rate_hz: sample rate of the waveform.
+    num_channels: 1 or 2 mixes to mono or stereo. If the file states that its audio is ambisonic,
+      1 and 2 select W, and 4 selects W Y Z X (ACN, SN3D). None keeps all channels, unmixed and in
+      the order of the file.
+    modalities: what to read: "video", "audio", or both.
+    times_sec: float `[T]`, seconds from the start of the clip, strictly increasing and within the
+      clip: times of the frames. None takes frames at `frame_rate_hz`.
+    accept_silence: whether a clip whose audio is silent throughout is accepted.
+    wanted: projection and stereo mode in which the frames are read.
+    audio_track: number of the audio track to read, from 1. None selects the default track.
 
   Returns:
-    Exactly `round((end_sec - start_sec) * frame_rate_hz)` frames, or T, and
-    `round((end_sec - start_sec) * sample_rate_hz)` samples.
+    A `MediaClip`: `frames` is uint8 RGB `[T, height, width, 3]`, `timestamps_us` is int64 `[T]`
+    (microseconds from the start of the clip), and `waveform` is float32 `[samples, channels]` in
+    -1..1. There are exactly `round((end_sec - start_sec) * frame_rate_hz)` frames (or one per entry
+    of `times_sec`) and `round((end_sec - start_sec) * sample_rate_hz)` samples. Fields of
+    modalities that are not requested are None.
 
   Raises:
-    MediaError: the file cannot give that clip; the message says why.
-    UserError: the span asked for is empty or starts before 0.
+    MediaError: the file cannot be read, has no such clip, or is silent; the message states the
+      reason.
+    UserError: the requested span is empty or starts before 0.
+
+  Examples:
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from avssl_tf.data import read_clip
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = os.path.join(folder, "tone.wav")
+    ...   wavfile.write(path, 8000, np.sin(np.arange(8000)).astype(np.float32))
+    ...   clip = read_clip(path, 0.25, 0.75, sample_rate_hz=16000, modalities=["audio"])
+    >>> clip.waveform.shape, clip.frames
+    ((8000, 1), None)
   """
   duration_sec = end_sec - start_sec
   num_frames = round(duration_sec * frame_rate_hz) if times_sec is None else len(times_sec)
   num_samples = round(duration_sec * sample_rate_hz)
   if start_sec < 0 or num_frames < 1 or num_samples < 1:
     raise UserError(
-      f"A clip must start at 0 or later and hold a frame at least, got {start_sec} s to "
+      f"A clip must start at 0 or later and contain at least one frame, got {start_sec} s to "
       f"{end_sec} s at {frame_rate_hz} Hz for {path!r}."
     )
   with media_streams.open_streams(path, modalities, audio_track) as media:
@@ -186,6 +203,6 @@ def read_clip(
     elif first_order is not None:
       waveform = np.clip(first_order.of(waveform), -1.0, 1.0)
     if not accept_silence and np.abs(waveform).max() <= SILENCE_PEAK:
-      raise MediaError("all-silent sound")
+      raise MediaError("the audio is silent throughout")
   timestamps_us = None if frames is None else np.round(offsets_sec * 1e6).astype(np.int64)
   return MediaClip(frames, timestamps_us, waveform)

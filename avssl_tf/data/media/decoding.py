@@ -1,8 +1,8 @@
-"""Decodes the packets of a stream one after another; every frame that comes out has a time.
+"""Decodes the packets of a stream in order and gives every decoded frame a time.
 
-Demuxers and decoders do much that is lawful and no damage: packets hold nothing to decode, frames
-come out of a decoder that is drained without a time, pictures share one time. It is dealt with
-here, once for everyone who decodes.
+Demuxers and decoders have quirks that are valid and no damage: packets without anything to decode,
+frames without a time from a drained decoder, several frames with the same time. This module handles
+them for all other decoding code.
 """
 
 import itertools
@@ -18,43 +18,43 @@ from avssl_tf.keys import VIDEO
 Frame = Union[av.VideoFrame, av.AudioFrame]
 
 _USUAL_PICTURE_SEC = Fraction(1, 25)
-# What MPEG counts in: a whole number for the duration of a picture at every usual rate.
+# Time base of MPEG: the frame duration is a whole number at every common frame rate.
 _PICTURE_TIME_BASE = Fraction(1, 90000)
 
-# By decoder: whether the first byte of a unit is that of a slice, and where in the header of the
-# stream the number of bytes is that the length of a unit takes.
+# By decoder: a predicate on the first byte of a unit, true for slices, and the offset in the stream
+# header of the field that gives the number of bytes of a unit's length.
 _SLICES = {
   "h264": (lambda header: 1 <= header & 0x1F <= 5, 4),
   "hevc": (lambda header: header >> 1 & 0x3F < 32, 21),
 }
 _SLICE = 1  # In both of them.
-# Decoders of raw sound whose channels take turns, and the bits of a sample; 8 where no number is.
+# Decoders of raw interleaved audio, with the bits per sample; 8 if the name has no number.
 _RAW_SOUND = re.compile(r"pcm_(?:[suf](\d+)(?:le|be)?|alaw|mulaw|vidc)")
 
 
 class Decoder:
-  """Decodes the packets of one stream in their order, from one position in the file on."""
+  """Decodes the packets of one stream in order, starting from one position in the file."""
 
   def __init__(self, stream: av.stream.Stream):
     self._stream = stream
     self._has_times = False
-    self._before = b""  # Units that belong to the next picture.
-    self._end_sec: Optional[Fraction] = None  # Of the frame before.
+    self._before = b""  # Units that belong to the next frame.
+    self._end_sec: Optional[Fraction] = None  # Of the previous frame.
 
   def frames(self, packet: av.Packet) -> list[Frame]:
-    """The frames that a packet completes.
+    """Returns the frames that a packet completes.
 
-    A frame without a time follows the one before it: it stays without one where no frame before it
-    has had one.
+    A frame without a time starts at the end of the previous frame. It stays without a time if no
+    earlier frame had one.
 
     Args:
-      packet: of the stream; an empty one without a time drains the decoder.
+      packet: next packet of the stream. An empty packet without a time drains the decoder.
 
     Raises:
       av.error.FFmpegError: the packet cannot be decoded.
     """
     if not packet.size and _time(packet) is not None:
-      return []  # To FFmpeg, it would mean the end of the stream.
+      return []  # FFmpeg would take it for the end of the stream.
     if packet.size and _holds_no_frame(packet):
       if self._stream.type == VIDEO:
         self._before += bytes(packet)
@@ -76,7 +76,7 @@ class Decoder:
   def _put_in_time(self, frame: Frame) -> None:
     self._has_times |= frame.pts is not None
     if not self._has_times:
-      # AVI knows the order of decoding alone. Beside times of presentation, that order says little.
+      # AVI stores decoding times only. They are not used once there are presentation times.
       frame.pts = frame.dts
     duration_sec = frame_sec(frame, self._stream)
     if frame.pts is None and self._end_sec is not None:
@@ -88,7 +88,7 @@ class Decoder:
 
 
 def frame_sec(frame: Frame, stream: av.stream.Stream) -> Fraction:
-  """Duration of a frame; of a picture the usual one, where the file does not say."""
+  """Duration of a frame; the nominal duration for video frames if the file states none."""
   if isinstance(frame, av.AudioFrame):
     return Fraction(frame.samples, frame.sample_rate)
   duration = getattr(frame, "duration", None)  # Not in all versions of PyAV.
@@ -98,7 +98,7 @@ def frame_sec(frame: Frame, stream: av.stream.Stream) -> Fraction:
 
 
 def picture_sec(video: av.VideoStream) -> Fraction:
-  """Nominal time between two pictures."""
+  """Nominal time between two video frames."""
   rate_hz = video.average_rate or video.guessed_rate or video.base_rate
   return 1 / rate_hz if rate_hz else _USUAL_PICTURE_SEC
 
@@ -108,7 +108,7 @@ def _time(packet: av.Packet) -> Optional[int]:
 
 
 def _replaced(packet: av.Packet, content: bytes) -> av.Packet:
-  """A packet with other contents."""
+  """The packet with its content replaced."""
   replaced = av.Packet(content)
   replaced.stream, replaced.time_base = packet.stream, packet.time_base
   replaced.pts, replaced.dts, replaced.duration = packet.pts, packet.dts, packet.duration
@@ -117,7 +117,7 @@ def _replaced(packet: av.Packet, content: bytes) -> av.Packet:
 
 
 def _bytes_after_samples(packet: av.Packet) -> int:
-  """Number of bytes of a last sample that is not whole, in a packet of raw sound."""
+  """Number of bytes of an incomplete last sample in a packet of raw audio."""
   if not packet.size:
     return 0
   context = packet.stream.codec_context
@@ -128,10 +128,10 @@ def _bytes_after_samples(packet: av.Packet) -> int:
 
 
 def _holds_no_frame(packet: av.Packet) -> bool:
-  """Whether a packet has nothing to decode: FFmpeg takes it for damaged.
+  """Whether a packet contains nothing to decode. FFmpeg treats such packets as damaged.
 
-  H.264 and HEVC may have packets of delimiters, parameter sets, messages or filling alone; raw
-  sound may end within its first sample.
+  H.264 and HEVC may have packets with only delimiters, parameter sets, messages or filler data. Raw
+  audio may end within its first sample.
   """
   context = packet.stream.codec_context
   if context.name in _SLICES:
@@ -146,13 +146,14 @@ def _unit_headers(packet: av.Packet, extradata: Optional[bytes], at: int) -> Ite
   """The first byte of each unit of H.264 or HEVC in a packet.
 
   Args:
-    packet: units between start codes (ISO/IEC 14496-10 and 23008-2, annex B), or each after its
-      length (ISO/IEC 14496-15).
-    extradata: of the decoder.
-    at: where in it the number of bytes of a length is.
+    packet: units separated by start codes (ISO/IEC 14496-10 and 23008-2, annex B), or each preceded
+      by its length (ISO/IEC 14496-15).
+    extradata: extradata of the decoder.
+    at: offset in `extradata` of the field with the number of bytes of a length.
 
   Yields:
-    What is no chain of units ends as a slice, for the decoder to see.
+    First bytes. If the data is not a valid chain of units, the last one is that of a slice, which
+    leaves the packet to the decoder.
   """
   data = memoryview(packet)
   if not extradata or extradata[0] != 1 or len(extradata) <= at or data[:4] == b"\0\0\0\1":

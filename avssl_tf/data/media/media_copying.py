@@ -1,4 +1,4 @@
-"""Pictures and sound of a file for an MP4, not encoded again, where MP4 can hold them."""
+"""Copies video and audio of a file into an MP4 without re-encoding, where MP4 supports them."""
 
 import dataclasses
 import io
@@ -10,7 +10,7 @@ import av
 from avssl_tf.data.media import media_streams
 from avssl_tf.data.media.media_streams import MediaError
 
-# Codecs, by their decoders, that players expect in MP4. It may hold others, too.
+# Codecs, by decoder name, that players expect in MP4. MP4 may contain others, too.
 _CODECS = frozenset(
   {"av1", "h264", "hevc", "libdav1d", "mpeg4", "vp9"}
   | {"aac", "ac3", "alac", "eac3", "mp3", "mp3float"}
@@ -18,7 +18,7 @@ _CODECS = frozenset(
 
 
 class _Nowhere(io.RawIOBase):
-  """A file of which nothing is kept."""
+  """A file that discards what is written to it."""
 
   def __init__(self):
     super().__init__()
@@ -44,17 +44,18 @@ class _Nowhere(io.RawIOBase):
 
 
 def can_copy(path: str, modality: str, audio_track: Optional[int] = None) -> bool:
-  """Whether an MP4 can hold the pictures or the sound of a file as they are.
+  """Whether an MP4 can hold the video or the audio of a file without re-encoding.
 
-  All packets are written to nowhere: which rates, headers and times MP4 takes depends on the codec.
+  This writes all packets to a file that discards them: which rates, headers and times MP4 accepts
+  depends on the codec.
 
   Args:
     path: the file.
     modality: "video" or "audio".
-    audio_track: number of the track of the sound, from 1; None: the default one.
+    audio_track: number of the audio track, from 1. None selects the default track.
 
   Raises:
-    MediaError: the file cannot be opened, or has nothing of that kind.
+    MediaError: the file cannot be opened, or has no stream of that modality.
   """
   with media_streams.open_streams(path, (modality,), audio_track) as source:
     (stream,) = source.streams
@@ -72,37 +73,37 @@ def can_copy(path: str, modality: str, audio_track: Optional[int] = None) -> boo
 
 @dataclasses.dataclass(frozen=True)
 class CopiedSound:
-  """The sound of another file for a video, not encoded again.
+  """Audio of another file for a video, copied without re-encoding.
 
   Attributes:
-    source: the other file, at its start, opened for its sound alone, which `can_copy`.
-    origin_sec: time of `source` that becomes time 0.
+    source: the other file, at its start, opened for its audio only. `can_copy` must hold for it.
+    origin_sec: time in `source` that becomes time 0.
   """
 
   source: media_streams.MediaStreams
   origin_sec: float
 
   def add_to(self, container: av.container.OutputContainer) -> av.AudioStream:
-    """Adds a stream for it to a file."""
+    """Adds a stream for the audio to a file."""
     return container.add_stream_from_template(self.source.audio)
 
   def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
-    """The sound as it is encoded."""
+    """The encoded packets of the audio."""
     return packets(self.source, stream, self.origin_sec)
 
 
 def packets(
   source: media_streams.MediaStreams, stream: av.stream.Stream, origin_sec: float
 ) -> Iterator[av.Packet]:
-  """The packets of the one stream that is read of a file, for a stream of another.
+  """Packets of the only open stream of a file, retargeted to a stream of another file.
 
   Args:
     source: the file, at its start.
-    stream: of the other file.
-    origin_sec: time of `source` that becomes time 0.
+    stream: stream of the other file.
+    origin_sec: time in `source` that becomes time 0.
 
   Raises:
-    MediaError: the file breaks off, or a packet has no time of its own.
+    MediaError: the file is truncated, or a packet has no time.
   """
   for packet in media_streams.demux(source):
     if not packet.size:

@@ -1,6 +1,7 @@
-"""How far the streams of a file reach, against what its container promises.
+"""Measures where the streams of a file end and compares it with what the container states.
 
-What is measured counts. A promise tells that a file is truncated, and where padding begins.
+The measured end is the one used. The stated end serves to detect truncated files, and shows where
+padding begins.
 """
 
 import dataclasses
@@ -13,39 +14,39 @@ from avssl_tf.data.media import media_limits, media_streams
 from avssl_tf.data.media.media_streams import MediaError
 from avssl_tf.keys import VIDEO
 
-# Containers round times, and pictures may end this much before the sound.
+# Containers round times, and the video may end this much before the audio.
 END_TOLERANCE_SEC = 0.05
-# Longer than the frames of any codec in use, and so than the padding of the last one, and than what
-# a decoder may keep to itself: AAC of 8 kHz has frames of 0.128 s.
+# Longer than a frame of any codec in use, and thus longer than the padding of the last frame and
+# the delay of a decoder. The frames of AAC at 8 kHz are 0.128 s long.
 LONGEST_FRAME_SEC = 0.15
-# A stream that ends this much before the time its container promises is truncated.
+# A stream that ends this much before the time that its container states is truncated.
 TRUNCATION_SEC = 0.5
-# Formats that promise nothing: libavformat guesses from the size of the file and its bit rate, or
-# from the last times that it finds without looking closely.
+# Formats that state no end: libavformat estimates it from the file size and the bit rate, or from
+# the last times that a coarse scan finds.
 _GUESSED = frozenset(
   "aac ac3 adx amr amrnb amrwb aptx aptx_hd avs2 avs3 cavsvideo dirac dnxhd dts eac3 evc g722 g729 "
   "gsm h261 h263 h264 hevc loas m4v mjpeg mlp mp3 mpeg mpegts mpegvideo obu sbc truehd vc1 "
   "vvc".split()
 )
-# Formats that state an end so that the padding of the last packet is left out.
+# Formats that state an end which excludes the padding of the last packet.
 _PADDED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "ogg", "mp3", "caf"})
-# Formats that state the duration of all streams together alone.
+# Formats that state only one duration for all streams together.
 _OF_ALL_STREAMS = frozenset({"matroska,webm", "flv", "live_flv", "nut"})
-# Where a number of frames or samples is due, writers that cannot go back leave one of these.
+# Writers that cannot seek back leave one of these as the number of frames or samples.
 _PLACEHOLDERS = frozenset({2**30, 2**31 - 1, 2**31, 2**32 - 1})
-# How much of the end of a file is looked at to find where its streams end.
+# Length of the tail of a file that is read to find where its streams end.
 _TAIL_SEC = 10.0
 
 
 def estimated_end_sec(
   media: media_streams.MediaStreams, stream: av.stream.Stream
 ) -> Optional[float]:
-  """When `stream` ends according to libavformat, which may guess; None where it has no idea."""
+  """End of `stream` according to libavformat, possibly estimated; None if unknown."""
   if stream.duration:
     return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
   if media.container.duration:
     start = media.container.start_time or 0
-    # Some writers of Matroska count it from time 0, others from the start.
+    # Some Matroska writers count the duration from time 0, others from the start.
     if "matroska" in media.container.format.name and start > av.time_base:
       return None
     return (start + media.container.duration) / av.time_base
@@ -55,7 +56,7 @@ def estimated_end_sec(
 def promised_end_sec(
   media: media_streams.MediaStreams, stream: av.stream.Stream
 ) -> Optional[float]:
-  """When `stream` ends according to the container; None where it does not say clearly."""
+  """End of `stream` as the container states it; None if it states none reliably."""
   if media.container.format.name in _GUESSED:
     return None
   if _PLACEHOLDERS & {stream.frames, stream.duration}:
@@ -63,22 +64,22 @@ def promised_end_sec(
   end_sec = estimated_end_sec(media, stream)
   counts = stream.type == VIDEO or stream.codec_context.name.startswith("pcm_")
   if media.container.format.name == "avi" and counts and stream.frames:
-    # libavformat makes the duration of the packets that are there. The header counts pictures and
-    # samples; of encoded sound, what it counts differs between writers.
+    # libavformat derives the duration from the packets present. The header counts frames and
+    # samples; for encoded audio, the unit that it counts differs between writers.
     counted_sec = float(((stream.start_time or 0) + stream.frames) * stream.time_base)
     end_sec = max(end_sec or 0.0, counted_sec)
   return end_sec
 
 
 def _has_own_duration(media: media_streams.MediaStreams, stream: av.stream.Stream) -> bool:
-  """Whether what is promised of `stream` is of it alone."""
+  """Whether the stated duration is that of `stream` alone."""
   return bool(stream.duration) and media.container.format.name not in _OF_ALL_STREAMS
 
 
 def padding_start_sec(
   media: media_streams.MediaStreams, stream: av.stream.Stream
 ) -> Optional[float]:
-  """When padding begins at the end of a stream; None where the container states no such time."""
+  """Time at which the final padding of a stream begins; None if the container states none."""
   name = media.container.format.name
   if name not in _PADDED or not stream.duration or _PLACEHOLDERS & {stream.frames, stream.duration}:
     return None
@@ -90,12 +91,12 @@ def padding_start_sec(
 
 @dataclasses.dataclass
 class _Reached:
-  """How far a stream reaches.
+  """Measured end of a stream.
 
   Attributes:
-    end_sec: end of its last packet, but at most `media_limits.MAX_GAP_SEC` after its start.
+    end_sec: end of the last packet, at most `media_limits.MAX_GAP_SEC` after its start.
     stated_sec: end of the last packet as the container states it.
-    has_untimed: whether packets have no time.
+    has_untimed: whether some packets have no time.
   """
 
   end_sec: float = -math.inf
@@ -104,7 +105,7 @@ class _Reached:
 
 
 def _read_ends(media: media_streams.MediaStreams) -> list[_Reached]:
-  """How far the streams reach, then those ignored, by their packets from the position on."""
+  """Ends of the streams, then of the ignored ones, from the packets after the current position."""
   streams = (*media.streams, *media.ignored)
   ends = {stream.index: _Reached() for stream in streams}
   for packet in media_streams.demux(media, with_ignored=True):
@@ -121,7 +122,7 @@ def _read_ends(media: media_streams.MediaStreams) -> list[_Reached]:
 
 
 class _LastFrame:
-  """Consumer that finds where the last frame of a stream ends."""
+  """Consumer that finds the end of the last frame of a stream."""
 
   def __init__(self, stream: av.stream.Stream):
     self.done = False
@@ -139,7 +140,7 @@ class _LastFrame:
 
 
 def _decode_ends(media: media_streams.MediaStreams, ends: list[_Reached], sought: bool) -> None:
-  """Corrects the ends of streams asked for by those of the frames from the position on."""
+  """Corrects the ends of requested streams with the frames decoded from the current position."""
   last = [_LastFrame(stream) for stream in media.streams]
   by_stream = {stream.index: consumer for stream, consumer in zip(media.streams, last)}
   media_streams.feed(
@@ -153,12 +154,12 @@ def _decode_ends(media: media_streams.MediaStreams, ends: list[_Reached], sought
 
 
 def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[float, ...]:
-  """When each of the streams asked for really ends.
+  """Measured end of each requested stream.
 
-  Where there is sound, pictures end no earlier than it does: the last one stays, as in players.
+  If there is audio, the video ends no earlier: its last frame is held, as in players.
 
   Raises:
-    MediaError: a stream ends before the container says it does.
+    MediaError: a stream ends before its stated end.
   """
   count = len(media.streams)
   modalities = [stream.type for stream in media.streams]
@@ -180,7 +181,7 @@ def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[flo
     with media_streams.open_streams(path, modalities, media.audio_track) as again:
       sought = tail_sec is not None and media_streams.seek(again, tail_sec)
       _decode_ends(again, ends, sought)
-  # A container's duration is kept by whichever stream is longest, asked for or not.
+  # The duration of a container is that of its longest stream, requested or not.
   latest_sec = max(end.stated_sec for end in ends)
   for end, stream in zip(ends, media.streams):
     promise_sec = promised_end_sec(media, stream)
@@ -188,7 +189,7 @@ def measured_ends_sec(path: str, media: media_streams.MediaStreams) -> tuple[flo
     if promise_sec is not None and reached_sec < promise_sec - TRUNCATION_SEC:
       raise MediaError(_truncated(stream.type, end.end_sec, promise_sec))
   measured = [_without_padding(media, s, end.end_sec) for s, end in zip(media.streams, ends)]
-  # Both end together in most files, but for a part of a picture.
+  # In most files both end within a fraction of a frame of each other.
   if held and measured[1] - measured[0] > END_TOLERANCE_SEC:
     measured[0] = measured[1]
   return tuple(measured)
@@ -198,7 +199,7 @@ def _without_padding(
   media: media_streams.MediaStreams, stream: av.stream.Stream, end_sec: float
 ) -> float:
   padding_sec = padding_start_sec(media, stream)
-  # More than padding: the end that is stated is wrong.
+  # More than padding: the stated end is wrong.
   if padding_sec is None or end_sec - padding_sec > LONGEST_FRAME_SEC:
     return end_sec
   return min(end_sec, padding_sec)
@@ -210,16 +211,17 @@ def held_until_sec(
   sound_end_sec: Optional[float],
   wanted_sec: float,
 ) -> Optional[float]:
-  """Until when there are pictures: the last one stays while there is sound, as in players.
+  """End of the video: its last frame is held while there is audio, as in players.
 
   Args:
-    media: where they are from, read up to what is wanted or to its end.
-    pictures_end_sec: end of the last picture; None: there is none.
-    sound_end_sec: end of the sound; None where it is not asked for.
-    wanted_sec: end of what is asked for.
+    media: the file, read up to `wanted_sec` or to its end.
+    pictures_end_sec: end of the last frame; None if there is none.
+    sound_end_sec: end of the audio; None if it is not requested.
+    wanted_sec: end of the requested span.
 
   Returns:
-    A time, or None where there is no picture, or where they break off.
+    The time until which the last frame is held. It is `pictures_end_sec` itself without frames,
+    without audio, or if the video is truncated.
   """
   if pictures_end_sec is None or sound_end_sec is None:
     return pictures_end_sec
@@ -234,7 +236,7 @@ def held_until_sec(
 def _truncated(kind: str, end_sec: float, promise_sec: float) -> str:
   return (
     f"truncated: the {kind} stream ends at {end_sec:.2f} s, "
-    f"but the container promises {promise_sec:.2f} s"
+    f"but the container states {promise_sec:.2f} s"
   )
 
 
@@ -245,7 +247,11 @@ def check_reached(
   reached_sec: Optional[float],
   wanted_sec: float,
 ) -> None:
-  """Raises the reason for which a stream does not hold all of the clip."""
+  """Checks that a stream contains the whole clip.
+
+  Raises:
+    MediaError: it does not; the message states the reason.
+  """
   reached_sec = 0.0 if reached_sec is None else reached_sec
   tolerance_sec = END_TOLERANCE_SEC if stream.type == VIDEO else LONGEST_FRAME_SEC
   if done or reached_sec >= wanted_sec - tolerance_sec:
@@ -254,6 +260,6 @@ def check_reached(
   if promise_sec is not None and reached_sec < min(promise_sec, wanted_sec) - TRUNCATION_SEC:
     raise MediaError(_truncated(stream.type, reached_sec, promise_sec))
   raise MediaError(
-    f"shorter than asked: the {stream.type} stream ends at {reached_sec:.2f} s, "
+    f"shorter than requested: the {stream.type} stream ends at {reached_sec:.2f} s, "
     f"the clip at {wanted_sec:.2f} s"
   )

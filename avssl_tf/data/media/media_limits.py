@@ -1,7 +1,7 @@
-"""Limits on what media files may ask for, so that a small file cannot fill memory, disk or time.
+"""Limits on media files: a small file must not exhaust memory, disk or time.
 
-They are far above what cameras, recorders and published data sets produce. What exceeds them is
-refused with a `MediaError` before memory is allocated or work is done.
+The limits are far above what cameras, recorders and published data sets produce. Files that exceed
+them are refused with a `MediaError` before memory is allocated or work is done.
 """
 
 from typing import Optional
@@ -9,26 +9,26 @@ from typing import Optional
 from avssl_tf.errors import UserError
 
 # A frame of 8192 x 8192 pixels: stereoscopic 8K. FFmpeg's decoders refuse larger frames as well,
-# also after a change of size within a stream. A frame takes 100 MB in 4:2:0, and decoders keep up
-# to 16 of them.
+# even after a size change within a stream. A frame takes 100 MB in 4:2:0, and decoders keep up to
+# 16 of them.
 MAX_PIXELS = 2**26
-# Long side over short side of the upright frame with square pixels. Joined cameras and ribbons of
-# lights reach 10.
+# Long side over short side of the upright frame with square pixels. Stitched cameras and LED strips
+# reach 10.
 MAX_ASPECT = 16.0
-# Of the frames of a record: an equirectangular frame of 8192 x 4096 pixels.
+# For frames in a record: an equirectangular frame of 8192 x 4096 pixels.
 MAX_STORED_PIXELS = 2**25
-# Of the frames, or of the sound, of one clip. Ten minutes of 16:9 with a short side of 256 pixels
-# at 16 Hz, the longest clip of the data sets for evaluation, takes 3.4 GB.
+# For the frames, or for the audio, of one clip. Ten minutes of 16:9 with a short side of 256 pixels
+# at 16 Hz, the longest clip of the evaluation data sets, takes 3.4 GB.
 MAX_CLIP_BYTES = 2**32
-# Below, there is no sound to hear; above are only time bases taken for rates. Hydrophones and bat
-# detectors record at up to 1 MHz.
+# Lower rates cannot represent audible sound; higher ones are time bases mistaken for sample rates.
+# Hydrophones and bat detectors record at up to 1 MHz.
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 1000, 1_000_000
 # Seventh-order ambisonics.
 MAX_CHANNELS = 64
-# High-speed cameras. No rate is too low: a picture may be held while there is sound.
+# High-speed cameras. There is no lower limit: a frame may be held while there is audio.
 MAX_FRAME_RATE_HZ = 10_000
-# A stretch without picture and sound, such as a recorder that paused or a stream that was
-# interrupted. A longer one is a jump of the clock: filling it could take for ever.
+# A gap in both video and audio, such as a paused recorder or an interrupted stream. A longer one is
+# a clock jump, which could take forever to fill.
 MAX_GAP_SEC = 300.0
 # Of one file: a week.
 MAX_DURATION_SEC = 7 * 24 * 3600.0
@@ -37,11 +37,11 @@ MAX_CLIPS = 1_000_000
 
 
 class MediaError(UserError):
-  """A file cannot be used; the message is the reason, e.g. "no audio stream"."""
+  """A media file cannot be used. The message is the reason, such as "no audio stream"."""
 
 
 def check_sound(rate_hz: int, num_channels: int) -> None:
-  """Checks the sample rate and the number of channels of a sound.
+  """Checks the sample rate and the number of audio channels.
 
   Raises:
     MediaError: one of them is out of bounds.
@@ -49,11 +49,11 @@ def check_sound(rate_hz: int, num_channels: int) -> None:
   if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
     raise MediaError(
       f"sample rate out of bounds: {rate_hz} Hz; expected {MIN_SAMPLE_RATE_HZ} to "
-      f"{MAX_SAMPLE_RATE_HZ} Hz. If the file states a wrong rate, write it again with the right one"
+      f"{MAX_SAMPLE_RATE_HZ} Hz. If the file states a wrong rate, rewrite it with the right one"
     )
   if num_channels > MAX_CHANNELS:
     raise MediaError(
-      f"too many channels: {num_channels}; expected at most {MAX_CHANNELS}. Extract the ones needed"
+      f"too many channels: {num_channels}; expected at most {MAX_CHANNELS}. Extract those you need"
     )
 
 
@@ -74,7 +74,7 @@ def check_upright(height: float, width: float) -> None:
   """Checks the size of an upright frame with square pixels.
 
   Raises:
-    MediaError: it is too large, too wide or too high.
+    MediaError: it is too large, or its aspect ratio too extreme.
   """
   if max(height, width) > MAX_ASPECT * min(height, width):
     raise MediaError(
@@ -85,7 +85,7 @@ def check_upright(height: float, width: float) -> None:
 
 
 def check_frame_rate(rate_hz: Optional[float]) -> None:
-  """Checks the mean frame rate that a file states, if it does.
+  """Checks the mean frame rate stated by a file; None or 0 passes.
 
   Raises:
     MediaError: it is too high.
@@ -93,7 +93,7 @@ def check_frame_rate(rate_hz: Optional[float]) -> None:
   if rate_hz and rate_hz > MAX_FRAME_RATE_HZ:
     raise MediaError(
       f"frame rate out of bounds: {rate_hz:g} Hz; expected at most {MAX_FRAME_RATE_HZ} Hz. If the "
-      "file states a wrong rate, write it again with the right one"
+      "file states a wrong rate, rewrite it with the right one"
     )
 
 
@@ -105,32 +105,32 @@ def check_duration(duration_sec: float) -> None:
   """
   if duration_sec > MAX_DURATION_SEC:
     raise MediaError(
-      f"too long: it claims {duration_sec:.0f} s; expected at most {MAX_DURATION_SEC:.0f} s, a "
+      f"too long: it states {duration_sec:.0f} s; expected at most {MAX_DURATION_SEC:.0f} s, a "
       "week. Cut the file, or repair its time stamps"
     )
 
 
 def check_count(count: int, duration_sec: float, what: str) -> None:
-  """Checks how many clips or windows a file is cut into.
+  """Checks the number of clips or windows that a file is cut into.
 
   Raises:
     MediaError: there are too many.
   """
   if count > MAX_CLIPS:
     raise MediaError(
-      f"too many {what}: {count} of its {duration_sec:.0f} s; expected at most {MAX_CLIPS}. Cut "
-      f"the file, or ask for fewer {what}"
+      f"too many {what}: {count} in {duration_sec:.0f} s; expected at most {MAX_CLIPS}. Cut the "
+      f"file, or request fewer {what}"
     )
 
 
 def check_clip(num_bytes: int, what: str) -> None:
-  """Checks the memory that the frames or the sound of a clip take.
+  """Checks the memory required for the frames or the audio of a clip.
 
   Raises:
-    MediaError: it is too much.
+    MediaError: it exceeds the limit.
   """
   if num_bytes > MAX_CLIP_BYTES:
     raise MediaError(
       f"clip too large: its {what} would take {num_bytes / 2**30:.1f} GiB; expected at most "
-      f"{MAX_CLIP_BYTES / 2**30:g} GiB. Take shorter clips, or scale the file down first"
+      f"{MAX_CLIP_BYTES / 2**30:g} GiB. Use shorter clips, or scale the file down first"
     )

@@ -1,7 +1,7 @@
-"""Opens media files with FFmpeg as files and nothing else.
+"""Opens local media files with FFmpeg, and nothing else.
 
-FFmpeg takes addresses, and follows playlists and scripts that name other files or addresses. Here a
-path is always that of a local regular file, of a format that holds its media itself.
+FFmpeg accepts URLs, and follows playlists and scripts that refer to other files or URLs. Here a
+path is always that of a local regular file in a format that contains its media itself.
 """
 
 import os
@@ -13,8 +13,8 @@ from avssl_tf import local_paths
 from avssl_tf.data.media import media_limits, sound_layouts
 from avssl_tf.data.media.media_limits import MediaError
 
-# Demuxers of FFmpeg by their names. Left out are playlists and scripts (concat, hls, dash, sdp,
-# imf, vobsub ...), devices and generators (lavfi, x11grab ...), and subtitles.
+# Names of FFmpeg demuxers. Playlists and scripts (concat, hls, dash, sdp, imf, vobsub ...), devices
+# and generators (lavfi, x11grab ...) and subtitles are excluded.
 _VIDEO_FORMATS = (
   "apng asf asf_o av1 avi avs2 avs3 cavsvideo cine dhav dirac dnxhd dv evc flic flv gif gxf h261 "
   "h263 h264 hevc ifv ipmovie iss ivf ivr kux live_flv lxf m4v matroska mgsts mjpeg mjpeg_2000 "
@@ -33,21 +33,21 @@ _PICTURE_FORMATS = (
   "sunrast_pipe tiff_pipe webp_pipe"
 ).split()
 FORMATS = (*_VIDEO_FORMATS, *_SOUND_FORMATS, *_PICTURE_FORMATS)
-# How playlists and scripts begin.
+# First bytes of playlists and scripts.
 _SCRIPTS = (
   b"ffconcat", b"#EXTM3U", b"[playlist]", b"<?xml", b"<MPD", b"<smil", b"<ASX", b"v=0", b"RTSP",
 )  # fmt: skip
 _CONTAINER_OPTIONS = {
   "protocol_whitelist": "file",
   "format_whitelist": ",".join(FORMATS),
-  "enable_drefs": "0",  # MP4: tracks whose samples are in other files.
-  "pattern_type": "none",  # Pictures: names with % or * stand for themselves.
+  "enable_drefs": "0",  # MP4: no tracks with samples in other files.
+  "pattern_type": "none",  # Images: % and * in names are literal.
 }
-# For what FFmpeg decodes to know a stream.
+# Also limits what FFmpeg decodes when it probes a stream.
 _OPTIONS = {**_CONTAINER_OPTIONS, "max_pixels": str(media_limits.MAX_PIXELS)}
-# PyAV 15 makes options for each stream of the header, and frees them for each stream that is there
-# once the file was looked into: where those are more, as in MPEG program streams, the memory of the
-# process is corrupted. Formats whose header has all streams:
+# PyAV 15 allocates options for each stream of the header, and frees them for each stream found by
+# probing. If probing finds more streams, as in MPEG program streams, this corrupts the memory of
+# the process. Formats whose header lists all streams:
 _STREAMS_MAY_APPEAR = int(av.__version__.split(".")[0]) < 18
 _WHOLE_HEADERS = frozenset(
   "aiff apng asf avi caf flac gif ico image2 ivf matroska,webm mjpeg mov,mp4,m4a,3gp,3g2,mj2 mp3 "
@@ -59,11 +59,11 @@ def open_container(path: str) -> av.container.InputContainer:
   """Opens a media file.
 
   Args:
-    path: of a local regular file, or of a link to one. It is no address: colons and percent signs
-      are parts of names.
+    path: path of a local regular file, or of a link to one. It is not a URL: colons and percent
+      signs are parts of names.
 
   Raises:
-    MediaError: no such file, not a regular file, or not of one of `FORMATS`.
+    MediaError: no such file, not a regular file, or not in one of `FORMATS`.
     OSError: the file cannot be read.
   """
   path = os.path.abspath(os.fsdecode(path))
@@ -91,7 +91,7 @@ def _open(url: str) -> av.container.InputContainer:
   # Titles and comments in unknown encodings must not make a file unreadable.
   errors = {"metadata_errors": "replace"}
   if _STREAMS_MAY_APPEAR:
-    # Nothing is decoded, so that sizes are those of headers.
+    # Nothing is decoded: the sizes are those of the header.
     parsed = {**_CONTAINER_OPTIONS, "codec_whitelist": "none"}
     with av.open(url, container_options=parsed, **errors) as container:
       if container.format.name not in _WHOLE_HEADERS:
@@ -109,11 +109,11 @@ def limit_pixels(stream: av.VideoStream) -> None:
 
 def _why_absent(path: str) -> str:
   if os.path.islink(path):
-    return f"no such file: a link to {os.readlink(path)!r}, which is not there"
+    return f"no such file: a link to {os.readlink(path)!r}, which does not exist"
   other = local_paths.spelled_otherwise(path)
   if other is None:
     return "no such file"
-  return f"no such file; {other!r} is there, which differs in how accents are composed"
+  return f"no such file; {other!r} exists, which differs in how accents are composed"
 
 
 def _kind(mode: int) -> str:
@@ -127,8 +127,9 @@ def _why_not_opened(path: str, error: av.error.FFmpegError) -> str:
   if not head:
     return "empty file"
   if head[4:8] == b"ftyp":
-    # The box that opens every MP4 and QuickTime file is there, its index is not.
+    # The first box of every MP4 and QuickTime file is present, but the index is missing.
     return f"truncated or damaged: an MP4 without a usable index ({error.strerror})"
   if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_SCRIPTS):
-    return "a playlist or script, which names other files: give the media files themselves"
-  return f"not a video, or of an unknown kind ({error.strerror})"
+    return "a playlist or script, which refers to other files: pass the media files themselves"
+  return f"not a video, or in an unknown format ({error.strerror})"
+

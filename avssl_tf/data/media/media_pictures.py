@@ -1,4 +1,4 @@
-"""Pictures of a video: which to take, which way up, and how large."""
+"""Frames of a video: selection by time, orientation and size."""
 
 from typing import NamedTuple, Optional
 
@@ -7,14 +7,14 @@ import numpy as np
 
 from avssl_tf.data.media import media_limits, media_streams, picture_view
 
-# Containers round times, Matroska to a millisecond. A picture that comes this little after the
-# time asked for is the one that was meant.
+# Containers round times, Matroska to a millisecond. A frame that starts this much after a requested
+# time or less is the frame for that time.
 _TIME_TOLERANCE_SEC = 0.001
 _KNOWN_COLORSPACES = frozenset({1, 4, 5, 6, 7, 9})  # AVCOL_SPC_* that libswscale has matrices for.
 
 
 class Orientation(NamedTuple):
-  """How stored pixels become upright ones: transpose first, then flip."""
+  """Transform from stored to upright frames: transpose first, then flip."""
 
   transpose: bool = False
   flip_x: bool = False
@@ -22,11 +22,10 @@ class Orientation(NamedTuple):
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
-  """Orientation told by the display matrix of a frame; upright where it has none.
+  """Orientation according to the display matrix of a frame; upright if it has none.
 
-  The matrix maps a stored pixel (x, y) to (a x + c y, b x + d y), in 16.16
-  fixed point: [a, b, u, c, d, v, x, y, w] (ISO/IEC 14496-12, section 6.2.2;
-  libavutil/display.h).
+  The matrix maps a stored pixel (x, y) to (a x + c y, b x + d y), in 16.16 fixed point:
+  [a, b, u, c, d, v, x, y, w] (ISO/IEC 14496-12, section 6.2.2; libavutil/display.h).
 
   Raises:
     MediaError: the rotation is not a multiple of 90 degrees.
@@ -40,12 +39,12 @@ def orientation(frame: av.VideoFrame) -> Orientation:
   if a == 0 and d == 0 and b != 0 and c != 0:
     return Orientation(True, bool(c < 0), bool(b < 0))
   raise media_streams.MediaError(
-    f"rotated by {frame.rotation} degrees; only multiples of 90 degrees can be turned upright"
+    f"rotated by {frame.rotation} degrees; only multiples of 90 degrees are supported"
   )
 
 
 def turn_upright(picture: np.ndarray, how: Orientation) -> np.ndarray:
-  """Applies an orientation to a picture `[height, width, ...]`."""
+  """Applies an orientation to a frame `[height, width, ...]`."""
   if how.transpose:
     picture = np.swapaxes(picture, 0, 1)
   return np.ascontiguousarray(picture[:: -1 if how.flip_y else 1, :: -1 if how.flip_x else 1])
@@ -54,17 +53,17 @@ def turn_upright(picture: np.ndarray, how: Orientation) -> np.ndarray:
 def display_size(
   frame: av.VideoFrame, video: av.VideoStream, view: picture_view.View = picture_view.WHOLE_VIEW
 ) -> tuple[int, int]:
-  """Height and width of the upright picture with square pixels, or of the eye that is read.
+  """Height and width of the upright frame, or of the eye that is read, with square pixels.
 
   Raises:
-    MediaError: they exceed `media_limits`, or two eyes lie on their side.
+    MediaError: they exceed `media_limits`, or a frame with two eyes is rotated.
   """
   aspect = float(video.sample_aspect_ratio or 1) or 1.0
   height, width = frame.height, frame.width * aspect
   if view.eye != picture_view.WHOLE:
     if orientation(frame) != Orientation():
       raise media_streams.MediaError(
-        "two eyes in pictures that are to be turned: write the left eye alone into a file first"
+        "stereoscopic frames with a rotation or a flip: extract the left eye into a file first"
       )
     if not view.squeezed:
       height, width = height / view.eye.rows, width / view.eye.columns
@@ -74,24 +73,24 @@ def display_size(
 
 
 def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-  """`size` in proportion, with its short side as asked; the long side to the nearest pixel."""
+  """Scales `size` to the given short side; the long side is rounded to the nearest pixel."""
   short, long = sorted(size)
   long_side = max(short_side, round(long * short_side / short))
   return (short_side, long_side) if size[0] <= size[1] else (long_side, short_side)
 
 
 class FramePicker:
-  """Takes the picture that is on screen at each of the times asked for.
+  """Picks the frame that is on screen at each requested time.
 
-  That is the last one whose presentation time has come, which is right for
-  constant and variable frame rates alike: a picture that is held for seconds
-  is repeated, and no picture is shown before its time.
+  This is the last frame with a presentation time up to the requested one. It is correct for both
+  constant and variable frame rates: a frame held for seconds is repeated, and no frame is used
+  before its time.
 
   Attributes:
-    done: all pictures are there.
-    late: the first picture decoded comes after the first time asked for.
-    end_sec: end of the last picture seen, None before the first.
-    num_picked: pictures there so far.
+    done: whether all frames are available.
+    late: whether the first decoded frame starts after the first requested time.
+    end_sec: end of the last frame added; None before the first.
+    num_picked: number of frames picked so far.
   """
 
   def __init__(
@@ -101,7 +100,7 @@ class FramePicker:
     short_side: int,
     view: picture_view.View = picture_view.WHOLE_VIEW,
   ):
-    """Asks for pictures at `times_sec` (ascending), scaled so that the short side is as given."""
+    """Requests frames at `times_sec` (ascending), scaled to the given short side."""
     self.done = False
     self.late = False
     self.end_sec: Optional[float] = None
@@ -119,12 +118,12 @@ class FramePicker:
     return len(self._pictures)
 
   def needs(self, packet: av.Packet) -> bool:
-    """Every packet: later pictures are predicted from earlier ones."""
+    """True for every packet: later frames are predicted from earlier ones."""
     del packet
     return True
 
   def add(self, frame: av.VideoFrame) -> None:
-    """Takes the next picture, in order of presentation."""
+    """Adds the next frame, in presentation order."""
     time_sec = media_streams.frame_time_sec(frame)
     if self.late or self.done:
       return
@@ -136,17 +135,17 @@ class FramePicker:
     self.end_sec = time_sec + media_streams.frame_sec(frame, self._video)
 
   def finish(self, until_sec: float) -> np.ndarray:
-    """All pictures, uint8 RGB `[T, height, width, 3]`.
+    """Returns all frames, uint8 RGB `[T, height, width, 3]`, at the end of the stream.
 
-    The stream has ended: its last picture stays until `until_sec`. Fewer pictures than asked for
-    come back where that is not enough.
+    The last frame is held until `until_sec`. If that does not cover all requested times, fewer
+    frames are returned.
     """
     if self._on_screen is not None and not self.done:
       self._show_until(until_sec)
     return np.stack(self._pictures) if self._pictures else np.zeros((0, 0, 0, 3), np.uint8)
 
   def _show_until(self, time_sec: float) -> None:
-    """Takes the picture on screen for the times before `time_sec` that have none yet."""
+    """Uses the frame on screen for all pending times before `time_sec`."""
     picture = None
     while not self.done and self._times_sec[self.num_picked] < time_sec:
       if picture is None:
@@ -157,8 +156,8 @@ class FramePicker:
   def _convert(self, frame: av.VideoFrame) -> np.ndarray:
     if frame.is_corrupt:
       at_sec = media_streams.frame_time_sec(frame)
-      raise media_streams.MediaError(f"damaged: the picture at {at_sec:.2f} s is corrupt")
-    if self._size is None:  # A change of size within a stream must not change the clip's.
+      raise media_streams.MediaError(f"damaged: the frame at {at_sec:.2f} s is corrupt")
+    if self._size is None:  # The clip keeps its size if the frame size changes within the stream.
       self._size = scaled_size(
         display_size(frame, self._video, self._view), self._short_side
       )
@@ -173,26 +172,27 @@ def to_rgb(
   size: tuple[int, int],
   eye: picture_view.Eye = picture_view.WHOLE,
 ) -> np.ndarray:
-  """A decoded picture, upright and scaled.
+  """Converts a decoded frame to RGB, upright and scaled.
 
   Args:
-    reformatter: used again for pictures of the same kind, it saves work.
-    frame: the picture.
+    reformatter: converter; reusing it for frames of the same format saves work.
+    frame: decoded frame.
     size: height and width of the result.
-    eye: the part of the picture that is wanted.
+    eye: the part of the frame to return.
 
   Returns:
     uint8 RGB `[height, width, 3]`.
 
   Raises:
-    MediaError: the picture has a format that cannot be converted, or lies askew.
+    MediaError: the pixel format cannot be converted, or the rotation is not a multiple of 90
+      degrees.
   """
   how = orientation(frame)
   height, width = size[::-1] if how.transpose else size
   top, left = eye.row * height, eye.column * width
   bottom, right = top + height, left + width
   height, width = height * eye.rows, width * eye.columns
-  # Area averaging neither aliases nor rings when it shrinks, but is blocky when it enlarges.
+  # Area averaging neither aliases nor rings in downscaling, but is blocky in upscaling.
   shrinks = height <= frame.height and width <= frame.width
   colorspace = frame.colorspace if frame.colorspace in _KNOWN_COLORSPACES else "DEFAULT"
   try:
@@ -207,6 +207,6 @@ def to_rgb(
     )
   except av.error.FFmpegError as error:
     raise media_streams.MediaError(
-      f"pictures of the format {frame.format.name} cannot be converted to RGB ({error.strerror})"
+      f"frames in the format {frame.format.name} cannot be converted to RGB ({error.strerror})"
     ) from error
   return turn_upright(scaled.to_ndarray()[top:bottom, left:right], how)

@@ -1,4 +1,4 @@
-"""What a media file holds, by its streams and its first frames."""
+"""Properties of a media file, from its streams and first frames."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,18 +20,16 @@ from avssl_tf.data.media.media_streams import MediaError
 
 @dataclasses.dataclass(frozen=True)
 class MediaInfo:
-  """What a file holds.
+  """Properties of a media file.
 
   Attributes:
-    duration_sec: duration of the common span of picture and sound.
-    width: of the upright picture with square pixels; like the next two 0
-      where pictures were not asked for.
-    height: of the upright picture.
-    frame_rate_hz: mean frame rate.
-    sample_rate_hz: of the decoded sound; like the next 0 where sound was not
-      asked for.
-    num_channels: of the sound.
-    notes: what of the pictures the user should know.
+    duration_sec: duration of the common span of the requested streams, in seconds.
+    width: width of the upright frames with square pixels; 0 if video was not requested.
+    height: height of the upright frames with square pixels; 0 if video was not requested.
+    frame_rate_hz: mean frame rate; 0 if video was not requested.
+    sample_rate_hz: sample rate of the decoded audio; 0 if audio was not requested.
+    num_channels: number of audio channels; 0 if audio was not requested.
+    notes: remarks on how the frames are read, for the user.
   """
 
   duration_sec: float
@@ -49,12 +47,12 @@ class _FirstFrames(NamedTuple):
 
   @property
   def start_sec(self) -> float:
-    """Start of the common span on the container's time line."""
+    """Start of the common span, in container time."""
     return max(media_streams.frame_time_sec(frame) for frame in self if frame is not None)
 
 
 class _FirstFrame:
-  """Consumer that takes the first frame of a stream."""
+  """Consumer that keeps the first frame of a stream."""
 
   def __init__(self):
     self.done = False
@@ -71,12 +69,12 @@ class _FirstFrame:
 
 
 def first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
-  """The first frames of each stream of a file, read from its start."""
+  """First frame of each requested stream of a file, read from its start."""
   picture, sound = _FirstFrame(), _FirstFrame()
   media_streams.feed(media, picture, sound)
   for first, stream in ((picture, media.video), (sound, media.audio)):
     if stream is not None and first.frame is None:
-      raise MediaError(f"truncated or damaged: the {stream.type} stream holds nothing to decode")
+      raise MediaError(f"truncated or damaged: the {stream.type} stream contains nothing to decode")
   return _FirstFrames(picture.frame, sound.frame)
 
 
@@ -86,17 +84,33 @@ def probe(
   wanted: picture_view.Wanted = picture_view.ORDINARY,
   audio_track: Optional[int] = None,
 ) -> MediaInfo:
-  """Finds out what a file holds; decodes the first frames only.
+  """Reads the properties of a media file. Only the first frames are decoded.
 
   Args:
-    path: the file.
-    modalities: what is asked for: "video", "audio", or both.
-    wanted: what its pictures are taken for.
-    audio_track: number of the sound track to take, from 1; None: the default one.
+    path: media file.
+    modalities: requested streams: "video", "audio", or both.
+    wanted: projection and stereo mode in which the frames are read.
+    audio_track: number of the audio track, from 1. None selects the default track.
+
+  Returns:
+    A `MediaInfo` with the duration in seconds, the frame size in pixels, the rates in Hz and the
+    number of audio channels.
 
   Raises:
-    MediaError: not a video, a stream is missing, truncated, picture and sound
-      do not overlap, something exceeds `media_limits`, or its pictures are not what is wanted.
+    MediaError: the file is not a video, lacks a stream or is truncated; video and audio do not
+      overlap; a property exceeds `media_limits`; or the frames cannot be read as `wanted`.
+
+  Examples:
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from avssl_tf.data import probe
+    >>> from scipy.io import wavfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...   path = os.path.join(folder, "stereo.wav")
+    ...   wavfile.write(path, 8000, np.zeros([4000, 2], np.float32))
+    ...   info = probe(path, ["audio"])
+    >>> info.duration_sec, info.sample_rate_hz, info.num_channels
+    (0.5, 8000, 2)
   """
   with media_streams.open_streams(path, modalities, audio_track) as media:
     first = first_frames(media)
@@ -113,7 +127,7 @@ def probe(
     duration_sec = min(media_extent.measured_ends_sec(path, media)) - start_sec
     if duration_sec <= 0:
       raise MediaError(
-        "picture and sound do not overlap in time" if len(media.streams) == 2 else "no duration"
+        "video and audio do not overlap in time" if len(media.streams) == 2 else "no duration"
       )
     media_limits.check_duration(duration_sec)
     if media_times.are_doubtful(path, duration_sec):
@@ -135,7 +149,7 @@ def view_of(
   first: _FirstFrames,
   wanted: picture_view.Wanted,
 ) -> picture_view.View:
-  """What of the pictures of a file is taken; all of them where it has none."""
+  """Part of the frames of a file that is read; the whole frame if there is no video."""
   if first.picture is None:
     return picture_view.WHOLE_VIEW
   return picture_view.view_of(path, media.video, first.picture, wanted)

@@ -1,9 +1,8 @@
-"""Opening media files, seeking and decoding, with every failure told as a `MediaError`.
+"""Opens media files, seeks and decodes. Every failure is reported as a `MediaError`.
 
-Presentation times here are seconds on the container's own time line, which its
-streams share. Edit lists and encoder delay (the priming samples of AAC, MP3
-and Opus) are applied by libavformat and libavcodec: a frame that comes out of
-the decoder carries the time at which it is to be presented.
+Presentation times here are seconds on the time line of the container, which its streams share.
+libavformat and libavcodec apply edit lists and encoder delay (the priming samples of AAC, MP3 and
+Opus): each decoded frame has the time at which it is to be presented.
 """
 
 import contextlib
@@ -20,11 +19,11 @@ from avssl_tf.data.media.media_limits import MediaError
 
 
 class Consumer(Protocol):
-  """Takes the decoded frames of one stream until it has what it wants.
+  """Receives the decoded frames of one stream until it is done.
 
   Attributes:
-    done: nothing more is wanted.
-    late: decoding began too late in the file to get what is wanted.
+    done: whether no more frames are needed.
+    late: whether decoding started too late in the file.
   """
 
   done: bool
@@ -33,19 +32,19 @@ class Consumer(Protocol):
   def add(self, frame: Frame) -> None: ...
 
   def needs(self, packet: av.Packet) -> bool:
-    """Whether damage of this packet would show in what is wanted."""
+    """Whether damage to this packet would affect the result."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaStreams:
-  """An open file and the streams that matter.
+  """An open file and its selected streams.
 
   Attributes:
     container: the file.
-    video: its pictures; `None` where they are not asked for.
-    audio: its sound, likewise.
-    ignored: the default stream of pictures or of sound where that kind is not asked for.
-    audio_track: number of the sound stream that was asked for; None: the default one.
+    video: the video stream; None if it is not requested.
+    audio: the audio stream; None if it is not requested.
+    ignored: default streams of the modalities that are not requested.
+    audio_track: number of the requested audio stream, from 1; None for the default stream.
   """
 
   container: av.container.InputContainer
@@ -56,7 +55,7 @@ class MediaStreams:
 
   @property
   def streams(self) -> Sequence[av.stream.Stream]:
-    """Those that are asked for: pictures before sound."""
+    """The requested streams: video before audio."""
     return tuple(stream for stream in (self.video, self.audio) if stream is not None)
 
 
@@ -64,12 +63,12 @@ class MediaStreams:
 def open_streams(
   path: str, modalities: Sequence[str] = keys.MODALITIES, audio_track: Optional[int] = None
 ) -> Iterator[MediaStreams]:
-  """Opens a file with its default picture and its default sound stream.
+  """Opens a file and selects its default video and audio streams.
 
   Args:
     path: the file.
-    modalities: what is asked for: "video", "audio", or both.
-    audio_track: number of the sound stream to take instead, from 1.
+    modalities: requested streams: "video", "audio", or both.
+    audio_track: number of the audio stream to select instead of the default, from 1.
 
   Raises:
     MediaError: no such file, not a media file, a stream is missing, or it exceeds
@@ -92,12 +91,12 @@ def open_streams(
       if stream.codec_context is None:
         raise MediaError(f"the {stream.type} stream has a codec that this FFmpeg cannot decode")
       _check_limits(stream)
-      stream.codec_context.thread_count = 1  # Files are best read by many processes side by side.
+      stream.codec_context.thread_count = 1  # Many processes read files in parallel.
     yield streams
 
 
 def _check_limits(stream: av.stream.Stream) -> None:
-  """Checks what the container says of a stream that is asked for; 0 where it does not say."""
+  """Checks the properties that the container states of a requested stream; 0 if not stated."""
   context = stream.codec_context
   if stream.type == keys.VIDEO:
     media_limits.check_picture(context.height, context.width)
@@ -108,26 +107,26 @@ def _check_limits(stream: av.stream.Stream) -> None:
 
 
 def frame_time_sec(frame: Frame) -> float:
-  """Presentation time of a frame that a `decoding.Decoder` has given.
+  """Presentation time of a frame from a `decoding.Decoder`.
 
   Raises:
-    MediaError: neither it nor any frame before it has a time, as in raw streams.
+    MediaError: neither this frame nor any earlier one has a time, as in raw streams.
   """
   if frame.pts is None or frame.time_base is None:
     raise MediaError(
       "frames without presentation times, from the first one on. Raw streams have none: put them "
-      "into a container, for example with ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"
+      "into a container, for example with: ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"
     )
   return float(frame.pts * frame.time_base)
 
 
 def frame_sec(frame: Frame, stream: av.stream.Stream) -> float:
-  """Duration of a decoded frame; of a picture the usual one, where the file does not say."""
+  """Duration of a decoded frame; the nominal one for video frames if the file states none."""
   return float(decoding.frame_sec(frame, stream))
 
 
 def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional[list[float]]:
-  """Start and end of a packet, or None where the container does not say."""
+  """Start and end of a packet; None if the container states no times."""
   timestamp = packet.dts if packet.pts is None else packet.pts
   if timestamp is None:
     return None
@@ -137,29 +136,30 @@ def packet_times_sec(packet: av.Packet, default_duration_sec: float) -> Optional
 
 
 def picture_duration_sec(video: av.VideoStream) -> float:
-  """Nominal time between two pictures."""
+  """Nominal time between two video frames."""
   return float(decoding.picture_sec(video))
 
 
 def seek(media: MediaStreams, time_sec: float) -> bool:
-  """Goes to the last key picture at or before `time_sec`; False where the file cannot be sought.
+  """Seeks to the last key frame at or before `time_sec`, or without video to the last audio packet.
 
-  Without pictures, to the last packet of the sound.
+  Returns:
+    False if the file is not seekable.
   """
   stream = media.streams[0]
   try:
     media.container.seek(int(time_sec / stream.time_base), stream=stream, backward=True)
   except av.error.FFmpegError:
-    return False  # Nothing is lost: the caller reads from the start instead.
+    return False  # The caller reads from the start instead.
   return True
 
 
 def demux(media: MediaStreams, with_ignored: bool = False) -> Iterator[av.Packet]:
-  """Packets of the streams from the current position, then one empty packet for each.
+  """Packets of the streams from the current position, then one empty packet per stream.
 
   Args:
     media: open file.
-    with_ignored: those of the streams that are not asked for as well.
+    with_ignored: whether to include the packets of the ignored streams.
 
   Raises:
     MediaError: the container is damaged.
@@ -172,7 +172,7 @@ def demux(media: MediaStreams, with_ignored: bool = False) -> Iterator[av.Packet
       return
     except av.error.FFmpegError as error:
       raise MediaError(
-        f"truncated or damaged: the container breaks off ({error.strerror})"
+        f"truncated or damaged: the container ends prematurely ({error.strerror})"
       ) from error
     yield packet
 
@@ -183,20 +183,20 @@ def feed(
   audio: Optional[Consumer],
   after_seek: bool = False,
 ) -> None:
-  """Decodes from the current position until the consumers have what they want.
+  """Decodes from the current position until all consumers are done.
 
-  Stops early at the end of the file, and where one of them finds that it comes too late.
+  Stops early at the end of the file, and when a consumer is late.
 
   Args:
     media: open file.
-    video: takes the pictures, where they are asked for.
-    audio: takes the sound, likewise.
-    after_seek: the position may lie between key pictures, as it can in MPEG
-      streams. Pictures that lean on ones not decoded would be garbage: they
-      are left out up to the next key picture.
+    video: consumer of the video frames, if video is requested.
+    audio: consumer of the audio frames, if audio is requested.
+    after_seek: whether the position may be between key frames, as in MPEG streams. Frames
+      predicted from ones that were not decoded would be garbage: all frames before the next key
+      frame are skipped.
 
   Raises:
-    MediaError: what is wanted cannot be decoded.
+    MediaError: a frame that is needed cannot be decoded.
   """
   consumers = {
     stream.index: consumer
@@ -212,7 +212,7 @@ def feed(
     if consumer.done or (consumer is video and wait_for_key):
       continue
     for frame in _decode(packet, decoders[packet.stream.index], consumer):
-      # After a seek, what comes before the first time is at a time that is not known.
+      # After a seek, frames before the first one with a time have an unknown position.
       if frame.pts is not None or not after_seek:
         consumer.add(frame)
     if any(c.late for c in consumers.values()) or all(c.done for c in consumers.values()):
@@ -224,7 +224,7 @@ def _decode(packet: av.Packet, decoder: decoding.Decoder, consumer: Consumer) ->
     return decoder.frames(packet)
   except av.error.FFmpegError as error:
     if not consumer.needs(packet):
-      # After a seek the first packets may lean on ones that were skipped (MP3's bit reservoir).
+      # After a seek, the first packets may depend on skipped ones (bit reservoir of MP3).
       return []
     times = packet_times_sec(packet, 0.0)
     where = "at its end" if times is None else f"at {times[0]:.2f} s"

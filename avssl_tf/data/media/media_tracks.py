@@ -1,4 +1,4 @@
-"""Which track of a kind is read where a file has several."""
+"""Selects the track to read in files with several tracks of a modality."""
 
 from collections.abc import Sequence
 from typing import Optional
@@ -8,57 +8,57 @@ import av
 from avssl_tf import keys
 from avssl_tf.data.media.media_limits import MediaError
 
-# How tracks are chosen for a user who wants another one.
+# Flag to select another track, for messages.
 AUDIO_TRACK_FLAG = "--audio_track"
 
 
 def choose(tracks: Sequence[av.stream.Stream], number: Optional[int] = None) -> av.stream.Stream:
-  """The track to read.
+  """Selects the track to read.
 
   Args:
-    tracks: those of one kind, one at least.
-    number: which of them, from 1; None for the default one of the file, which is the first of those
-      that the file marks so, or else the first.
+    tracks: tracks of one modality, at least one.
+    number: number of the track, from 1. None selects the first track marked as default in the file,
+      or the first track if none is marked.
 
   Raises:
-    MediaError: there are fewer.
+    MediaError: there are fewer tracks.
   """
   if number is None:
     default = (t for t in tracks if t.disposition & av.stream.Disposition.default)
     return next(default, tracks[0])
   if not 1 <= number <= len(tracks):
     raise MediaError(
-      f"no sound track {number}: {AUDIO_TRACK_FLAG}={number}, but the file has {listed(tracks)}"
+      f"no audio track {number}: {AUDIO_TRACK_FLAG}={number}, but the file has {listed(tracks)}"
     )
   return tracks[number - 1]
 
 
 def listed(tracks: Sequence[av.stream.Stream]) -> str:
-  """The sound tracks of a file for a message, such as "2 sound tracks: 1 (aac, stereo), ..."."""
+  """The audio tracks of a file for a message: "2 audio tracks: 1 (aac, 2 channel(s)), ..."."""
   chosen = choose(tracks)
   names = [
     f"{number} ({describe(track)}{', the default' if track is chosen else ''})"
     for number, track in enumerate(tracks, start=1)
   ]
   if len(tracks) == 1:
-    return f"1 sound track: {names[0]}"
-  return f"{len(tracks)} sound tracks: {'; '.join(names)}"
+    return f"1 audio track: {names[0]}"
+  return f"{len(tracks)} audio tracks: {'; '.join(names)}"
 
 
 def describe(track: av.stream.Stream) -> str:
-  """Codec and channels of a sound track, for a message."""
+  """Codec and number of channels of an audio track, for a message."""
   if track.codec_context is None:
-    return "of a codec that cannot be decoded"
+    return "codec without a decoder"
   return f"{track.codec_context.name}, {channels(track)} channel(s)"
 
 
 def channels(track: av.stream.Stream) -> int:
-  """Channels of a sound track, by what the container says; 0 where it cannot be decoded."""
+  """Number of channels of an audio track as the container states it; 0 without a decoder."""
   return 0 if track.codec_context is None else track.codec_context.channels
 
 
 def of_kind(container: av.container.InputContainer, modality: str) -> list[av.stream.Stream]:
-  """The tracks of pictures or of sound; cover art is no picture."""
+  """All video or audio tracks; cover art does not count as video."""
   if modality == keys.AUDIO:
     return list(container.streams.audio)
   return [

@@ -1,6 +1,6 @@
-"""Writes sound, and videos with new sound, with PyAV; all of it in a stream, nothing is held.
+"""Writes audio files, and videos with new audio, with PyAV in a streaming fashion.
 
-Files are written through Python, so that a full disk ends the writing as the `OSError` that it is.
+Files are written through Python file objects: a full disk raises a proper `OSError`.
 """
 
 import contextlib
@@ -17,18 +17,18 @@ import numpy as np
 from avssl_tf.data.media import media_copying, media_sound, media_streams
 from avssl_tf.data.media.media_streams import MediaError
 
-# Of the sound of videos. It is what YouTube asks for, and what every player can play.
+# Sample rate of the audio in videos: required by YouTube and supported by every player.
 SOUND_RATE_HZ = 48000
 _BITS_PER_SEC_A_CHANNEL = 192_000
-# Directions are in what channels have in common. Perceptual noise substitution and intensity stereo
-# would invent or merge what an ear does not miss, and the usual search for quantisers spends its
-# bits on each channel by itself: of noise from one direction, Y, Z and X correlate with W by 0.99
-# with it, by more than 0.999 with the fast one.
+# Directions are encoded in the correlation between channels. Perceptual noise substitution and
+# intensity stereo destroy it, and the default quantiser search optimises each channel separately:
+# for noise from one direction, the correlation of Y, Z and X with W is 0.99 with the default
+# search and above 0.999 with the fast one.
 _AAC_OPTIONS = {"aac_pns": "0", "aac_is": "0", "aac_coder": "fast"}
-# Ambisonics in AAC are four channels of the layout "4.0", of which players know the order that
-# decoders put it in: front left, right, centre, back. It is the one layout of four channels that
-# AAC has by number, the one that YouTube takes ambisonics in ("quad" is turned down), and what
-# `SA3D` counts are channels as they are decoded. In the stream itself, AAC has the centre first.
+# Ambisonics in AAC use the layout "4.0", which decodes to front left, right, centre, back. It is
+# the only four-channel layout with a number in AAC, and the one that YouTube accepts for ambisonics
+# ("quad" is rejected). `SA3D` refers to channels in decoded order. In the AAC stream, the centre
+# comes first.
 AMBISONIC_LAYOUT = "4.0"
 _PICTURE_TIME_BASE = Fraction(1, 90000)
 _KEYFRAME_INTERVAL_SEC = 2.0
@@ -37,7 +37,7 @@ _LIMITED_RANGE = 1
 
 
 class _Written:
-  """A file to write to that remembers why it could not be written."""
+  """A writable file that keeps the first write error."""
 
   def __init__(self, file: BinaryIO):
     self.error: Optional[OSError] = None
@@ -53,13 +53,13 @@ class _Written:
 
 
 def aac_layout(layout: str) -> Optional[str]:
-  """The layout that sound becomes AAC in.
+  """The channel layout in which audio is encoded as AAC.
 
   Args:
-    layout: of its channels, as FFmpeg calls it.
+    layout: FFmpeg's name of the layout of the audio.
 
   Returns:
-    The same layout, stereo where AAC has no such layout, or None where it cannot be mixed to
+    The same layout if AAC supports it; otherwise stereo, or None if the audio cannot be mixed to
     stereo.
   """
   context = av.CodecContext.create("aac", "w")
@@ -83,25 +83,25 @@ def _open(file: BinaryIO, kind: str, **options: str) -> Iterator[av.container.Ou
   try:
     with av.open(written, "w", format=kind, options=options) as container:
       yield container
-    # What is still held must fail here, where it is told, and not when the file is closed.
+    # Errors of buffered writes must surface here, where they are reported, and not at close.
     file.flush()
   except av.error.FFmpegError as error:
-    # Of a failed write, FFmpeg only knows that it failed.
+    # FFmpeg does not report the reason of a failed write.
     raise (written.error or OSError(f"FFmpeg cannot write it as {kind}: {error}")) from error
 
 
 def write_wav(file: BinaryIO, blocks: Iterable[np.ndarray], sample_rate_hz: int) -> None:
-  """Writes first-order ambisonics as WAV of 32-bit floating-point numbers.
+  """Writes first-order ambisonics as a 32-bit floating-point WAV file.
 
-  These keep samples as they are, beyond full scale too, so that nothing is clipped or scaled.
-  From 4 GB on, the file becomes RF64.
+  Samples are stored unchanged: beyond full scale they are neither clipped nor scaled. Files of 4 GB
+  and more are written as RF64.
 
   Args:
     file: open for writing.
-    blocks: float32 `[samples, 4]`, one after another.
-    sample_rate_hz: rate of the sound.
+    blocks: consecutive blocks, float32 `[samples, 4]`.
+    sample_rate_hz: sample rate.
   """
-  # No loudspeakers: the file says of its channels only how many there are.
+  # No loudspeaker layout: the file states only the number of channels.
   layout = "ambisonic 1"
   with _open(file, "wav", rf64="auto") as container:
     stream = container.add_stream("pcm_f32le", rate=sample_rate_hz, layout=layout)
@@ -122,13 +122,13 @@ def write_copied_mp4(
   origin_sec: float,
   sound: "Sound",
 ) -> None:
-  """Writes an MP4 with the pictures of another file, not encoded anew, and other sound.
+  """Writes an MP4 with the video of another file, without re-encoding, and new audio.
 
   Args:
     file: open for reading and writing.
-    source: the other file, at its start, whose pictures `media_copying.can_copy`.
-    origin_sec: time of `source` that becomes time 0.
-    sound: what is heard.
+    source: the other file, at its start. `media_copying.can_copy` must hold for its video.
+    origin_sec: time in `source` that becomes time 0.
+    sound: the audio.
   """
   with _open(file, "mp4") as container:
     pictures = container.add_stream_from_template(source.video)
@@ -145,15 +145,15 @@ def write_encoded_mp4(
   sound: "Union[Sound, media_copying.CopiedSound]",
   crf: int = 20,
 ) -> None:
-  """Writes an MP4 that common players can play: H.264 in 4:2:0, and AAC.
+  """Writes an MP4 that common players support: H.264 in 4:2:0, and AAC.
 
   Args:
     file: open for reading and writing.
-    frames: time in seconds and uint8 RGB `[height, width, 3]`, one after another.
-    size: height and width, even.
-    rate_hz: mean rate of the frames, for the encoder; their times are what counts.
-    sound: what is heard.
-    crf: constant rate factor of x264: lower is finer.
+    frames: consecutive frames: time in seconds and uint8 RGB `[height, width, 3]`.
+    size: height and width, both even.
+    rate_hz: mean frame rate, a hint for the encoder. The frame times determine the timing.
+    sound: the audio.
+    crf: constant rate factor of x264; lower means higher quality.
   """
   with _open(file, "mp4") as container:
     pictures = container.add_stream("libx264", rate=_encoder_rate(rate_hz))
@@ -163,7 +163,7 @@ def write_encoded_mp4(
     context.time_base = _PICTURE_TIME_BASE
     context.gop_size = max(1, round(_KEYFRAME_INTERVAL_SEC * max(rate_hz, 1.0)))
     context.options = {"preset": "veryfast", "crf": str(crf)}
-    # Said, as players guess from the size otherwise.
+    # Stated explicitly, because players otherwise guess from the frame size.
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED_RANGE
     tones = sound.add_to(container)
@@ -174,7 +174,7 @@ def write_encoded_mp4(
       for time_sec, picture in frames:
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame = reformatter.reformat(frame, format="yuv420p", dst_colorspace="ITU709")
-        # Times that become equal here would be refused.
+        # The encoder rejects times that rounding makes equal.
         last = frame.pts = max(last + 1, round(time_sec / _PICTURE_TIME_BASE))
         frame.time_base = _PICTURE_TIME_BASE
         yield from pictures.encode(frame)
@@ -184,20 +184,21 @@ def write_encoded_mp4(
 
 
 def _encoder_rate(rate_hz: float) -> Fraction:
-  # A film may show one picture an hour, which is no rate to an encoder.
+  # A video may have one frame per hour, which encoders do not accept as a rate.
   return Fraction(max(rate_hz, 1.0)).limit_denominator(1001)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-  """Sound for a video, which becomes AAC at `SOUND_RATE_HZ`.
+  """Audio of a video, encoded as AAC at `SOUND_RATE_HZ`.
 
   Attributes:
-    blocks: float32 `[samples, channels]`, one after another, in -1..1.
-    sample_rate_hz: their rate.
-    layout: of the channels, as FFmpeg calls it.
+    blocks: consecutive blocks, float32 `[samples, channels]` in -1..1.
+    sample_rate_hz: sample rate of the blocks.
+    layout: FFmpeg's name of the channel layout.
     start_sec: time of the first sample, 0 or more.
-    encoded_layout: what they are mixed to; None: their own. AAC has it (`aac_layout`).
+    encoded_layout: layout that the audio is mixed to, supported by AAC (see `aac_layout`); None
+      keeps `layout`.
   """
 
   blocks: Iterable[np.ndarray]
@@ -207,7 +208,7 @@ class Sound:
   encoded_layout: Optional[str] = None
 
   def add_to(self, container: av.container.OutputContainer) -> av.AudioStream:
-    """Adds a stream for it to a file."""
+    """Adds a stream for the audio to a file."""
     layout = self.encoded_layout or self.layout
     stream = container.add_stream("aac", rate=SOUND_RATE_HZ, layout=layout)
     num_channels = len(av.AudioLayout(layout).channels)
@@ -216,16 +217,16 @@ class Sound:
     return stream
 
   def packets(self, stream: av.AudioStream) -> Iterator[av.Packet]:
-    """The encoded sound."""
+    """The encoded audio."""
     context = stream.codec_context
-    context.open(strict=False)  # The frame size is known only then.
+    context.open(strict=False)  # Determines the frame size.
     resampler = av.AudioResampler(
       format="fltp",
       layout=self.encoded_layout or self.layout,
       rate=SOUND_RATE_HZ,
       frame_size=context.frame_size,
     )
-    # Counted here: resamplers count from their first frame.
+    # Counted here, because resamplers count from their first frame.
     pts = round(self.start_sec * SOUND_RATE_HZ)
     for frame in itertools.chain(self._frames(), [None]):
       for resampled in resampler.resample(frame):
@@ -246,6 +247,7 @@ def _mux(
   pictures: Iterator[av.Packet],
   sound: Iterator[av.Packet],
 ) -> None:
-  """Writes both in the order of their times, so that neither has to be held for the other."""
+  """Writes both in the order of their times, which avoids buffering either."""
+
   for packet in heapq.merge(pictures, sound, key=lambda p: p.dts * p.time_base):
     container.mux(packet)

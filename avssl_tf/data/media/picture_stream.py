@@ -1,9 +1,9 @@
-"""The pictures of a file, one after another, whatever its length, and on a regular grid.
+"""Streams the frames of a file of any length, and samples them on a regular grid.
 
-They are 360° pictures in a known projection, or ordinary ones.
+Frames are 360° frames in a known projection, or ordinary ones.
 
-Unlike in clips for training, damage does not end them: in place of a picture that cannot be decoded
-the one before it stays, and it is counted.
+Unlike in training clips, damage is not an error: a frame that cannot be decoded is replaced by the
+previous one, and counted.
 """
 
 import collections
@@ -23,7 +23,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.spatial import cubemap
 
 __all__ = ["CUBEMAP", "PROJECTIONS", "PictureGrid", "PictureStream", "open_pictures"]
-# Pictures whose aspect is this near to that of their projection are taken for it.
+# Aspect ratio of each projection, and the relative tolerance.
 _ASPECTS = {EQUIRECTANGULAR: 2.0, CUBEMAP: 1.5}
 _ASPECT_TOLERANCE = 0.02
 # Containers round times, Matroska to a millisecond.
@@ -36,44 +36,44 @@ def open_pictures(
   projection: Optional[str] = EQUIRECTANGULAR,
   stereo_mode: str = picture_view.AUTO,
 ) -> Iterator["PictureStream"]:
-  """Opens the pictures of a file.
+  """Opens the video of a file.
 
   Args:
     path: the file.
-    projection: of its pictures, one of `PROJECTIONS`; `CUBEMAP` are equi-angular ones; None for
-      ordinary pictures, of any shape.
-    stereo_mode: where two eyes are in them, one of `picture_view.STEREO_MODES`.
+    projection: projection of the frames, one of `PROJECTIONS` (`CUBEMAP` is equi-angular), or None
+      for ordinary frames of any shape.
+    stereo_mode: arrangement of the two eyes, one of `picture_view.STEREO_MODES`.
 
   Raises:
-    MediaError: no such file, not a media file, no pictures that can be decoded, pictures of
-      another shape than those of the projection, or what the file says of them is something else.
+    MediaError: no such file; not a media file; no decodable video; or the shape of the frames or
+      the metadata of the file contradicts `projection` or `stereo_mode`.
   """
   with media_streams.open_streams(path, (keys.VIDEO,)) as media:
-    # One file at a time is read here, and decoding is much of the work.
+    # Only one file is read at a time, and decoding dominates the cost.
     media.video.thread_type = "AUTO"
     media.video.codec_context.thread_count = 0
     yield PictureStream(path, media, Wanted(projection, stereo_mode))
 
 
 class PictureStream:
-  """The pictures of an open file.
+  """The video of an open file.
 
   Attributes:
-    start_sec: time of the first picture on the container's time line.
-    rate_hz: mean rate of the pictures.
-    estimated_duration_sec: of all pictures, as far as that is known beforehand; None: not at all.
-    view: how they are read: whole, or the left of two eyes.
-    height: rows of the upright pictures, those that equirectangular ones of this fineness have.
-    width: their columns.
+    start_sec: time of the first frame, in container time.
+    rate_hz: mean frame rate.
+    estimated_duration_sec: duration of the video, estimated beforehand; None if unknown.
+    view: the part of the frames that is read: the whole frame, or the left of two eyes.
+    height: height of the upright frames, in pixels.
+    width: width of the upright frames, in pixels.
     codec: name of the decoder.
-    can_be_copied: whether the packets can be what another file holds: pictures are equirectangular
-      and upright, the container knows when each of them is shown, and marks can say where two eyes
-      are.
-    num_damaged: packets and pictures, up to now, in whose place the one before stays.
+    can_be_copied: whether the packets can be copied to another file without re-encoding. The frames
+      must be equirectangular and upright, the container must have presentation times, and the
+      metadata must be able to describe the arrangement of the eyes.
+    num_damaged: number of packets and frames so far that were replaced by the previous frame.
   """
 
   def __init__(self, path: str, media: media_streams.MediaStreams, wanted: Wanted):
-    """Decodes the first picture."""
+    """Decodes the first frame."""
     projection = wanted.projection
     self.num_damaged = 0
     self._video = media.video
@@ -83,7 +83,7 @@ class PictureStream:
     self._decoded = self._decode()
     first = next(self._decoded, None)
     if first is None:
-      raise MediaError("truncated or damaged: the video stream holds nothing to decode")
+      raise MediaError("truncated or damaged: the video stream contains nothing to decode")
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.rate_hz = 1.0 / media_streams.picture_duration_sec(media.video)
@@ -97,13 +97,13 @@ class PictureStream:
     self.can_be_copied = (
       projection == EQUIRECTANGULAR
       and media_pictures.orientation(first) == media_pictures.Orientation()
-      # It only has the order of decoding.
+      # AVI stores decoding times only.
       and media.container.format.name != "avi"
       and not self.view.right_first
     )
 
   def frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
-    """All pictures with their times, ascending, on the container's time line; call it once."""
+    """All frames with their ascending times, in container time; may be called only once."""
     last_sec = -float("inf")
     frame = self._first
     while frame is not None:
@@ -114,14 +114,14 @@ class PictureStream:
       frame = next(self._decoded, None)
 
   def to_rgb(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-    """A picture as it is, upright and scaled: uint8 RGB `[height, width, 3]`."""
+    """Converts a frame to upright, scaled uint8 RGB `[height, width, 3]` in its projection."""
     return media_pictures.to_rgb(self._reformatter, frame, (height, width), self.view.eye)
 
   def to_equirect(self, frame: av.VideoFrame, height: int) -> np.ndarray:
-    """A picture as equirectangular: uint8 RGB `[height, 2 * height, 3]`."""
+    """Converts a frame to equirectangular uint8 RGB `[height, 2 * height, 3]`."""
     if self._projection == EQUIRECTANGULAR:
       return self.to_rgb(frame, height, 2 * height)
-    # Two rows of faces: as fine as the result at the middle of a face.
+    # Two rows of faces, at the resolution of the result in the middle of a face.
     side = max(1, height // 2)
     faces = self.to_rgb(frame, 2 * side, 3 * side)
     return cubemap.to_equirect(faces[np.newaxis], height)[0].numpy()
@@ -142,12 +142,12 @@ class PictureStream:
 
 
 class PictureGrid:
-  """Pictures at equal steps of time, as they are stored in records, each taken when it is due.
+  """Frames at a constant rate, as stored in records, read on demand.
 
-  Before the first picture that one is shown, after the last one it stays.
+  Times before the first frame use the first frame; times after the last frame use the last frame.
 
   Attributes:
-    num_held: pictures in memory.
+    num_held: number of frames in memory.
   """
 
   def __init__(
@@ -157,13 +157,13 @@ class PictureGrid:
     start_sec: float,
     rate_hz: float,
   ):
-    """Starts the grid.
+    """Initialises the grid.
 
     Args:
-      frames: pictures with their times, ascending; at least one.
-      convert: makes an array of a picture; called at most once for each.
-      start_sec: time of picture 0 of the grid.
-      rate_hz: pictures of the grid a second.
+      frames: frames with their ascending times; at least one.
+      convert: converts a frame to an array; called at most once per frame.
+      start_sec: time of frame 0 of the grid.
+      rate_hz: frame rate of the grid.
     """
     self._frames = frames
     self._convert = convert
@@ -181,17 +181,17 @@ class PictureGrid:
 
   @property
   def ended(self) -> bool:
-    """Whether the last picture has been taken: all later ones are the same."""
+    """Whether the last frame has been reached: all later ones are the same."""
     return self._upcoming is None
 
   def take(self, first: int, count: int) -> np.ndarray:
-    """Pictures `first` to `first + count - 1` of the grid: `[count, ...]`.
+    """Returns frames `first` to `first + count - 1` of the grid: `[count, ...]`.
 
     Raises:
-      UserError: `first` is before that of the call before: those pictures are gone.
+      UserError: `first` is smaller than in the previous call: those frames were discarded.
     """
     if first < self._first:
-      raise UserError(f"Pictures from {first} on; those before {self._first} are gone.")
+      raise UserError(f"Frame {first} was requested; frames before {self._first} are discarded.")
     while self._held and self._first < first:
       self._held.popleft()
       self._first += 1
@@ -207,7 +207,7 @@ class PictureGrid:
     return np.stack([self._held[i] for i in range(count)])
 
   def _show(self, time_sec: float) -> None:
-    """Goes on to the picture that is on screen at a time."""
+    """Advances to the frame that is on screen at a time."""
     while self._upcoming is not None and self._upcoming[0] <= time_sec + _TIME_TOLERANCE_SEC:
       if self._shown is not self._upcoming[1]:
         self._shown, self._converted = self._upcoming[1], None
@@ -221,11 +221,11 @@ def _check_shape(height: int, width: int, projection: str) -> None:
   if projection in fitting:
     return
   shapes = {EQUIRECTANGULAR: "twice as wide as high", CUBEMAP: "3:2, three by two square faces"}
-  names = {EQUIRECTANGULAR: "equirectangular picture", CUBEMAP: "equi-angular cubemap"}
-  remedy = "scale it to 2:1, or convert it from its own projection"
+  names = {EQUIRECTANGULAR: "equirectangular frame", CUBEMAP: "equi-angular cubemap"}
+  remedy = "scale it to 2:1, or convert it from its projection"
   if fitting:
-    remedy = f"if it is an {names[fitting[0]]}, say --projection={fitting[0]}"
+    remedy = f"if it is an {names[fitting[0]]}, pass --projection={fitting[0]}"
   remedy = picture_view.describe_shape(height, width) or remedy
   raise MediaError(
-    f"its pictures are {width}x{height}; an {names[projection]} is {shapes[projection]}: {remedy}"
+    f"its frames are {width}x{height}; an {names[projection]} is {shapes[projection]}: {remedy}"
   )

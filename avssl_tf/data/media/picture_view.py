@@ -1,8 +1,8 @@
-"""Which part of a stored picture is read, by what its file says: all of it, or its left eye.
+"""Selects the part of the stored frames to read from the metadata: all of it, or the left eye.
 
-One rule for all who read pictures. Of two eyes above each other or side by side the left one is
-taken, and reported; any other way of showing two is refused. Of 360° pictures the whole sphere is
-taken, in the projection that the caller reads; what the file says otherwise is refused.
+All readers of frames share these rules. From two eyes, one above the other or side by side, the
+left one is read, and this is reported. Any other stereoscopic format is refused. 360° frames must
+show the whole sphere in the projection that the caller expects. Contradicting metadata is refused.
 """
 
 import dataclasses
@@ -20,20 +20,20 @@ from avssl_tf.errors import UserError
 CUBEMAP = "cubemap"
 PROJECTIONS = (EQUIRECTANGULAR, CUBEMAP)
 _ASPECTS = {EQUIRECTANGULAR: 2.0, CUBEMAP: 1.5}
-_NAMES = {EQUIRECTANGULAR: "equirectangular picture", CUBEMAP: "equi-angular cubemap"}
-# What --stereo_mode may say where a file says nothing; AUTO: what the file says.
+_NAMES = {EQUIRECTANGULAR: "equirectangular frame", CUBEMAP: "equi-angular cubemap"}
+# Values of --stereo_mode, for files without metadata; AUTO follows the metadata.
 AUTO = "auto"
 STEREO_MODES = (AUTO, MONO, *(name.replace("-", "_") for name in (TOP_BOTTOM, LEFT_RIGHT)))
-# Parts of the sphere that may be missing on a side: pictures of 1920 x 968 are whole ones.
+# Share of the sphere that may be missing on a side: frames of 1920 x 968 count as complete.
 _CUT_TOLERANCE = 0.02
 _POSE_TOLERANCE_DEG = 0.5
-# Films with two eyes may have each of them squeezed to half: most are of about this shape.
+# In stereoscopic films, each eye may be squeezed to half its size; most films have this aspect.
 _USUAL_ASPECT = 16 / 9
 _SHAPE_TOLERANCE = 0.05
 
 
 class Eye(NamedTuple):
-  """One of `rows` times `columns` equal parts of a stored picture."""
+  """One of `rows` times `columns` equal parts of a stored frame."""
 
   rows: int = 1
   columns: int = 1
@@ -46,10 +46,10 @@ WHOLE = Eye()
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-  """What the caller takes the pictures of a file for.
+  """Projection and stereo mode in which the caller reads the frames of a file.
 
   Attributes:
-    projection: one of `PROJECTIONS`; None for ordinary pictures.
+    projection: one of `PROJECTIONS`; None for ordinary frames.
     stereo_mode: one of `STEREO_MODES`.
   """
 
@@ -68,14 +68,14 @@ ORDINARY = Wanted()
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """How to read the pictures of a file.
+  """How to read the frames of a file.
 
   Attributes:
-    eye: the part that is read.
-    packing: of the file, such as `spherical_metadata.MONO`.
-    right_first: whether its right eye is above, or on the left.
-    squeezed: whether an eye has the shape of the whole picture once it is shown.
-    notes: what the user should know.
+    eye: the part of each frame that is read.
+    packing: stereo packing of the file, such as `spherical_metadata.MONO`.
+    right_first: whether the right eye is on top or on the left.
+    squeezed: whether each eye is displayed with the aspect ratio of the whole frame.
+    notes: remarks for the user.
   """
 
   eye: Eye = WHOLE
@@ -91,16 +91,16 @@ WHOLE_VIEW = View()
 def view_of(
   path: str, video: av.VideoStream, first: av.VideoFrame, wanted: Wanted = ORDINARY
 ) -> View:
-  """How to read the pictures of a file.
+  """Determines how to read the frames of a file.
 
   Args:
     path: the file.
-    video: its track of pictures.
-    first: a decoded picture of it.
-    wanted: what the caller takes them for.
+    video: the video track.
+    first: a decoded frame of the track.
+    wanted: projection and stereo mode that the caller expects.
 
   Raises:
-    MediaError: they cannot be read so; the message says what the file says of them.
+    MediaError: the metadata contradicts `wanted`; the message states it.
   """
   said = spherical_metadata.of_pictures(path, video, first)
   packing = _packing(said, wanted.stereo_mode)
@@ -109,7 +109,7 @@ def view_of(
     check_projection(said, packing, wanted.projection)
   elif said.projection is not None:
     notes.append(
-      f"the file says that its pictures are 360° video ({said.projection}): they are read as "
+      f"the file states that it is a 360° video ({said.projection}): its frames are read as "
       "ordinary ones"
     )
   if packing == MONO:
@@ -119,8 +119,8 @@ def view_of(
     Eye(rows=2, row=int(right_first)) if packing == TOP_BOTTOM
     else Eye(columns=2, column=int(right_first))
   )  # fmt: skip
-  who = "the file says" if said.packing == packing else f"--stereo_mode={wanted.stereo_mode} says"
-  notes.insert(0, f"{who} that its pictures show two eyes ({packing}): the left eye is taken")
+  source = "the file" if said.packing == packing else f"--stereo_mode={wanted.stereo_mode}"
+  notes.insert(0, f"stereoscopic according to {source} ({packing}): the left eye is used")
   pixel_aspect = float(video.sample_aspect_ratio or 1) or 1.0
   if wanted.projection is not None:
     _check_eye(first, pixel_aspect, eye, packing, wanted.projection)
@@ -130,10 +130,10 @@ def view_of(
 
 
 def check_projection(said: Said, packing: str, wanted: str) -> None:
-  """Makes sure that 360° pictures are whole spheres in the projection that is wanted.
+  """Checks that 360° frames show the whole sphere in the expected projection.
 
   Raises:
-    MediaError: the file says something else.
+    MediaError: the metadata states something else.
   """
   projection = said.projection
   if projection is None:
@@ -144,45 +144,45 @@ def check_projection(said: Said, packing: str, wanted: str) -> None:
     across, up = 360 * max(0.0, 1 - left - right), 180 * max(0.0, 1 - top - bottom)
     if projection == spherical_metadata.HALF_EQUIRECTANGULAR:
       across = 180.0
-    part = "half a sphere" if abs(across - 180) < 2 and up > 178 else "a part of the sphere"
+    part = "half a sphere" if abs(across - 180) < 2 and up > 178 else "part of the sphere"
     raise MediaError(
-      f"{part}: the file says that its pictures show {across:.0f}° x {up:.0f}°{eyes}, expected all "
-      "directions, 360° x 180°. Leave it out, or write one eye of it into a whole equirectangular "
-      "picture (2:1), which stays black elsewhere"
+      f"{part}: the file states that its frames cover {across:.0f}° x {up:.0f}°{eyes}; expected "
+      "the whole sphere, 360° x 180°. Exclude the file, or copy one eye into full equirectangular "
+      "frames (2:1) that are black elsewhere"
     )
   known = {
     EQUIRECTANGULAR: spherical_metadata.EQUIRECTANGULAR,
     CUBEMAP: spherical_metadata.EQUI_ANGULAR_CUBEMAP,
   }
-  # The mesh of YouTube is that of its cubemaps; the shape of the picture tells the rest.
+  # YouTube uses the mesh for its cubemaps; the shape of the frames decides otherwise.
   fits = projection == known[wanted] or (
     wanted == CUBEMAP and projection == spherical_metadata.MESH and packing == MONO
   )
   if not fits:
     raise MediaError(
-      f"another projection: the file says {projection!r}{eyes}, and --projection={wanted} "
-      f"something else. {_remedy(projection)}"
+      f"projection mismatch: the file states {projection!r}{eyes}, but --projection={wanted} was "
+      f"requested. {_remedy(projection)}"
     )
   if any(abs((angle + 180) % 360 - 180) > _POSE_TOLERANCE_DEG for angle in said.pose_deg):
     yaw, pitch, roll = said.pose_deg
     raise MediaError(
-      f"a pose: the file says that its pictures are to be turned by {yaw:g}° (yaw), {pitch:g}° "
-      f"(pitch) and {roll:g}° (roll), expected upright ones. Render it without a pose first, or "
-      "remove the pose if it is wrong"
+      f"a pose: the file states that its frames must be rotated by {yaw:g}° (yaw), {pitch:g}° "
+      f"(pitch) and {roll:g}° (roll); expected upright frames. Render the video without a pose "
+      "first, or remove the pose if it is wrong"
     )
 
 
 def describe_shape(height: int, width: int) -> str:
-  """What 360° pictures of a wrong shape may be, and the cure, for a message."""
+  """The likely reason and remedy for 360° frames of the wrong shape, for a message."""
   aspect = width / height
   if abs(aspect - 1) <= _SHAPE_TOLERANCE:
     return (
-      "if it shows two eyes, one above the other, pass --stereo_mode=top_bottom, which takes the "
-      "left eye; if it is half a sphere or a fisheye picture, convert it first"
+      "if it shows two eyes, one above the other, pass --stereo_mode=top_bottom, which reads the "
+      "left eye; if it is half a sphere or a fisheye frame, convert it first"
     )
   if abs(aspect - 4) <= 4 * _SHAPE_TOLERANCE:
     return (
-      "if it shows two eyes side by side, pass --stereo_mode=left_right, which takes the left eye"
+      "if it shows two eyes side by side, pass --stereo_mode=left_right, which reads the left eye"
     )
   return ""
 
@@ -195,9 +195,9 @@ def _check_eye(
   if abs(width / height / aspect - 1) <= _CUT_TOLERANCE:
     return
   raise MediaError(
-    f"two eyes ({packing}) of {width:.0f}x{height:.0f} pixels each; expected {aspect:g}:1, as an "
-    f"{_NAMES[projection]} is. If they show half a sphere (VR180), leave the file out; if they are "
-    "squeezed, write the left one stretched into a file of its own"
+    f"two eyes ({packing}) of {width:.0f}x{height:.0f} pixels each; expected {aspect:g}:1 for an "
+    f"{_NAMES[projection]}. If they show half a sphere (VR180), exclude the file; if they are "
+    "squeezed, write the left one, stretched, into a separate file"
   )
 
 
@@ -206,13 +206,13 @@ def _packing(said: Said, stereo_mode: str) -> str:
   packing = said.packing or asked or MONO
   if asked not in (None, packing):
     raise MediaError(
-      f"another stereo mode: the file says {packing!r}, and --stereo_mode={stereo_mode} something "
-      "else. Leave the flag out, or correct the file"
+      f"stereo mode mismatch: the file states {packing!r}, but --stereo_mode={stereo_mode} was "
+      "requested. Omit the flag, or correct the file"
     )
   if packing not in (MONO, TOP_BOTTOM, LEFT_RIGHT):
     raise MediaError(
-      f"two eyes: the file says that its pictures are {packing}; expected one eye, or two above "
-      "each other or side by side. Write the left eye alone into a file first"
+      f"two eyes: the file states {packing}; expected one eye, or two, one above the other or side "
+      "by side. Write only the left eye into a file first"
     )
   return packing
 
@@ -230,7 +230,7 @@ def _remedy(projection: str) -> str:
     return f"Pass --projection={CUBEMAP}"
   if projection == spherical_metadata.MESH:
     return (
-      "If it is from YouTube, whose meshes are equi-angular cubemaps, pass "
-      f"--projection={CUBEMAP}; convert others to equirectangular first"
+      f"If it is from YouTube, which uses meshes for equi-angular cubemaps, pass "
+      f"--projection={CUBEMAP}; otherwise convert it to equirectangular first"
     )
   return "Convert it to equirectangular first"

@@ -1,7 +1,7 @@
-"""The sound field of a file: which track has it, and which of its channels make W, Y, Z and X.
+"""The sound field of a file: the track that contains it, and the channels that form W, Y, Z and X.
 
-What the file says of its channels counts. Where it says nothing, their number tells: those of an
-order of ambisonics, or two more, which are head-locked stereo.
+The metadata of the file takes precedence. Without metadata, the number of channels decides: that of
+an ambisonic order, or two more, which are head-locked stereo.
 """
 
 import dataclasses
@@ -22,24 +22,24 @@ ACN, YOUTUBE_AAC = "acn", "youtube_aac"
 CHANNEL_ORDERS = (ACN, "fuma", YOUTUBE_AAC)
 _ORDERS = {4: "the first order", 9: "the second order", 16: "the third order"}
 _HEAD_LOCKED = 2
-# Where W, Y, Z and X are in the AAC sound of YouTube's 360° videos, which carries them as the
-# centre, the right, a rear and the left channel of a layout for loudspeakers.
+# Positions of W, Y, Z and X in the AAC audio of YouTube's 360° videos. They are stored as the
+# centre, right, rear and left channels of a loudspeaker layout.
 _YOUTUBE_AAC = {4: (2, 1, 3, 0), 6: (2, 1, 4, 0)}
 _FUMA_PLACES = (0, 2, 3, 1)
 _NAMES = "WYZX"
-# Gains that make SN3D of W, Y, Z and X.
+# Gains that convert W, Y, Z and X to SN3D.
 _GAINS = {FUMA: (math.sqrt(2.0), 1.0, 1.0, 1.0), N3D: (1.0, *(1.0 / math.sqrt(3.0),) * 3)}
 _SN3D_GAINS = (1.0, 1.0, 1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class FirstOrder:
-  """How to make W, Y, Z and X (SN3D) of the channels of a sound.
+  """Conversion of audio channels to W, Y, Z and X (SN3D).
 
   Attributes:
-    channels: which channel each of them is.
-    gains: what each is multiplied by.
-    notes: what the user should know.
+    channels: index of the channel for each component.
+    gains: gain of each component.
+    notes: remarks for the user.
   """
 
   channels: tuple[int, int, int, int] = (0, 1, 2, 3)
@@ -47,7 +47,7 @@ class FirstOrder:
   notes: tuple[str, ...] = ()
 
   def of(self, waveform: np.ndarray) -> np.ndarray:
-    """The field, float32 `[samples, 4]`, of `[samples, channels]`."""
+    """Converts `[samples, channels]` to the field, float32 `[samples, 4]`."""
     return waveform[:, list(self.channels)] * np.float32(self.gains)
 
 
@@ -55,9 +55,9 @@ class Choice(NamedTuple):
   """The sound field of a file.
 
   Attributes:
-    track: number of its track among those of sound, from 1.
-    num_channels: of that track, by what the container says.
-    first_order: how to make the field of its channels.
+    track: number of its audio track, from 1.
+    num_channels: number of channels of that track as the container states it.
+    first_order: conversion of its channels to first-order ambisonics.
   """
 
   track: int
@@ -70,13 +70,13 @@ def choose(path: str, channel_order: str = ACN, audio_track: Optional[int] = Non
 
   Args:
     path: the file.
-    channel_order: one of `CHANNEL_ORDERS`, where the file says nothing.
-    audio_track: number of the track to take, from 1; None for the first that can be a sound field:
-      one that the file says it of, or else one of the right number of channels, the default one
-      before others.
+    channel_order: one of `CHANNEL_ORDERS`, for files without metadata.
+    audio_track: number of the track, from 1. None selects the first track that can be a sound
+      field: one with ambisonic metadata, otherwise one with a matching number of channels, with
+      preference for the default track.
 
   Raises:
-    MediaError: no track can be one; the message lists them.
+    MediaError: no track can be a sound field; the message lists the tracks.
   """
   status = os.stat(path) if os.path.exists(path) else None
   state = (status.st_size, status.st_mtime_ns) if status else (0, 0)
@@ -84,34 +84,34 @@ def choose(path: str, channel_order: str = ACN, audio_track: Optional[int] = Non
 
 
 def said(path: str, track: av.AudioStream, num_channels: int) -> Optional[FirstOrder]:
-  """How to make the first order of a sound, by what its file says; None: it says nothing.
+  """The first-order conversion that the metadata of a file describes; None without metadata.
 
   Args:
     path: the file.
-    track: open, of that file.
-    num_channels: of the sound as it is decoded.
+    track: open track of that file.
+    num_channels: number of channels of the decoded audio.
 
   Raises:
-    MediaError: what the file says cannot be read.
+    MediaError: the metadata describes a field that cannot be read.
   """
   field = ambisonic_metadata.of_track(path, track)
   return None if field is None else first_order_of(num_channels, ACN, field)
 
 
 class Mono(NamedTuple):
-  """The channel of a sound field that is W, and the gain that makes SN3D of it."""
+  """The W channel of a sound field, and the gain that converts it to SN3D."""
 
   channel: int
   gain: float
 
 
 def mono_of(path: str, track: av.AudioStream, num_channels: int) -> Optional[Mono]:
-  """Which channel of a sound is W, where its file says so; None where it says nothing.
+  """The W channel of an audio track according to the metadata; None if it describes none.
 
   Args:
     path: the file.
-    track: open, of that file.
-    num_channels: of the sound as it is decoded.
+    track: open track of that file.
+    num_channels: number of channels of the decoded audio.
   """
   field = ambisonic_metadata.of_track(path, track)
   if field is None or field.problem is not None or len(field.components) != num_channels:
@@ -125,7 +125,7 @@ def mono_of(path: str, track: av.AudioStream, num_channels: int) -> Optional[Mon
 def _choose(
   path: str, channel_order: str, audio_track: Optional[int], size: int, mtime_ns: int
 ) -> Choice:
-  del size, mtime_ns  # They tell whether the cache is of the same file.
+  del size, mtime_ns  # Cache key: they change when the file changes.
   with media_streams.open_streams(path, ()) as media:
     tracks = list(media.container.streams.audio)
     if not tracks:
@@ -150,7 +150,7 @@ def _choose(
     choice = min(found)[1]
     if audio_track is None and choice.track != tracks.index(default) + 1:
       note = (
-        f"sound track {choice.track} is taken, which can be ambisonics, and not the default one: "
+        f"audio track {choice.track} is used, which can be ambisonics, instead of the default one: "
         f"the file has {media_tracks.listed(tracks)}"
       )
       first_order = dataclasses.replace(
@@ -163,36 +163,36 @@ def _choose(
 def first_order_of(
   num_channels: int, channel_order: str = ACN, field: Optional[Field] = None
 ) -> FirstOrder:
-  """How to make the first order of the channels of a sound.
+  """The conversion of audio channels to first-order ambisonics.
 
   Args:
-    num_channels: of the sound.
-    channel_order: one of `CHANNEL_ORDERS`, where nothing is said.
-    field: what the file says of them; None: nothing.
+    num_channels: number of channels of the audio.
+    channel_order: one of `CHANNEL_ORDERS`, for files without metadata.
+    field: metadata of the file about its channels; None without metadata.
 
   Raises:
-    MediaError: they are no ambisonics, what the file says cannot be read, or it is another order
-      than `channel_order`.
+    MediaError: the channels are not ambisonics, the metadata describes a field that cannot be read,
+      or it contradicts `channel_order`.
   """
   if field is not None:
     return _said(num_channels, channel_order, field)
   if channel_order == YOUTUBE_AAC:
     if num_channels not in _YOUTUBE_AAC:
       raise MediaError(
-        f"no ambisonics: the sound has {num_channels} channel(s); AAC of YouTube's 360° videos has "
-        "4 or 6"
+        f"not ambisonics: the audio has {num_channels} channel(s); AAC of YouTube's 360° videos "
+        "has 4 or 6"
       )
     return FirstOrder(_YOUTUBE_AAC[num_channels])
   notes = ()
   if num_channels - _HEAD_LOCKED in _ORDERS:
     number = num_channels - _HEAD_LOCKED
     notes = (
-      f"the sound has {num_channels} channels: the first {number} are taken for ambisonics of "
-      f"{_ORDERS[number]}, the last two for head-locked stereo, which is left out",
+      f"the audio has {num_channels} channels: the first {number} are read as ambisonics of "
+      f"{_ORDERS[number]}; the last two, head-locked stereo, are ignored",
     )
   elif num_channels not in _ORDERS:
     raise MediaError(
-      f"no ambisonics: the sound has {num_channels} channel(s); the first order has 4, the second "
+      f"not ambisonics: the audio has {num_channels} channel(s); the first order has 4, the second "
       "9, the third 16, or two more each with head-locked stereo"
     )
   if channel_order == ACN:
@@ -203,14 +203,14 @@ def first_order_of(
 def _said(num_channels: int, channel_order: str, field: Field) -> FirstOrder:
   if field.problem is not None:
     raise MediaError(
-      f"ambisonics that cannot be read: {field.where} says {field.problem}. Convert the sound to "
-      "four channels W Y Z X (ACN, SN3D) first"
+      f"unsupported ambisonics in {field.where}: {field.problem}. Convert the audio to four "
+      "channels W Y Z X (ACN, SN3D) first"
     )
   components = field.components
   if len(components) != num_channels:
     raise MediaError(
-      f"ambisonics that cannot be read: {field.where} is of {len(components)} channel(s), the "
-      f"sound has {num_channels}. Correct the file"
+      f"unsupported ambisonics: {field.where} describes {len(components)} channel(s), but the "
+      f"audio has {num_channels}. Correct the file"
     )
   notes = []
   channels, gains = [], list(_GAINS.get(field.weights, _SN3D_GAINS))
@@ -220,9 +220,9 @@ def _said(num_channels: int, channel_order: str, field: Field) -> FirstOrder:
     elif name == "Z" and field.weights == FUMA:
       channels.append(0)
       gains[component] = 0.0
-      notes.append(f"{field.where} says that the sound has no Z (height): it is silent")
+      notes.append(f"{field.where} lists no Z channel (height): Z is silent")
     else:
-      raise MediaError(f"no ambisonics: {field.where} says of no channel that it is {name}")
+      raise MediaError(f"not ambisonics: {field.where} lists no {name} channel")
   plain = field.weights not in _GAINS and channels == [0, 1, 2, 3]
   first_order = FirstOrder(tuple(channels), tuple(gains))
   _check_flag(channel_order, first_order, num_channels, field)
@@ -231,8 +231,8 @@ def _said(num_channels: int, channel_order: str, field: Field) -> FirstOrder:
   others = components.count(None)
   if others:
     notes.append(
-      f"{field.where} says that {others} of the {num_channels} channels are no ambisonics "
-      "(head-locked stereo): they are left out"
+      f"{field.where} states that {others} of the {num_channels} channels are not ambisonics "
+      "(head-locked stereo): they are ignored"
     )
   return dataclasses.replace(first_order, notes=tuple(notes))
 
@@ -240,7 +240,7 @@ def _said(num_channels: int, channel_order: str, field: Field) -> FirstOrder:
 def _converted(field: Field, channels: list[int]) -> str:
   order = ", ".join(f"{name} is channel {place + 1}" for name, place in zip(_NAMES, channels))
   return (
-    f"{field.where} says that {order}, with {field.weights} weights: converted to W Y Z X (ACN, "
+    f"{field.where} states that {order}, with {field.weights} weights: converted to W Y Z X (ACN, "
     "SN3D)"
   )
 
@@ -248,7 +248,7 @@ def _converted(field: Field, channels: list[int]) -> str:
 def _check_flag(
   channel_order: str, first_order: FirstOrder, num_channels: int, field: Field
 ) -> None:
-  """With `ACN`, what files say counts; where they say nothing, ACN is assumed."""
+  """Checks that the metadata agrees with the flag; `ACN` is the default and never contradicts."""
   if channel_order == ACN:
     return
   try:
@@ -258,7 +258,7 @@ def _check_flag(
   if asked is None or (asked.channels, asked.gains) != (first_order.channels, first_order.gains):
     places = ", ".join(str(channel + 1) for channel in first_order.channels)
     raise MediaError(
-      f"another order of channels: {field.where} says that W, Y, Z and X are the channels "
-      f"{places}, with {field.weights} weights, and --channel_order={channel_order} something "
-      "else. Leave the flag out, or correct the file"
+      f"channel order mismatch: {field.where} states that W, Y, Z and X are channels {places}, "
+      f"with {field.weights} weights, which contradicts --channel_order={channel_order}. Omit the "
+      "flag, or correct the file"
     )

@@ -1,10 +1,10 @@
-"""Makes sound whose channels are named one by one safe to decode with PyAV.
+"""Makes custom channel layouts safe to decode with PyAV.
 
-Such layouts, which FFmpeg calls custom, hold a list of names in memory of their own. PyAV (15.1 and
-18.1) copies the place of the list and not the list, and frees it with each copy: to ask a track or
-one of its frames for its layout, or to convert a frame, corrupts the memory of the process, which
-ends by an abort now or later. Files have them lawfully: ambisonics in another order (`SA3D`), and
-loudspeakers in a rare one (`chan`).
+A custom layout in FFmpeg names its channels individually, in a separately allocated list. PyAV
+(15.1 and 18.1) copies the pointer to the list instead of the list, and frees it with each copy.
+Reading the layout of such a track or of one of its frames, or converting a frame, therefore
+corrupts memory and sooner or later aborts the process. Valid files use custom layouts for
+ambisonics in an uncommon channel order (`SA3D`) and for rare loudspeaker layouts (`chan`).
 """
 
 import ctypes
@@ -17,13 +17,13 @@ _INCREASE_REFERENCES.restype = None
 
 
 def make_safe(track: av.AudioStream) -> None:
-  """Replaces a custom layout of a track by one that only counts channels.
+  """Replaces the custom layout of a track by one that only states the number of channels.
 
-  Comes before anything else asks for the layout or the channels of the track. Channels stay in
-  their order.
+  It must be called before anything else accesses the layout or the channels of the track. The order
+  of the channels does not change.
 
   Args:
-    track: of a file that has just been opened.
+    track: track of a file that has just been opened.
   """
   context = track.codec_context
   if context is None:
@@ -31,13 +31,13 @@ def make_safe(track: av.AudioStream) -> None:
   layout = context.layout
   if not is_custom(layout):
     return
-  # The list is freed by FFmpeg: this copy must never be.
+  # FFmpeg frees the list: this copy must never be freed.
   _INCREASE_REFERENCES(layout)
   context.layout = av.AudioLayout(f"{layout.nb_channels}C")
 
 
 def is_custom(layout: av.AudioLayout) -> bool:
-  """Whether a layout names its channels one by one."""
-  # FFmpeg calls them "2 channels (FR+FL)", or "ambisonic 1+FL" where ambisonics come first.
+  """Whether a layout names its channels individually."""
+  # FFmpeg's names: "2 channels (FR+FL)", or "ambisonic 1+FL" if the first channels are ambisonics.
   name = layout.name
   return "channels (" in name or (name.startswith("ambisonic") and "+" in name)

@@ -1,6 +1,7 @@
-"""The sound of a file as one mono signal, block by block, whatever its length.
+"""Streams the audio of a file of any length as a mono signal, block by block.
 
-Unlike in clips for training, damage does not end it: what cannot be decoded is silent, and counted.
+Unlike in training clips, damage is not an error: audio that cannot be decoded is replaced by
+silence, and counted.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ from avssl_tf.data.media.media_streams import MediaError
 
 # Containers round the times of packets: up to this difference, successive frames are contiguous.
 _GAP_TOLERANCE_SEC = 0.02
-# Layouts that ambisonics of orders 1 to 3 are found under, where nothing else says so. Loudspeakers
-# in the layout "4.0" are rare; those of others are mixed.
+# Layouts of audio without metadata that is read as ambisonics of orders 1 to 3. Loudspeaker audio
+# in the layout "4.0" is rare. Other layouts are mixed.
 _AMBISONIC_LAYOUTS = frozenset(
   {"4.0", "4 channels", "9 channels", "16 channels", "hexadecagonal"}
   | {f"ambisonic {order}" for order in (1, 2, 3)}
@@ -36,30 +37,30 @@ _AMBISONIC_LAYOUTS = frozenset(
 def open_mono(
   path: str, sample_rate_hz: int, audio_track: Optional[int] = None
 ) -> Iterator["MonoStream"]:
-  """Opens the sound of a file.
+  """Opens the audio of a file.
 
   Args:
     path: the file.
-    sample_rate_hz: rate that the sound is resampled to.
-    audio_track: number of its track, from 1; None: the default one.
+    sample_rate_hz: rate to which the audio is resampled.
+    audio_track: number of the audio track, from 1. None selects the default track.
 
   Raises:
-    MediaError: no such file, not a media file, or no sound that can be decoded.
+    MediaError: no such file, not a media file, or no decodable audio.
   """
   with media_streams.open_streams(path, (keys.AUDIO,), audio_track) as media:
     yield MonoStream(path, media, sample_rate_hz)
 
 
 class MonoStream:
-  """The sound of an open file.
+  """The audio of an open file.
 
   Attributes:
-    start_sec: time of the first sample on the container's time line.
-    estimated_end_sec: end of the sound, as far as that is known beforehand; None: not at all.
-    made_from: what of the file it is, for the user.
-    num_damaged: packets and frames, up to now, in whose place there is silence.
-    num_samples: samples, up to now.
-    gap_sec: how long, up to now, there was silence where the file has no sound.
+    start_sec: time of the first sample, in container time.
+    estimated_end_sec: end of the audio, estimated beforehand; None if unknown.
+    made_from: description of the channel or mix that is used, for the user.
+    num_damaged: number of packets and frames replaced by silence so far.
+    num_samples: number of samples so far.
+    gap_sec: total duration so far of gaps in the audio, filled with silence.
   """
 
   def __init__(self, path: str, media: media_streams.MediaStreams, sample_rate_hz: int):
@@ -72,20 +73,20 @@ class MonoStream:
     self._frames = self._decoded()
     first = next(self._frames, None)
     if first is None:
-      raise MediaError("truncated or damaged: the audio stream holds nothing to decode")
+      raise MediaError("truncated or damaged: the audio stream contains nothing to decode")
     media_limits.check_sound(first.sample_rate, len(first.layout.channels))
     self._first = first
     self.start_sec = media_streams.frame_time_sec(first)
     self.estimated_end_sec = media_extent.estimated_end_sec(media, media.audio)
-    # Kept as a number: a stream of a file that was closed is memory that was freed.
+    # Stored as a number, because the memory of a stream is freed when its file is closed.
     self._promised_end_sec = media_extent.promised_end_sec(media, media.audio)
     self._channel, self._gain, self.made_from = _choose(path, media.audio, first)
 
   def blocks(self) -> Iterator[np.ndarray]:
-    """All samples, float32 `[samples]`, one block after another; to be called once.
+    """All samples in consecutive blocks, float32 `[samples]`; may be called only once.
 
     Raises:
-      MediaError: the container breaks off, or the sound changes its rate or channels.
+      MediaError: the container ends prematurely, or the audio changes its rate or channels.
     """
     num_decoded = 0
 
@@ -99,8 +100,8 @@ class MonoStream:
       due = num_decoded * self._rate_hz / self._first.sample_rate
       return round(due) - self.num_samples
 
-    # A resampling filter gives less than it was given until it is told to end, and may end a few
-    # samples sooner or later.
+    # A resampling filter delays its output until it is flushed, and may produce a few samples more
+    # or less.
     for block in self._resampled(counted()):
       block = block[: missing()]
       self.num_samples += len(block)
@@ -112,29 +113,29 @@ class MonoStream:
 
   @property
   def stored_rate_hz(self) -> int:
-    """Rate of the sound as it is stored."""
+    """Sample rate of the stored audio."""
     return self._first.sample_rate
 
   @property
   def stored_layout(self) -> str:
-    """Layout of the channels as they are stored, as FFmpeg calls it."""
+    """FFmpeg's name of the stored channel layout."""
     return self._mixed_layout()
 
   def stored_blocks(self) -> Iterator[np.ndarray]:
-    """All samples of all channels as they are stored, in place of `blocks`.
+    """All samples of all channels as stored; use instead of `blocks`.
 
     Yields:
-      float32 `[samples, channels]`, one block after another, at `stored_rate_hz`.
+      Consecutive blocks, float32 `[samples, channels]`, at `stored_rate_hz`.
 
     Raises:
-      MediaError: as of `blocks`.
+      MediaError: see `blocks`.
     """
     self._channel = None
     for samples in self._without_padding(self._contiguous()):
       yield samples.T
 
   def shortfall_sec(self) -> float:
-    """How much sound the container has promised and not given; 0 where there is nothing to tell."""
+    """Duration of audio that the container states but does not contain; 0 if none or unknown."""
     if self._promised_end_sec is None:
       return 0.0
     missing_sec = self._promised_end_sec - self.start_sec - self.num_samples / self._rate_hz
@@ -149,7 +150,7 @@ class MonoStream:
         self.num_damaged += 1
 
   def _contiguous(self) -> Iterator[np.ndarray]:
-    """Samples without gaps: float32 `[channels, samples]`, or the one channel that is wanted."""
+    """Samples without gaps: float32 `[channels, samples]`, or only the channel that is used."""
     rate_hz, layout = self._first.sample_rate, self._first.layout.name
     due = 0
     frame = self._first
@@ -157,26 +158,26 @@ class MonoStream:
       time_sec = media_streams.frame_time_sec(frame)
       if (frame.sample_rate, frame.layout.name) != (rate_hz, layout):
         raise MediaError(
-          f"the sound changes from {rate_hz} Hz {layout} to {frame.sample_rate} Hz "
+          f"the audio changes from {rate_hz} Hz {layout} to {frame.sample_rate} Hz "
           f"{frame.layout.name} at {time_sec:.2f} s"
         )
       position = round((time_sec - self.start_sec) * rate_hz)
       if abs(position - due) <= _GAP_TOLERANCE_SEC * rate_hz:
         position = due
       samples = self._samples_of(frame)
-      while due < position:  # A gap. It may be long.
+      while due < position:  # A gap, possibly a long one.
         length = min(position - due, rate_hz)
         yield np.zeros((len(samples), length), np.float32)
         due += length
         self.gap_sec += length / rate_hz
-      samples = samples[:, due - position :]  # Of frames that overlap, the first one counts.
+      samples = samples[:, due - position :]  # Where frames overlap, the first one is used.
       if samples.shape[1]:
         yield samples
         due += samples.shape[1]
       frame = next(self._frames, None)
 
   def _without_padding(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Leaves out what an encoder added to fill its last frame, after the end that is announced."""
+    """Drops the encoder padding of the last frame, after the stated end."""
     padding_start_sec = media_extent.padding_start_sec(self._media, self._media.audio)
     if padding_start_sec is None:
       yield from blocks
@@ -193,7 +194,7 @@ class MonoStream:
         yield samples[:, :left]
         samples, left = samples[:, left:], 0
       beyond.append(samples)
-      # More than padding: the end that is announced is wrong.
+      # More than padding: the stated end is wrong.
       if sum(block.shape[1] for block in beyond) > media_extent.LONGEST_FRAME_SEC * rate_hz:
         yield from beyond
         yield from blocks
@@ -212,7 +213,7 @@ class MonoStream:
     return media_sound.known_layout(layout.name, len(layout.channels))
 
   def _resampled(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """One channel at the rate wanted: float32 `[samples]`."""
+    """Mono at the requested rate: float32 `[samples]`."""
     rate_hz = self._first.sample_rate
     one_channel = self._channel is not None or len(self._first.layout.channels) == 1
     if one_channel and rate_hz == self._rate_hz:
@@ -225,7 +226,7 @@ class MonoStream:
     source = graph.add_abuffer(
       sample_rate=rate_hz, format=media_sound.FLOAT, layout=layout, time_base=time_base
     )
-    # Full scale stays full scale, as where clips are mixed.
+    # Full scale stays full scale, as in the mix of clips.
     options = f"{self._rate_hz}:out_chlayout=mono:osf=fltp:rematrix_maxval=1.0"
     resample = graph.add("aresample", options)
     sink = graph.add("abuffersink")
@@ -235,7 +236,7 @@ class MonoStream:
       graph.configure()
     except (av.error.FFmpegError, ValueError) as error:
       raise MediaError(
-        f"sound of {rate_hz} Hz with the channel layout {layout!r} cannot be converted to mono of "
+        f"audio at {rate_hz} Hz with the channel layout {layout!r} cannot be converted to mono at "
         f"{self._rate_hz} Hz: convert it first"
       ) from error
     position = 0
@@ -258,14 +259,15 @@ def _pulled(sink: av.filter.context.FilterContext) -> Iterator[np.ndarray]:
 def _choose(
   path: str, track: av.AudioStream, frame: av.AudioFrame
 ) -> tuple[Optional[int], np.float32, str]:
-  """The channel to take, None to mix all of them; its gain; and what that is, for the user."""
+  """The channel to use (None mixes all), its gain, and a description for the user."""
   num_channels, layout = len(frame.layout.channels), frame.layout.name
   if num_channels == 1:
-    return None, np.float32(1), "its one channel"
+    return None, np.float32(1), "its only channel"
   mono = sound_field.mono_of(path, track, num_channels)
   if mono is not None:
-    return mono.channel, np.float32(mono.gain), "W of its ambisonics"
+    return mono.channel, np.float32(mono.gain), "the W channel of its ambisonics"
   if layout in _AMBISONIC_LAYOUTS:
-    made_from = f"the first of its {num_channels} channels, taken for W of ambisonics"
+    made_from = f"the first of its {num_channels} channels, read as the W channel of ambisonics"
     return 0, np.float32(1), made_from
-  return None, np.float32(1), f"the mix of its {num_channels} channels"
+  return None, np.float32(1), f"a mix of its {num_channels} channels"
+

@@ -1,1 +1,1 @@
-"""What media files state about their frames and channels: views, projections, ambisonics."""
+"""Metadata of media files about frames and channels: views, projections, ambisonics."""

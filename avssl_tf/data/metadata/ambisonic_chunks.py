@@ -1,4 +1,4 @@
-"""Sound fields that chunks of WAVE, CAF and AIFF files describe."""
+"""Reads descriptions of sound fields in the chunks of WAVE, CAF and AIFF files."""
 
 import functools
 import os
@@ -13,12 +13,12 @@ from avssl_tf.data.metadata.ambisonic_field import (
   of_fuma,
 )
 
-# Sub-formats of WAVE_FORMAT_EXTENSIBLE: after the first four bytes, which tell integers from
-# floating-point numbers.
+# Sub-format GUID of WAVE_FORMAT_EXTENSIBLE, without its first four bytes, which distinguish integer
+# from floating-point samples.
 _B_FORMAT_GUID = bytes.fromhex("21 07 d3 11 86 44 c8 c1 ca 00 00 00")
 _EXTENSIBLE = 0xFFFE
 _AMBIX_UUIDS = (b"IEM.AT/AMBIX/XML", bytes.fromhex("1ad318c300e55576be2d0dca2460bc89"))
-# Codecs of MP4 and QuickTime whose samples are as they are.
+# Codecs of uncompressed samples in MP4 and QuickTime.
 PLAIN_SAMPLES = frozenset(
   name.encode() for name in "lpcm sowt twos in24 in32 fl32 fl64 ipcm fpcm NONE".split()
 )
@@ -28,7 +28,7 @@ _MAX_CHUNK_BYTES = 1 << 20
 
 @functools.lru_cache(maxsize=64)
 def of_chunks(path: str, kind: str, size: int, mtime_ns: int) -> Optional[Field]:
-  """Of a WAVE, CAF or AIFF file."""
+  """The sound field that a WAVE, CAF or AIFF file describes; None without a description."""
   del size, mtime_ns
   with open(path, "rb") as file:
     try:
@@ -54,8 +54,8 @@ def _of_wave(file: BinaryIO) -> Optional[Field]:
 
 
 def _of_chna(fields: bytes) -> Optional[Field]:
-  """Of the tracks of an audio definition model: those of the definitions that all have."""
-  where = "its chunk chna (ADM)"
+  """The sound field of an audio definition model (ADM), from its common definitions."""
+  where = "its chna chunk (ADM)"
   _, count = struct.unpack_from("<2H", fields)
   tracks: dict[int, tuple[int, int]] = {}
   for place in range(4, min(4 + 40 * count, len(fields) - 39), 40):
@@ -68,7 +68,7 @@ def _of_chna(fields: bytes) -> Optional[Field]:
     except ValueError:
       weights, component = 255, 0
     if weights >= len(ADM_WEIGHTS) or component < 0:
-      return Field(where, problem=f"definitions of its own ({reference})")
+      return Field(where, problem=f"custom definitions ({reference})")
     tracks[number - 1] = (weights, component)
   if not tracks:
     return None
@@ -85,7 +85,7 @@ def _of_caf(file: BinaryIO) -> Optional[Field]:
   for name, _, fields in _chunks(file, ">4sq", 1, {b"chan", b"uuid"}, b""):
     if name == b"uuid" and fields[:16] in _AMBIX_UUIDS:
       return Field(
-        "its chunk of ambiX", problem="the extended format, whose channels are to be mixed first"
+        "its ambiX chunk", problem="the extended format, which requires mixing the channels first"
       )
     if name == b"chan":
       field = of_chan(fields)
@@ -98,19 +98,19 @@ def _of_aiff(file: BinaryIO) -> Optional[Field]:
   found = [fields for _, _, fields in _chunks(file, ">4sI", 2, {b"CHAN"}, b"")]
   return next((field for field in map(of_chan, found) if field is not None), None)
 
-# By the names of FFmpeg's demuxers.
+# By name of the FFmpeg demuxer.
 READERS = {"wav": _of_wave, "caf": _of_caf, "aiff": _of_aiff}
 
 
 def _chunks(file: BinaryIO, header: str, even: int, wanted: set[bytes], sizes: bytes):
-  """Name, size and contents of chunks; contents of those wanted alone.
+  """Name, size and contents of the chunks; contents only for the chunks in `wanted`.
 
   Args:
-    file: at the first chunk.
-    header: format of name and size.
-    even: what places of chunks are multiples of.
-    wanted: names of those whose contents are read.
-    sizes: name of the chunk that has the size of the data where that does not fit, if any.
+    file: file, positioned at the first chunk.
+    header: struct format of name and size.
+    even: alignment of the chunks, in bytes.
+    wanted: names of the chunks to read.
+    sizes: name of the chunk with the 64-bit data size, for data too large for the 32-bit field.
   """
   data_size, length = 0, os.fstat(file.fileno()).st_size
   for _ in range(_MAX_CHUNKS):
@@ -124,7 +124,7 @@ def _chunks(file: BinaryIO, header: str, even: int, wanted: set[bytes], sizes: b
       continue
     if name == b"data" and size == 0xFFFFFFFF:
       size = data_size
-    if size < 0:  # CAF: up to the end.
+    if size < 0:  # CAF: up to the end of the file.
       return
     fields = file.read(min(size, _MAX_CHUNK_BYTES)) if name in wanted else b""
     yield name, size, fields

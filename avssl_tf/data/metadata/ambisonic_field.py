@@ -1,4 +1,4 @@
-"""The channels of a sound field, as the metadata of a file say them."""
+"""The channels of a sound field according to the metadata of a file."""
 
 import dataclasses
 import struct
@@ -10,9 +10,9 @@ _TAG_B_FORMAT, _TAG_SN3D, _TAG_N3D = 107, 190, 191
 _LABELS_B_FORMAT = {200: "W", 201: "X", 202: "Y", 203: "Z"}
 _LABELS_SN3D, _LABELS_N3D = 2, 3
 ADM_WEIGHTS = (SN3D, N3D, FUMA)
-# Which component, in ACN order, each letter of FuMa is.
+# ACN index of each FuMa letter.
 LETTERS = {letter: number for number, letter in enumerate("WYZXVTRSUQOMKLNP")}
-# Letters of FuMa files by their number of channels; 3, 5 and 7 have no height.
+# Letters of FuMa files by number of channels; files with 3, 5 or 7 channels have no height.
 _FUMA = {
   3: "WXY", 4: "WXYZ", 5: "WXYUV", 6: "WXYZUV", 7: "WXYUVPQ", 8: "WXYZUVPQ", 9: "WXYZRSTUV",
   11: "WXYZRSTUVPQ", 16: "WXYZRSTUVKLMNOPQ",
@@ -21,13 +21,13 @@ _FUMA = {
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-  """What is said of the channels of a sound.
+  """Description of the channels of an audio track.
 
   Attributes:
-    where: what says so, for messages, such as "its box SA3D".
-    components: for each channel, which component of the field it is in ACN order; None: none.
+    where: source of the description, for messages, such as "its SA3D box".
+    components: ACN index of each channel; None for a channel that is not part of the field.
     weights: `SN3D`, `N3D` or `FUMA`.
-    problem: why the field cannot be read; the two above mean nothing then.
+    problem: reason why the field cannot be read. `components` and `weights` are then invalid.
   """
 
   where: str
@@ -42,7 +42,7 @@ class Field:
 
 
 def of_fuma(where: str, channels: int) -> Field:
-  """The field of a FuMa file with so many channels, in its order."""
+  """The field of a FuMa file with the given number of channels."""
   letters = _FUMA.get(channels)
   if letters is None:
     expected = ", ".join(map(str, _FUMA))
@@ -51,20 +51,20 @@ def of_fuma(where: str, channels: int) -> Field:
 
 
 def of_letters(letters: str) -> tuple[int, ...]:
-  """The components that the letters of FuMa name, one a channel."""
+  """ACN indices of FuMa letters, one per channel."""
   return tuple(LETTERS[letter] for letter in letters)
 
 
 def checked(field: Field) -> Field:
-  """The field, with a problem where channels are named twice."""
+  """Returns the field, with a problem if two channels have the same component."""
   named = [component for component in field.components if component is not None]
   if len(set(named)) < len(named):
-    return dataclasses.replace(field, problem="a component of the field is named twice")
+    return dataclasses.replace(field, problem="the same component for two channels")
   return field
 
 
 def of_chan(fields: bytes) -> Optional[Field]:
-  """Of a channel layout of CoreAudio."""
+  """The field that a CoreAudio channel layout describes; None if it describes none."""
   where = "its channel layout (chan)"
   if len(fields) < 12:
     return None

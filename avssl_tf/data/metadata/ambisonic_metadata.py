@@ -1,8 +1,8 @@
-"""What a file says of the channels of its sound: which of them are ambisonics, in which weights.
+"""Metadata of a file about its audio channels: which ones are ambisonics, and with which weights.
 
-Read are boxes `SA3D` ("Spatial Audio RFC") and `chan` of MP4 and QuickTime, channel layouts of CAF
-and AIFF and the extended format of ambiX, the B-format of WAVE and AMB files (FuMa), the chunk
-`chna` (ADM), the channel mapping of Opus, and layouts that FFmpeg knows.
+Sources are the `SA3D` ("Spatial Audio RFC") and `chan` boxes of MP4 and QuickTime, the channel
+layouts of CAF and AIFF, the extended ambiX format, the B-format of WAVE and AMB files (FuMa), the
+`chna` chunk (ADM), the channel mapping of Opus, and FFmpeg's channel layouts.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ from avssl_tf.data.metadata.isobmff import Box, BoxError
 
 
 def of_track(path: str, track: av.AudioStream) -> Optional[Field]:
-  """What a file says of a track of its sound; None where it does not say that it is ambisonics.
+  """The ambisonic metadata of an audio track; None if the file does not describe it as ambisonics.
 
   Args:
     path: the file.
-    track: open, of that file.
+    track: open track of that file.
   """
   kind = track.container.format.name
   status = os.stat(path)
@@ -46,21 +46,21 @@ def of_track(path: str, track: av.AudioStream) -> Optional[Field]:
 
 @functools.lru_cache(maxsize=64)
 def _all_of_mp4(path: str, size: int, mtime_ns: int) -> dict[int, Optional[Field]]:
-  """By the numbers of tracks."""
-  del size, mtime_ns  # They tell whether the cache is of the same file.
+  """The fields of all audio tracks, by track id."""
+  del size, mtime_ns  # Cache key: they change when the file changes.
   try:
     with open(path, "rb") as file:
       movie = isobmff.read_movie(file)
     return {track.track_id: _of_entries(track.sample_entries()) for track in movie.tracks(b"soun")}
   except (BoxError, struct.error):
-    return {}  # What FFmpeg makes of the file still counts.
+    return {}  # FFmpeg may still read the file.
 
 
 def _of_entries(entries: Sequence[Box]) -> Optional[Field]:
   for entry in entries:
     boxes = list(entry.boxes)
     for box in entry.boxes:
-      if box.type == b"wave":  # QuickTime has what belongs to a codec in there.
+      if box.type == b"wave":  # QuickTime stores codec-specific boxes in there.
         boxes += isobmff.parse_boxes(box.fields)
     for kind, read in ((b"SA3D", _of_sa3d), (b"chan", lambda fields: of_chan(fields[4:]))):
       found = next((box for box in boxes if box.type == kind), None)
@@ -71,9 +71,10 @@ def _of_entries(entries: Sequence[Box]) -> Optional[Field]:
 
 
 def _counted(field: Field, entry: Box) -> Field:
-  """The field, with a problem where plain samples are of another number of channels.
+  """Returns the field, with a problem if uncompressed samples have another number of channels.
 
-  FFmpeg takes the number of `SA3D`, and tears the samples apart. Of codecs it knows better.
+  FFmpeg uses the number in `SA3D`, which would deinterleave uncompressed samples incorrectly. For
+  compressed audio, it uses the number in the codec.
   """
   if field.problem is not None or entry.type not in PLAIN_SAMPLES:
     return field
@@ -82,21 +83,21 @@ def _counted(field: Field, entry: Box) -> Field:
     count = struct.unpack_from(">I", entry.fields, 40)[0]
   if count == len(field.components):
     return field
-  problem = f"{len(field.components)} channel(s), and the description of the sound {count}"
+  problem = f"{len(field.components)} channel(s), but the sample description states {count}"
   return dataclasses.replace(field, problem=problem)
 
 
 def _of_sa3d(fields: bytes) -> Field:
-  where = "its box SA3D"
+  where = "its SA3D box"
   if len(fields) < 12:
-    return Field(where, problem=f"it is damaged: {len(fields)} bytes, expected 12 or more")
+    return Field(where, problem=f"damaged data: {len(fields)} bytes; expected 12 or more")
   version, kind, order, ordering, weights, count = struct.unpack_from(">BBIBBI", fields)
   if len(fields) < 12 + 4 * count:
-    return Field(where, problem=f"it is damaged: too short for {count} channels")
+    return Field(where, problem=f"damaged data: too short for {count} channels")
   channel_map = struct.unpack_from(f">{count}I", fields, 12)
-  # The first bit of the kind marks two channels of head-locked stereo.
+  # The first bit of the type marks two channels of head-locked stereo.
   for what, value in (
-    ("version", version), ("kind of ambisonics", kind & 127), ("channel ordering", ordering),
+    ("version", version), ("ambisonic type", kind & 127), ("channel ordering", ordering),
     ("normalisation", weights),
   ):  # fmt: skip
     if value != 0:
@@ -107,7 +108,7 @@ def _of_sa3d(fields: bytes) -> Field:
 
 
 def _of_opus(track: av.AudioStream) -> Optional[Field]:
-  """Of the header of Opus (RFC 7845 and 8486)."""
+  """The field that an Opus header describes (RFC 7845 and 8486)."""
   if track.codec_context.name not in ("opus", "libopus"):
     return None
   head = bytes(track.codec_context.extradata or b"")
@@ -116,17 +117,17 @@ def _of_opus(track: av.AudioStream) -> Optional[Field]:
   family, channels = head[18], head[9]
   where = f"its Opus header (channel mapping family {family})"
   if family == 3:
-    return Field(where, problem="ambisonics that are to be mixed by a matrix first")
+    return Field(where, problem="ambisonics that require a mixing matrix")
   if family != 2:
     return None
   number = math.isqrt(channels) ** 2
   if channels - number not in (0, 2):
-    return Field(where, problem=f"{channels} channels are of no order")
+    return Field(where, problem=f"{channels} channels, the number of no ambisonic order")
   return Field(where, (*range(number), *[None] * (channels - number)))
 
 
 def _of_layout(layout: av.AudioLayout) -> Optional[Field]:
-  """Of a layout of FFmpeg that names components, or orders."""
+  """The field of an FFmpeg layout that names ambisonic components or an order."""
   names = [channel.name for channel in layout.channels]
   number = math.isqrt(len(names)) ** 2
   components = tuple(

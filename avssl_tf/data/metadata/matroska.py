@@ -1,6 +1,6 @@
-"""What Matroska and WebM files say of their picture tracks (RFC 9559), read without FFmpeg.
+"""Reads the metadata of Matroska and WebM video tracks (RFC 9559) without FFmpeg.
 
-FFmpeg passes on a part of it: projections by a mesh are dropped.
+FFmpeg exposes only part of it: it drops mesh projections.
 """
 
 import dataclasses
@@ -15,20 +15,20 @@ _STEREO_MODE, _PROJECTION = 0x53B8, 0x7670
 _PROJECTION_TYPE, _PROJECTION_PRIVATE = 0x7671, 0x7672
 _POSE = (0x7673, 0x7674, 0x7675)
 _PICTURES = 1
-# Tracks come in the first elements of a segment. Damaged files may have elements without number.
+# Tracks are among the first elements of a segment. Damaged files may have any number of elements.
 _MAX_ELEMENTS = 10_000
 _MAX_TRACKS_BYTES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
 class PictureTrack:
-  """The fields of a track of pictures, as they are written; None where they are not.
+  """The fields of a video track, as stored; None if absent.
 
   Attributes:
     stereo_mode: element StereoMode.
     projection_type: element ProjectionType.
     private: element ProjectionPrivate.
-    pose_deg: yaw, pitch and roll of the projection.
+    pose_deg: yaw, pitch and roll of the projection, in degrees.
   """
 
   stereo_mode: Optional[int] = None
@@ -40,11 +40,11 @@ class PictureTrack:
 class _Element(NamedTuple):
   id: int
   start: int  # Of its contents.
-  end: Optional[int]  # None: not known, up to the end of what it is in.
+  end: Optional[int]  # None if unknown: up to the end of the parent.
 
 
 def picture_tracks(file: BinaryIO) -> list[PictureTrack]:
-  """The tracks of pictures, in their order; none where the file is no Matroska, or damaged.
+  """The video tracks in order; empty if the file is damaged or not Matroska.
 
   Args:
     file: open for reading.
@@ -83,7 +83,7 @@ def _tracks(data: bytes) -> list[PictureTrack]:
 def _track(video: dict[int, bytes]) -> PictureTrack:
   projection = dict(_children(video.get(_PROJECTION, b"")))
   kind = None
-  if _PROJECTION in video:  # Rectangular where the element is there and its type is not.
+  if _PROJECTION in video:  # Rectangular if the element is present without a type.
     kind = _unsigned(projection.get(_PROJECTION_TYPE, b""))
   return PictureTrack(
     stereo_mode=_unsigned(video[_STEREO_MODE]) if _STEREO_MODE in video else None,
@@ -104,7 +104,7 @@ def _children(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _element(head: bytes, at: int) -> Optional[_Element]:
-  """The element that begins with `head`, at a place; None where none does."""
+  """The element that starts with `head`, at offset `at`; None if it is not valid."""
   if not head or not head[0]:
     return None
   id_length = 9 - head[0].bit_length()

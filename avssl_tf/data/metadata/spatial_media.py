@@ -1,8 +1,8 @@
-"""Marks of 360° video and of ambisonics in MP4 files, by which players know them.
+"""Writes metadata of 360° video and ambisonics to MP4 files, by which players recognise them.
 
-After Google's drafts: "Spherical Video RFC" (version 1: XML in a box `uuid` of the track), which
-much software still looks for, "Spherical Video V2 RFC" (boxes `st3d` and `sv3d` in the description
-of the pictures) and "Spatial Audio RFC" (a box `SA3D` in the description of the sound).
+It follows Google's drafts: "Spherical Video RFC" (version 1: XML in a `uuid` box of the track),
+which much software still requires, "Spherical Video V2 RFC" (`st3d` and `sv3d` boxes in the video
+sample entry) and "Spatial Audio RFC" (an `SA3D` box in the audio sample entry).
 """
 
 import struct
@@ -13,9 +13,9 @@ from avssl_tf.data.metadata.isobmff import Box, BoxError
 from avssl_tf.data.metadata.spherical_metadata import LEFT_RIGHT, MONO, SPHERICAL_UUID, TOP_BOTTOM
 
 NUM_CHANNELS = 4
-# Which component of the field, in ACN order, each channel is.
+# ACN index of each channel.
 _CHANNEL_MAP = (0, 1, 2, 3)
-# Numbers of packings of eyes in a box `st3d`.
+# Stereo modes of an `st3d` box.
 _STEREO_MODES = {MONO: 0, TOP_BOTTOM: 1, LEFT_RIGHT: 2}
 _SOFTWARE = "avssl_tf"
 _XML = (
@@ -29,31 +29,31 @@ _XML = (
   "<GSpherical:StereoMode>{packing}</GSpherical:StereoMode>"
   "</rdf:SphericalVideo>"
 )
-# The new boxes of pictures belong before those that a description need not have.
+# The new video boxes precede the optional boxes of a sample entry.
 _OPTIONAL_BOXES = frozenset(
   {b"btrt", b"clap", b"clli", b"colr", b"fiel", b"gama", b"mdcv", b"pasp"}
 )
 
 
 def mark(source: BinaryIO, target: BinaryIO, packing: str = MONO) -> None:
-  """Copies an MP4 file and says in it that it shows a whole sphere, with ambisonics.
+  """Copies an MP4 file and adds metadata that it is a full 360° video with ambisonics.
 
-  This comes last: whoever writes the file anew after it may leave the marks out.
+  This must be the last step: software that rewrites the file afterwards may drop the metadata.
 
   Args:
-    source: file, open for reading, with equirectangular pictures and sound of four channels,
-      W Y Z X with SN3D weights in this order.
+    source: file, open for reading, with equirectangular video and four-channel audio: W Y Z X in
+      this order, with SN3D weights.
     target: file to write to.
-    packing: of eyes in the pictures: `MONO`, `TOP_BOTTOM` or `LEFT_RIGHT`.
+    packing: stereo packing of the frames: `MONO`, `TOP_BOTTOM` or `LEFT_RIGHT`.
 
   Raises:
-    BoxError: the file is no MP4, has no pictures or no sound of four channels.
+    BoxError: the file is not an MP4, or has no video or no four-channel audio.
   """
   movie = isobmff.read_movie(source)
   pictures, sounds = movie.tracks(b"vide"), movie.tracks(b"soun")
-  for tracks, what in ((pictures, "pictures"), (sounds, "sound")):
+  for tracks, what in ((pictures, "video"), (sounds, "audio")):
     if not tracks:
-      raise BoxError(f"the file has no track of {what}")
+      raise BoxError(f"the file has no {what} track")
   for track in pictures:
     for entry in track.sample_entries():
       _mark_pictures(entry, packing)
@@ -76,7 +76,7 @@ def _mark_pictures(entry: Box, packing: str) -> None:
 def _mark_sound(entry: Box) -> None:
   num_channels = int.from_bytes(entry.fields[16:18], "big")
   if num_channels != NUM_CHANNELS:
-    raise BoxError(f"the sound has {num_channels} channel(s), expected {NUM_CHANNELS}")
+    raise BoxError(f"the audio has {num_channels} channel(s); expected {NUM_CHANNELS}")
   entry.boxes = [box for box in entry.boxes if box.type != b"SA3D"] + [_ambisonics_box()]
 
 
@@ -85,15 +85,15 @@ def _is_spherical_xml(box: Box) -> bool:
 
 
 def _stereo_box(packing: str) -> Box:
-  """Where both eyes are in a picture."""
+  """States the arrangement of the two eyes in a frame."""
   return Box(b"st3d", bytes(4) + bytes([_STEREO_MODES[packing]]))
 
 
 def _spherical_box() -> Box:
-  """All of the sphere, equirectangular, its middle in front."""
+  """States a full equirectangular sphere whose centre is in front."""
   header = Box(b"svhd", bytes(4) + _SOFTWARE.encode("utf-8") + b"\0")
   pose = Box(b"prhd", bytes(4) + struct.pack(">3i", 0, 0, 0))  # Yaw, pitch, roll.
-  projection = Box(b"equi", bytes(4) + struct.pack(">4I", 0, 0, 0, 0))  # Nothing is cut off.
+  projection = Box(b"equi", bytes(4) + struct.pack(">4I", 0, 0, 0, 0))  # No cropping.
   return Box(b"sv3d", boxes=[header, Box(b"proj", boxes=[pose, projection])])
 
 

@@ -1,8 +1,8 @@
-"""What a file says of its pictures: whether they show two eyes, and in which projection.
+"""Metadata of a file about its frames: stereo packing and projection.
 
-Read are boxes of MP4 and QuickTime (`st3d` and `sv3d` of Google's "Spherical Video V2 RFC", its
-version 1 as XML, and Apple's `vexu`), elements of Matroska and WebM and, where the container says
-nothing, what FFmpeg finds in the pictures themselves (frame packing of H.264 and HEVC).
+Sources are boxes of MP4 and QuickTime (`st3d` and `sv3d` of Google's "Spherical Video V2 RFC", its
+version 1 as XML, and Apple's `vexu`) and elements of Matroska and WebM. Without metadata in the
+container, FFmpeg's side data of the frames is used (frame packing of H.264 and HEVC).
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ SPHERICAL_UUID = uuid.UUID("ffcc8263-f855-4a93-8814-587a02521fdd").bytes
 
 # Packings of one or two eyes.
 MONO, TOP_BOTTOM, LEFT_RIGHT = "mono", "top-bottom", "left-right"
-CUSTOM = "a custom or unknown packing of two eyes"
-ALTERNATING = "eyes in turn, picture by picture"
+CUSTOM = "a custom or unknown stereo packing"
+ALTERNATING = "alternating frames of two eyes"
 CHECKERBOARD = "a checkerboard of two eyes"
-ROWS = "rows of two eyes in turn"
-COLUMNS = "columns of two eyes in turn"
-ANAGLYPH = "an anaglyph, which shows two eyes in colours"
-QUINCUNX = "two eyes side by side, every second pixel of each"
+ROWS = "interleaved rows of two eyes"
+COLUMNS = "interleaved columns of two eyes"
+ANAGLYPH = "an anaglyph, with two eyes encoded in colours"
+QUINCUNX = "two eyes side by side with quincunx sampling"
 # Projections.
 EQUIRECTANGULAR = "equirectangular"
 HALF_EQUIRECTANGULAR = "half equirectangular"
@@ -38,21 +38,21 @@ MESH = "mesh"
 FISHEYE = "fisheye"
 OTHER = "unknown"
 
-# By the numbers of `st3d`; 4, right to left, is in later drafts.
+# By value in `st3d`; 4, right to left, is in later drafts.
 _ST3D = {0: (MONO, False), 1: (TOP_BOTTOM, False), 2: (LEFT_RIGHT, False), 4: (LEFT_RIGHT, True)}
-# By the numbers of StereoMode in Matroska: the packing, and whether the right eye comes first.
+# By value of StereoMode in Matroska: packing, and whether the right eye comes first.
 _STEREO_MODE = {
   0: (MONO, False), 1: (LEFT_RIGHT, False), 2: (TOP_BOTTOM, True), 3: (TOP_BOTTOM, False),
   4: (CHECKERBOARD, True), 5: (CHECKERBOARD, False), 6: (ROWS, True), 7: (ROWS, False),
   8: (COLUMNS, True), 9: (COLUMNS, False), 10: (ANAGLYPH, False), 11: (LEFT_RIGHT, True),
   12: (ANAGLYPH, False), 13: (ALTERNATING, False), 14: (ALTERNATING, True),
 }  # fmt: skip
-# By the numbers of FFmpeg (libavutil/stereo3d.h).
+# By value of AVStereo3DType in FFmpeg (libavutil/stereo3d.h).
 _STEREO3D = (
   MONO, LEFT_RIGHT, TOP_BOTTOM, ALTERNATING, CHECKERBOARD, QUINCUNX, ROWS, COLUMNS, CUSTOM,
 )  # fmt: skip
 _SINGLE_EYES = (1, 2)  # Of AVStereo3DView.
-# By those of libavutil/spherical.h, and of ProjectionType in Matroska.
+# By value in libavutil/spherical.h, and by value of ProjectionType in Matroska.
 _SPHERICAL = (
   EQUIRECTANGULAR, STANDARD_CUBEMAP, EQUIRECTANGULAR, HALF_EQUIRECTANGULAR, None, FISHEYE, OTHER,
 )  # fmt: skip
@@ -66,15 +66,15 @@ _XML_STEREO = {"mono": MONO, "left-right": LEFT_RIGHT, "top-bottom": TOP_BOTTOM}
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-  """What is said of pictures.
+  """Metadata about the frames of a file.
 
   Attributes:
-    packing: of eyes, such as `MONO`; None: nothing is said.
-    right_first: whether the right eye is above, or on the left.
-    projection: such as `EQUIRECTANGULAR`; None: nothing is said, or that pictures are flat.
-    cut: of an equirectangular picture, the shares of the sphere that are missing at the left, top,
-      right and bottom.
-    pose_deg: yaw, pitch and roll that the pictures are to be turned by.
+    packing: stereo packing, such as `MONO`; None if not stated.
+    right_first: whether the right eye is on top or on the left.
+    projection: projection, such as `EQUIRECTANGULAR`; None for flat frames, or if not stated.
+    cut: shares of the sphere that are missing from an equirectangular frame at the left, top, right
+      and bottom.
+    pose_deg: yaw, pitch and roll by which the frames are to be rotated, in degrees.
   """
 
   packing: Optional[str] = None
@@ -84,7 +84,7 @@ class Said:
   pose_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
   def or_else(self, other: "Said") -> "Said":
-    """This, and what `other` says where this says nothing."""
+    """Returns this metadata, with missing values from `other`."""
     said = self
     if said.packing is None:
       said = dataclasses.replace(said, packing=other.packing, right_first=other.right_first)
@@ -96,12 +96,12 @@ class Said:
 
 
 def of_pictures(path: str, video: av.VideoStream, first: av.VideoFrame) -> Said:
-  """What a file says of its pictures.
+  """Reads the metadata of a file about its frames.
 
   Args:
     path: the file.
-    video: its track of pictures.
-    first: a decoded picture of it.
+    video: the video track.
+    first: a decoded frame of the track.
   """
   kind = video.container.format.name
   said = Said()
@@ -118,7 +118,7 @@ def of_pictures(path: str, video: av.VideoStream, first: av.VideoFrame) -> Said:
 
 
 def of_xml(xml: str) -> Said:
-  """What the XML of version 1 says; the initial view is left to players."""
+  """Parses the XML of version 1; the initial view is ignored."""
   fields = dict(re.findall(r"<GSpherical:(\w+)>\s*([^<]*?)\s*</GSpherical:", xml))
   packing = fields.get("StereoMode")
   packing = None if packing is None else _XML_STEREO.get(packing.lower(), CUSTOM)
@@ -148,21 +148,21 @@ def _cut_of_xml(fields: dict[str, str]) -> tuple[float, float, float, float]:
 
 
 def _state(path: str) -> tuple[int, int]:
-  """What changes where another file takes the place of one that was read."""
+  """Size and modification time, which change when the file changes."""
   status = os.stat(path)
   return status.st_size, status.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=64)
 def _all_of_mp4(path: str, size: int, mtime_ns: int) -> dict[int, Said]:
-  """What is said of each track of pictures, by the number of the track."""
-  del size, mtime_ns  # They tell whether the cache is of the same file.
+  """Metadata of each video track, by track id."""
+  del size, mtime_ns  # Cache key: they change when the file changes.
   try:
     with open(path, "rb") as file:
       movie = isobmff.read_movie(file)
     return {track.track_id: _of_track(track) for track in movie.tracks(b"vide")}
   except BoxError:
-    return {}  # What FFmpeg makes of the file still counts.
+    return {}  # FFmpeg may still read the file.
 
 
 def _of_track(track: Box) -> Said:
@@ -205,7 +205,7 @@ def _of_sv3d(box: Optional[Box]) -> Said:
 
 
 def _of_vexu(box: Optional[Box]) -> Said:
-  """Apple's boxes: `pack` says where eyes are, `proj` how pictures are projected."""
+  """Parses Apple's boxes: `pack` with the stereo packing, `proj` with the projection."""
   if box is None:
     return Said()
   packing = projection = None
@@ -219,7 +219,7 @@ def _of_vexu(box: Optional[Box]) -> Said:
 
 
 def _cut_of_bounds(fields: bytes) -> tuple[float, float, float, float]:
-  """Of the bounds of MP4 and Matroska: top, bottom, left and right, as shares of 2**32."""
+  """Converts bounds of MP4 and Matroska: top, bottom, left and right, as shares of 2**32."""
   if len(fields) < 16:
     return (0.0, 0.0, 0.0, 0.0)
   top, bottom, left, right = (n / 2**32 for n in struct.unpack_from(">4I", fields))
@@ -257,7 +257,8 @@ def _of_frame(frame: av.VideoFrame) -> Said:
   if stereo is not None:
     kind, flags, view = struct.unpack_from("<3i", bytes(stereo))
     packing = _STEREO3D[kind] if 0 <= kind < len(_STEREO3D) else CUSTOM
-    if packing == CUSTOM and view in _SINGLE_EYES:  # As decoded of streams with a layer an eye.
+    if packing == CUSTOM and view in _SINGLE_EYES:  # Decoded from a stream with one layer per eye.
+
       packing = MONO
     right_first = bool(flags & 1)
   spherical = frame.side_data.get("SPHERICAL")

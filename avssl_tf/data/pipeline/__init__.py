@@ -1,1 +1,1 @@
-"""From records to batches: which clips, which spans of them, and how they are augmented."""
+"""Input pipeline: sampling, decoding, augmentation and batching of clips."""

@@ -1,10 +1,10 @@
-"""The way of a clip from its record to an example, of which each kind of clip is a variant.
+"""Converts a clip from its record to an example; base class of the kinds of clips.
 
-A record is read (`StoredClip`). Windows of its sound and its frames are chosen, at random in
-training and evenly in evaluation (`clip_windows`). The sound is cut and converted, the frames of
-the window are decoded, and both become what the kind shows: an ordinary clip whole, a 360° clip
-from viewpoints or as a panorama. Training augments them. What a clip does not have, an example
-does not have either.
+A record is read (`StoredClip`). Windows of its audio and its frames are chosen, at random in
+training and evenly in evaluation (`clip_windows`). The audio is cut and resampled, the frames of
+the window are decoded, and both become what the kind of clip requires: an ordinary clip, viewpoints
+of a 360° clip, or a panorama. Training augments them. An example has only the modalities of its
+clip.
 """
 
 import abc
@@ -21,7 +21,7 @@ from avssl_tf.data.records.record_reader import StoredClip
 from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 
-# Positions of a clip's random numbers in its vector of uniform draws.
+# Positions of the random numbers in the vector of uniform draws of a clip.
 AUDIO_START, VIDEO_START, FLIP, VOLUME = range(4)
 NUM_COLORS = 4
 COLOR = slice(4, 4 + NUM_COLORS)
@@ -30,12 +30,12 @@ YAW = CROP.stop
 
 
 class ClipKind(abc.ABC):
-  """A kind of clip: how its records become examples.
+  """A kind of clip, which converts records to examples.
 
-  Random numbers come from the caller: an example is a pure function of its record and of them.
+  Random numbers come from the caller: an example is a pure function of them and of its record.
 
   Attributes:
-    clip: what to take of a record.
+    clip: parts of a clip to read.
   """
 
   def __init__(self, clip: ClipSpec):
@@ -47,7 +47,7 @@ class ClipKind(abc.ABC):
 
   @abc.abstractmethod
   def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
-    """Random numbers that an example takes."""
+    """Number of random numbers per example."""
 
   @property
   @abc.abstractmethod
@@ -56,7 +56,7 @@ class ClipKind(abc.ABC):
 
   @property
   def audio_axes(self) -> list[int]:
-    """Axes of `AUDIO` in an example before those of samples and channels."""
+    """Leading axes of `AUDIO` in an example, before samples and channels."""
     return []
 
   def random_example(
@@ -70,14 +70,14 @@ class ClipKind(abc.ABC):
 
     Args:
       stored: the clip.
-      augmentation: random changes; None takes the centre crop and changes nothing.
+      augmentation: random changes; None disables them and uses the centre crop.
       uniforms: float64 `[num_uniforms(augmentation)]`, uniform in [0, 1).
-      turn_sound: of viewpoints, whether the sound is turned out of line with the frames,
-        whatever the augmentation says.
+      turn_sound: for viewpoints, whether to rotate the audio out of line with the frames even if
+        `augmentation` does not.
 
     Returns:
-      `VIDEO`: uint8 `frames_shape`, and `AUDIO`: float32 `[*audio_axes, samples, channels]`, as
-      far as they are stored; and what else the kind has.
+      `VIDEO`: uint8 `frames_shape`, and `AUDIO`: float32 `[*audio_axes, samples, channels]`, if
+      stored, and further entries of the kind.
 
     Raises:
       tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -94,17 +94,17 @@ class ClipKind(abc.ABC):
     uniforms: Tensor,
     turn_sound: bool = False,
   ) -> keys.Batch:
-    """Takes one of `num_windows` windows spread evenly over a clip, and the centre crop.
+    """Reads one of `num_windows` windows spread evenly over a clip, with the centre crop.
 
     Args:
       stored: the clip.
       window: int64 scalar, number of the window in 0..num_windows - 1.
       num_windows: number of windows.
-      uniforms: as in `random_example`; used for viewpoints alone, which are drawn all the same.
+      uniforms: as in `random_example`; used only for viewpoints, which are random here too.
       turn_sound: as in `random_example`.
 
     Returns:
-      As `random_example`, and the ground truth that the kind has.
+      As in `random_example`, plus the ground truth of the kind.
 
     Raises:
       tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -114,7 +114,7 @@ class ClipKind(abc.ABC):
     return {**example, **self._truth(stored, windows)}
 
   def zero_batch(self, sample_rate_hz: int, num_channels: int) -> keys.Batch:
-    """Two black and silent clips, which give a network its variables."""
+    """A batch of two black, silent clips, used to build the variables of a network."""
     sound = [2, *self.audio_axes, self.clip.num_samples(sample_rate_hz), num_channels]
     return {
       keys.VIDEO: tf.zeros([2, *self.frames_shape], tf.uint8),
@@ -145,10 +145,10 @@ class ClipKind(abc.ABC):
     return example
 
   def _places(self, stored: StoredClip, windows: Windows) -> Tensor:
-    """Numbers of the stored frames of the window, int64 `[num_frames]`."""
+    """Positions of the frames of the window among the stored frames, int64 `[num_frames]`."""
     return windows.video_start + clip_windows.frame_offsets(stored, self.clip)
 
-  # Whether sound can be turned out of line with the frames.
+  # Whether the audio can be rotated out of line with the frames.
   _turns_sound = False
 
   def _random_windows(self, stored: StoredClip, uniforms: Tensor) -> Windows:
@@ -160,7 +160,7 @@ class ClipKind(abc.ABC):
     return clip_windows.even_windows(stored, self.clip, window, num_windows)
 
   def _scene(self, augmentation: Optional[Augmentation], uniforms: Tensor) -> Any:
-    """What sound and frames are changed by together; None: nothing."""
+    """Transformation that audio and frames share; None for none."""
     del augmentation, uniforms
     return None
 
@@ -168,9 +168,9 @@ class ClipKind(abc.ABC):
   def _heard(
     self, stored: StoredClip, waveform: Tensor, scene: Any, yaw: Optional[Tensor]
   ) -> keys.Batch:
-    """`AUDIO` and what belongs to it, of the window's sound: float32 `[samples, channels]`.
+    """`AUDIO` and related entries, from the audio of the window: float32 `[samples, channels]`.
 
-    `yaw`, a scalar in [0, 1), is the share of a circle by which the sound alone is turned.
+    `yaw`, a scalar in [0, 1), rotates the audio alone by this fraction of a circle.
     """
 
   @abc.abstractmethod
@@ -183,24 +183,24 @@ class ClipKind(abc.ABC):
     augmentation: Optional[Augmentation],
     uniforms: Tensor,
   ) -> keys.Batch:
-    """`VIDEO` and what belongs to it, of the JPEG bytes of the window's frames."""
+    """`VIDEO` and related entries, from the JPEG bytes of the frames of the window."""
 
   def _truth(self, stored: StoredClip, windows: Windows) -> keys.Batch:
-    """What is known of a clip beside frames, sound and labels, where it is asked for."""
+    """Ground truth of a clip, as far as `ClipSpec` requests it."""
     del stored, windows
     return {}
 
 
 def color_jitter(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
-  """Frames in other colours.
+  """Applies random colour changes to frames.
 
   Args:
     frames: float32 `[num_frames, H, W, 3]` in 0..255.
-    augmentation: how far colours change.
+    augmentation: ranges of the changes.
     uniforms: float64 `[NUM_COLORS]`, uniform in [0, 1).
 
   Returns:
-    As `frames`.
+    float32, same shape as `frames`; may exceed 0..255.
   """
   spread = [getattr(augmentation, name) for name in ("brightness", "contrast", "saturation", "hue")]
   drawn = tf.cast(2 * uniforms - 1, tf.float32) * spread
@@ -209,16 +209,16 @@ def color_jitter(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -
 
 
 def recolored(frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
-  """Decoded frames, uint8 `[..., H, W, 3]`, in other colours, the same for all of them."""
+  """Applies the same random colour changes to decoded frames, uint8 `[..., H, W, 3]`."""
   flat = tf.reshape(frames, [-1, *frames.shape[-3:]])
   flat = color_jitter(tf.cast(flat, tf.float32), augmentation, uniforms)
   return tf.reshape(frame_ops.to_uint8(flat), frames.shape)
 
 
 def check_spherical(info: DatasetInfo, data_dir: str, field: str) -> None:
-  """Raises a `UserError` unless records are of 360° video, which `ClipSpec.<field>` asks for."""
+  """Raises a `UserError` unless the records are 360° video, as `ClipSpec.<field>` requires."""
   if info.projection is None:
     raise UserError(
-      f"The records in {data_dir!r} are of ordinary video, and ClipSpec.{field} asks for 360° "
-      "clips: leave it out, or build 360° records."
+      f"The records in {data_dir!r} are of ordinary video, but ClipSpec.{field} requires 360° "
+      "clips: unset it, or build 360° records."
     )

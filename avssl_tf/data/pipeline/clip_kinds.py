@@ -1,4 +1,4 @@
-"""The kind of clip that a `ClipSpec` asks for."""
+"""Selects the kind of clip for a `ClipSpec`."""
 
 from avssl_tf.data.pipeline.clip_kind import ClipKind
 from avssl_tf.data.pipeline.clip_spec import ClipSpec
@@ -8,7 +8,7 @@ from avssl_tf.data.pipeline.views import Views
 
 
 def kind_of(clip: ClipSpec) -> ClipKind:
-  """Ordinary clips, or 360° clips from viewpoints or as panoramas."""
+  """Returns ordinary clips, or 360° clips as viewpoints or panoramas."""
   if clip.viewpoints is not None:
     return Views(clip)
   return Panorama(clip) if clip.panorama else Ordinary(clip)

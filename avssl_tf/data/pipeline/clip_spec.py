@@ -1,4 +1,4 @@
-"""What is taken of a clip, and how it is changed at random in training."""
+"""Parts of a clip that a model reads, and random changes to them in training."""
 
 import dataclasses
 from typing import Optional
@@ -12,34 +12,44 @@ from avssl_tf.errors import UserError
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-  """What a model gets to see and hear of a clip.
+  """Parts of a clip that a model reads.
 
   Attributes:
     num_frames: number of frames.
-    frame_rate_hz: rate of the frames; the nearest stored ones are taken.
-    frame_size: height and width of the frames, in pixels; of a panorama, its height.
-    audio_sec: duration of the sound.
-    max_offset_sec: how far the centre of the frames' window may be from that of the sound's
-      in training: (audio_sec - video_sec) / 2 keeps the frames inside the sound, and s more lets
-      them reach s seconds beyond either edge of it. In evaluation the centres coincide where the
-      clip's ends allow.
-    sample_rate_hz: rate of the sound, to which stored sound of another rate is converted; None
-      takes it as it is stored.
-    repeat_frames: whether the frames of a clip that has too few of them begin anew, as often as
-      it takes. If not, such a clip is an error.
-    whole_picture: of ordinary clips, whether all of the picture is shown in evaluation, squeezed to
-      a square as where sound sources are localised, in place of its centre.
-    boxes: of ordinary clips, whether in evaluation the boxes of what sounds are wanted as well.
-    viewpoints: of 360° clips, how to choose the views that stand for a clip; None for ordinary
-      ones.
-    masks: of 360° clips, whether the class of each pixel of the middle frame is wanted as well.
-    panorama: of 360° clips, whether their equirectangular frames and their sound field are wanted
-      as they are, in place of viewpoints. The sound has its middle where the frames have theirs,
-      in training too, whatever `max_offset_sec`: a source that moves is heard from where it is
-      seen.
-    flow: of panoramas, whether pictures of their optical flow are wanted as well, as
-      `optical_flow.flow_pictures` makes them. It is that between neighbouring stored frames,
-      whatever the rate of the frames wanted, and the records must hold it.
+    frame_rate_hz: rate of the frames; the nearest stored frames are used.
+    frame_size: height and width of the frames in pixels; for a panorama, its height.
+    audio_sec: duration of the audio.
+    max_offset_sec: in training, maximum distance between the centres of the frame window and the
+      audio window. (audio_sec - video_sec) / 2 keeps the frames within the audio window; s more
+      lets them extend s seconds beyond either end. In evaluation the centres coincide unless the
+      ends of the clip prevent it.
+    sample_rate_hz: sample rate of the audio, which is resampled if it is stored at another rate;
+      None uses the stored rate.
+    repeat_frames: whether to repeat the frames of a clip that is shorter than the frame window. If
+      not, such a clip is an error.
+    whole_picture: for ordinary clips, whether evaluation uses the whole image instead of its
+      centre, resized to a square, as in sound source localisation.
+    boxes: for ordinary clips, whether evaluation reads the bounding boxes of sound sources.
+    viewpoints: for 360° clips, how to choose the viewpoints of a clip; None for ordinary clips and
+      panoramas.
+    masks: for viewpoints of 360° clips, whether to read the class of each pixel of the middle
+      frame.
+    panorama: for 360° clips, whether to read the whole equirectangular frames and the sound field
+      instead of viewpoints. The windows of frames and audio then have the same centre, in training
+      too, regardless of `max_offset_sec`, so that the audio of a moving source matches its visible
+      direction.
+    flow: for panoramas, whether to read the optical flow images, see `optical_flow.flow_pictures`.
+      The records must contain them. Flow is between adjacent stored frames, regardless of
+      `frame_rate_hz`.
+
+  Raises:
+    UserError: a value is out of range, or settings exclude each other.
+
+  Examples:
+    >>> from avssl_tf.data import ClipSpec
+    >>> clip = ClipSpec(num_frames=8, frame_rate_hz=16, audio_sec=2.0)
+    >>> clip.video_sec, clip.num_samples(24000)
+    (0.5, 48000)
   """
 
   num_frames: int = 8
@@ -63,56 +73,72 @@ class ClipSpec:
     if not self.max_offset_sec >= 0:
       raise UserError(f"ClipSpec.max_offset_sec is {self.max_offset_sec}; expected 0 or more.")
     if self.masks and self.viewpoints is None:
-      raise UserError("ClipSpec.masks are of 360° clips: set ClipSpec.viewpoints as well.")
+      raise UserError("ClipSpec.masks requires 360° clips: set ClipSpec.viewpoints as well.")
     if self.panorama and self.viewpoints is not None:
       raise UserError(
-        "ClipSpec.panorama and ClipSpec.viewpoints are both set: a clip is seen either whole or "
-        "from viewpoints. Leave one of them out."
+        "ClipSpec.panorama and ClipSpec.viewpoints exclude each other: unset one of them."
       )
     if (self.boxes or self.whole_picture) and (self.panorama or self.viewpoints is not None):
       name = "boxes" if self.boxes else "whole_picture"
       raise UserError(
-        f"ClipSpec.{name} is of ordinary clips: leave out ClipSpec.viewpoints and panorama."
+        f"ClipSpec.{name} requires ordinary clips: unset ClipSpec.viewpoints and panorama."
       )
     if self.flow and not self.panorama:
-      raise UserError("ClipSpec.flow is of whole 360° clips: set ClipSpec.panorama as well.")
+      raise UserError("ClipSpec.flow requires panoramas: set ClipSpec.panorama as well.")
 
   @property
   def video_sec(self) -> float:
-    """Duration of the frames' window."""
+    """Duration of the frame window in seconds."""
     return self.num_frames / self.frame_rate_hz
 
   def num_samples(self, sample_rate_hz: float) -> int:
-    """Number of samples of the sound's window at a rate."""
+    """Number of samples of the audio window.
+
+    Args:
+      sample_rate_hz: sample rate of the audio.
+
+    Returns:
+      The number of samples, rounded to the nearest integer.
+    """
     return round(self.audio_sec * sample_rate_hz)
 
   def output_rate_hz(self, stored_rate_hz: int) -> int:
-    """Rate of the sound that the model gets of sound stored at `stored_rate_hz`."""
+    """Sample rate of the audio that the model receives.
+
+    Args:
+      stored_rate_hz: sample rate of the stored audio.
+
+    Returns:
+      `sample_rate_hz` if it is set, otherwise `stored_rate_hz`.
+    """
     return self.sample_rate_hz or stored_rate_hz
 
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-  """Random changes to training clips; the same for all frames of a clip, or of a view.
+  """Random changes to training clips, the same for all frames of a clip or a viewpoint.
 
   The defaults are those of AVID (Morgado, Vasconcelos, Misra, CVPR 2021).
 
   Attributes:
-    crop_area: bounds of the share of the image that a crop covers.
-    crop_aspect: bounds of a crop's width / height.
-    flip_probability: share of clips that are mirrored.
-    brightness: factor drawn from 1 +- this, 0..1.
-    contrast: factor drawn from 1 +- this, 0..1.
-    saturation: factor drawn from 1 +- this, 0..1.
-    hue: turn, as a share of the full circle, drawn from +- this, 0..0.5.
-    volume: bounds of the factor of the sound.
-    turn_sound: of 360° clips, whether the sound is turned to the left by any angle, out of line
-      with the picture, so that nothing of direction can be learnt.
-    color_each_view: of viewpoints, whether each view of a clip gets colours of its own, as
-      published (Morgado, Li, Vasconcelos, NeurIPS 2020), rather than all views the same.
-    turn_scene: of panoramas, whether picture and sound are turned to the left together, by any
-      angle of whole columns of pixels. Nothing else is changed in them but colours and volume.
+    crop_area: bounds of the area of a crop, as a fraction of the image.
+    crop_aspect: bounds of the width / height of a crop.
+    flip_probability: probability of a horizontal flip, 0..1.
+    brightness: maximum deviation of the brightness factor from 1, 0..1.
+    contrast: maximum deviation of the contrast factor from 1, 0..1.
+    saturation: maximum deviation of the saturation factor from 1, 0..1.
+    hue: maximum rotation of the hue in either direction, as a fraction of the full circle, 0..0.5.
+    volume: bounds of the factor of the audio.
+    turn_sound: for viewpoints of 360° clips, whether to rotate the audio by a random yaw, out of
+      line with the video, so that directions cannot be learned.
+    color_each_view: for viewpoints, whether each viewpoint of a clip has separate colour changes,
+      as published (Morgado, Li, Vasconcelos, NeurIPS 2020), rather than the same changes for all.
+    turn_scene: for panoramas, whether to rotate video and audio together by a random yaw, in whole
+      columns of pixels. The only other changes to panoramas are those of colours and volume.
+
+  Raises:
+    UserError: a value is out of range.
   """
 
   crop_area: tuple[float, float] = (0.08, 1.0)

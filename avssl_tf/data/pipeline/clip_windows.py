@@ -1,9 +1,9 @@
-"""Windows of a stored clip: where its sound and its frames are cut, and cutting them.
+"""Windows of a stored clip: choosing and cutting its audio and frames.
 
-The sound's window is anywhere in the clip. The centre of the frames' window is within
-`ClipSpec.max_offset_sec` of the centre of the sound's, and the window inside the clip. A clip
-shorter than a window is an error: repeating its sound would teach rhythms that are not there. For
-its frames alone, `ClipSpec.repeat_frames` allows it.
+The audio window is anywhere in the clip. The centre of the frame window is within
+`ClipSpec.max_offset_sec` of the centre of the audio window, and both windows are inside the clip. A
+clip shorter than a window is an error: repeating its audio would create rhythms that are not in the
+recording. `ClipSpec.repeat_frames` allows repetition of frames only.
 """
 
 from typing import NamedTuple, Optional
@@ -17,7 +17,7 @@ from avssl_tf.keys import Tensor
 
 
 class Windows(NamedTuple):
-  """Where the windows of a clip start; None for a modality that is not stored.
+  """Starts of the windows of a clip; None for a modality that is not stored.
 
   Attributes:
     audio_start: int64 scalar, a sample.
@@ -29,7 +29,7 @@ class Windows(NamedTuple):
 
 
 def last_starts(stored: StoredClip, clip: ClipSpec) -> Windows:
-  """The last starts of windows inside the clip.
+  """Last starts of windows inside the clip.
 
   Raises:
     tf.errors.InvalidArgumentError: the clip is too short; the message names it.
@@ -45,13 +45,13 @@ def last_starts(stored: StoredClip, clip: ClipSpec) -> Windows:
     wanted.append(frame_offsets(stored, clip)[-1] + 1)
     found.append(tf.maximum(num_frames, wanted[-1]) if clip.repeat_frames else num_frames)
   found, wanted = tf.stack(found), tf.stack(wanted)
-  short = f"is too short. It has this many {' and '.join(names)}:"
+  short = f"is too short. Number of {' and '.join(names)}:"
   remedy = ". Lower ClipSpec.audio_sec or num_frames, or build the data set without short clips."
   check = tf.debugging.Assert(
     tf.reduce_all(found >= wanted),
-    ["Clip", stored.key, short, found, "; ClipSpec asks for windows of", wanted, remedy],
+    ["Clip", stored.key, short, found, "; ClipSpec requires", wanted, remedy],
   )
-  with tf.control_dependencies([check]):  # This message shall come before any other.
+  with tf.control_dependencies([check]):  # Reports this error before any other.
     last = dict(zip(names, tf.unstack(found - wanted, len(names))))
   return Windows(last.get("samples"), last.get("stored frames"))
 
@@ -59,16 +59,16 @@ def last_starts(stored: StoredClip, clip: ClipSpec) -> Windows:
 def random_windows(
   stored: StoredClip, clip: ClipSpec, audio_uniform: Tensor, video_uniform: Tensor
 ) -> Windows:
-  """Draws windows: the sound's anywhere, the frames' near it.
+  """Draws the audio window anywhere in the clip and the frame window near it.
 
   Args:
     stored: the clip.
-    clip: what to take of it.
-    audio_uniform: float64 scalar in [0, 1), the random number of the sound's window.
-    video_uniform: the same of the frames' window.
+    clip: parts of a clip to read.
+    audio_uniform: float64 scalar in [0, 1), random number of the audio window.
+    video_uniform: float64 scalar in [0, 1), random number of the frame window.
 
   Raises:
-    tf.errors.InvalidArgumentError: as `last_starts`.
+    tf.errors.InvalidArgumentError: see `last_starts`.
   """
   last = last_starts(stored, clip)
   audio_start = video_start = None
@@ -85,16 +85,16 @@ def random_windows(
 def even_windows(
   stored: StoredClip, clip: ClipSpec, window: Tensor, num_windows: int
 ) -> Windows:
-  """One of `num_windows` windows spread evenly; the frames' centre is that of the sound.
+  """One of `num_windows` evenly spaced windows; frames and audio have the same centre.
 
   Args:
     stored: the clip.
-    clip: what to take of it.
+    clip: parts of a clip to read.
     window: int64 scalar, number of the window in 0..num_windows - 1.
     num_windows: number of windows.
 
   Raises:
-    tf.errors.InvalidArgumentError: as `last_starts`.
+    tf.errors.InvalidArgumentError: see `last_starts`.
   """
   last = last_starts(stored, clip)
   audio_start = video_start = None
@@ -111,19 +111,19 @@ def even_windows(
 def _near_sound(
   stored: StoredClip, clip: ClipSpec, audio_start: Tensor, last: Tensor, max_offset_sec: float
 ) -> tuple[Tensor, Tensor]:
-  """First and last stored frame that the frames' window may start at (int64 scalars)."""
+  """First and last stored frame at which the frame window may start (int64 scalars)."""
   center_sec = tf.cast(audio_start, tf.float64) / stored.sample_rate_hz + clip.audio_sec / 2
   rate_hz = tf.cast(stored.frame_rate_hz, tf.float64)
   return draws.nearby_starts(center_sec, max_offset_sec, clip.video_sec, rate_hz, last)
 
 
 def frame_offsets(stored: StoredClip, clip: ClipSpec) -> Tensor:
-  """Positions of the frames of a window, in stored frames from its first one; int64."""
+  """Positions of the frames of a window, in stored frames relative to the first; int64."""
   return draws.frame_offsets(clip.num_frames, clip.frame_rate_hz, stored.frame_rate_hz)
 
 
 def cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
-  """The sound from a sample on, at the rate wanted: float32 `[samples, channels]`."""
+  """The audio window that starts at a sample, resampled: float32 `[samples, channels]`."""
   stored_rate_hz = stored.sample_rate_hz
   window = audio_ops.cut(stored.waveform, start, clip.num_samples(stored_rate_hz))
   rate_hz = clip.output_rate_hz(stored_rate_hz)
@@ -133,7 +133,7 @@ def cut_waveform(stored: StoredClip, clip: ClipSpec, start: Tensor) -> Tensor:
 
 
 def take_frames(frames: Tensor, clip: ClipSpec, places: Tensor) -> list[Tensor]:
-  """The stored frames at `places`, int64 `[num_frames]`, each encoded, as string scalars."""
+  """The encoded stored frames at `places`, int64 `[num_frames]`, as string scalars."""
   return tf.unstack(take_steps(frames, clip, places), clip.num_frames)
 
 

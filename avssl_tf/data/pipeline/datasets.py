@@ -1,20 +1,19 @@
-"""From records to batches: read > parse > sample > decode > augment > batch.
+"""From records to batches: read, parse, sample, decode, augment, batch.
 
-The training stream is endless. Its element g = step * global_batch + position is a pure
-function of (seed, g): which record, which windows, which augmentation. So a run that is
-resumed at a step sees what it would have seen, at no cost; several workers take disjoint
-positions of the same stream; and the number of threads changes nothing.
+The training stream is endless. Its element g = step * global_batch + position is a pure function of
+(seed, g), which determines the record, the windows and the augmentation. A run that resumes at a
+step therefore reads the same data at no cost, several workers read disjoint positions of the same
+stream, and the number of threads has no effect.
 
-By default each element draws its record independently, with replacement. With a memory bank
-this matters: where each clip comes once a pass, the row of the positive is always one of
-those written longest ago, while negatives are of any age, and networks learn to tell the age
-of a row instead of its content. Under independent draws, positives and negatives have the
-same distribution of ages.
+By default each element draws its record independently, with replacement. This matters with a memory
+bank. If each clip occurs once per pass, the row of the positive is always among the oldest, while
+negatives have any age, and networks learn the age of a row instead of its content. With independent
+draws, positives and negatives have the same distribution of ages.
 
-Where many clips were cut from one video, `"video"` draws videos and then clips of them, no video
-twice in a batch: clips of one video are hardly negatives of each other.
+If many clips were cut from one video, `"video"` draws videos and then one of their clips, with no
+video twice in a batch, because clips of the same video are poor negatives of each other.
 
-What is taken of a clip, and how, is in `clip_kind`.
+`clip_kind` defines how a clip becomes an example.
 """
 
 from typing import Callable, Optional
@@ -47,35 +46,53 @@ def training_dataset(
 ) -> tf.data.Dataset:
   """Endless batches of randomly drawn and augmented clips.
 
+  The stream is a pure function of the arguments: resuming at `first_step` continues it exactly, and
+  `num_threads` has no effect on it.
+
   Args:
     data_dir: folder of a data set.
-    split: a split or subset of it, or a slice of one such as `"train[:3584]"`.
-    clip: what to take of each clip.
-    augmentation: random changes; None leaves the windows as the only random part and takes
-      the centre crop.
-    batch_size: clips in a batch of this worker.
-    seed: of everything that is random.
+    split: a split or subset, or a slice of one, such as `"train[:3584]"`.
+    clip: parts of each clip to read.
+    augmentation: random changes. None disables them and uses the centre crop; only the windows are
+      random then.
+    batch_size: clips per batch of this worker.
+    seed: seed of all random choices.
     first_step: number of the first batch, to resume at.
-    sampling: `"independent"` draws each clip anew, with replacement; `"shuffle"` takes each
-      clip once a pass (the top of this file says when not to); `"video"` takes each source video
-      at most once a pass, none twice in a batch, and draws one of its clips.
+    sampling: `"independent"` draws each clip with replacement. `"shuffle"` uses each clip once per
+      pass; with a memory bank, networks can then distinguish positives from negatives by the age of
+      their rows. `"video"` uses each source video at most once per pass and never twice in a batch,
+      and draws one of its clips.
     num_workers: number of workers that share a global batch of `num_workers * batch_size`.
-    worker: number of this worker; it takes positions `worker * batch_size` onwards.
+    worker: number of this worker, which reads positions from `worker * batch_size` on.
     num_threads: threads of this data set; None lets tf.data choose.
-    group_size: of `"video"`, how many clips in a row are of different videos; None: those of a
-      global batch.
-    all_labels: whether `LABELS` are wanted.
+    group_size: for `"video"`, number of consecutive clips from different videos; None uses the size
+      of the global batch.
+    all_labels: whether batches include `LABELS`.
 
   Returns:
     Batches as described in `avssl_tf.keys`: `VIDEO` uint8 `[B, T, H, W, 3]`, `AUDIO` float32
     `[B, samples, channels]`, `INDEX` int64 `[B]` (position in the split, subset or slice), `LABEL`
-    int64 `[B]`, `KEY` string `[B]`. Where the records hold no pictures there is no `VIDEO`,
-    and where they hold no sound no `AUDIO`. Those of 360° clips have more, as listed there.
+    int64 `[B]`, `KEY` string `[B]`. Records without video give no `VIDEO`, records without audio no
+    `AUDIO`. Batches of 360° clips have further entries, which are listed there.
 
   Raises:
-    MissingFileError: no data set, or files of it are missing.
-    UserError: no such split, one with fewer clips (for `"video"`, fewer videos) than the global
-      batch, or an argument out of its range.
+    MissingFileError: the data set or some of its files are missing.
+    UserError: the split does not exist or has fewer clips (for `"video"`, fewer videos) than the
+      global batch, the records do not match `clip`, or an argument is out of range.
+
+  Examples:
+    >>> import tempfile
+    >>> from avssl_tf.data import Augmentation, ClipSpec, training_dataset
+    >>> from avssl_tf.data.building import build, demo
+    >>> from avssl_tf.data.synthetic.planar import PlanarWorld
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> recipe = demo.recipe(PlanarWorld(num_train=4, num_test=2), num_shards=1)
+    >>> _ = build.build(recipe, folder.name, num_workers=0)
+    >>> clip = ClipSpec(num_frames=8, frame_rate_hz=8, frame_size=40, audio_sec=1.0)
+    >>> dataset = training_dataset(folder.name, "train", clip, Augmentation(), batch_size=4)
+    >>> {key: tuple(value.shape) for key, value in next(iter(dataset)).items()}
+    {'audio': (4, 8000, 1), 'video': (4, 8, 40, 40, 3), 'index': (4,), 'label': (4,), 'key': (4,)}
+    >>> folder.cleanup()
   """
   reader = _open(data_dir, split, clip, batch_size)
   _check_stream(reader, split, batch_size, first_step, sampling, num_workers, worker)
@@ -113,34 +130,50 @@ def evaluation_dataset(
   random_seed: Optional[int] = None,
   all_labels: bool = False,
 ) -> tf.data.Dataset:
-  """One pass over a split, in the order of the records, without anything random.
+  """One pass over a split, in the order of the records, without randomness.
 
-  A single window lies in the middle of the clip; several are spread evenly from its start to
-  its end and follow each other. Frames show the centre of the image: what resizing the short
-  side to `frame_size * 256 / 224` and cutting out the central `frame_size` pixels shows; or all of
-  it, with `ClipSpec.whole_picture`.
+  A single window is at the middle of the clip. Several windows are spread evenly from its start to
+  its end and are consecutive in the batches. Frames show the centre of the image, the same as
+  resizing the short side to `frame_size * 256 / 224` and cropping the central `frame_size` pixels.
+  With `ClipSpec.whole_picture` they show the whole image.
 
   Args:
     data_dir: folder of a data set.
-    split: a split or subset of it, or a slice of one such as `"test[:1000]"`.
-    clip: what to take of each clip.
-    batch_size: windows in a batch; the last batch may have fewer.
+    split: a split or subset, or a slice of one, such as `"test[:1000]"`.
+    clip: parts of each clip to read.
+    batch_size: windows per batch; the last batch may have fewer.
     windows_per_clip: number of windows of each clip.
     num_threads: threads of this data set; None lets tf.data choose.
-    turn_sound: of 360° clips, whether the sound of each is turned to the left by an angle of its
-      own, out of line with the picture; the viewpoints stay the same.
-    max_records: show no more records than these, which represent all of the split (see
-      `dataset_info.sample_positions`); None: all.
-    random_seed: puts windows at random places instead; these, viewpoints and turns follow from
-      this number, the record and the window. None spreads windows evenly.
-    all_labels: whether `LABELS` are wanted.
+    turn_sound: for viewpoints of 360° clips, whether to rotate the audio of each clip to the left
+      by a separate angle, out of line with the video. The viewpoints do not change.
+    max_records: maximum number of records, selected to represent the whole split (see
+      `dataset_info.sample_positions`); None uses all.
+    random_seed: draws random windows. Windows, viewpoints and rotations are then a function of this
+      seed, the record and the window. None spreads the windows evenly.
+    all_labels: whether batches include `LABELS`.
 
   Returns:
-    Batches as of `training_dataset`.
+    Batches as in `training_dataset`. Without `random_seed`, `ClipSpec.boxes` adds `BOXES`, and
+    panoramas have `SOURCES`.
 
   Raises:
-    MissingFileError: no data set, or files of it are missing.
-    UserError: no such split, an empty one, or an argument out of its range.
+    MissingFileError: the data set or some of its files are missing.
+    UserError: the split does not exist or is empty, the records do not match `clip`, or an argument
+      is out of range.
+
+  Examples:
+    >>> import tempfile
+    >>> from avssl_tf.data import ClipSpec, evaluation_dataset
+    >>> from avssl_tf.data.building import build, demo
+    >>> from avssl_tf.data.synthetic.planar import PlanarWorld
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> recipe = demo.recipe(PlanarWorld(num_train=4, num_test=2), num_shards=1)
+    >>> _ = build.build(recipe, folder.name, num_workers=0)
+    >>> clip = ClipSpec(num_frames=8, frame_rate_hz=8, frame_size=40, audio_sec=1.0)
+    >>> dataset = evaluation_dataset(folder.name, "test", clip, batch_size=3, windows_per_clip=2)
+    >>> [batch["index"].numpy().tolist() for batch in dataset]
+    [[0, 0, 1], [1]]
+    >>> folder.cleanup()
   """
   if windows_per_clip < 1:
     raise UserError(f"windows_per_clip is {windows_per_clip}; expected 1 or more.")
@@ -157,7 +190,7 @@ def evaluation_dataset(
     shown, window = position // windows_per_clip, position % windows_per_clip
     record = numbers[shown]
     stored = reader.read(record)
-    # The same viewpoints whenever a clip is looked at, and others for each clip.
+    # The viewpoints of a clip are always the same and differ between clips.
     uniforms = tf.random.stateless_uniform(
       [kind.num_uniforms()],
       [random_seed or 0, record * windows_per_clip + window],
@@ -188,7 +221,7 @@ def _open(data_dir: str, split: str, clip: ClipSpec, batch_size: int) -> RecordR
     if wanted_sec > duration_sec:
       raise UserError(
         f"ClipSpec.{name} is {wanted_sec:g} s, but the clips in {data_dir!r} last "
-        f"{duration_sec:g} s: ask for less, or build records of longer clips."
+        f"{duration_sec:g} s: use shorter windows, or build records of longer clips."
       )
   return reader
 
@@ -211,14 +244,14 @@ def _check_stream(
   if batch_size * num_workers > reader.num_records:
     raise UserError(
       f"A batch has {batch_size} clips on each of {num_workers} worker(s), but split {split!r} "
-      f"has only {reader.num_records}: lower the batch size."
+      f"has only {reader.num_records} clips: lower the batch size."
     )
 
 
 def _drawing(
   reader: RecordReader, split: str, seed: int, sampling: str, group_size: int
 ) -> Callable[[Tensor, Tensor], Tensor]:
-  """A function of an element's random number and its own number: the record that it shows."""
+  """Returns a function that maps the random number and the number of an element to its record."""
   if sampling != draws.VIDEO_SAMPLING:
     return lambda uniform, element: draws.draw_record(
       uniform, element, reader.num_records, seed, sampling

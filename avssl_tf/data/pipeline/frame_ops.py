@@ -1,6 +1,6 @@
-"""Operations on frames: cropping, decoding, changing colours.
+"""Operations on frames: cropping, decoding, colour changes.
 
-Pure functions. Random ones take numbers drawn by the caller, uniform in [0, 1).
+All functions are pure. Random operations receive random numbers from the caller, uniform in [0, 1).
 """
 
 import math
@@ -14,10 +14,10 @@ from avssl_tf.data.media import media_limits
 from avssl_tf.keys import Tensor
 
 CROP_TRIES = 10
-# Numbers that `random_crop_box` takes: two for each try, two for the place.
+# Random numbers of `random_crop_box`: two for each try, two for the position.
 CROP_UNIFORMS = 2 * CROP_TRIES + 2
-# The usual relation of the side that is kept to the side that the image is resized to
-# (224 of 256), see Krizhevsky, Sutskever, Hinton (NeurIPS 2012), section 4.1.
+# The usual ratio of the crop size to the size of the resized image (224 of 256), see
+# Krizhevsky, Sutskever, Hinton (NeurIPS 2012), section 4.1.
 CENTER_CROP_FRACTION = 224 / 256
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -31,10 +31,10 @@ def random_crop_box(
 ) -> Tensor:
   """Draws the box of a random resized crop.
 
-  As Szegedy et al. (Going deeper with convolutions, CVPR 2015, section 6) and torchvision's
-  `RandomResizedCrop`: a share of the area and, uniform in its logarithm, an aspect ratio are
-  drawn until the box fits into the image, ten times at most; if none fits, the largest centred
-  box whose aspect ratio is within bounds.
+  Follows Szegedy et al. (Going deeper with convolutions, CVPR 2015, section 6) and torchvision's
+  `RandomResizedCrop`. A share of the area and a log-uniform aspect ratio are drawn, up to ten
+  times, until the box fits into the image. If none fits, the result is the largest centred box
+  whose aspect ratio is within bounds.
 
   Args:
     uniforms: float64 `[CROP_UNIFORMS]`, uniform in [0, 1).
@@ -69,10 +69,10 @@ def random_crop_box(
 
 
 def center_crop_box(height: Tensor, width: Tensor) -> Tensor:
-  """The centred square whose side is `CENTER_CROP_FRACTION` of the short side.
+  """The centred square with a side of `CENTER_CROP_FRACTION` of the short side.
 
-  Resized to `size` it shows what resizing the short side to `size / CENTER_CROP_FRACTION` and
-  cutting out the central `size` pixels shows.
+  Resized to `size`, it shows the same as resizing the short side to `size / CENTER_CROP_FRACTION`
+  and cropping the central `size` pixels.
 
   Returns:
     int32 `[4]`: ymin, xmin, height, width in pixels.
@@ -84,17 +84,17 @@ def center_crop_box(height: Tensor, width: Tensor) -> Tensor:
 
 
 def boxes_in_crop(boxes: Tensor, crop: Tensor, height: Tensor, width: Tensor) -> Tensor:
-  """Where boxes in an image are in a part of it.
+  """Converts boxes in an image to boxes in a crop of it.
 
   Args:
-    boxes: float32 `[..., 4]`: ymin, xmin, ymax, xmax as shares of the image's sides.
+    boxes: float32 `[..., 4]`: ymin, xmin, ymax, xmax as fractions of the image's height and width.
     crop: int32 `[4]`: ymin, xmin, height, width in pixels.
-    height: int scalar, of the image in pixels.
-    width: int scalar, likewise.
+    height: int scalar, height of the image in pixels.
+    width: int scalar, width of the image in pixels.
 
   Returns:
-    float32 `[..., 4]`: as `boxes`, as shares of the part's sides, cut at its edges. Of a box that
-    lies outside nothing is left: its area is 0.
+    float32 `[..., 4]`, as fractions of the crop's height and width, clipped at its edges. A box
+    outside the crop has area 0.
   """
   size = tf.cast(tf.stack([height, width, height, width]), tf.float32)
   origin, sides = (tf.cast(tf.tile(part, [2]), tf.float32) for part in (crop[:2], crop[2:]))
@@ -104,14 +104,14 @@ def boxes_in_crop(boxes: Tensor, crop: Tensor, height: Tensor, width: Tensor) ->
 def jpeg_size(
   encoded: Sequence[Tensor], key: Union[Tensor, str] = ""
 ) -> tuple[Tensor, Tensor]:
-  """Height and width of the first of some JPEGs, by its header (int32 scalars).
+  """Reads the height and width of the first of several JPEGs from its header (int32 scalars).
 
   Args:
     encoded: JPEG bytes, string scalars.
     key: id of the clip, for the message.
 
   Raises:
-    tf.errors.InvalidArgumentError: one of them is no JPEG, or has more than
+    tf.errors.InvalidArgumentError: one of them is not a JPEG, or has more than
       `media_limits.MAX_STORED_PIXELS` pixels.
   """
   heights, widths, _ = tf.unstack(
@@ -124,7 +124,7 @@ def jpeg_size(
 def decode_jpeg(
   encoded: Tensor, key: Union[Tensor, str] = "", dct_method: str = ""
 ) -> Tensor:
-  """Decodes a whole JPEG whose size is within bounds.
+  """Decodes a whole JPEG after checking its size.
 
   Args:
     encoded: JPEG bytes, string scalar.
@@ -142,7 +142,7 @@ def decode_jpeg(
 
 
 def decode_png(encoded: Tensor, key: Union[Tensor, str] = "") -> Tensor:
-  """Decodes a PNG of 8-bit values whose size is within bounds.
+  """Decodes a PNG of 8-bit values after checking its size.
 
   Args:
     encoded: PNG bytes, string scalar.
@@ -152,10 +152,9 @@ def decode_png(encoded: Tensor, key: Union[Tensor, str] = "") -> Tensor:
     uint8 `[height, width]`.
 
   Raises:
-    tf.errors.InvalidArgumentError: it is no PNG, or has more than
-      `media_limits.MAX_STORED_PIXELS` pixels.
+    tf.errors.InvalidArgumentError: not a PNG, or more than `media_limits.MAX_STORED_PIXELS` pixels.
   """
-  # After the signature, the length and the type of the first chunk come width and height.
+  # Width and height follow the signature, the length and the type of the first chunk.
   sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
   sides = tf.ensure_shape(sides, [2])
   with tf.control_dependencies([_check_pixels(sides[1:], sides[:1], key)]):
@@ -165,7 +164,7 @@ def decode_png(encoded: Tensor, key: Union[Tensor, str] = "") -> Tensor:
 def _check_pixels(
   heights: Tensor, widths: Tensor, key: Union[Tensor, str]
 ) -> tf.Operation:
-  # Few bytes may claim gigabytes of pixels.
+  # A small file may declare gigabytes of pixels.
   pixels = tf.cast(heights, tf.int64) * tf.cast(widths, tf.int64)
   return tf.debugging.Assert(
     tf.reduce_all((heights >= 0) & (pixels >= 0) & (pixels <= media_limits.MAX_STORED_PIXELS)),
@@ -178,8 +177,8 @@ def _check_pixels(
 def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Tensor:
   """Decodes the part of each frame inside `box` and resizes it to a square.
 
-  A box of twice the output's size or more is halved while it is decoded, by the inverse DCT
-  of half the size: that is faster, and it averages what plain bilinear sampling would skip.
+  A box of at least twice the output size is halved during decoding, by an inverse DCT of half the
+  size. This is faster, and it averages pixels that plain bilinear sampling would skip.
 
   Args:
     encoded: JPEG bytes of each frame, string scalars, all of the same size.
@@ -212,25 +211,24 @@ def decode_crop_resize(encoded: Sequence[Tensor], box: Tensor, size: int) -> Ten
 def color_jitter(
   frames: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor
 ) -> Tensor:
-  """Changes the colours of a clip, the same way in all its frames.
+  """Changes the colours of a clip, in the same way for all frames.
 
-  Brightness, saturation and hue change in the YIQ space; then the distances from the clip's
-  mean grey are scaled. All this is one affine map of the colours, and nothing is clipped in
-  between.
+  Brightness, saturation and hue are changed in YIQ space, then the distances from the clip's mean
+  grey are scaled. The whole change is one affine map of the colours, without intermediate clipping.
 
   Args:
     frames: float32 `[T, H, W, 3]`, RGB, 0..255.
     brightness: float32 scalar, factor of all values.
     contrast: float32 scalar, factor of the distances from the mean grey.
     saturation: float32 scalar, factor of the chroma.
-    hue: float32 scalar, turn of the chroma as a share of the full circle.
+    hue: float32 scalar, rotation of the chroma as a fraction of the full circle.
 
   Returns:
-    float32, shaped as `frames`; may leave 0..255.
+    float32, same shape as `frames`; may exceed 0..255.
   """
-  # Mixing changed primary colours is the same as changing mixed ones, and much faster.
+  # The map is linear, so it is applied to the primary colours only, which is much faster.
   primaries = adjust_hsv_in_yiq(tf.eye(3)[None], hue * (2 * math.pi), saturation, brightness)[0]
-  # Neither hue nor saturation changes luma, so that the mean grey is known beforehand.
+  # Hue and saturation do not change luma, so the mean grey is known beforehand.
   offset = (1 - contrast) * brightness * mean_luma(frames)
   pixels = tf.matmul(tf.reshape(frames, [-1, 3]), contrast * primaries) + offset
   return tf.reshape(pixels, tf.shape(frames))
@@ -239,20 +237,20 @@ def color_jitter(
 def mean_luma(frames: Tensor) -> Tensor:
   """Mean luma (ITU-R BT.601) of RGB `frames` `[T, H, W, 3]`: scalar."""
   _, height, width, _ = frames.shape
-  # Adding up whole rows first is several times as fast as one mean over three axes.
+  # Summing whole rows first is several times faster than one mean over three axes.
   row = tf.reduce_mean(tf.reshape(frames, [-1, height, width * 3]), axis=[0, 1])
   color = tf.reduce_mean(tf.reshape(row, [width, 3]), axis=0)
   return tf.tensordot(color, tf.constant(_LUMA, color.dtype), 1)
 
 
 def mirror(frames: Tensor) -> Tensor:
-  """Exchanges left and right of `frames` `[T, H, W, C]`."""
+  """Flips `frames` `[T, H, W, C]` horizontally."""
   _, height, width, channels = frames.shape
-  # TensorFlow reverses rows of pixels fast in a tensor of three axes only.
+  # TensorFlow is fast at reversing rows of pixels only in tensors of rank 3.
   rows = tf.reshape(frames, [-1, width, channels])
   return tf.reshape(tf.reverse(rows, axis=[1]), [-1, height, width, channels])
 
 
 def to_uint8(frames: Tensor) -> Tensor:
-  """Rounds float `frames` to uint8; what is outside 0..255 becomes the nearer bound."""
+  """Rounds float `frames` to uint8; clips values outside 0..255."""
   return tf.cast(tf.clip_by_value(frames + 0.5, 0.0, 255.0), tf.uint8)

@@ -1,4 +1,4 @@
-"""Ordinary clips: frames cropped to squares, and their sound."""
+"""Ordinary clips: square frames and audio."""
 
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -16,23 +16,23 @@ from avssl_tf.keys import Tensor
 
 
 class Ordinary(clip_kind.ClipKind):
-  """Clips of ordinary video, of sound alone or of frames alone.
+  """Clips of ordinary video, of audio only or of frames only.
 
-  In evaluation there are also `BOXES`, float32 `[num_frames, 4]`, where `ClipSpec.boxes` asks for
-  them, as shares of the sides of the frames shown.
+  In evaluation, `ClipSpec.boxes` adds `BOXES`, float32 `[num_frames, 4]`, as fractions of the
+  height and width of the output frames.
   """
 
   def check(self, info: DatasetInfo, data_dir: str) -> None:
     """Raises a `UserError` for records of 360° video."""
     if info.projection is not None:
       raise UserError(
-        f"The records in {data_dir!r} show all directions ({info.projection}): set "
-        "ClipSpec.viewpoints = @ViewpointSpec() or ClipSpec.panorama = True, or train on ordinary "
-        "clips."
+        f"The records in {data_dir!r} contain 360° video ({info.projection}): set "
+        "ClipSpec.viewpoints = @ViewpointSpec() or ClipSpec.panorama = True, or use a data set of "
+        "ordinary video."
       )
 
   def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
-    """Random numbers that an example takes."""
+    """Number of random numbers per example."""
     del augmentation
     return clip_kind.CROP.stop
 
@@ -78,11 +78,11 @@ class Ordinary(clip_kind.ClipKind):
     return {keys.BOXES: self._boxes(stored, self._places(stored, windows))}
 
   def _boxes(self, stored: StoredClip, places: Tensor) -> Tensor:
-    """Boxes of what sounds in the frames at `places`; empty where a clip has none."""
+    """Bounding boxes of sound sources in the frames at `places`; area 0 if unknown."""
     num_boxes, num_frames = tf.shape(stored.boxes)[0], tf.shape(stored.frames)[0]
     check = tf.debugging.Assert(
       (num_boxes == 0) | (num_boxes == num_frames),
-      ["Clip", stored.key, "does not hold one box a frame of what sounds: it has",
+      ["Clip", stored.key, "does not have one box per frame: it has",
        num_boxes, "boxes and", num_frames, "frames."],
     )  # fmt: skip
     with tf.control_dependencies([check]):
@@ -95,11 +95,11 @@ class Ordinary(clip_kind.ClipKind):
 def center_frames(
   encoded: Sequence[Tensor], clip: ClipSpec, key: Union[Tensor, str] = ""
 ) -> Tensor:
-  """The centre crops of frames, as in evaluation.
+  """Centre crops of frames, as in evaluation.
 
   Args:
     encoded: JPEG bytes of each frame, string scalars, all of the same size.
-    clip: how large they are wanted.
+    clip: size of the output frames, and whether they show the whole image.
     key: id of the clip, for messages.
 
   Returns:
@@ -112,7 +112,7 @@ def center_frames(
 def _shown_box(
   encoded: Sequence[Tensor], clip: ClipSpec, key: Union[Tensor, str]
 ) -> tuple[Tensor, list[Tensor]]:
-  """The part of the frame that is shown, as in `center_crop_box`, and the frame's height, width."""
+  """The evaluated part of the frame, see `center_crop_box`, and the frame's height and width."""
   height, width = frame_ops.jpeg_size(encoded, key)
   if clip.whole_picture:
     return tf.stack([0, 0, height, width]), [height, width]

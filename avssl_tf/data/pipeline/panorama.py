@@ -1,7 +1,8 @@
-"""360° clips as a whole: equirectangular frames and the sound field, turned together.
+"""Whole 360° clips: equirectangular frames and the sound field, rotated together.
 
-The window of the frames is chosen first; the sound is that around the middle of their times.
-Examples state which channels the sound field has: many recordings have no Z, and some only W.
+The frame window is chosen first; the audio window is centred on the mean time of its frames.
+Examples include a mask of the channels that the sound field has, because many recordings have no Z,
+and some only W.
 """
 
 import math
@@ -19,32 +20,31 @@ from avssl_tf.errors import UserError
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import ambisonics, directions, optical_flow
 
-# Power against that of W, -60 dB, up to which a channel counts as missing. Sound codecs and the
-# rounding of samples leave something in an empty channel. A real one is far above: a single source
-# would have to keep within 0.06° of the plane in which the channel hears nothing, all the time and
-# without an echo.
+# A channel with power up to this fraction of that of W (-60 dB) counts as missing. Audio codecs and
+# rounding leave some noise in an empty channel. A real channel has far more power: otherwise a
+# single source would have to stay within 0.06° of the plane where the channel is insensitive, all
+# the time and without echo.
 _SILENT_POWER = 1e-6
 
 
 class Panorama(clip_kind.ClipKind):
-  """360° clips as they are recorded: equirectangular frames and ambisonics.
+  """360° clips as equirectangular frames and ambisonics.
 
-  There are also `CHANNELS`, bool `[channels]`; `FLOW`, uint8 of the shape of the frames, where
-  `ClipSpec.flow` asks for it; and in evaluation `SOURCES`, as `source_tracks.sounding` gives them.
+  Examples also have `CHANNELS`, bool `[channels]`, with `ClipSpec.flow` also `FLOW`, uint8 of the
+  shape of the frames, and in evaluation `SOURCES`, see `source_tracks.sounding`.
   """
 
   def check(self, info: DatasetInfo, data_dir: str) -> None:
-    """Raises a `UserError` for records of ordinary video, or without a flow that is wanted."""
+    """Raises a `UserError` for records of ordinary video, or if required flow is missing."""
     clip_kind.check_spherical(info, data_dir, "panorama")
     if self.clip.flow and not info.flow:
       raise UserError(
-        f"The records in {data_dir!r} hold no optical flow, and ClipSpec.flow asks for it: build "
-        "them with --flow (those of the 360° demo world with DemoData.flow = True), or leave it "
-        "out."
+        f"The records in {data_dir!r} have no optical flow, but ClipSpec.flow requires it: build "
+        "them with --flow (the 360° demo world with DemoData.flow = True), or unset it."
       )
 
   def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
-    """Random numbers that an example takes."""
+    """Number of random numbers per example."""
     del augmentation
     return clip_kind.YAW + 1
 
@@ -54,7 +54,7 @@ class Panorama(clip_kind.ClipKind):
     return [self.clip.num_frames, self.clip.frame_size, 2 * self.clip.frame_size, 3]
 
   def zero_batch(self, sample_rate_hz: int, num_channels: int) -> keys.Batch:
-    """Two black and silent clips, with a flow where it is asked for."""
+    """A batch of two black, silent clips, with zero flow if `ClipSpec.flow` is set."""
     batch = super().zero_batch(sample_rate_hz, num_channels)
     if self.clip.flow:
       still = tf.constant(optical_flow.STILL, tf.uint8)
@@ -74,7 +74,7 @@ class Panorama(clip_kind.ClipKind):
     return Windows(sound_start(stored, self.clip, video_start, last.audio_start), video_start)
 
   def _scene(self, augmentation: Optional[Augmentation], uniforms: Tensor) -> Optional[Tensor]:
-    """By how many columns of pixels frames and sound are turned to the left; int64 scalar."""
+    """Rotation of frames and audio to the left, in columns of pixels; int64 scalar."""
     if augmentation is None or not augmentation.turn_scene:
       return None
     return draws.uniform_integer(uniforms[clip_kind.YAW], 0, 2 * self.clip.frame_size - 1)
@@ -110,14 +110,14 @@ class Panorama(clip_kind.ClipKind):
 
 
 def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tensor, Tensor]:
-  """First and last stored frame that frames may start at with the sound around them.
+  """First and last start of the frame window for which the centred audio window fits.
 
-  Where no sound fits, both are those that are nearest to fitting.
+  If no audio window fits, both are the start that is nearest to fitting.
 
   Args:
     stored: the clip.
-    clip: what to take of it.
-    last_video: int64 scalar, the last stored frame that the frames' window may start at.
+    clip: parts of a clip to read.
+    last_video: int64 scalar, the last stored frame at which the frame window may start.
 
   Returns:
     int64 scalars.
@@ -127,7 +127,7 @@ def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tens
   duration_sec = tf.cast(num_samples, tf.float64) / stored.sample_rate_hz
   middle = _middle_offset(stored, clip)
   half_sec = clip.audio_sec / 2
-  # The margin keeps a start that lies on the limit but for rounding.
+  # The margin keeps a start that equals the limit up to rounding.
   low = tf.math.ceil(half_sec * rate_hz - middle - 1e-6)
   high = tf.floor((duration_sec - half_sec) * rate_hz - middle + 1e-6)
   limits = tf.cast(tf.stack([tf.minimum(low, high), high]), tf.int64)
@@ -138,15 +138,16 @@ def starts(stored: StoredClip, clip: ClipSpec, last_video: Tensor) -> tuple[Tens
 def sound_start(
   stored: StoredClip, clip: ClipSpec, video_start: Tensor, last_audio: Tensor
 ) -> Tensor:
-  """The sample at which sound starts whose middle is that of the frames, inside the clip.
+  """Start of the audio window that is centred on the frames, inside the clip.
 
-  Exactly so, as far as samples go: a source that moves has to be heard from where it is seen.
+  The centres match to the nearest sample, so that the audio of a moving source matches its visible
+  direction.
 
   Args:
     stored: the clip.
-    clip: what to take of it.
-    video_start: int64 scalar, the stored frame that the frames start at.
-    last_audio: int64 scalar, the last sample that the sound's window may start at.
+    clip: parts of a clip to read.
+    video_start: int64 scalar, the stored frame at which the frame window starts.
+    last_audio: int64 scalar, the last sample at which the audio window may start.
 
   Returns:
     int64 scalar.
@@ -163,12 +164,12 @@ def frames(
   columns: Optional[Tensor],
   key: Union[Tensor, str] = "",
 ) -> Tensor:
-  """The frames, in their size, turned to the left.
+  """Decodes frames, resizes them and rotates them to the left.
 
   Args:
-    encoded: JPEG bytes of the frames to show, string scalars.
-    clip: what to take of the clip.
-    columns: int64 scalar, by how many columns of pixels they are turned; None: not at all.
+    encoded: JPEG bytes of the frames, string scalars.
+    clip: size and number of the frames.
+    columns: int64 scalar, rotation in columns of pixels; None disables it.
     key: id of the clip, for messages.
 
   Returns:
@@ -184,35 +185,35 @@ def flow(
   columns: Optional[Tensor],
   key: Union[Tensor, str] = "",
 ) -> Tensor:
-  """The pictures of the optical flow, in the size of the frames and turned like them.
+  """Decodes optical flow images, resizes them and rotates them like the frames.
 
-  They hold angles, which stay the same in another size.
+  They contain angles, which do not depend on the size of the image.
 
   Args:
-    encoded: JPEG bytes of the pictures of the frames to show, string scalars.
-    clip: as of `frames`.
-    columns: as of `frames`.
-    key: as of `frames`.
+    encoded: JPEG bytes of the flow images of the frames, string scalars.
+    clip: as in `frames`.
+    columns: as in `frames`.
+    key: as in `frames`.
 
   Returns:
     uint8 `[num_frames, frame_size, 2 * frame_size, 3]`.
   """
-  # The faster, default method is off by half a step more.
-  pictures = [frame_ops.decode_jpeg(one, key, "INTEGER_ACCURATE") for one in encoded]
-  return _fitted(tf.stack(pictures), clip, columns)
+  # The error of the faster default method is larger by half a step.
+  images = [frame_ops.decode_jpeg(one, key, "INTEGER_ACCURATE") for one in encoded]
+  return _fitted(tf.stack(images), clip, columns)
 
 
 def known_channels(waveform: Tensor) -> Tensor:
-  """Which channels a sound field has: those that are not silent throughout.
+  """Finds the channels of a sound field that are not silent.
 
-  Channels that turns about the vertical axis mix, such as Y and X, are both missing where one of
-  them is: what a turned field has does not depend on the turn.
+  If one of two channels that a rotation about the vertical axis mixes is missing, such as Y and X,
+  both count as missing. The result therefore does not depend on the rotation.
 
   Args:
-    waveform: float32 `[samples, channels]`, ambisonics (ACN), the whole of what is stored.
+    waveform: float32 `[samples, channels]`, ambisonics (ACN), the whole stored signal.
 
   Returns:
-    bool `[channels]`. All are missing in silence.
+    bool `[channels]`; all False for silence.
   """
   power = tf.reduce_mean(tf.square(waveform), axis=0)
   known = power > _SILENT_POWER * power[0]
@@ -224,32 +225,32 @@ def known_channels(waveform: Tensor) -> Tensor:
 
 
 def turn_field(waveform: Tensor, columns: Tensor, clip: ClipSpec) -> Tensor:
-  """A sound field turned to the left by the angle of so many columns of pixels.
+  """Rotates a sound field to the left by a number of columns of pixels.
 
   Args:
     waveform: float32 `[samples, channels]`, ambisonics.
     columns: int64 scalar.
-    clip: what to take of the clip.
+    clip: size of the frames.
 
   Returns:
-    As `waveform`.
+    float32, same shape as `waveform`.
   """
   yaw_rad = tf.cast(2.0 * math.pi * (columns / (2 * clip.frame_size)), tf.float32)
   return ambisonics.rotate(waveform, directions.rotation(yaw_rad))
 
 
 def _middle_offset(stored: StoredClip, clip: ClipSpec) -> Tensor:
-  """The mean time of the frames of a window, in stored frames from its first one."""
+  """Mean time of the frames of a window, in stored frames relative to the first."""
   return tf.reduce_mean(tf.cast(clip_windows.frame_offsets(stored, clip), tf.float64))
 
 
-def _fitted(pictures: Tensor, clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
+def _fitted(images: Tensor, clip: ClipSpec, columns: Optional[Tensor]) -> Tensor:
   size = [clip.frame_size, 2 * clip.frame_size]
-  pictures = tf.cond(
-    tf.reduce_all(tf.shape(pictures)[1:3] == size),
-    lambda: pictures,
-    # The mean over the pixels that one pixel covers: plain sampling would skip some.
-    lambda: frame_ops.to_uint8(tf.image.resize(pictures, size, "area")),
+  images = tf.cond(
+    tf.reduce_all(tf.shape(images)[1:3] == size),
+    lambda: images,
+    # Area averaging: plain sampling would skip pixels.
+    lambda: frame_ops.to_uint8(tf.image.resize(images, size, "area")),
   )
-  pictures = tf.ensure_shape(pictures, [clip.num_frames, *size, 3])
-  return pictures if columns is None else tf.roll(pictures, -columns, axis=2)
+  images = tf.ensure_shape(images, [clip.num_frames, *size, 3])
+  return images if columns is None else tf.roll(images, -columns, axis=2)

@@ -1,4 +1,4 @@
-"""Where the sources of a 360° clip are while it sounds, as far as that is known."""
+"""Directions of the sound sources of a 360° clip over time, where known."""
 
 import tensorflow as tf
 
@@ -6,21 +6,21 @@ from avssl_tf.data.records.record_reader import StoredClip
 from avssl_tf.keys import Tensor
 from avssl_tf.spatial import directions
 
-# Rows of what is returned: more sources than any clip of the demo worlds has.
+# Rows of the result, more than the sources of any clip of the demo worlds.
 MAX_SOURCES = 8
 STEPS_PER_SEC = 50
 
 
 def sounding(stored: StoredClip, start_sec: Tensor, duration_sec: float) -> Tensor:
-  """Directions of the objects that are heard, at even steps of a span of time.
+  """Directions of the sounding objects at evenly spaced steps of a time span.
 
   Args:
-    stored: a 360° clip; where nothing is known of its objects, there are none.
-    start_sec: float scalar, start of the span in the clip.
-    duration_sec: its duration.
+    stored: a 360° clip. If its objects are unknown, the result has no sources.
+    start_sec: float scalar, start of the span within the clip.
+    duration_sec: duration of the span.
 
   Returns:
-    float32 `[steps, MAX_SOURCES, 3]`, unit vectors (x, y, z) at the middles of the steps,
+    float32 `[steps, MAX_SOURCES, 3]`, unit vectors (x, y, z) at the middle of each step,
     interpolated between the stored frames; 0 in rows without a source.
   """
   truth = stored.truth

@@ -1,8 +1,8 @@
-"""Viewpoints of 360° clips: where to look, and what is seen and heard there.
+"""Viewpoints of 360° clips: sampling, and the frames and audio of each viewpoint.
 
-Sampling as in Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial
-Alignment", NeurIPS 2020, section 4.1, with angles in place of shares of the picture. The sound
-field is turned so that the viewing direction is its front.
+Sampling follows Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial
+Alignment", NeurIPS 2020, section 4.1, with angles instead of fractions of the image. The viewing
+direction becomes the front of the sound field.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ _TRIES = 16
 
 
 class Viewpoints(NamedTuple):
-  """Views of a clip; each field is float32 `[K]`, but for `mirrored`, bool `[K]`.
+  """Viewpoints of a clip; each field is float32 `[K]`, except `mirrored`, bool `[K]`.
 
   Attributes:
-    azimuth_rad: of the viewing directions.
-    elevation_rad: likewise.
-    horizontal_fov_rad: angle from the left edge to the right one.
-    vertical_fov_rad: angle from the lower edge to the upper one.
-    mirrored: whether left and right change places, in picture and sound.
+    azimuth_rad: azimuth of the viewing directions.
+    elevation_rad: elevation of the viewing directions.
+    horizontal_fov_rad: angle from the left edge to the right edge.
+    vertical_fov_rad: angle from the lower edge to the upper edge.
+    mirrored: whether left and right are exchanged, in video and audio.
   """
 
   azimuth_rad: Tensor
@@ -42,18 +42,24 @@ class Viewpoints(NamedTuple):
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class ViewpointSpec:
-  """How the viewpoints of a clip are drawn. The defaults are those of the paper.
+  """Sampling of the viewpoints of a 360° clip.
+
+  The defaults follow Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial
+  Alignment", NeurIPS 2020, section 4.1.
 
   Attributes:
-    num_viewpoints: K, views of a clip.
-    placement: `"random"` draws directions anywhere in the band of elevations; `"even"` spaces
-      them evenly around the circle, turned at random.
-    max_elevation_deg: views look up or down by at most this.
-    min_separation_deg: smallest angle between two viewing directions.
-    azimuth_jitter_deg: under even placement, how far a direction may be from its place.
-    horizontal_fov_deg: bounds of the horizontal field of view.
-    aspect: bounds of horizontal over vertical field of view, drawn uniformly in its logarithm.
-    flip_probability: share of views that are mirrored in training.
+    num_viewpoints: number K of viewpoints of a clip, at least 1.
+    placement: `"random"` draws directions within the elevation limit; `"even"` spaces azimuths
+      evenly around the circle, with a random common rotation.
+    max_elevation_deg: maximum elevation of a viewing direction, up or down, 0..90 degrees.
+    min_separation_deg: minimum angle between two viewing directions, 0..180 degrees.
+    azimuth_jitter_deg: for even placement, maximum deviation of each azimuth, 0..180 degrees.
+    horizontal_fov_deg: bounds of the horizontal field of view, below 180 degrees.
+    aspect: bounds of the log-uniform ratio of horizontal to vertical field of view.
+    flip_probability: probability of mirroring a viewpoint in training, 0..1.
+
+  Raises:
+    UserError: a value is out of range, or the viewpoints do not fit at the minimum separation.
   """
 
   num_viewpoints: int = 4
@@ -101,19 +107,19 @@ class ViewpointSpec:
       return
     if self.placement == "even":
       gap = 360 / self.num_viewpoints - 2 * self.azimuth_jitter_deg
-      # On a parallel, directions are nearer to each other than on the equator.
+      # On a parallel, directions are closer to each other than on the equator.
       across = math.cos(math.radians(self.max_elevation_deg)) * math.sin(math.radians(gap) / 2)
       closest = 2 * math.degrees(math.asin(max(0.0, across)))
       if gap <= 0 or closest < self.min_separation_deg:
         raise UserError(
-          f"ViewpointSpec: {self.num_viewpoints} viewpoints in even places, give or take "
-          f"{self.azimuth_jitter_deg:g} degrees, come as near to each other as "
+          f"ViewpointSpec: {self.num_viewpoints} evenly placed viewpoints with "
+          f"azimuth_jitter_deg={self.azimuth_jitter_deg:g} can be as close as "
           f"{max(closest, 0):.0f} degrees; min_separation_deg is {self.min_separation_deg:g}. "
           "Lower one of the three."
         )
       return
-    # Each direction keeps a cap of half the separation for itself; drawn one after the other, caps
-    # fill about half of what there is before no place is left.
+    # Each direction occupies a spherical cap of half the separation. Caps that are drawn one after
+    # the other fill about half of the area before no space is left.
     half = math.radians(self.min_separation_deg / 2)
     reach = min(math.radians(self.max_elevation_deg) + half, math.pi / 2)
     most = int(0.5 * 2 * math.sin(reach) / max(1 - math.cos(half), 1e-9))
@@ -121,12 +127,13 @@ class ViewpointSpec:
       raise UserError(
         f"ViewpointSpec: {self.num_viewpoints} viewpoints drawn at random, at least "
         f"{self.min_separation_deg:g} degrees apart and within {self.max_elevation_deg:g} degrees "
-        f"of the horizon: there is room for {most}. Lower num_viewpoints or min_separation_deg."
+        f"of the horizon, do not fit: the maximum is {most}. Lower num_viewpoints or "
+        "min_separation_deg."
       )
 
   @property
   def num_uniforms(self) -> int:
-    """Random numbers that `draw` takes."""
+    """Number of random numbers that `draw` requires."""
     per_view = 2 * _TRIES if self.placement == "random" else 2
     return 1 + self.num_viewpoints * (per_view + 3)
 
@@ -135,13 +142,13 @@ def draw(spec: ViewpointSpec, uniforms: Tensor, flip: bool = True) -> Viewpoints
   """Draws the viewpoints of a clip.
 
   Args:
-    spec: how.
+    spec: sampling of the viewpoints.
     uniforms: float64 `[spec.num_uniforms]`, uniform in [0, 1).
-    flip: whether views may be mirrored.
+    flip: whether viewpoints may be mirrored.
 
   Returns:
-    The viewpoints. Where chance leaves no place far enough from those before, a view takes the
-    place that is farthest.
+    The viewpoints. If no candidate is far enough from the previous viewpoints, the farthest one is
+    used.
   """
   count = spec.num_viewpoints
   uniforms = tf.cast(uniforms, tf.float32)
@@ -171,7 +178,7 @@ def draw(spec: ViewpointSpec, uniforms: Tensor, flip: bool = True) -> Viewpoints
 
 
 def even(spec: ViewpointSpec) -> Viewpoints:
-  """Viewpoints without chance: around the horizon from the front, of middle sizes."""
+  """Deterministic viewpoints: evenly spaced on the horizon from the front, mean field of view."""
   count = spec.num_viewpoints
   azimuth = tf.range(count, dtype=tf.float32) * (2.0 * math.pi / count)
   azimuth = tf.where(azimuth > math.pi, azimuth - 2.0 * math.pi, azimuth)
@@ -181,12 +188,12 @@ def even(spec: ViewpointSpec) -> Viewpoints:
 
 
 def look(frames: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
-  """What is seen from the viewpoints.
+  """Renders the frames of the viewpoints.
 
   Args:
     frames: uint8 `[T, H, 2H, 3]`, equirectangular.
-    viewpoints: K views.
-    size: height and width of a view.
+    viewpoints: K viewpoints.
+    size: height and width of the output in pixels.
 
   Returns:
     uint8 `[K, T, size, size, 3]`.
@@ -195,15 +202,15 @@ def look(frames: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
 
 
 def classes_in_view(classes: Tensor, viewpoints: Viewpoints, size: int) -> Tensor:
-  """Which class is seen at each pixel of the viewpoints.
+  """Renders a class map from the viewpoints.
 
   Args:
-    classes: `[H, 2H]`, of an equirectangular frame, of any dtype.
-    viewpoints: K views.
-    size: height and width of a view.
+    classes: `[H, 2H]`, class map of an equirectangular frame, of any dtype.
+    viewpoints: K viewpoints.
+    size: height and width of the output in pixels.
 
   Returns:
-    `[K, size, size]` of the dtype of `classes`.
+    `[K, size, size]`, same dtype as `classes`.
   """
   return equirect.nearest(
     classes, equirect.viewport_directions(*_rays(viewpoints), size, size)
@@ -211,7 +218,7 @@ def classes_in_view(classes: Tensor, viewpoints: Viewpoints, size: int) -> Tenso
 
 
 def _rays(viewpoints: Viewpoints) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-  """Directions and fields of view; to look with a negative one is to look into a mirror."""
+  """Directions and fields of view; a negative field of view mirrors the image."""
   return (
     viewpoints.azimuth_rad,
     viewpoints.elevation_rad,
@@ -221,13 +228,13 @@ def _rays(viewpoints: Viewpoints) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def listen(waveform: Tensor, viewpoints: Viewpoints, yaw_rad: Optional[Tensor] = None) -> Tensor:
-  """What is heard from the viewpoints: the field turned, its front the viewing direction.
+  """Rotates the sound field so that each viewing direction becomes its front.
 
   Args:
     waveform: float32 `[samples, channels]`, ambisonics of any order, ACN/SN3D.
-    viewpoints: K views.
-    yaw_rad: scalar, by which the field is turned to the left before that, so that it is out of
-      line with the picture; None leaves it as it is.
+    viewpoints: K viewpoints.
+    yaw_rad: scalar, rotates the field to the left first, out of line with the video; None disables
+      this.
 
   Returns:
     float32 `[K, samples, channels]`.
@@ -237,33 +244,33 @@ def listen(waveform: Tensor, viewpoints: Viewpoints, yaw_rad: Optional[Tensor] =
   if yaw_rad is not None:
     turn = turn @ directions.rotation(yaw_rad)
   signs = _signs(viewpoints)
-  # Left and right change places after the turn: the same matrix serves both.
+  # Mirroring follows the rotation, so one matrix does both.
   mirror = tf.stack([tf.ones_like(signs), signs, tf.ones_like(signs)], axis=-1)
   return ambisonics.rotate(waveform[tf.newaxis], mirror[..., tf.newaxis] * turn)
 
 
 def _signs(viewpoints: Viewpoints) -> Tensor:
-  """-1 for views that are mirrored, 1 for others: float32 `[K]`."""
+  """float32 `[K]`: -1 for mirrored viewpoints, 1 for the others."""
   return 1.0 - 2.0 * tf.cast(viewpoints.mirrored, tf.float32)
 
 
 def labels_in_view(
   viewpoints: Viewpoints, labels: Tensor, azimuth_rad: Tensor, elevation_rad: Tensor
 ) -> Tensor:
-  """What the views show: the class of the object nearest to the centre of each.
+  """Class of the object nearest to the centre of each viewpoint.
 
   Args:
-    viewpoints: K views.
+    viewpoints: K viewpoints.
     labels: int64 `[objects]`, classes of the objects of the clip; may be empty.
-    azimuth_rad: float32 `[objects]`, where they are.
-    elevation_rad: likewise.
+    azimuth_rad: float32 `[objects]`, azimuth of the objects.
+    elevation_rad: float32 `[objects]`, elevation of the objects.
 
   Returns:
-    int64 `[K]`, -1 where no object lies within the fields of view.
+    int64 `[K]`, -1 if no object is within the field of view.
   """
   vectors = directions.unit_vectors(azimuth_rad, elevation_rad)
   towards = directions.rotation(viewpoints.azimuth_rad, viewpoints.elevation_rad)
-  seen = tf.einsum("kij,oi->koj", towards, vectors)  # Turned back, so that the view is in front.
+  seen = tf.einsum("kij,oi->koj", towards, vectors)  # The viewing direction is in front.
   x, y, z = tf.unstack(seen, axis=-1)
   inside = (
     (x > 0)
@@ -276,7 +283,7 @@ def labels_in_view(
 
 
 def _far_apart(candidates: Tensor, count: int, max_cosine: float) -> Tensor:
-  """The first of the candidates that are far enough from those taken before: `[count, 3]`."""
+  """Chooses candidates that are far enough from the previous ones, greedily: `[count, 3]`."""
   chosen = [candidates[0]]
   nearest = tf.linalg.matvec(candidates, chosen[0])
   for _ in range(count - 1):

@@ -1,4 +1,4 @@
-"""360° clips from viewpoints: what is seen and heard from each of them."""
+"""360° clips from viewpoints: frames and audio of each viewpoint."""
 
 import math
 from typing import Optional
@@ -12,17 +12,17 @@ from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.records.record_reader import StoredClip
 from avssl_tf.keys import Tensor
 
-# Of the pixels of stored masks.
+# Value of unlabelled pixels in stored masks.
 _UNKNOWN_CLASS = 255
-# Positions of the random numbers of viewpoints; those of colours of views of their own come after.
+# Random numbers of the viewpoints, followed by those of the separate colours of viewpoints.
 _VIEWPOINTS = slice(clip_kind.YAW + 1, None)
 
 
 class Views(clip_kind.ClipKind):
-  """360° clips from K viewpoints, which are drawn in evaluation, too.
+  """360° clips from K viewpoints, which are random in evaluation too.
 
-  Frames and sound have an axis of K before the others, and there are `DIRECTION` and
-  `FIELD_OF_VIEW`, float32 `[K, 2]`, `VIEW_LABEL`, int64 `[K]`, and `MASK` where it is asked for.
+  Frames and audio have a leading axis of K. Examples also have `DIRECTION` and `FIELD_OF_VIEW`,
+  float32 `[K, 2]`, `VIEW_LABEL`, int64 `[K]`, and with `ClipSpec.masks` also `MASK`.
   """
 
   _turns_sound = True
@@ -32,7 +32,7 @@ class Views(clip_kind.ClipKind):
     clip_kind.check_spherical(info, data_dir, "viewpoints")
 
   def num_uniforms(self, augmentation: Optional[Augmentation] = None) -> int:
-    """Random numbers that an example takes."""
+    """Number of random numbers per example."""
     spec = self.clip.viewpoints
     own_colors = augmentation is not None and augmentation.color_each_view
     of_colors = spec.num_viewpoints * clip_kind.NUM_COLORS if own_colors else 0
@@ -80,7 +80,7 @@ class Views(clip_kind.ClipKind):
     return example
 
   def _recolored(self, frames: Tensor, augmentation: Augmentation, uniforms: Tensor) -> Tensor:
-    """Frames in other colours: the same for all views, or for each its own."""
+    """Applies colour changes, the same for all viewpoints or separate ones for each."""
     if not augmentation.color_each_view:
       return clip_kind.recolored(frames, augmentation, uniforms[clip_kind.COLOR])
     of_views = tf.reshape(uniforms[self.num_uniforms() :], [-1, clip_kind.NUM_COLORS])
@@ -95,13 +95,13 @@ class Views(clip_kind.ClipKind):
 def hear(
   waveform: Tensor, views: viewpoints.Viewpoints, turns: Optional[Tensor] = None
 ) -> Tensor:
-  """The sound as it is heard from the viewpoints.
+  """Audio of the viewpoints.
 
   Args:
     waveform: float32 `[samples, channels]`, ambisonics.
     views: K viewpoints.
-    turns: float64 scalar, by what share of the full circle the sound is turned to the left before,
-      out of line with the picture; None: not at all.
+    turns: float64 scalar, rotates the audio to the left first by this fraction of the full circle,
+      out of line with the video; None disables this.
 
   Returns:
     float32 `[K, samples, channels]`.
@@ -117,22 +117,23 @@ def see(
   clip: ClipSpec,
   views: viewpoints.Viewpoints,
 ) -> keys.Batch:
-  """What is seen from the viewpoints, where they look, and the classes of what they show.
+  """Frames of the viewpoints, their directions and the classes of the visible objects.
 
   Args:
     stored: the clip.
-    encoded: JPEG bytes of the frames to show, string scalars.
-    places: int64 `[num_frames]`, which of the stored frames these are; without repetition.
-    clip: what to take of the clip.
+    encoded: JPEG bytes of the frames, string scalars.
+    places: int64 `[num_frames]`, positions of these frames among the stored frames, without
+      repetition.
+    clip: parts of a clip to read.
     views: K viewpoints.
 
   Returns:
     `VIDEO`: uint8 `[K, num_frames, frame_size, frame_size, 3]`; `DIRECTION` and `FIELD_OF_VIEW`:
-    float32 `[K, 2]`; `VIEW_LABEL`: int64 `[K]`; `MASK`, where it is asked for: int64 `[K,
-    frame_size, frame_size]`.
+    float32 `[K, 2]`; `VIEW_LABEL`: int64 `[K]`; with `ClipSpec.masks` also `MASK`: int64
+    `[K, frame_size, frame_size]`.
 
   Raises:
-    tf.errors.InvalidArgumentError: masks are asked for and not stored; the message names the clip.
+    tf.errors.InvalidArgumentError: masks are required but not stored; the message names the clip.
   """
   frames = tf.stack([frame_ops.decode_jpeg(frame, stored.key) for frame in encoded])
   example = {
@@ -142,7 +143,7 @@ def see(
   }
   truth = stored.truth
   known = tf.shape(truth.azimuth_rad)[0] > 0
-  # Where objects are in the middle of the window.
+  # Labels and masks are those of the middle frame of the window.
   middle = places[clip.num_frames // 2]
   last = tf.shape(truth.azimuth_rad, tf.int64)[0] - 1
   example[keys.VIEW_LABEL] = tf.cond(
@@ -163,7 +164,7 @@ def see(
 def _mask(
   stored: StoredClip, place: Tensor, views: viewpoints.Viewpoints, clip: ClipSpec
 ) -> Tensor:
-  """The class of each pixel of a stored frame as it is seen from the viewpoints."""
+  """Renders the class map of a stored frame from the viewpoints."""
   masks = stored.truth.masks
   check = tf.debugging.Assert(
     tf.size(masks) > 0,

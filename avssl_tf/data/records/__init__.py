@@ -1,1 +1,1 @@
-"""Records of clips: their format, writing, reading and checking them."""
+"""Records of clips: format, writing, reading and checks."""

@@ -1,4 +1,4 @@
-"""`dataset_info.json`: what a folder of records holds and how it was built."""
+"""`dataset_info.json`: the contents and the build settings of a folder of records."""
 
 import dataclasses
 import json
@@ -9,104 +9,31 @@ from typing import Any, Optional
 import numpy as np
 
 from avssl_tf import keys, local_paths
-from avssl_tf.data.records.split_names import check_name, is_plain_name, parse_split
+from avssl_tf.data.records.record_table import RecordTable, Shard, Subset
+from avssl_tf.data.records.split_names import check_name, parse_split
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import JsonError, read_json, whole_file
 
 FILE_NAME = "dataset_info.json"
 
-# Clip n of a demo world is drawn at random, whatever n is.
+# The clips of a demo world are independent random draws.
 _SHUFFLED_SOURCES = ("demo", "demo360")
 
 
 def sample_positions(total: int, count: int, is_shuffled: bool) -> np.ndarray:
-  """Which of `total` records represent all of them, where no more than `count` are wanted.
+  """Selects records that represent a whole data set.
 
   Args:
     total: number of records.
-    count: records wanted; all, where there are fewer.
-    is_shuffled: whether the records are in a random order.
+    count: number of records to select; all of them if there are fewer.
+    is_shuffled: whether the records are in random order.
 
   Returns:
-    int64 `[min(total, count)]`, increasing: the first ones of a random order; of any other, in
-    which neighbours may be of one class or one video, records spread evenly.
+    int64 `[min(total, count)]`, increasing. The first records if the order is random, otherwise
+    evenly spaced records, because neighbours may share a class or a video.
   """
   positions = np.arange(min(total, count), dtype=np.int64)
   return positions if is_shuffled or not len(positions) else positions * total // len(positions)
-
-
-@dataclasses.dataclass
-class Shard:
-  """One record file.
-
-  Attributes:
-    file: name relative to the data set's folder.
-    offsets: byte offset of each record in the file; its length is the number
-      of records. Offsets make records addressable, which is what sampling
-      without a shuffle buffer and resuming at any step rest on.
-    ids: id of each record (`example/id`).
-    labels: first label of each record, -1 where it has none.
-    sound_replaced: whether the sound of each record is that of another clip;
-      `None` where nobody knows, as in all data but synthetic worlds.
-  """
-
-  file: str
-  offsets: list[int]
-  ids: list[str]
-  labels: list[int]
-  sound_replaced: Optional[list[bool]] = None
-
-  def __post_init__(self):
-    if not is_plain_name(self.file):
-      raise UserError(
-        f"A shard is the file {self.file!r}; expected the name of a file in the folder of the data "
-        "set itself."
-      )
-    counts = [len(part) for part in (self.offsets, self.ids, self.labels)]
-    if self.sound_replaced is not None:
-      counts.append(len(self.sound_replaced))
-    if len(set(counts)) != 1:
-      raise UserError(
-        f"{self.file} has offsets, ids, labels and marks of replaced sound of {counts} records; "
-        "expected the same number of each: build the data set again."
-      )
-
-
-@dataclasses.dataclass
-class Subset:
-  """A named selection of the records of a split, such as one side of a fold.
-
-  Attributes:
-    split: name of the split.
-    records: numbers of its records within the split, increasing.
-  """
-
-  split: str
-  records: list[int]
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordTable:
-  """Where the records of a split, a subset, or a slice of either, are, and what is known of them.
-
-  Attributes:
-    numbers: int64 `[N]`, number of each record within its whole split: its `clip/index`.
-    files: names of the files relative to the data set's folder.
-    file_numbers: int64 `[N]`, the file of each record, as a position in `files`.
-    offsets: int64 `[N]`, byte offset of each record in its file.
-    ids: id of each record.
-    labels: int64 `[N]`, first label of each record, -1 where it has none.
-    sound_replaced: bool `[N]`, whether its sound is that of another clip; `None` where nobody
-      knows.
-  """
-
-  numbers: np.ndarray
-  files: list[str]
-  file_numbers: np.ndarray
-  offsets: np.ndarray
-  ids: list[str]
-  labels: np.ndarray
-  sound_replaced: Optional[np.ndarray]
 
 
 @dataclasses.dataclass
@@ -115,24 +42,30 @@ class DatasetInfo:
 
   Attributes:
     name: name of the data set.
-    splits: shards of each split, e.g. `{"train": [Shard, ...], "test": [...]}`.
-    subsets: named selections of records, which may overlap, such as `{"train1": Subset,
-      "test1": Subset, "train2": ...}`. What takes the name of a split takes theirs.
-    frame_rate_hz: rate of the stored frames; 0 where there are none.
-    frame_size: nominal `[height, width]` of stored frames; `[0, 0]` where
-      sizes vary from clip to clip or there are no frames.
-    sample_rate_hz: rate of the stored sound; 0 where there is none.
-    num_channels: number of sound channels, likewise.
+    splits: shards of each split, such as `{"train": [Shard, ...], "test": [...]}`.
+    subsets: named selections of records, which may overlap, such as `{"train1": Subset, "test1":
+      Subset, "train2": ...}`. A subset name is accepted wherever a split name is.
+    frame_rate_hz: rate of the stored frames; 0 without video.
+    frame_size: nominal `[height, width]` of the stored frames in pixels; `[0, 0]` if the size
+      varies between clips, or without video.
+    sample_rate_hz: sample rate of the stored audio; 0 without audio.
+    num_channels: number of audio channels; 0 without audio.
     clip_duration_sec: nominal duration of a clip.
-    modalities: what the records hold: "video", "audio", or both.
-    label_names: names of the classes in order of their index; empty where the
-      data has no labels.
-    spectrogram_statistics: per-bin `{"mean": [...], "std": [...]}` of the
-      training split, by the id of the spectrogram (`Spectrogram.id`).
+    modalities: modalities of the records: "video", "audio", or both.
+    label_names: class names in the order of their indices; empty for unlabelled data.
+    spectrogram_statistics: per-bin `{"mean": [...], "std": [...]}` of the training split in dB, by
+      the id of the spectrogram (`Spectrogram.id`).
     build: how the data set was built (source, flags, versions).
-    projection: `None` for ordinary frames; `"equirectangular"` where they show all directions
-      and the sound is ambisonics (ACN/SN3D).
-    flow: whether records hold the optical flow of their frames; not in the file where they do not.
+    projection: `None` for ordinary video; `"equirectangular"` for 360° video with ambisonics
+      (ACN/SN3D).
+    flow: whether the records contain optical flow. The file has this key only if they do.
+
+  Examples:
+    >>> from avssl_tf.data.records.dataset_info import DatasetInfo, Shard
+    >>> shard = Shard("train-0", offsets=[0, 10, 30], ids=["a", "b", "c"], labels=[1, 0, -1])
+    >>> info = DatasetInfo("mine", {"train": [shard]}, 16.0, [256, 340], 24000, 1, 10.0)
+    >>> info.num_clips("train"), info.records("train[1:]").ids
+    (3, ['b', 'c'])
   """
 
   name: str
@@ -160,27 +93,30 @@ class DatasetInfo:
       numbers = np.array(subset.records)
       if name in self.splits or subset.split not in self.splits:
         raise UserError(
-          f"Data set {self.name!r} has a subset {name!r} of split {subset.split!r}; expected a "
-          f"name that no split has, and one of the splits {sorted(self.splits)}."
+          f"Data set {self.name!r} has an invalid subset {name!r} of split {subset.split!r}; "
+          f"expected a name that no split has, and one of the splits {sorted(self.splits)}."
         )
       total = sum(len(shard.offsets) for shard in self.splits[subset.split])
       if np.any(np.diff(numbers) <= 0) or np.any(numbers < 0) or np.any(numbers >= total):
         raise UserError(
-          f"Subset {name!r} of data set {self.name!r} is not made of increasing numbers of the "
-          f"{total} records of split {subset.split!r}: build the data set again."
+          f"Subset {name!r} of data set {self.name!r} is invalid; expected increasing positions "
+          f"of the {total} records of split {subset.split!r}: build the data set again."
         )
 
   @property
   def is_shuffled(self) -> bool:
-    """Whether the records are in a random order, so that the first ones are a sample of all."""
+    """Whether the records are in random order, so that the first ones are a random sample."""
     return bool(self.build.get("shuffle")) or self.build.get("source") in _SHUFFLED_SOURCES
 
   def test_split(self, wanted: str = "test") -> Optional[str]:
-    """What to measure a network on where `wanted` is asked for, but may not be there.
+    """Chooses the split to evaluate on.
+
+    Args:
+      wanted: the preferred split.
 
     Returns:
-      `wanted`, unless it is "test" and the data has none: then "validation"; None where it does not
-      have that either.
+      `wanted`, unless it is "test" and the data set has no such split: then "validation", or `None`
+      if that does not exist either.
     """
     there = {*self.splits, *self.subsets}
     if wanted != "test" or wanted in there:
@@ -188,19 +124,30 @@ class DatasetInfo:
     return "validation" if "validation" in there else None
 
   def num_clips(self, split: str) -> int:
-    """Number of records in `split`, which may be a subset or a slice such as `"train[:3584]"`.
+    """Number of records in a split.
+
+    Args:
+      split: a split or subset, or a slice of one, such as `"train[:3584]"`.
+
+    Returns:
+      The number of records.
 
     Raises:
-      UserError: as `records`.
+      UserError: see `records`.
     """
     return len(self.records(split).offsets)
 
   def records(self, split: str) -> RecordTable:
-    """The records of `split`: a split or subset, or a slice of one such as `"train[:3584]"`.
+    """Locations and metadata of the records of a split.
+
+    Args:
+      split: a split or subset, or a slice of one, such as `"train[:3584]"`.
+
+    Returns:
+      One entry per record, in order.
 
     Raises:
-      UserError: the data set has no such split or subset, or it does not have the records of
-        the slice.
+      UserError: the split or subset does not exist, or the slice exceeds it.
     """
     name, start, stop = parse_split(split)
     subset = self.subsets.get(name)
@@ -210,7 +157,7 @@ class DatasetInfo:
     total = len(numbers)
     if start > total or (stop is not None and not start <= stop <= total):
       raise UserError(
-        f"Split {split!r} of data set {self.name!r} asks for records {start} to "
+        f"Split {split!r} of data set {self.name!r} selects records {start} to "
         f"{'the end' if stop is None else stop}, but {name!r} has {total}."
       )
     numbers = numbers[start:stop]
@@ -228,10 +175,16 @@ class DatasetInfo:
     )
 
   def shards(self, split: str) -> Sequence[Shard]:
-    """Shards of the whole split `split`, in order.
+    """Shards of a whole split.
+
+    Args:
+      split: name of a split; subsets and slices are not accepted.
+
+    Returns:
+      The shards, in order.
 
     Raises:
-      UserError: the data set has no such split.
+      UserError: the split does not exist.
     """
     if split not in self.splits:
       subsets = f" It has the subsets {sorted(self.subsets)}." if self.subsets else ""
@@ -241,10 +194,14 @@ class DatasetInfo:
     return self.splits[split]
 
   def save(self, data_dir: str) -> None:
-    """Writes `dataset_info.json` into `data_dir`, atomically."""
+    """Writes `dataset_info.json` atomically.
+
+    Args:
+      data_dir: folder of the data set.
+    """
     path = os.path.join(data_dir, FILE_NAME)
     content = dataclasses.asdict(self)
-    # The same bytes as before there was any flow.
+    # Data sets without flow keep the bytes that earlier versions wrote.
     if not self.flow:
       del content["flow"]
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
@@ -253,17 +210,23 @@ class DatasetInfo:
 
   @classmethod
   def load(cls, data_dir: str) -> "DatasetInfo":
-    """Reads `dataset_info.json` from `data_dir`.
+    """Reads `dataset_info.json`.
+
+    Args:
+      data_dir: folder of the data set.
+
+    Returns:
+      The contents of the file.
 
     Raises:
-      MissingFileError: no finished data set in `data_dir`.
-      UserError: the file is not what this version writes.
+      MissingFileError: `data_dir` has no `dataset_info.json`, so it contains no finished data set.
+      UserError: the file is invalid or was written by another version.
     """
     path = os.path.join(data_dir, FILE_NAME)
     if not os.path.exists(path):
       raise MissingFileError(
         f"No {FILE_NAME} in {data_dir!r}: there is no (finished) data set. Build one with "
-        "`python tools/make_tfrecords.py`; an interrupted build goes on when started again."
+        "`python tools/make_tfrecords.py`; rerun an interrupted build to resume it."
         f"{_why_absent(data_dir)}"
       )
     try:
@@ -277,7 +240,7 @@ class DatasetInfo:
       return cls(**content)
     except (KeyError, TypeError, AttributeError, JsonError) as error:
       raise UserError(
-        f"{path} is not a {FILE_NAME} of this version ({error!r}): build the data set again."
+        f"{path} is not a valid {FILE_NAME} for this version ({error!r}): build the data set again."
       ) from error
     except ValueError as error:
       raise UserError(f"{path}: {error}") from error
@@ -288,8 +251,8 @@ def _joined(parts: Sequence[Sequence], dtype) -> np.ndarray:
 
 
 def _why_absent(data_dir: str) -> str:
-  """What may be wrong with the name of a folder that is not there; "" where nothing is known."""
+  """Possible reason why a folder is missing, as a sentence; "" if there is no guess."""
   if local_paths.is_address(data_dir):
-    return " That is an address; expected a local folder, or a mounted one."
+    return " This is a URL; expected a local or mounted folder."
   other = local_paths.spelled_otherwise(data_dir)
-  return f" {other!r} is there, which differs in how accents are composed." if other else ""
+  return f" {other!r} exists, whose accents are composed differently." if other else ""

@@ -1,8 +1,8 @@
-"""One record: writing a clip as a MediaSequence `SequenceExample`, and reading files of them.
+"""Writes clips as MediaSequence `SequenceExample` records and reads TFRecord files.
 
-The keys are those of `schema.py`. Serialisation is deterministic: the same clip gives the
-same bytes. TFRecord files are framed as `length (8 bytes) | crc (4) | record | crc (4)`, and
-the offset of a record is that of its length.
+The keys are defined in `schema.py`. Serialisation is deterministic: the same clip gives the same
+bytes. TFRecord framing is `length (8 bytes) | crc (4) | record | crc (4)`; the offset of a record
+is the position of its length field.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from avssl_tf.errors import UserError
 _LENGTH = struct.Struct("<Q")
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
-_REMEDY = "Delete it and build the data set again, which makes this file anew."
+_REMEDY = "Delete it and build the data set again, which writes this file again."
 
 
 def encode_example(
@@ -37,25 +37,24 @@ def encode_example(
   label_names: Sequence[str],
   jpeg: JpegSettings,
 ) -> bytes:
-  """Serialises one clip, without its `clip/index`, which `with_index` adds.
+  """Serialises one clip without `clip/index`, which `with_index` adds.
 
   Args:
-    clip: where it comes from.
-    content: what is seen and heard.
+    clip: the planned clip: its source, times and labels.
+    content: frames, waveform and ground truth of the clip.
     dataset_name: name of the data set.
     frame_rate_hz: rate of the frames.
     sample_rate_hz: rate of the waveform.
-    label_names: names of the classes in order of their index.
-    jpeg: how frames are compressed.
+    label_names: class names in the order of their indices.
+    jpeg: compression of the frames.
 
   Returns:
-    A serialised `tf.train.SequenceExample` from which a reader that does as DMVR gets the
-    very samples of `content.waveform`: this is checked. What there is no content of has no
-    features in it.
+    A serialised `tf.train.SequenceExample`. A DMVR-style reader gets exactly the samples of
+    `content.waveform` from it; this is checked. Missing parts of `content` have no features.
 
   Raises:
-    UserError: the content is not of the shapes and ranges of `Content`, or what was
-      written does not read back.
+    UserError: the shapes or ranges are not those of `Content`, or the written audio does not read
+      back unchanged.
   """
   _check_content(content)
   known_by_reading = () if content.label is None else (content.label,)
@@ -95,27 +94,27 @@ def encode_example(
 
 
 def with_index(serialized: bytes, index: int) -> bytes:
-  """The record with `clip/index` set to `index`: the clip's row in the memory banks."""
+  """Sets `clip/index`, the row of the clip in the memory banks, and returns the new record."""
   example = tf.train.SequenceExample.FromString(serialized)
   example.context.feature[schema.CLIP_INDEX].int64_list.value[:] = [index]
   return example.SerializeToString(deterministic=True)
 
 
 def read_index(serialized: bytes) -> int:
-  """`clip/index` of a record.
+  """Reads `clip/index` of a record.
 
   Raises:
-    UserError: it has none.
+    UserError: the record has no `clip/index`.
   """
   example = tf.train.SequenceExample.FromString(serialized)
   value = example.context.feature[schema.CLIP_INDEX].int64_list.value
   if len(value) != 1:
-    raise UserError(f"A record holds {len(value)} values of {schema.CLIP_INDEX}; expected 1.")
+    raise UserError(f"A record has {len(value)} values of {schema.CLIP_INDEX}; expected 1.")
   return value[0]
 
 
 def read_waveform(serialized: bytes) -> np.ndarray:
-  """The sound of a record, read the way DMVR does: float32 `[samples, channels]`."""
+  """Reads the audio of a record as DMVR does: float32 `[samples, channels]`."""
   samples, num_channels = _sound_parser()(tf.constant(serialized))
   return samples.numpy().reshape(-1, int(num_channels))
 
@@ -124,24 +123,24 @@ def read_file(path: str) -> Iterator[bytes]:
   """Yields the records of a file, in order.
 
   Raises:
-    UserError: the file is damaged; what comes before has been yielded.
+    UserError: the file is damaged. The records before the damage have been yielded.
   """
-  with _damage_told(path):
+  with _damage_as_user_error(path):
     yield from tf.data.TFRecordDataset(local_paths.for_tensorflow(path)).as_numpy_iterator()
 
 
 def read_record(path: str, offset: int) -> bytes:
-  """The record of a file that begins at `offset`, as `scan_offsets` returns it.
+  """Reads the record at `offset`, one of those that `scan_offsets` returns.
 
   Raises:
-    UserError: it is damaged.
+    UserError: the record is damaged.
   """
-  with _damage_told(path):
+  with _damage_as_user_error(path):
     return record_at(local_paths.for_tensorflow(path), offset).numpy()
 
 
 def scan_offsets(path: str) -> list[int]:
-  """Byte offset of each record of a TFRecord file, from the lengths alone.
+  """Byte offset of each record of a TFRecord file. Reads only the length fields.
 
   Raises:
     UserError: the file ends in the middle of a record.
@@ -157,14 +156,14 @@ def scan_offsets(path: str) -> list[int]:
       position += _HEADER_BYTES + length + _FOOTER_BYTES
   if position != size:
     raise UserError(
-      f"{path} is damaged: it has {size} bytes, and its record {len(offsets) - 1} ends beyond "
-      f"them. {_REMEDY}"
+      f"{path} is damaged: record {len(offsets) - 1} exceeds the file size of {size} bytes. "
+      f"{_REMEDY}"
     )
   return offsets
 
 
 @contextlib.contextmanager
-def _damage_told(path: str) -> Iterator[None]:
+def _damage_as_user_error(path: str) -> Iterator[None]:
   try:
     yield
   except tf.errors.DataLossError as error:
@@ -173,8 +172,8 @@ def _damage_told(path: str) -> Iterator[None]:
 
 @functools.lru_cache(maxsize=1)
 def _sound_parser():
-  # Made at the first call: a tf.function cannot be made before the process has set up its
-  # devices and threads.
+  # Created at the first call: the process must configure its devices and threads before it
+  # creates a tf.function.
   @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
   def parse(serialized):
     context, lists = tf.io.parse_single_sequence_example(
@@ -223,7 +222,7 @@ def _add_sound(
 
 def _check_content(content: Content) -> None:
   if content.frames is None and content.waveform is None:
-    raise UserError("A clip has neither frames nor a waveform; expected one of them at least.")
+    raise UserError("A clip has neither frames nor a waveform; expected at least one of them.")
   if content.frames is not None:
     _check_pictures(content)
   if content.waveform is not None:
@@ -237,16 +236,16 @@ def _check_pictures(content: Content) -> None:
   if frames.shape[1] * frames.shape[2] > media_limits.MAX_STORED_PIXELS:
     raise media_limits.MediaError(
       f"stored frames too large: {frames.shape[2]}x{frames.shape[1]} pixels; expected at most "
-      f"{media_limits.MAX_STORED_PIXELS} in all. Take a smaller --short_side"
+      f"{media_limits.MAX_STORED_PIXELS} in total. Use a smaller --short_side"
     )
   if len(content.timestamps_us) != len(frames) or np.any(np.diff(content.timestamps_us) <= 0):
     raise UserError(
-      f"{len(frames)} frames come with {len(content.timestamps_us)} timestamps; expected one "
-      "a frame, strictly increasing."
+      f"{len(frames)} frames have {len(content.timestamps_us)} timestamps; expected one per frame, "
+      "strictly increasing."
     )
   if content.boxes is not None and content.boxes.shape != (len(frames), 4):
     raise UserError(
-      f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one a frame."
+      f"Boxes have the shape {content.boxes.shape}; expected {(len(frames), 4)}, one per frame."
     )
 
 
@@ -256,22 +255,22 @@ def _check_waveform(waveform: np.ndarray) -> None:
       f"The waveform is {waveform.dtype} {waveform.shape}; expected float32 [samples, channels]."
     )
   if not np.all(np.isfinite(waveform)):
-    raise UserError("The waveform holds values that are not finite.")
+    raise UserError("The waveform contains non-finite values.")
   if np.max(np.abs(waveform)) > 1:
     raise UserError(f"The waveform's peak is {np.max(np.abs(waveform)):g}; expected at most 1.")
 
 
 def _check_sound(serialized: bytes, waveform: np.ndarray) -> None:
-  """Compares peak and RMS of what a reader gets with what was meant.
+  """Compares peak and RMS of the audio that a reader gets with those of the input.
 
-  Sound written in a wrong type or layout still parses, and reads as noise: the only way to
-  know is to read it as others do.
+  Audio of a wrong type or layout still parses, but reads back as noise. Only reading it the way
+  other programs do reveals this.
   """
   read = read_waveform(serialized)
   found, expected = _peak_and_rms(read), _peak_and_rms(waveform)
   if read.shape != waveform.shape or found != expected:
     raise UserError(
-      f"The sound reads back as {read.shape} samples, peak and RMS {found}; written were "
+      f"The written audio reads back as {read.shape} with peak and RMS {found}; expected "
       f"{waveform.shape} with {expected}."
     )
 

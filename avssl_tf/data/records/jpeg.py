@@ -1,4 +1,4 @@
-"""JPEG encoding of the frames of a clip, with a bound on what a second of them takes; decoding."""
+"""JPEG encoding of the frames of a clip at a bounded bit rate, and decoding."""
 
 import dataclasses
 import io
@@ -16,19 +16,19 @@ _CHROMA = {
   "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
   "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 }
-# Every so many frames one is tried to find the quality that fits.
+# One frame in this many is used to find the quality that fits.
 _TRIAL_STRIDE = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class JpegSettings:
-  """How frames are compressed.
+  """Compression of the frames.
 
-  The defaults were measured on film of great detail (Big Buck Bunny's meadow, 340x256 at 16
-  Hz) with 4:2:0 and optimised Huffman tables; PSNR over the stored frame, and after both
-  frames are reduced to the 112x112 that a network sees:
+  The defaults were measured on highly detailed film (the meadow of Big Buck Bunny, 340x256 at 16
+  Hz) with 4:2:0 and optimised Huffman tables. PSNR is given for the stored frame, and after both
+  frames are reduced to the network input of 112x112:
 
-  | quality | KB a frame | MB for 10 s | PSNR stored | PSNR at 112x112 |
+  | quality | KB per frame | MB per 10 s | PSNR stored | PSNR at 112x112 |
   |---|---|---|---|---|
   | 95 | 41.2 | 6.6 | 39.2 | - |
   | 85 | 23.8 | 3.8 | 34.9 | 40.4 |
@@ -36,18 +36,18 @@ class JpegSettings:
   | 60 | 13.4 | 2.1 | 31.6 | 37.0 |
   | 50 | 11.6 | 1.9 | 30.9 | 36.2 |
 
-  4:4:4 takes a quarter more at the same quality and decodes at half the speed, for detail in
-  colour that is gone once frames are reduced. 85 is past the knee: 40 dB is what the network
-  can be shown to see, and ten points more cost half as much again. Detailed film would still
-  take 4.8 MB for 10 s, sound (1 MB) included, so a clip whose frames pass
-  `max_bytes_per_sec` is stored at the largest quality that fits: the clips that are hit are
-  those whose detail hides the loss best, and 10 s with mono sound at 24 kHz stay below 3 MB.
+  4:4:4 needs a quarter more bytes at the same quality and takes twice as long to decode; the extra
+  colour detail is lost once frames are reduced. Quality 85 is past the knee: 40 dB at the network
+  input is sufficient, and ten more points cost half as many bytes again. Detailed film would still
+  need 4.8 MB per 10 s including audio (1 MB). A clip that exceeds `max_bytes_per_sec` is therefore
+  stored at the largest quality that fits. This affects the clips whose detail hides the loss best,
+  and 10 s with mono audio at 24 kHz stay below 3 MB.
 
   Attributes:
-    quality: JPEG quality, 1..100, of clips that fit.
-    max_bytes_per_sec: bound on the frames of one second; `None`: no bound.
-    min_quality: never gone below, even where the bound is missed.
-    chroma: subsampling of colour, `"4:2:0"` or `"4:4:4"`.
+    quality: JPEG quality, 1..100, of clips within the bound.
+    max_bytes_per_sec: maximum bytes of the frames of one second; `None` removes the bound.
+    min_quality: smallest quality, used even if the bound is then exceeded.
+    chroma: chroma subsampling, `"4:2:0"` or `"4:4:4"`.
   """
 
   quality: int = 85
@@ -67,7 +67,7 @@ def encode_frames(frames: np.ndarray, frame_rate_hz: float, settings: JpegSettin
 
   Args:
     frames: uint8 `[T, H, W, 3]`, RGB.
-    frame_rate_hz: rate of the frames, which the bound on bytes a second goes by.
+    frame_rate_hz: rate of the frames, to apply the bound on bytes per second.
     settings: see `JpegSettings`.
 
   Returns:
@@ -79,7 +79,7 @@ def encode_frames(frames: np.ndarray, frame_rate_hz: float, settings: JpegSettin
   low = min(settings.min_quality, settings.quality)
   quality = _largest_fitting_quality(frames[::_TRIAL_STRIDE], budget, low, settings)
   encoded = _encode_all(frames, quality, settings.chroma)
-  # The frames tried are a sample: the others may take a little more.
+  # These frames are a sample: the others may need a little more.
   while quality > low and sum(map(len, encoded)) > budget * len(frames):
     quality -= 1
     encoded = _encode_all(frames, quality, settings.chroma)
@@ -87,7 +87,7 @@ def encode_frames(frames: np.ndarray, frame_rate_hz: float, settings: JpegSettin
 
 
 def decode(encoded: bytes) -> np.ndarray:
-  """Decodes a stored frame whose size is within bounds.
+  """Decodes a stored frame after checking its size.
 
   Args:
     encoded: JPEG bytes.
@@ -96,47 +96,46 @@ def decode(encoded: bytes) -> np.ndarray:
     uint8 `[H, W, 3]`, RGB.
 
   Raises:
-    UserError: it is no JPEG, is damaged, or has more than `media_limits.MAX_STORED_PIXELS`
-      pixels.
+    UserError: not a JPEG, damaged, or more than `media_limits.MAX_STORED_PIXELS` pixels.
   """
   check_size(io.BytesIO(encoded), "A stored frame", "JPEG", media_limits.MAX_STORED_PIXELS)
-  picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-  if picture is None:
-    raise UserError("A stored frame is damaged: it is not a JPEG that can be decoded.")
-  return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+  image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+  if image is None:
+    raise UserError("A stored frame is damaged: it cannot be decoded as a JPEG.")
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def check_size(file: Union[str, BinaryIO], name: str, kind: str, max_pixels: int) -> None:
-  """Makes sure, by its header, that decoding a picture does not take too much memory.
+  """Checks the format and the number of pixels in the header of an image, without decoding it.
 
   Args:
-    file: its path, or its bytes.
-    name: of the picture, for messages.
-    kind: the format expected, as Pillow calls it.
+    file: path of the image, or an open binary file.
+    name: name of the image, for messages.
+    kind: expected format, as Pillow names it.
     max_pixels: largest number of pixels.
 
   Raises:
-    UserError: it is not of that format or has more pixels.
+    UserError: the image has another format or more pixels.
   """
   try:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-      with Image.open(file, formats=[kind]) as image:  # Reads the header alone.
+      with Image.open(file, formats=[kind]) as image:  # Reads only the header.
         width, height = image.size
   except Image.DecompressionBombError as error:
     raise UserError(f"{name} is too large ({error}); expected at most {max_pixels}.") from error
   except (OSError, SyntaxError) as error:
-    raise UserError(f"{name} is no {kind} that can be decoded ({error}).") from error
+    raise UserError(f"{name} cannot be decoded as a {kind} ({error}).") from error
   if width * height > max_pixels:
     raise UserError(
-      f"{name} has {width}x{height} pixels; expected at most {max_pixels} in all."
+      f"{name} has {width}x{height} pixels; expected at most {max_pixels} in total."
     )
 
 
 def _largest_fitting_quality(
   frames: np.ndarray, budget: float, low: int, settings: JpegSettings
 ) -> int:
-  """Largest quality in low..settings.quality at which `frames` take `budget` bytes each."""
+  """Largest quality in low..settings.quality at which `frames` average at most `budget` bytes."""
 
   def fits(quality: int) -> bool:
     size = sum(map(len, _encode_all(frames, quality, settings.chroma)))

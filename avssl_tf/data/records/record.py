@@ -1,4 +1,4 @@
-"""A record, read back from its bytes."""
+"""Parses a serialised record."""
 
 import dataclasses
 import os
@@ -15,23 +15,23 @@ from avssl_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-  """A record as it is read.
+  """A parsed record.
 
   Attributes:
-    frames: JPEGs; none where the data set has no pictures.
-    timestamps_us: int64, one a frame.
-    height: of the frames; like the next two 0 without pictures.
-    width: of the frames.
-    frame_rate_hz: of the frames.
-    waveform: float32 `[samples, channels]`; `None` where the data set has no sound.
-    sample_rate_hz: of the waveform; like the next 0 without sound.
-    num_samples: number of samples that the record claims.
+    frames: JPEG bytes of each frame; empty without video.
+    timestamps_us: int64, one per frame.
+    height: height of the frames in pixels; 0 without video.
+    width: width of the frames in pixels; 0 without video.
+    frame_rate_hz: rate of the frames; 0 without video.
+    waveform: float32 `[samples, channels]`; `None` without audio.
+    sample_rate_hz: sample rate of the waveform; 0 without audio.
+    num_samples: number of samples that the record states; 0 without audio.
     labels: class names.
-    label_indexes: their numbers.
-    example_id: name of the clip.
+    label_indexes: class indices.
+    example_id: id of the clip.
     index: `clip/index`.
     boxes: float32 `[T, 4]` or `None`.
-    flow: JPEGs of pictures of the optical flow; none where the data set has none.
+    flow: JPEG bytes of the optical flow images; empty without flow.
   """
 
   frames: list[bytes]
@@ -51,21 +51,21 @@ class Record:
 
   @property
   def duration_sec(self) -> float:
-    """Duration of the sound, or else of the frames."""
+    """Duration of the audio, or of the frames if there is no audio."""
     if self.waveform is not None:
       return len(self.waveform) / self.sample_rate_hz
     return len(self.frames) / self.frame_rate_hz
 
   @classmethod
   def parse(cls, serialized: bytes, modalities: Sequence[str] = keys.MODALITIES) -> "Record":
-    """Reads a record.
+    """Parses a serialised record.
 
     Args:
       serialized: the record.
-      modalities: what it is to hold: "video", "audio", or both.
+      modalities: required modalities: "video", "audio", or both.
 
     Raises:
-      UserError: it is not a record of this kind.
+      UserError: a required feature is missing or empty.
     """
     example = tf.train.SequenceExample.FromString(serialized)
     context, lists = example.context.feature, example.feature_lists.feature_list

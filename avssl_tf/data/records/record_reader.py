@@ -1,4 +1,4 @@
-"""Reading single clips, in graph, by their number."""
+"""Random access to single clips, in graph mode."""
 
 import os
 from typing import NamedTuple, Optional, Union
@@ -13,14 +13,14 @@ from avssl_tf.keys import Tensor
 
 
 class StoredTruth(NamedTuple):
-  """What is known of a 360° clip; each part is empty where nothing is.
+  """Ground truth of a 360° clip; unknown parts are empty.
 
   Attributes:
-    labels: int64 `[objects]`, classes of the objects, the sounding ones first.
+    labels: int64 `[objects]`, classes of the objects, sounding ones first.
     is_sounding: bool `[objects]`.
-    azimuth_rad: float32 `[T, objects]`, of the objects in each frame.
-    elevation_rad: likewise.
-    masks: string `[T]`, PNG bytes of 8-bit classes.
+    azimuth_rad: float32 `[T, objects]`, azimuth of each object in each frame.
+    elevation_rad: float32 `[T, objects]`, elevation of each object in each frame.
+    masks: string `[T]`, PNG bytes of 8-bit class maps.
   """
 
   labels: Tensor
@@ -31,21 +31,21 @@ class StoredTruth(NamedTuple):
 
 
 class StoredClip(NamedTuple):
-  """A clip as it is stored.
+  """A clip as stored in its record.
 
   Attributes:
-    frames: string `[T]`, JPEG bytes; None where the data set has no pictures.
-    waveform: float32 `[samples, channels]`; None where the data set has no sound.
-    sample_rate_hz: number, the same for all clips of a data set; 0 without sound.
-    frame_rate_hz: float32 scalar; None without pictures.
-    label: int64 scalar, the first label; -1 if there is none.
+    frames: string `[T]`, JPEG bytes of the frames; None without video.
+    waveform: float32 `[samples, channels]` in -1..1; None without audio.
+    sample_rate_hz: sample rate of the waveform, the same for all clips of a data set; 0 without
+      audio.
+    frame_rate_hz: float32 scalar, rate of the frames; None without video.
+    label: int64 scalar, first label; -1 if there is none.
     key: string scalar, id of the example.
-    truth: of a 360° clip; None for ordinary ones.
-    flow: string `[T]`, JPEG bytes of pictures of the optical flow; None where the data set
-      has none.
-    boxes: float32 `[T, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds in each frame, empty
-      where that is not known; None where it is not asked for.
-    labels: int64 `[labels]`, all of them, the first one first.
+    truth: ground truth of a 360° clip; None for ordinary clips.
+    flow: string `[T]`, JPEG bytes of the optical flow images; None if the data set has no flow.
+    boxes: float32 `[T, 4]`, bounding box of the sound source in each frame as ymin, xmin, ymax,
+      xmax in 0..1; empty if unknown, None if not requested.
+    labels: int64 `[labels]`, all labels, in the stored order.
   """
 
   frames: Optional[Tensor]
@@ -61,16 +61,19 @@ class StoredClip(NamedTuple):
 
 
 def record_at(path: Union[Tensor, str], offset: Union[Tensor, int]) -> Tensor:
-  """The record of a TFRecord file that begins at a byte: string scalar.
+  """Reads the record that begins at a byte offset of a TFRecord file.
 
   Args:
     path: string scalar.
     offset: int64 scalar.
 
+  Returns:
+    String scalar.
+
   Raises:
-    tf.errors.DataLossError: its checksums are not right.
+    tf.errors.DataLossError: a checksum does not match.
   """
-  # Without a buffer, no more than this one record is read.
+  # Without a buffer, only this record is read.
   variant = tf.raw_ops.TFRecordDatasetV2(
     filenames=path, compression_type="", buffer_size=0, byte_offsets=offset, metadata=""
   )
@@ -82,21 +85,21 @@ class RecordReader:
   """Random access to the clips of a split.
 
   Attributes:
-    info: the description of the data set.
+    info: description of the data set.
     num_records: number of clips, at least 1.
   """
 
   def __init__(self, data_dir: str, split: str, boxes: bool = False):
-    """Looks the split up.
+    """Finds the records of the split.
 
     Args:
       data_dir: folder of a data set.
-      split: a split or subset, or a slice of one.
-      boxes: whether to read the boxes of what sounds.
+      split: a split or subset, or a slice of one, such as `"train[:3584]"`.
+      boxes: whether to read the bounding boxes of sound sources.
 
     Raises:
-      UserError: there is no such split or it is empty.
-      MissingFileError: there is no data set, or a file of the split is missing.
+      UserError: the split does not exist or is empty.
+      MissingFileError: the data set or a file of the split is missing.
     """
     self.info = DatasetInfo.load(data_dir)
     self._boxes = boxes
@@ -108,7 +111,7 @@ class RecordReader:
     missing = [path for path in paths if not os.path.exists(path)]
     if missing:
       raise MissingFileError(
-        f"{len(missing)} of the {len(paths)} files of split {split!r} are missing, the first is "
+        f"{len(missing)} of the {len(paths)} files of split {split!r} are missing, such as "
         f"{missing[0]}: copy the whole data set, or build it again."
       )
     self._numbers = tf.constant(table.numbers)
@@ -117,16 +120,32 @@ class RecordReader:
     self._offsets = tf.constant(table.offsets)
 
   def read(self, record: Tensor) -> StoredClip:
-    """Reads clip `record` (int64 scalar) of the split, subset or slice.
+    """Reads and parses one clip.
+
+    Args:
+      record: int64 scalar, position in the split, subset or slice.
+
+    Returns:
+      The clip.
 
     Raises:
       tf.errors.DataLossError: the record is damaged.
-      tf.errors.InvalidArgumentError: it is not what `dataset_info.json` says.
+      tf.errors.InvalidArgumentError: the record does not match `dataset_info.json`.
     """
     return self._parse(self.serialized(record), record)
 
   def serialized(self, record: Tensor) -> Tensor:
-    """The bytes of clip `record`: string scalar. Checksums are verified."""
+    """Reads the bytes of one clip and verifies their checksums.
+
+    Args:
+      record: int64 scalar, position in the split, subset or slice.
+
+    Returns:
+      String scalar, a serialised `tf.train.SequenceExample`.
+
+    Raises:
+      tf.errors.DataLossError: the record is damaged.
+    """
     return record_at(self._path(record), self._offsets[record])
 
   def _path(self, record: Tensor) -> Tensor:
@@ -169,7 +188,7 @@ class RecordReader:
     found = [context[key] for key in stored]
     return tf.debugging.Assert(
       tf.reduce_all([a == b for a, b in zip(found, expected)]),
-      ["A record of", self._path(record), "is not what dataset_info.json says. Found"]
+      ["A record of", self._path(record), "does not match dataset_info.json. Found"]
       + [part for pair in zip(names, found) for part in pair]
       + ["; expected"]
       + [part for pair in zip(names, expected) for part in pair]

@@ -1,4 +1,4 @@
-"""Which records of a split were cut from the same video."""
+"""Groups the records of a split by the video that they were cut from."""
 
 import os
 import re
@@ -9,17 +9,17 @@ import numpy as np
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.errors import UserError
 
-# Sources whose files are segments of videos: the name of a file, of which "video" is the video's.
-# Of all others, each file is a video.
+# Sources whose files are segments of videos, with the pattern of their file names; the group
+# "video" is the name of the video. In all other sources each file is one video.
 _SEGMENTS = {"yt360": re.compile(r"(?P<video>.+)-\d+\.[^.]+")}
 
 
 class SourceVideos(NamedTuple):
-  """The records of a split by the video that they were cut from.
+  """The records of a split, grouped by source video.
 
   Attributes:
-    records: int64 `[N]`, positions in the split, those of a video next to each other.
-    starts: int64 `[V + 1]`, where in `records` each of the V videos begins; the last one is N.
+    records: int64 `[N]`, positions in the split; records of the same video are adjacent.
+    starts: int64 `[V + 1]`, start of each of the V videos in `records`; the last entry is N.
   """
 
   records: np.ndarray
@@ -32,16 +32,20 @@ class SourceVideos(NamedTuple):
 
 
 def video_of(example_id: str, source: str) -> str:
-  """The video that a record was cut from.
-
-  >>> video_of("street/a.mp4@10.000", "folder")
-  'street/a.mp4'
-  >>> video_of("x7_-Q-54.mp4@0.000", "yt360")
-  'x7_-Q'
+  """Source video of a record.
 
   Args:
-    example_id: `example/id`: the name of the file, "@", and the start of the clip in it.
-    source: what the data set was built from, as in `DatasetInfo.build`.
+    example_id: `example/id`: the file name, "@", and the start of the clip in the file.
+    source: source of the data set, as in `DatasetInfo.build`.
+
+  Returns:
+    The name of the video.
+
+  Examples:
+    >>> video_of("street/a.mp4@10.000", "folder")
+    'street/a.mp4'
+    >>> video_of("x7_-Q-54.mp4@0.000", "yt360")
+    'x7_-Q'
   """
   media_id, separator, _ = example_id.rpartition("@")
   name = media_id if separator else example_id
@@ -50,10 +54,10 @@ def video_of(example_id: str, source: str) -> str:
 
 
 def of_split(info: DatasetInfo, split: str) -> SourceVideos:
-  """The records of a split, subset or slice by video. Nothing but `info` is looked at.
+  """Groups the records of a split, subset or slice by source video. Uses only `info`.
 
   Raises:
-    UserError: there is no such split, subset or slice.
+    UserError: the split, subset or slice does not exist.
   """
   source = info.build.get("source", "")
   names = [video_of(example_id, source) for example_id in info.records(split).ids]
@@ -70,7 +74,7 @@ def check_batch(videos: SourceVideos, split: str, batch_size: int) -> None:
   """Raises a `UserError` if there are fewer videos than clips in a batch."""
   if batch_size > videos.num_videos:
     raise UserError(
-      f"A batch has {batch_size} clips, of different videos each, but the "
-      f"{len(videos.records)} clips of split {split!r} are of {videos.num_videos} videos: lower "
-      'batch_size, or draw clips whatever video they are of (train.sampling="independent").'
+      f"A batch needs {batch_size} clips from different videos, but the {len(videos.records)} "
+      f"clips of split {split!r} come from only {videos.num_videos} videos: lower batch_size, or "
+      'draw clips independently of their video (train.sampling="independent").'
     )

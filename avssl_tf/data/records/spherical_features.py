@@ -1,4 +1,4 @@
-"""What records of 360° clips hold beyond those of ordinary ones."""
+"""Additional features of records of 360° clips."""
 
 import cv2
 import numpy as np
@@ -11,9 +11,9 @@ from avssl_tf.errors import UserError
 from avssl_tf.spatial import ambisonics, equirect
 
 AMBISONICS = "ACN/SN3D"
-# Of pictures of optical flow, whose channels are no colours: half the chroma would blur them. Mean
-# error 0.3 of 255 steps on film of 448 x 224 pixels, at 5.7 KB a frame where PNG takes 19.4, and
-# 0.8 on the 360° demo world of 128 x 64, at 2.4 KB against 8.6.
+# The channels of optical flow images are not colours: chroma subsampling would blur them. The mean
+# error is 0.3 of 255 steps on film of 448 x 224 pixels, at 5.7 KB per frame compared with 19.4 KB
+# as PNG, and 0.8 on the 360° demo world of 128 x 64, at 2.4 KB compared with 8.6 KB.
 FLOW_JPEG = JpegSettings(quality=95, max_bytes_per_sec=None, chroma="4:4:4")
 
 
@@ -22,11 +22,11 @@ def add(
   lists: dict[str, list[tf.train.Feature]],
   content: Content,
 ) -> None:
-  """Adds the features of a 360° clip to those of a record; nothing for an ordinary one.
+  """Adds the features of a 360° clip to a record; no effect for ordinary clips.
 
   Raises:
-    UserError: frames that are not 2:1, sound that is no ambisonics, or a truth or a flow that does
-      not fit the frames.
+    UserError: the frames are not 2:1, the audio is not ambisonics, or the ground truth or flow does
+      not match the frames.
   """
   _check(content)
   if content.projection is None:
@@ -45,15 +45,15 @@ def add(
     lists[schema.MASK_ENCODED] = [tf_features.bytes_list([_png(mask)]) for mask in content.masks]
   if content.frames is not None and content.flow is not None:
     context[schema.FLOW_FORMAT] = tf_features.bytes_list([b"JPEG"])
-    # Without a bound on bytes, the rate means nothing.
+    # The frame rate has no effect without a bound on bytes.
     encoded = encode_frames(content.flow, 1.0, FLOW_JPEG)
-    lists[schema.FLOW_ENCODED] = [tf_features.bytes_list([picture]) for picture in encoded]
+    lists[schema.FLOW_ENCODED] = [tf_features.bytes_list([image]) for image in encoded]
 
 
 def _check(content: Content) -> None:
   if content.projection is None:
     if any(part is not None for part in (content.tracks, content.masks, content.flow)):
-      raise UserError("Tracks, masks and flow belong to 360° clips; this one has no projection.")
+      raise UserError("Tracks, masks and flow require a 360° clip; this clip has no projection.")
     return
   if content.projection != EQUIRECTANGULAR:
     raise UserError(f"The projection is {content.projection!r}; expected {EQUIRECTANGULAR!r}.")
@@ -76,20 +76,20 @@ def _check_truth(content: Content) -> None:
     }
     for name, (found, expected) in shapes.items():
       if found != expected:
-        raise UserError(f"Tracks have {name} of the shape {found}; expected {expected}.")
+        raise UserError(f"Tracks.{name} has the shape {found}; expected {expected}.")
   if content.masks is not None:
     expected = content.frames.shape[:3]
     if content.masks.shape != expected or content.masks.dtype != np.uint8:
       raise UserError(
-        f"Masks are {content.masks.dtype} {content.masks.shape}; expected uint8 {expected}, one a "
-        "frame."
+        f"Masks are {content.masks.dtype} {content.masks.shape}; expected uint8 {expected}, one "
+        "per frame."
       )
   if content.flow is not None:
     expected = content.frames.shape
     if content.flow.shape != expected or content.flow.dtype != np.uint8:
       raise UserError(
-        f"Flow is {content.flow.dtype} {content.flow.shape}; expected uint8 {expected}, a picture "
-        "a frame."
+        f"Flow is {content.flow.dtype} {content.flow.shape}; expected uint8 {expected}, one "
+        "image per frame."
       )
 
 

@@ -1,4 +1,4 @@
-"""Values as the features of a `tf.train.SequenceExample`."""
+"""Converts values to features of a `tf.train.SequenceExample`."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ def bytes_list(values: Iterable[bytes]) -> tf.train.Feature:
 
 
 def int64_list(values: Iterable[int]) -> tf.train.Feature:
-  """A feature of whole numbers."""
+  """A feature of integers."""
   return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 

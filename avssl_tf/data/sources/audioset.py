@@ -1,22 +1,23 @@
-"""AudioSet: ten seconds of videos from YouTube, with all the sounds that people heard in them.
+"""AudioSet: ten-second clips of YouTube videos, with labels of all audible sound events.
 
-Gemmeke et al. 2017, "Audio Set: An ontology and human-labeled dataset for audio events". Lists as
-they are published, videos as download scripts name them, at any depth:
+Gemmeke et al. 2017, "Audio Set: An ontology and human-labeled dataset for audio events". The source
+expects the lists as published, and the videos as download scripts name them, in folders of any
+depth:
 
 ```
 class_labels_indices.csv
 balanced_train_segments.csv, unbalanced_train_segments.csv     split "train"
 eval_segments.csv                                              split "test"
---PJHxphWEs_30.mp4                     a clip: id of the video, and start in seconds
+--PJHxphWEs_30.mp4                     a clip: video id, and start in seconds
 --PJHxphWEs_30_40.mp4                  or start and end
 --PJHxphWEs_30000_40000.mp4            or both in milliseconds
---PJHxphWEs.mp4                        a whole video, from which the span is taken
+--PJHxphWEs.mp4                        a whole video, from which the clip is cut
 ```
 Seconds may be written 30, 000030, 30.0 or 30.000 (see `clip_names`). A clip has several classes,
-all of which go into the records; where one alone is looked at, it is the first.
+and the records contain all of them. Where only one class is used, it is the first.
 
-Many of the videos are gone for good: clips without a file are listed among the failures, and
-`--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
+Many of the videos are no longer available. Clips without a file are listed as failures, and
+`--max_failure_rate` of `tools/make_tfrecords.py` sets how many may be missing.
 """
 
 import os
@@ -43,11 +44,11 @@ _FOLDERS = (".", "annotations", "csv")
 
 
 def _classes(path: str) -> dict[str, str]:
-  """Names of the classes by their ids, in the order of their index."""
+  """Class names by class id, in the order of their index."""
   rows = []
   for where, fields in list_file.csv_records(path, _CLASS_COLUMNS):
     if fields["index"] != str(len(rows)):
-      raise ListError(f"{where}: index {fields['index']!r}, expected {len(rows)}.")
+      raise ListError(f"{where}: index {fields['index']!r}; expected {len(rows)}.")
     rows.append((fields["mid"], fields["display_name"]))
   names = dict(rows)
   if len(names) < len(rows) or len(set(names.values())) < len(rows):
@@ -56,7 +57,7 @@ def _classes(path: str) -> dict[str, str]:
 
 
 def _found(input_dir: str, names: Sequence[str]) -> list[str]:
-  """Those of the files `names` that are in one of the usual folders."""
+  """Paths of the files `names` that exist in one of the usual folders."""
   paths = []
   for name in names:
     places = [os.path.normpath(os.path.join(input_dir, folder, name)) for folder in _FOLDERS]
@@ -70,16 +71,16 @@ def clips_of_audioset(
   """Lists the clips of AudioSet.
 
   Args:
-    input_dir: folder of the videos, at any depth, and of `class_labels_indices.csv`.
-    list_paths: lists of segments, named as they are published; by default those that are found.
-    trimmed: whether files that are named by an id alone are clips, rather than whole videos.
+    input_dir: folder with the videos, at any depth, and `class_labels_indices.csv`.
+    list_paths: lists of segments with their published names; defaults to the lists found.
+    trimmed: whether files named only by a video id are clips rather than whole videos.
 
   Returns:
-    The clips in the order of the lists, with all their labels; the classes in the published order.
+    Clips in the order of the lists, with all their labels; classes in the published order.
 
   Raises:
     MissingFileError: no such folder or list.
-    ListError: a list is missing or not what it should be, or none of its files is there.
+    ListError: a list is missing or invalid, or none of its files exists.
   """
   list_file.check_folder(input_dir)
   classes_paths = _found(input_dir, [CLASSES_FILE])
@@ -94,14 +95,14 @@ def clips_of_audioset(
   for path in list_paths:
     split = SPLITS.get(os.path.basename(path))
     if split is None:
-      raise ListError(f"{path}: expected a list called {', '.join(SPLITS)}: names tell the split.")
+      raise ListError(f"{path}: the name determines the split; expected {', '.join(SPLITS)}.")
     folders = [os.path.basename(path).removesuffix("_segments.csv"), split]
     for where, fields in list_file.csv_rows(path):
       if fields[0].startswith("#"):
         continue
       video_id, span_sec, labels = _parse(where, fields, names)
       if (video_id, span_sec[0]) in seen:
-        raise ListError(f"{where}: the same clip as {seen[video_id, span_sec[0]]}. Keep one.")
+        raise ListError(f"{where}: duplicate of {seen[video_id, span_sec[0]]}. Keep one.")
       seen[video_id, span_sec[0]] = where
       usual_stem = f"{video_id}_{span_sec[0]:g}_{span_sec[1]:g}"
       requests.append(finder.request(split, video_id, span_sec, labels, usual_stem, folders))
@@ -112,10 +113,10 @@ def clips_of_audioset(
 def _parse(
   where: str, fields: list[str], names: dict[str, str]
 ) -> tuple[str, tuple[float, float], tuple[str, ...]]:
-  """Id of the video, start and end, and names of the classes of a row."""
+  """Video id, start and end, and class names of a row."""
   if len(fields) != 4:
     raise ListError(
-      f"{where}: {len(fields)} fields, expected 4: YTID, start_seconds, end_seconds, and the "
+      f"{where}: {len(fields)} fields; expected 4: YTID, start_seconds, end_seconds, and the "
       'labels in quotes ("/m/09x0r,/m/05zppz").'
     )
   video_id = fields[0]

@@ -1,22 +1,22 @@
-"""Acoustic scenes of the DCASE challenges: sounds of 10 or 30 s, one scene each.
+"""Acoustic scenes of the DCASE challenges: recordings of 10 or 30 s, one scene each.
 
 The first challenge (Stowell et al. 2015, "Detection and Classification of Acoustic Scenes and
-Events"; task 1 of 2013) has 10 scenes of 10 recordings, for training and again for testing. Names
-of files tell the scene:
+Events"; task 1 of 2013) has 10 scenes with 10 recordings each, both for training and for testing.
+File names contain the scene:
 
 ```
 scenes_stereo/bus01.wav              split "train": the development set
-scenes_stereo_testset/bus01.wav      split "test": the test set that was private then
+scenes_stereo_testset/bus01.wav      split "test": the test set, private at the time
 ```
-The development sets of TUT and TAU (challenges from 2016 on) come with lists:
+The TUT and TAU development sets (challenges since 2016) have lists:
 
 ```
 meta.txt or meta.csv                      audio/a001_0_30.wav   residential_area
-evaluation_setup/fold1_train.txt          the same columns, with tabs between them
-evaluation_setup/fold1_evaluate.txt       fold1_test.txt does, with the scenes of meta.txt
+evaluation_setup/fold1_train.txt          the same columns, separated by tabs
+evaluation_setup/fold1_evaluate.txt       or fold1_test.txt, with the scenes of meta.txt
 ```
-With a single fold, its files are the splits "train" and "test"; with several, every file is in the
-split "all", and the folds are the subsets train1, test1, ...
+With a single fold, its lists define the splits "train" and "test". With several folds, every file
+is in the split "all", and the folds are the subsets train1, test1, ...
 """
 
 import collections
@@ -50,7 +50,7 @@ def clips_of_dcase(input_dir: str) -> Listing:
   """Lists the recordings of a challenge.
 
   Args:
-    input_dir: folder that holds `scenes_stereo` and `scenes_stereo_testset`, or
+    input_dir: folder with `scenes_stereo` and `scenes_stereo_testset`, or with
       `evaluation_setup`.
 
   Returns:
@@ -58,8 +58,7 @@ def clips_of_dcase(input_dir: str) -> Listing:
 
   Raises:
     MissingFileError: no such folder.
-    ListError: the folder is of neither layout, a list is not what it should be, or none of its
-      files is there.
+    ListError: the folder has neither layout, a list is invalid, or none of its files exists.
   """
   list_file.check_folder(input_dir)
   if os.path.isdir(os.path.join(input_dir, "evaluation_setup")):
@@ -69,7 +68,7 @@ def clips_of_dcase(input_dir: str) -> Listing:
   if missing:
     missing = [name.partition("/")[0] for name in missing]
     raise ListError(
-      f"{input_dir!r} misses sounds in {' and '.join(missing)}. Expected:\n{LAYOUT}"
+      f"{input_dir!r} has no recordings in {' and '.join(missing)}. Expected:\n{LAYOUT}"
     )
   return _of_names(input_dir, found)
 
@@ -80,7 +79,7 @@ def _folder_2013(input_dir: str, names: tuple[str, ...]) -> Optional[str]:
 
 
 def _of_names(input_dir: str, folders: dict[str, str]) -> Listing:
-  """The listing of the challenge of 2013, whose files are called <scene><two digits>.wav."""
+  """The listing of the 2013 challenge, with files named <scene><two digits>.wav."""
   requests, notes = [], []
   for split, folder in folders.items():
     files = MediaFiles(folder, AUDIO_EXTENSIONS)
@@ -88,17 +87,17 @@ def _of_names(input_dir: str, folders: dict[str, str]) -> Listing:
     for name in files.names:
       match = re.fullmatch(r"(?:test_)?([a-z]+)\d\d", os.path.splitext(os.path.basename(name))[0])
       if match is None:
-        raise ListError(f"{files.path(name)!r}: expected the name of a scene and two digits.")
+        raise ListError(f"{files.path(name)!r}: expected a scene name followed by two digits.")
       counts[match[1]] += 1
       media_id = os.path.relpath(files.path(name), input_dir).replace(os.sep, "/")
       requests.append(ClipRequest(split, files.path(name), None, None, (match[1],), media_id))
     odd = [f"{count} of {scene!r}" for scene, count in counts.items() if count != _NUM_OF_SCENE]
     if odd:
-      notes.append(f"{folder!r} holds {', '.join(odd)}; the challenge has {_NUM_OF_SCENE} of each.")
+      notes.append(f"{folder!r} has {', '.join(odd)}; the challenge has {_NUM_OF_SCENE} of each.")
   scenes = {split: {r.labels[0] for r in requests if r.split == split} for split in folders}
   if scenes["train"] != scenes["test"]:
     odd = sorted(scenes["train"] ^ scenes["test"])
-    raise ListError(f"Scenes {odd} are in one of {sorted(folders.values())} only.")
+    raise ListError(f"Scenes {odd} are in only one of {sorted(folders.values())}.")
   return Listing(requests, sorted(scenes["train"]), notes=notes)
 
 
@@ -108,13 +107,13 @@ def _list_path(folder: str, *stems: str) -> Optional[str]:
 
 
 def _read(path: str) -> dict[str, Optional[str]]:
-  """Scene of each file of a list; None where the list does not tell it."""
+  """Scene of each file of a list; None if the list does not contain it."""
   scene_of: dict[str, Optional[str]] = {}
   for where, fields in list_file.csv_rows(path, delimiter="\t"):
     if fields[0] == "filename":
       continue
     if "," in fields[0] or not fields[0].startswith("audio/"):
-      raise ListError(f"{where}: {fields[0]!r}, expected audio/<file>, a tab, and the scene.")
+      raise ListError(f"{where}: {fields[0]!r}; expected audio/<file>, a tab and the scene.")
     scene_of[fields[0]] = fields[1] if len(fields) > 1 else None
   return scene_of
 
@@ -137,7 +136,7 @@ def _with_lists(input_dir: str) -> Listing:
       scene_of.update({name: scene for name, scene in read.items() if scene})
       unknown = [name for name in read if not scene_of.get(name)]
       if unknown:
-        raise ListError(f"{path}: no scene of {unknown[0]!r}, here or in meta.txt or meta.csv.")
+        raise ListError(f"{path}: no scene for {unknown[0]!r}, here or in meta.txt or meta.csv.")
   if not num_folds:
     raise ListError(f"No fold1_train.txt or .csv in {setup!r}. Expected:\n{LAYOUT}")
   files = MediaFiles(input_dir, AUDIO_EXTENSIONS)

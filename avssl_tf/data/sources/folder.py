@@ -1,4 +1,4 @@
-"""A folder of videos: sub-folders become classes, a flat folder has none.
+"""A folder of videos: subfolders become classes, a flat folder has none.
 
 ```
 videos/a.mp4                    no classes, split "train"
@@ -19,14 +19,14 @@ from avssl_tf.errors import UserError
 
 
 def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
-  """Folders of the splits: the top-level ones named so, or "", the input itself.
+  """Folder of each split: a top-level folder with its name, or "", the input folder itself.
 
   Args:
-    input_dir: the input.
+    input_dir: the input folder.
     names: relative paths of the videos.
 
   Raises:
-    UserError: split folders are mixed with others, or two name one split.
+    UserError: split folders are mixed with others, or two folders have the same split.
   """
   folders = [
     name
@@ -38,33 +38,33 @@ def _splits(input_dir: str, names: Sequence[str]) -> dict[str, str]:
   others = sorted({name.split("/")[0] for name in names} - set(folders))
   if others:
     raise UserError(
-      f"{input_dir!r} holds split folders {folders} and, beside them, videos in {others}. "
-      "Put every video into a split folder, or none."
+      f"{input_dir!r} contains split folders {folders} and also videos in {others}. Put every "
+      "video into a split folder, or none."
     )
   result: dict[str, str] = {}
   for name in folders:
     split = SPLIT_NAMES[name.lower()]
     if split in result:
       raise UserError(
-        f"{input_dir!r} holds two folders for the split {split!r}: {result[split]!r} and {name!r}. "
-        "Keep one of them."
+        f"{input_dir!r} contains two folders for the split {split!r}: {result[split]!r} and "
+        f"{name!r}. Keep one of them."
       )
     result[split] = name
   return result
 
 
 def _labelled(folder: str, names: Sequence[str]) -> list[tuple[str, Optional[str]]]:
-  """Videos of one split, by their paths relative to its folder, with their classes.
+  """Videos of one split, as paths relative to its folder, with their classes.
 
   Raises:
-    UserError: some videos are in class folders and others beside them.
+    UserError: only some of the videos are in class folders.
   """
   videos = [(name, name.split("/")[0] if "/" in name else None) for name in names]
   loose = [name for name, label in videos if label is None]
   if loose and len(loose) < len(videos):
     raise UserError(
-      f"{folder!r} holds class folders and, beside them, {len(loose)} videos without a class "
-      f"such as {loose[0]!r}. Move them into a class folder, or all videos into one flat folder."
+      f"{folder!r} contains class folders and also {len(loose)} videos without a class, such as "
+      f"{loose[0]!r}. Move these into a class folder, or all videos into one flat folder."
     )
   return videos
 
@@ -72,20 +72,19 @@ def _labelled(folder: str, names: Sequence[str]) -> list[tuple[str, Optional[str
 def clips_of_folder(input_dir: str) -> Listing:
   """Lists the videos of a folder.
 
-  Files are told by their extension (`media_files.VIDEO_EXTENSIONS`); others are passed over, as
-  are hidden files. Links to folders are followed as `MediaFiles` does. Classes come from the first
-  level of folders (below the split folders, where there are any); deeper ones are searched too.
+  Files are selected by extension (`media_files.VIDEO_EXTENSIONS`); others and hidden files are
+  skipped. Links to folders are followed as in `MediaFiles`. The first level of folders (below the
+  split folders, if there are any) defines the classes; deeper folders are searched as well.
 
   Returns:
-    Whole files, ordered by split and path; the names of the classes, of all
-    splits together, are sorted.
+    Whole files, ordered by split and path, and the sorted class names of all splits.
 
   Raises:
     MissingFileError: no such folder.
-    UserError: no videos in it, or labelled and unlabelled ones are mixed.
+    UserError: the folder contains no videos, or both labelled and unlabelled ones.
   """
   files = MediaFiles(input_dir, VIDEO_EXTENSIONS)
-  # Folder by folder, as they have always been ordered: the order decides on shards and indexes.
+  # Sorted folder by folder. This order must not change: it determines shards and indexes.
   names = sorted(
     (name for name in files.names if os.path.isfile(files.path(name))),
     key=lambda name: name.split("/"),
@@ -102,15 +101,15 @@ def clips_of_folder(input_dir: str) -> Listing:
       )
   if not requests:
     raise UserError(
-      f"No videos in {input_dir!r}. Looked for files that end in "
+      f"No videos in {input_dir!r}. Expected files with an extension among "
       f"{' '.join(sorted(VIDEO_EXTENSIONS))}."
     )
   labelled = {bool(request.labels) for request in requests}
   if len(labelled) > 1:
     without = sorted({r.split for r in requests if not r.labels})
     raise UserError(
-      f"In {input_dir!r} some splits have class folders, but {without} have not. "
-      "Give all splits the same classes, or none."
+      f"In {input_dir!r} some splits have class folders, but {without} do not. Give all splits the "
+      "same classes, or none."
     )
   label_names = sorted({label for r in requests for label in r.labels})
   return Listing(requests, label_names, notes=files.notes)

@@ -1,12 +1,12 @@
-"""HMDB-51: 6,766 videos of 51 actions in three folds of 70 training and 30 test videos a class.
+"""HMDB-51: 6,766 videos of 51 actions in three folds of 70 training and 30 test videos per class.
 
 Kuehne et al. 2011, "HMDB: A Large Video Database for Human Motion Recognition":
 
 ```
-brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi         (hmdb51_org/brush_hair/ is fine too)
+brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi         (or in hmdb51_org/brush_hair/)
 testTrainMulti_7030_splits/brush_hair_test_split1.txt        NAME.avi 1
 ```
-The number after a video says what it is in that fold: 1 training, 2 test, 0 neither.
+The number after a video is its role in that fold: 1 training, 2 test, 0 neither.
 """
 
 import os
@@ -33,15 +33,15 @@ def clips_of_hmdb51(input_dir: str) -> Listing:
   """Lists the videos of HMDB-51.
 
   Args:
-    input_dir: folder of the folders of the classes and of `testTrainMulti_7030_splits`.
+    input_dir: folder with the class folders and `testTrainMulti_7030_splits`.
 
   Returns:
-    Every video of the lists once, in the split "all"; the names of the classes are sorted; the
-    subsets train1, test1, ... of the folds.
+    Every listed video once, in the split "all"; the sorted class names; the subsets train1, test1,
+    ... of the folds.
 
   Raises:
     MissingFileError: no such folder.
-    ListError: lists are missing or not what they should be, or none of the videos is there.
+    ListError: lists are missing or invalid, or none of the videos exists.
   """
   list_file.check_folder(input_dir)
   lists_dir = first_folder(input_dir, _LISTS_DIRS)
@@ -59,7 +59,7 @@ def clips_of_hmdb51(input_dir: str) -> Listing:
     for label in label_names for fold in FOLDS if (label, fold) not in lists
   ]  # fmt: skip
   if missing:
-    raise ListError(f"{lists_dir!r} misses {len(missing)} lists: {', '.join(missing[:6])}.")
+    raise ListError(f"{lists_dir!r} lacks {len(missing)} lists: {', '.join(missing[:6])}.")
   label_of: dict[str, str] = {}
   subsets = {f"{part}{fold}": [] for fold in FOLDS for part in ("train", "test")}
   for label in label_names:
@@ -75,11 +75,11 @@ def clips_of_hmdb51(input_dir: str) -> Listing:
 
 
 def _members(path: str, label: str) -> list[tuple[str, Optional[str]]]:
-  """Names of the videos of a list, and what they are: "train", "test" or None."""
+  """Names of the videos of a list, and their roles: "train", "test" or None."""
   members = {}
   for where, words in list_file.word_rows(path, (2,)):
     if words[1] not in _PARTS:
-      raise ListError(f"{where}: {words[1]!r} after the video, expected 0, 1 or 2.")
+      raise ListError(f"{where}: {words[1]!r} after the video; expected 0, 1 or 2.")
     name = f"{label}/{words[0]}"
     if name in members:
       raise ListError(f"{where}: {words[0]!r} is listed twice.")

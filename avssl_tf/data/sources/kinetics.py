@@ -1,23 +1,23 @@
-"""Kinetics-400, -600 and -700: actions of people in videos from YouTube.
+"""Kinetics-400, -600 and -700: human actions in YouTube videos.
 
 Kay et al. 2017, "The Kinetics Human Action Video Dataset"; Carreira et al. 2018 and 2019 for 600
-and 700 classes. The layout is that of the copies that CVDF hosts and of the usual download
-scripts, with or without folders of classes:
+and 700 classes. The layout is that of the copies hosted by CVDF and of common download scripts,
+with or without class folders:
 
 ```
 annotations/train.csv, val.csv (validate.csv), test.csv
-train/0Ab1cD2eF3g_000012_000022.mp4      a clip: id of the video, start and end in seconds
+train/0Ab1cD2eF3g_000012_000022.mp4      a clip: video id, start and end in seconds
 train/air drumming/0Ab1cD2eF3g_000012_000022.mp4
-train/0Ab1cD2eF3g_12_22.mp4              or another spelling of `clip_names`
-replacement/...                          goes before a file of the same name elsewhere
-videos/0Ab1cD2eF3g.mp4                   a whole video, from which the span is taken
+train/0Ab1cD2eF3g_12_22.mp4              or another format of `clip_names`
+replacement/...                          preferred to a file of the same name elsewhere
+videos/0Ab1cD2eF3g.mp4                   a whole video, from which the clip is cut
 ```
-Rows of the lists are `label,youtube_id,time_start,time_end,split` and other columns, which mean
-nothing here; lists of test clips may lack the label, and the name of a list stands for a split
-that it does not tell.
+The columns of the lists are `label,youtube_id,time_start,time_end,split`; others are ignored. Lists
+of test clips may lack the label. If the column `split` is missing or empty, the name of the list
+determines the split.
 
-Many of the videos are gone for good: clips without a file are listed among the failures, and
-`--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
+Many of the videos are no longer available. Clips without a file are listed as failures, and
+`--max_failure_rate` of `tools/make_tfrecords.py` sets how many may be missing.
 """
 
 import os
@@ -40,14 +40,14 @@ _REPLACEMENTS = ("replacement", "replacement_for_corrupted_k400")
 
 
 def _split_of_name(path: str) -> Optional[str]:
-  """The split that the name of a list tells, such as `kinetics-400_val.csv`."""
+  """The split in the name of a list, such as `kinetics-400_val.csv`; None if not exactly one."""
   words = re.split(r"[^a-z]+", os.path.basename(path).lower())
   found = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
   return found.pop() if len(found) == 1 else None
 
 
 def _lists(input_dir: str) -> list[str]:
-  """The lists below `input_dir`: CSV files that are named for a split.
+  """The lists in `input_dir`: CSV files with a split in their name.
 
   Raises:
     ListError: there are none.
@@ -59,8 +59,8 @@ def _lists(input_dir: str) -> list[str]:
     if paths:
       return paths
   raise ListError(
-    f"No lists in {os.path.join(input_dir, 'annotations')!r}: looked for train.csv, val.csv and "
-    f"test.csv. Copy them there, or name them with --input_csv. Expected:\n{LAYOUT}"
+    f"No lists in {os.path.join(input_dir, 'annotations')!r}: expected train.csv, val.csv and "
+    f"test.csv. Copy them there, or pass them with --input_csv. Expected:\n{LAYOUT}"
   )
 
 
@@ -70,17 +70,17 @@ def clips_of_kinetics(
   """Lists the clips of Kinetics.
 
   Args:
-    input_dir: folder of the videos, at any depth.
-    list_paths: the CSV lists; by default those in `annotations`.
-    trimmed: whether files that are named by an id alone are clips, rather than whole videos.
+    input_dir: folder with the videos, at any depth.
+    list_paths: the CSV lists; defaults to those in `annotations`.
+    trimmed: whether files named only by a video id are clips rather than whole videos.
 
   Returns:
-    The clips in the order of the lists, a clip that a list names twice once; the names of the
-    classes are sorted. Without a label where the list has none.
+    Clips in the order of the lists, without duplicates, and the sorted class names. Clips have no
+    label if the list has none.
 
   Raises:
     MissingFileError: no such folder or list.
-    ListError: a list is not what it should be, or none of its files is there.
+    ListError: a list is invalid, or none of its files exists.
   """
   list_file.check_folder(input_dir)
   list_paths = list_paths or _lists(input_dir)
@@ -108,7 +108,7 @@ def clips_of_kinetics(
         )
       )
   names = sorted({label for request in requests for label in request.labels})
-  repeated = f"{num_repeated} rows of the lists repeat others and are left out."
+  repeated = f"{num_repeated} duplicate rows of the lists are ignored."
   listing = Listing(requests, names, notes=[repeated] if num_repeated else [])
   return finder.compared(listing, LAYOUT)
 
@@ -116,18 +116,18 @@ def clips_of_kinetics(
 def _parse(
   path: str, where: str, fields: dict[str, str]
 ) -> tuple[str, str, tuple[float, float]]:
-  """Split, id of the video, and start and end of a row."""
+  """Split, video id, and start and end of a row."""
   video_id = fields["youtube_id"]
   if not video_id or "/" in video_id:
-    raise ListError(f"{where}: youtube_id is {video_id!r}, expected the id of a video.")
+    raise ListError(f"{where}: youtube_id is {video_id!r}; expected a video id.")
   start_sec, end_sec = (list_file.seconds(fields[c], c, where) for c in _COLUMNS[1:])
   if end_sec <= start_sec:
     raise ListError(f"{where}: time_end {end_sec:g} is not after time_start {start_sec:g}.")
-  told = fields.get("split", "")
-  split = SPLIT_NAMES.get(told.lower()) if told else _split_of_name(path)
+  stated = fields.get("split", "")
+  split = SPLIT_NAMES.get(stated.lower()) if stated else _split_of_name(path)
   if split is None:
     raise ListError(
-      f"{where}: unknown split {told!r}, expected train, validate or test in the column `split` "
+      f"{where}: unknown split {stated!r}; expected train, validate or test in the column `split` "
       "or in the name of the list."
     )
   return split, video_id, (start_sec, end_sec)

@@ -1,4 +1,4 @@
-"""A CSV manifest: one row a file or a span of one.
+"""A CSV manifest: one row per file or span of a file.
 
 The columns are `path[, start_sec, end_sec, label, split]`:
 
@@ -7,8 +7,8 @@ path,start_sec,end_sec,label,split
 videos/a.mp4,12.5,22.5,dog,train
 videos/b.mp4,,,cat,test
 ```
-Fields may be left empty: without times the whole file is meant, without a
-split the training split. What is long is cut into clips.
+Fields may be empty: without times, the row covers the whole file; without a split, it belongs to
+the training split. Long spans are cut into clips.
 """
 
 import os
@@ -57,10 +57,10 @@ def _request(
     )
   split = fields.get("split", "") or DEFAULT_SPLIT
   if split.lower() not in SPLIT_NAMES:
-    raise ListError(f"{where}: unknown split {split!r}, expected train, validation or test.")
+    raise ListError(f"{where}: unknown split {split!r}; expected train, validation or test.")
   if local_paths.is_address(fields["path"]):
     raise ListError(
-      f"{where}: {fields['path']!r} is an address; expected the path of a local file. Download it."
+      f"{where}: {fields['path']!r} is a URL; expected the path of a local file. Download it first."
     )
   path = spellings.find(os.path.normpath(os.path.join(root, fields["path"])))
   return ClipRequest(
@@ -76,7 +76,7 @@ def _request(
 def _requests(
   csv_path: str, root: str, spellings: Spellings
 ) -> Iterator[tuple[str, ClipRequest]]:
-  """Yields the place of each row that is not blank, and what it asks for."""
+  """Yields the location and the request of each non-blank row."""
   header = None
   for where, row in list_file.csv_rows(csv_path, names=True):
     if header is None:
@@ -85,8 +85,8 @@ def _requests(
       continue
     if len(row) != len(header):
       raise ListError(
-        f"{where}: {len(row)} fields, expected {len(header)} ({','.join(header)}). "
-        "A path that holds a comma must be quoted."
+        f"{where}: {len(row)} fields; expected {len(header)} ({','.join(header)}). "
+        "A path that contains a comma must be quoted."
       )
     yield where, _request(dict(zip(header, row)), root, where, spellings)
   if header is None:
@@ -97,18 +97,17 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
   """Reads a manifest.
 
   Args:
-    csv_path: file that starts with a row of column names; blank rows are passed over. Files may
-      be spelled in other ways, as `Spellings` finds them.
-    input_dir: folder that relative paths count from, the manifest's own by
-      default.
+    csv_path: CSV file that starts with a row of column names; blank rows are skipped. File names
+      may differ in spelling from those on disk, see `Spellings`.
+    input_dir: base folder of relative paths; defaults to the folder of the manifest.
 
   Returns:
-    What the rows ask for, in their order; the names of the classes are sorted.
+    The requests in the order of the rows, and the sorted class names.
 
   Raises:
     MissingFileError: no such manifest, or no such `input_dir`.
-    ListError: a row is not what it should be (rows count from 1 as in an
-      editor, the header's included), or none of the files exists.
+    ListError: a row is invalid (row numbers start at 1, with the header), or none of the files
+      exists.
   """
   if not os.path.isfile(csv_path):
     raise MissingFileError(f"No manifest {csv_path!r}.")
@@ -116,30 +115,30 @@ def clips_of_manifest(csv_path: str, input_dir: Optional[str] = None) -> Listing
   list_file.check_folder(root)
   requests, place_of, spellings = [], {}, Spellings()
   for where, request in _requests(csv_path, root, spellings):
-    # Two rows of one start in one file would be two rows of a memory bank for one thing.
+    # Two rows with the same file and start would give one clip two rows in a memory bank.
     key = (request.split, request.path, request.start_sec or 0.0)
     if key in place_of:
       raise ListError(
-        f"{where}: the same as row {place_of[key]} (file, start and split). Keep one."
+        f"{where}: duplicate of row {place_of[key]} (same file, start and split). Keep one."
       )
     place_of[key] = where.rpartition(" ")[2]
     requests.append(request)
   if not requests:
-    raise ListError(f"{csv_path} names no clips: there is nothing below its first row.")
-  # Single files that are gone are for the build to count; all of them gone is a wrong folder.
+    raise ListError(f"{csv_path} lists no clips: there is nothing below its first row.")
+  # The build counts single missing files; if all of them are missing, the folder is wrong.
   if not any(os.path.isfile(request.path) for request in requests):
     raise ListError(
-      f"{csv_path}: none of its files exists, not even {requests[0].path!r}. Relative paths count "
-      f"from {root!r}; --input_dir changes that.{_why_not_found(requests[0].path)}"
+      f"{csv_path}: none of its files exists, for example {requests[0].path!r}. Paths are relative "
+      f"to {root!r}; --input_dir changes that.{_why_not_found(requests[0].path)}"
     )
   label_names = sorted({label for request in requests for label in request.labels})
   return Listing(requests, label_names, notes=spellings.notes)
 
 
 def _why_not_found(path: str) -> str:
-  """A guess why the first file is not there; "" for none."""
+  """A likely reason why the first file is missing; "" if unknown."""
   if local_paths.has_bytes(path):
-    return " Its name is not UTF-8 text, nor are those bytes a name: save the list as UTF-8."
+    return " Its name is not UTF-8 text, and no file has that name: save the list as UTF-8."
   folder = os.path.dirname(path)
   names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-  return f" In {folder!r} there is {names[0]!r}, for example." if names else ""
+  return f" {folder!r} contains, for example, {names[0]!r}." if names else ""

@@ -1,25 +1,25 @@
 """REC-Street, YT-Clean, YT-Music and YT-All: 360° videos with spatial audio, in three folds each.
 
 Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360° Video",
-NeurIPS 2018, section 3. The authors give lists of YouTube ids, one a line, beside their code:
+NeurIPS 2018, section 3. The authors publish lists of YouTube ids, one per line, with their code:
 
 ```
 meta/subsets/REC-Street.train.1.lst     (or in lists/, or in the folder itself)
-meta/subsets/REC-Street.test.1.lst      and so on: folds 1 to 3, and the other three data sets
-data/preproc/<youtube id>-video.mp4     (or preproc/) what the authors' `preprocess.py` makes:
-data/preproc/<youtube id>-ambix.m4a     equirectangular pictures, and W Y Z X
+meta/subsets/REC-Street.test.1.lst      folds 1 to 3, and the same for the other three data sets
+data/preproc/<youtube id>-video.mp4     (or preproc/) output of the authors' `preprocess.py`:
+data/preproc/<youtube id>-ambix.m4a     equirectangular video, and W Y Z X
 ```
-In place of `data/preproc` there may be
+Instead of `data/preproc`, the folder may contain
 ```
-video/<youtube id>.mp4                  pictures
-audio/<youtube id>.m4a                  their sound, 4 channels (or in the video file itself)
+video/<youtube id>.mp4                  video
+audio/<youtube id>.m4a                  its audio, 4 channels (or in the video file itself)
 ```
-Downloads differ: most are equi-angular cubemaps, some equirectangular or stereoscopic, and the
-order of channels depends on the codec (the authors' `scraping/video_formats.txt` and
-`audio_formats.txt` tell). They have to be brought to one projection and order before, as
-`preprocess.py` does; `--projection` and `--channel_order` say which, where it is another one.
-Many of the videos are gone for good: those without a file are listed among the failures, and
-`--max_failure_rate` of `tools/make_tfrecords.py` says how many may be missing.
+Downloads differ: most are equi-angular cubemaps, some are equirectangular or stereoscopic, and the
+channel order depends on the codec (see the authors' `scraping/video_formats.txt` and
+`audio_formats.txt`). Convert them to one projection and channel order first, as `preprocess.py`
+does. If these are not the defaults, state them with `--projection` and `--channel_order`.
+Many of the videos are no longer available. Videos without a file are listed as failures, and
+`--max_failure_rate` of `tools/make_tfrecords.py` sets how many may be missing.
 """
 
 import os
@@ -34,9 +34,9 @@ NAMES = ("REC-Street", "YT-Clean", "YT-Music", "YT-All")
 FOLDS = (1, 2, 3)
 LAYOUT = """  meta/subsets/{name}.train.1.lst, {name}.test.1.lst, and so on for 2 and 3
   data/preproc/<youtube id>-video.mp4, <youtube id>-ambix.m4a
-or, in place of data/preproc:
+or, instead of data/preproc:
   video/<youtube id>.mp4
-  audio/<youtube id>.m4a  (or the sound in the video file)"""
+  audio/<youtube id>.m4a  (or the audio in the video file)"""
 _LIST_FOLDERS = ("meta/subsets", "subsets", "lists", ".")
 _VIDEO_FOLDERS = ("video", "data/preproc", "preproc")
 
@@ -45,20 +45,20 @@ def clips_of_spatial_audio_set(input_dir: str, name: str) -> Listing:
   """Lists the videos of one of the data sets.
 
   Args:
-    input_dir: folder of the lists and the videos, such as the authors' repository.
+    input_dir: folder with the lists and the videos, such as the authors' repository.
     name: one of `NAMES`.
 
   Returns:
-    Every video of the lists once, in the split "all"; no labels; the subsets train1, test1, ...
-    of the folds.
+    Every listed video once, in the split "all", without labels; the subsets train1, test1, ... of
+    the folds.
 
   Raises:
     MissingFileError: no such folder.
-    ListError: lists are missing or not what they should be, or none of the videos is there.
-    UserError: another name.
+    ListError: lists are missing or invalid, or none of the videos exists.
+    UserError: `name` is not one of `NAMES`.
   """
   if name not in NAMES:
-    raise UserError(f"{name!r} is none of the data sets {', '.join(NAMES)}.")
+    raise UserError(f"Unknown data set {name!r}; expected one of {', '.join(NAMES)}.")
   list_file.check_folder(input_dir)
   layout = LAYOUT.format(name=name)
   members = {
@@ -68,7 +68,7 @@ def clips_of_spatial_audio_set(input_dir: str, name: str) -> Listing:
   }
   videos = first_folder(input_dir, _VIDEO_FOLDERS)
   if videos is None:
-    raise ListError(f"No folder of videos in {input_dir!r}. Expected:\n{layout}")
+    raise ListError(f"No video folder in {input_dir!r}. Expected:\n{layout}")
   files = MediaFiles(videos, VIDEO_EXTENSIONS)
   preprocessed = os.path.basename(videos) == "preproc"
   extension = files.usual_extension(".mp4")
@@ -90,19 +90,19 @@ def _list_path(input_dir: str, file: str, layout: str) -> str:
     if os.path.isfile(path):
       return path
   raise ListError(
-    f"No {file} in {input_dir!r}, nor in its folder meta/subsets. Expected:\n{layout}"
+    f"No {file} in {input_dir!r} or its folder meta/subsets. Expected:\n{layout}"
   )
 
 
 def _ids(path: str) -> list[str]:
-  """Ids of the videos of a list."""
+  """Video ids of a list."""
   ids = []
   for where, (video_id,) in list_file.word_rows(path, (1,)):
     if len(video_id.split()) > 1:
-      raise ListError(f"{where}: {video_id!r}, expected the id of a video.")
+      raise ListError(f"{where}: {video_id!r}; expected a video id.")
     if video_id in ids:
-      raise ListError(f"{where}: {video_id!r} is in this list already.")
+      raise ListError(f"{where}: {video_id!r} is already in this list.")
     ids.append(video_id)
   if not ids:
-    raise ListError(f"{path} names no video.")
+    raise ListError(f"{path} lists no videos.")
   return ids

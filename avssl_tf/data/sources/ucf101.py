@@ -1,4 +1,4 @@
-"""UCF-101: 13,320 videos of 101 actions in three overlapping folds, half of them without sound.
+"""UCF-101: 13,320 videos of 101 actions in three overlapping folds, half of them without audio.
 
 Soomro et al. 2012, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", with
 the lists for action recognition:
@@ -28,15 +28,15 @@ def clips_of_ucf101(input_dir: str) -> Listing:
   """Lists the videos of UCF-101.
 
   Args:
-    input_dir: folder of `UCF-101` (or the folders of the classes) and `ucfTrainTestlist`.
+    input_dir: folder with `UCF-101` (or the class folders) and `ucfTrainTestlist`.
 
   Returns:
-    Every video of the lists once, in the split "all"; the classes in the order of
-    `classInd.txt`; the subsets train1, test1, ... of the folds.
+    Every listed video once, in the split "all"; classes in the order of `classInd.txt`; the subsets
+    train1, test1, ... of the folds.
 
   Raises:
     MissingFileError: no such folder.
-    ListError: lists are missing or not what they should be, or none of the videos is there.
+    ListError: lists are missing or invalid, or none of the videos exists.
   """
   list_file.check_folder(input_dir)
   lists_dir = first_folder(input_dir, ("ucfTrainTestlist", "annotations", "."))
@@ -48,7 +48,7 @@ def clips_of_ucf101(input_dir: str) -> Listing:
   classes_path = os.path.join(lists_dir, "classInd.txt")
   missing = [path for path in (classes_path, *paths.values()) if not os.path.isfile(path)]
   if missing:
-    raise ListError(f"UCF-101 misses {', '.join(map(repr, missing))}. Expected:\n{LAYOUT}")
+    raise ListError(f"UCF-101: missing {', '.join(map(repr, missing))}. Expected:\n{LAYOUT}")
   label_names = _classes(classes_path)
   label_of: dict[str, str] = {}
   subsets = {subset: _members(path, label_names, label_of) for subset, path in paths.items()}
@@ -58,11 +58,13 @@ def clips_of_ucf101(input_dir: str) -> Listing:
 
 
 def _classes(path: str) -> list[str]:
-  """Names of the classes in order of their index, which counts from 1 in the list."""
+  """Class names in the order of their index, which starts at 1 in the list."""
   names = []
   for where, (index, name) in list_file.word_rows(path, (2,)):
     if index != str(len(names) + 1) or name in names:
-      raise ListError(f"{where}: {index!r} {name!r}, expected number {len(names) + 1}, a new name.")
+      raise ListError(
+        f"{where}: {index!r} {name!r}; expected number {len(names) + 1} and a new name."
+      )
     names.append(name)
   return names
 
@@ -74,7 +76,7 @@ def _members(path: str, label_names: list[str], label_of: dict[str, str]) -> lis
     match = re.fullmatch(r"([^/]+)/[^/]+", words[0])
     if match is None or match[1] not in label_names:
       raise ListError(
-        f"{where}: {words[0]!r}, expected <Class>/<video>, a class of classInd.txt."
+        f"{where}: {words[0]!r}; expected <Class>/<video> with a class of classInd.txt."
       )
     label = match[1]
     if len(words) == 2 and words[1] != str(label_names.index(label) + 1):
@@ -85,5 +87,5 @@ def _members(path: str, label_names: list[str], label_of: dict[str, str]) -> lis
     label_of[words[0]] = label
     names.append(words[0])
   if len(set(names)) < len(names):
-    raise ListError(f"{path} names a video twice.")
+    raise ListError(f"{path} lists a video twice.")
   return names

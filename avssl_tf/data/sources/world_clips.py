@@ -1,4 +1,4 @@
-"""A synthetic world as a source: clips that are rendered rather than read."""
+"""A synthetic world as a source: its clips are rendered instead of read."""
 
 from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.data.sources.listings.listing import Listing
@@ -9,8 +9,8 @@ def clips_of_world(world: World) -> Listing:
   """Lists the clips of a world.
 
   Returns:
-    A request for each clip, the training split first, and the names of the classes. A path
-    ends in the number of the clip in its split; the class is known once it is rendered.
+    One request per clip, the training split first, and the class names. A path ends with the index
+    of the clip in its split. The class of a clip is known only after rendering.
   """
   requests = []
   for split in ("train", "test"):

@@ -1,1 +1,1 @@
-"""Seeded procedural worlds with ground truth, rendered to frames and sound."""
+"""Seeded procedural worlds with ground truth, rendered to frames and audio."""

@@ -1,7 +1,7 @@
-"""What moving objects look like: shapes as signed distances, motions, colours, noise.
+"""Appearance of moving objects: signed distances of shapes, motions, colours, noise.
 
-Lengths are in the units of whoever draws: pixels of a flat picture, or tangents of angles on the
-sphere; x to the right, y downwards. Distances are negative inside.
+Lengths are in the units of the caller: pixels of a flat image, or tangents of angles on the sphere.
+x points right, y points down. Distances are negative inside.
 """
 
 import colorsys
@@ -11,19 +11,19 @@ import numpy as np
 
 from avssl_tf.data.synthetic import planar_scene
 
-_MAX_TILT_RAD = np.deg2rad(50.0)  # of the oscillation's axis against the vertical
-_MIN_PULSE = 0.45  # smallest extent of a pulsating object, as a share of the largest
+_MAX_TILT_RAD = np.deg2rad(50.0)  # between the axis of the oscillation and the vertical
+_MIN_PULSE = 0.45  # smallest size of a pulsating object, relative to the largest
 _UNLIT_OPACITY = 0.1
 _SHAPE_SCALE = {"disc": 0.95, "triangle": 1.2, "cross": 1.1, "ring": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-  """Where an object is in its motion at several times.
+  """Position and appearance of an object in its motion at several times.
 
   Attributes:
-    x, y: float64 `[times]`, from the middle of the motion.
-    scale: float64 `[times]`, factor of its size.
+    x, y: float64 `[times]`, offset from the centre of the motion.
+    scale: float64 `[times]`, factor of the size.
     opacity: float64 `[times]`, 0..1.
   """
 
@@ -35,13 +35,13 @@ class Pose:
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-  """The motion of an object, with what is special to this one.
+  """The motion of an object, with its random parameters.
 
   Attributes:
-    scene: kind of motion, its rate and phase.
-    amplitude: how far it leads from its middle.
-    tilt_rad: of an oscillation's axis against the vertical.
-    direction: 1 or -1, which way round an orbit goes.
+    scene: kind, rate and phase of the motion.
+    amplitude: maximum distance from the centre.
+    tilt_rad: angle between the axis of an oscillation and the vertical.
+    direction: 1 or -1, direction of an orbit.
   """
 
   scene: planar_scene.Scene
@@ -57,7 +57,7 @@ class Motion:
     orbit_range: tuple[float, float],
     rng: np.random.Generator,
   ) -> "Motion":
-    """Draws what a scene leaves open; amplitudes are uniform in the range of their motion."""
+    """Draws the parameters that a scene leaves open; amplitudes are uniform in their range."""
     motion = planar_scene.MOTIONS[scene.motion]
     if motion == "oscillate":
       tilt_rad = rng.uniform(-_MAX_TILT_RAD, _MAX_TILT_RAD)
@@ -68,17 +68,17 @@ class Motion:
     return cls(scene)
 
   def pose(self, time_sec: np.ndarray) -> Pose:
-    """Where it is at the times `[times]`."""
+    """Poses at the times `[times]`."""
     motion = planar_scene.MOTIONS[self.scene.motion]
     cycles = self.scene.cycles(time_sec)
     x, y = np.zeros_like(cycles), np.zeros_like(cycles)
     scale, opacity = np.ones_like(cycles), np.ones_like(cycles)
     if motion == "oscillate":
-      # The object is up when the pitch is: the axis never comes near the horizontal.
+      # High pitch means a high position: the axis is never close to horizontal.
       displacement = self.amplitude * np.sin(2 * np.pi * cycles)
       x, y = np.sin(self.tilt_rad) * displacement, -np.cos(self.tilt_rad) * displacement
     elif motion == "orbit":
-      # The glide starts anew when the object passes the top, whichever way round.
+      # The glide restarts whenever the object passes the top, in either direction.
       x = self.direction * self.amplitude * np.sin(2 * np.pi * cycles)
       y = -self.amplitude * np.cos(2 * np.pi * cycles)
     elif motion == "pulse":
@@ -91,17 +91,17 @@ class Motion:
 def signed_distance(
   shape: str, x: np.ndarray, y: np.ndarray, radius: np.ndarray, angle_rad: np.ndarray
 ) -> np.ndarray:
-  """Distance of points to the edge of a shape around the origin, about so outside of it.
+  """Distance of points to the edge of a shape around the origin, approximate outside of it.
 
   Args:
     shape: one of `planar_scene.SHAPES`.
-    x: coordinates of the points.
-    y: likewise; all arguments broadcast.
+    x: horizontal coordinates of the points.
+    y: vertical coordinates of the points; all arguments are broadcast.
     radius: nominal radius of the shape.
-    angle_rad: its turn.
+    angle_rad: rotation of the shape.
 
   Returns:
-    float64, of the common shape of the arguments.
+    float64, broadcast shape of the arguments.
   """
   radius = radius * _SHAPE_SCALE[shape]
   cos, sin = np.cos(angle_rad), np.sin(angle_rad)
@@ -119,14 +119,14 @@ def signed_distance(
 
 
 def bright_colour(rng: np.random.Generator) -> np.ndarray:
-  """A colour of full value and any hue, float64 `[3]` in 0..1."""
+  """A random colour of any hue and full value, float64 `[3]` in 0..1."""
   return np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.0, 0.75), 1.0))
 
 
 def noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-  """Nearly normal noise of unit variance from sums of four bytes.
+  """Nearly normal noise of unit variance, as sums of four bytes.
 
-  Whole numbers, unlike a normal sampler's logarithms, are the same everywhere.
+  Integer sums give the same values on all machines, unlike the logarithms of a normal sampler.
   """
   size = int(np.prod(shape))
   total = np.frombuffer(rng.bytes(4 * size), np.uint8).reshape(4, size).sum(axis=0, dtype=np.int16)

@@ -1,16 +1,14 @@
-"""The planar world: short clips of a moving object whose sound follows its motion.
+"""The planar world: short clips of a moving object with audio that follows its motion.
 
-A class is a shape (disc, triangle, cross, ring), heard as a timbre, and a
-motion (oscillate, orbit, pulse, blink), heard as a temporal pattern in step
-with it. Colours, textures, places, loudness, background and distractors vary
-and say nothing of the class. Rate, phase and size (pitch) vary from clip to
-clip too, but are shared by picture and sound: they tie the two together beyond
-the class. The truth (class, boxes, whose sound it is) comes with each clip.
+A class is a shape (disc, triangle, cross, ring), audible as a timbre, and a motion (oscillate,
+orbit, pulse, blink), audible as a synchronous temporal pattern. Colours, textures, positions,
+loudness, background and distractors vary independently of the class. Rate, phase and size (pitch)
+also vary from clip to clip, but video and audio share them, which links the two beyond the class.
+Each clip has ground truth: class, boxes, and the clip that its audio comes from.
 
-With `instance_cues`, colours, place and background are shared as well: each is
-heard as a steady sound of its own. They are easier to find than the class, and
-enough to tell one clip from all others in either modality, so that methods
-which discriminate instances can do without the class.
+With `instance_cues`, video and audio share colours, position and background as well: each is
+audible as a separate steady sound. These cues are easier to learn than the class and identify a
+clip in either modality, so instance discrimination methods can ignore the class.
 """
 
 import dataclasses
@@ -26,8 +24,7 @@ from avssl_tf.data.synthetic.world import frame_times_us
 from avssl_tf.errors import UserError
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
-# Independent streams of random numbers. The picture and the sound of a clip
-# have their own, so that either can be had without the other.
+# Independent streams of random numbers, so that video and audio can be rendered separately.
 _TABLE_STREAM, _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM, _CUES_STREAM = range(5)
 
 
@@ -38,13 +35,12 @@ class PlanarClip:
   Attributes:
     frames: uint8 `[12, 40, 40, 3]`, RGB.
     waveform: float32 `[12000]` in -1..1, mono.
-    label: class of the object that is seen.
-    boxes: float32 `[12, 4]`, ymin, xmin, ymax, xmax in 0..1 of the object in
-      each frame, cut at the frame's edge. An unlit blinking object keeps its box.
-    audio_from: index of the clip whose sound this is; its own unless the sound
-      was replaced.
-    cues: the instance cues that are seen; they are heard in the clips whose
-      `audio_from` is this one.
+    label: class of the visible object.
+    boxes: float32 `[12, 4]`, ymin, xmin, ymax, xmax in 0..1 of the object in each frame, clipped at
+      the edge of the frame. An unlit blinking object keeps its box.
+    audio_from: index of the clip that the audio comes from; the clip itself unless the audio was
+      replaced.
+    cues: the visible instance cues; they are audible in the clips whose `audio_from` is this clip.
   """
 
   frames: np.ndarray
@@ -60,22 +56,20 @@ class PlanarClip:
 class PlanarWorld:
   """A seeded set of planar clips.
 
-  Every clip is a pure function of the fields below, the split and the index.
-  Numbers are drawn from PCG64 streams, computed in float64 and rounded to
-  8 bits (picture) and 16 bits (sound), so that two machines can differ by one
-  step only where a value falls within a few float64 roundings of a tie.
+  Every clip is a pure function of the fields, the split and the index. Numbers are drawn from PCG64
+  streams, computed in float64 and rounded to 8 bits (video) and 16 bits (audio), so two machines
+  can differ by one step only if a value is within a few float64 rounding errors of a tie.
 
   Attributes:
-    seed: of the whole world; a whole number from 0 on.
+    seed: seed of the world, an integer of at least 0.
     num_train: number of clips of the split "train".
     num_test: number of clips of the split "test".
-    faulty_positive_rate: share of the clips, in 0..1, whose sound is replaced
-      by that of another clip of the split, drawn uniformly. The clips replaced
-      at a lower rate are among those replaced at a higher one.
-    instance_cues: strength, in 0..1, of cues that picture and sound of a clip
-      share and that say nothing of its class (`planar_scene.Cues`). All else
-      is the same at every strength, and so are the cues. A replaced sound has
-      the cues of the clip that it comes from.
+    faulty_positive_rate: share of the clips, in 0..1, whose audio is replaced by that of another
+      clip of the split, drawn uniformly. The clips replaced at a lower rate are a subset of those
+      replaced at a higher rate.
+    instance_cues: strength, in 0..1, of cues that video and audio of a clip share and that are
+      independent of its class (`planar_scene.Cues`). The cues and everything else are the same at
+      every strength. Replaced audio has the cues of the clip that it comes from.
   """
 
   seed: int = 0
@@ -94,36 +88,36 @@ class PlanarWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise UserError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed is {self.seed}; expected 0 or more.")
     if self.num_train < 0 or self.num_test < 0:
       raise UserError(
-        f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
+        f"num_train is {self.num_train} and num_test is {self.num_test}; expected 0 or more."
       )
     if not 0.0 <= self.faulty_positive_rate <= 1.0:
-      raise UserError(f"faulty_positive_rate must be in 0..1, got {self.faulty_positive_rate}.")
+      raise UserError(f"faulty_positive_rate is {self.faulty_positive_rate}; expected 0..1.")
     if not 0.0 <= self.instance_cues <= 1.0:
-      raise UserError(f"instance_cues must be in 0..1, got {self.instance_cues}.")
+      raise UserError(f"instance_cues is {self.instance_cues}; expected 0..1.")
 
   @property
   def label_names(self) -> list[str]:
-    """Names of the 16 classes in the order of their labels, e.g. "disc_orbit"."""
+    """Names of the 16 classes in the order of their labels, such as "disc_orbit"."""
     return list(planar_scene.CLASS_NAMES)
 
   def num_clips(self, split: str) -> int:
     """Number of clips of `split`.
 
     Raises:
-      UserError: no such split.
+      UserError: the split does not exist.
     """
     if split not in _SPLIT_NUMBER:
       raise UserError(f"The planar world has no split {split!r}. It has: {list(_SPLIT_NUMBER)}.")
     return self.num_train if split == "train" else self.num_test
 
   def clip(self, split: str, index: int) -> PlanarClip:
-    """Renders the clip number `index` of `split`.
+    """Renders clip `index` of `split`.
 
     Raises:
-      UserError: no such split.
+      UserError: the split does not exist.
       IndexError: `index` is not in 0..num_clips(split) - 1.
     """
     labels, audio_from = self._table(split)
@@ -145,7 +139,7 @@ class PlanarWorld:
     )
 
   def content(self, split: str, index: int) -> Content:
-    """`clip` in the form that is stored."""
+    """Content of `clip` to be stored."""
     clip = self.clip(split, index)
     return Content(
       clip.frames,
@@ -178,9 +172,9 @@ def _generator(*key: int) -> np.random.Generator:
 def _table(
   seed: int, split_number: int, num_clips: int, faulty_positive_rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Label of each clip and the index of the clip that its sound comes from, int64 `[num_clips]`.
+  """Label of each clip and index of the clip that its audio comes from, int64 `[num_clips]`.
 
-  Classes are equally frequent (within one clip) and in an order of their own.
+  Classes are equally frequent (up to one clip) and in random order.
   """
   order, fault_order, shift = _generator(seed, split_number, _TABLE_STREAM).random((3, num_clips))
   labels = np.argsort(np.argsort(order)) % planar_scene.NUM_CLASSES

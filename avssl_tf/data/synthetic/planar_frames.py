@@ -1,10 +1,9 @@
-"""Draws the picture of a planar clip: an object on a drifting, cluttered background.
+"""Renders the frames of a planar clip: an object on a drifting, cluttered background.
 
-Coordinates are in pixels, x to the right and y downwards, the origin in the
-middle of the frame. Shapes are signed distances (negative inside), turned into
-pixel coverage by a ramp one pixel wide, which is what smooths their edges.
-Everything is computed in float64 for all frames at once, channels first (long
-rows are quicker than rows of three), and rounded to uint8 at the end.
+Coordinates are in pixels, x to the right and y downwards, with the origin at the centre of the
+frame. Shapes are signed distances (negative inside), converted to pixel coverage by a ramp one
+pixel wide, which antialiases their edges. All frames are computed at once in float64, channels
+first (operations on long rows are faster than on rows of three), and rounded to uint8 at the end.
 """
 
 import colorsys
@@ -24,15 +23,14 @@ _ORBIT_RADIUS = (4.5, 6.5)
 _NUM_DISTRACTORS = 2
 _NOISE_STD = 0.03
 
-# What the cues show at full strength. Hues end before they come round to the first.
+# Visible cues at full strength. The range of hues ends before it returns to the first.
 _CUE_HUES = (0.0, 0.8)
 _CUE_OBJECT_SATURATION = 0.75
 _CUE_BACKGROUND_SATURATION = 0.9
 _CUE_BACKGROUND_VALUE = 0.5
-_CUE_PLACE = 0.9  # reached to either side, as a share of the room there is
-_CUE_CONTRAST = 0.35  # of the grating against the background's colour
+_CUE_PLACE = 0.9  # to either side, as a share of the available range
+_CUE_CONTRAST = 0.35  # of the grating, relative to the background colour
 _CUE_PERIOD_RANGE = (12.0, 5.0)  # of the grating; pixels
-
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Track:
   """Pose of the object in each frame.
 
   Attributes:
-    x, y: float64 `[12]`, centre in pixels from the middle of the frame.
+    x, y: float64 `[12]`, position in pixels relative to the centre of the frame.
     radius: float64 `[12]`, nominal radius in pixels.
     angle: float64 `[12]`, radians.
     opacity: float64 `[12]`, 0..1.
@@ -54,17 +52,16 @@ class Track:
 
 
 def render(scene: planar_scene.Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-  """Draws the frames of `scene`.
+  """Renders the frames of `scene`.
 
   Args:
-    scene: what is shared with the sound.
-    rng: source of everything else (colours, position, background, noise).
+    scene: properties shared with the audio.
+    rng: source of all other randomness (colours, position, background, noise).
 
   Returns:
     frames: uint8 `[12, 40, 40, 3]`, RGB.
-    boxes: float32 `[12, 4]`, ymin, xmin, ymax, xmax in 0..1, tight around the
-      visible part of the object. An unlit blinking object keeps its box: it is
-      where the object would be if it were lit.
+    boxes: float32 `[12, 4]`, ymin, xmin, ymax, xmax in 0..1, tight around the visible part of the
+      object. An unlit blinking object keeps the box that it would have if lit.
   """
   time_sec = np.arange(NUM_FRAMES) / FRAME_RATE_HZ
   track = _draw_track(scene, time_sec, rng)
@@ -82,7 +79,7 @@ def render(scene: planar_scene.Scene, rng: np.random.Generator) -> tuple[np.ndar
 def _draw_track(
   scene: planar_scene.Scene, time_sec: np.ndarray, rng: np.random.Generator
 ) -> Track:
-  """Moves the object as `scene` says, around a place drawn so that it stays in view."""
+  """Moves the object according to `scene`, around a random position that keeps it visible."""
   radius = np.full_like(time_sec, np.interp(scene.size, (0.0, 1.0), _RADIUS_RANGE))
   motion = objects.Motion.draw(scene, _OSCILLATION_AMPLITUDE, _ORBIT_RADIUS, rng)
   pose = motion.pose(time_sec)
@@ -91,7 +88,7 @@ def _draw_track(
   start_x, start_y, end_x, end_y = rng.uniform(-room, room, size=4)
   cues, place = scene.cues, _CUE_PLACE * room * (2 * scene.cues.place - 1)
   start_x, end_x = _blend(start_x, place, cues.strength), _blend(end_x, place, cues.strength)
-  # A drift of at most a quarter of the way between two places in the room.
+  # A drift of at most a quarter of the way between two positions in the range.
   progress = 0.25 * time_sec / planar_scene.CLIP_DURATION_SEC
   spin = rng.uniform(-1.0, 1.0)
   return Track(
@@ -104,12 +101,12 @@ def _draw_track(
 
 
 def _pixel_grid() -> np.ndarray:
-  """Centres of the pixels along one axis, from the middle of the frame; float64 `[40]`."""
+  """Pixel centres along one axis, relative to the centre of the frame; float64 `[40]`."""
   return np.arange(FRAME_SIZE) - (FRAME_SIZE - 1) / 2
 
 
 def _coverage(shape: str, track: Track) -> np.ndarray:
-  """Share of each pixel that the object covers, float64 `[12, 40, 40]` in 0..1."""
+  """Fraction of each pixel that the object covers, float64 `[12, 40, 40]` in 0..1."""
   grid = _pixel_grid()
   x = grid[None, None, :] - track.x[:, None, None]
   y = grid[None, :, None] - track.y[:, None, None]
@@ -134,7 +131,7 @@ def _background(
     texture += _grating(rng.uniform(0.0, 0.2), period, angle, moving_phase)
   tint = rng.uniform(0.2, 1.0, size=(3, 1, 1, 1))
   if cues.strength:
-    # It moves as the last one does: that is random, and shifts no other random number.
+    # It moves with the phase of the last grating, so that it draws no further random numbers.
     period = np.interp(cues.texture, (0.0, 1.0), _CUE_PERIOD_RANGE)
     contrast = cues.strength * _CUE_CONTRAST
     cue_texture = _grating(contrast, period, np.pi * cues.texture, moving_phase)
@@ -143,12 +140,12 @@ def _background(
 
 
 def _grating(contrast: float, period: float, angle: float, phase: np.ndarray) -> np.ndarray:
-  """A plane wave at the phases `[12]` in the middle of the frames, float64 `[12, 40, 40]`."""
+  """A plane wave with the phases `[12]` at the centre of the frames, float64 `[12, 40, 40]`."""
   grid = _pixel_grid()
   across = (2 * np.pi / period * np.cos(angle) * grid)[None, None, :]
   along = 2 * np.pi / period * np.sin(angle) * grid + phase[:, None]
   along = contrast * np.exp(1j * along)[:, :, None]
-  # The sine of a sum, with far fewer sines than pixels.
+  # The sine of a sum, from far fewer sines than pixels.
   return along.imag * np.cos(across) + along.real * np.sin(across)
 
 
@@ -157,31 +154,31 @@ def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   grid = _pixel_grid()
   half_width, half_height = rng.uniform(0.8, 1.8, size=2)
   x, y = rng.uniform(-0.5 * FRAME_SIZE, 0.5 * FRAME_SIZE, size=2)
-  speed_x, speed_y = rng.uniform(-3.0, 3.0, size=2)  # pixels a second
+  speed_x, speed_y = rng.uniform(-3.0, 3.0, size=2)  # pixels per second
   columns = half_width + 0.5 - np.abs(grid - (x + speed_x * time_sec)[:, None])
   rows = half_height + 0.5 - np.abs(grid - (y + speed_y * time_sec)[:, None])
   return np.clip(rows, 0.0, 1.0)[:, :, None] * np.clip(columns, 0.0, 1.0)[:, None, :]
 
 
 def _bright_colour(rng: np.random.Generator) -> np.ndarray:
-  """A colour of full value and any hue, float64 `[3, 1, 1, 1]` in 0..1."""
+  """A random colour of any hue and full value, float64 `[3, 1, 1, 1]` in 0..1."""
   return objects.bright_colour(rng).reshape(3, 1, 1, 1)
 
 
 def _cue_colour(cue: float, saturation: float, value: float) -> np.ndarray:
-  """The colour whose hue shows `cue`, float64 `[3, 1, 1, 1]` in 0..1."""
+  """The colour whose hue encodes `cue`, float64 `[3, 1, 1, 1]` in 0..1."""
   hue = np.interp(cue, (0.0, 1.0), _CUE_HUES)
   return np.array(colorsys.hsv_to_rgb(hue, saturation, value)).reshape(3, 1, 1, 1)
 
 
 def _object_colour(cues: planar_scene.Cues, own: np.ndarray) -> np.ndarray:
-  """Moves the object's own colour towards the cue's, at full value all the way."""
+  """Blends the object's own colour with that of the cue, at full value."""
   colour = _blend(own, _cue_colour(cues.colour, _CUE_OBJECT_SATURATION, 1.0), cues.strength)
   return colour / colour.max()
 
 
 def _blend(own, cue, strength):
-  """`own` at strength 0 (to the last bit), `cue` at 1."""
+  """Interpolates between `own` at strength 0 (exactly) and `cue` at strength 1."""
   return own + strength * (cue - own)
 
 

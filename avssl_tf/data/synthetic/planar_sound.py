@@ -1,4 +1,4 @@
-"""Synthesises the sound of a planar clip: the voice of the object among noise and distractors."""
+"""Synthesises the audio of a planar clip: the tone of the object, noise and distractors."""
 
 import numpy as np
 
@@ -8,32 +8,32 @@ SAMPLE_RATE_HZ = voices.SAMPLE_RATE_HZ
 NUM_SAMPLES = voices.NUM_SAMPLES
 
 _MAX_ONSET_SEC = 0.2
-_RMS_RANGE_DB = (-30.0, -16.0)  # against full scale
-_NOISE_RANGE_DB = (-24.0, -8.0)  # against the object
+_RMS_RANGE_DB = (-30.0, -16.0)  # relative to full scale
+_NOISE_RANGE_DB = (-24.0, -8.0)  # relative to the object
 _NUM_DISTRACTORS = 2
-_DISTRACTOR_RANGE_DB = (-16.0, -2.0)  # against the object
+_DISTRACTOR_RANGE_DB = (-16.0, -2.0)  # relative to the object
 
-# What the cues sound like at full strength; levels against the object.
+# Audible cues at full strength; levels relative to the object.
 _CUE_HUM_RANGE_HZ = (90.0, 270.0)
 _CUE_HUM_PARTIALS_DB = (7.0, 3.0)
 _CUE_VOICE_RANGE_HZ = (1100.0, 3200.0)
 _CUE_VOICE_DB = 4.0
 _CUE_MURMUR_RANGE_HZ = (330.0, 1000.0)
 _CUE_MURMUR_DB = 3.0
-_CUE_BAND_STD = 0.04  # of a band of noise, as a share of its centre
+_CUE_BAND_STD = 0.04  # of a band of noise, as a share of its centre frequency
 _CUE_HISS_ABOVE_HZ = 3500.0
 _CUE_HISS_RANGE_DB = (-20.0, 4.0)
 
 
 def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarray:
-  """Synthesises the sound of `scene`.
+  """Synthesises the audio of `scene`.
 
   Args:
-    scene: what is shared with the picture.
-    rng: source of everything else (loudness, partials, onset, noise, distractors).
+    scene: properties shared with the video.
+    rng: source of all other randomness (loudness, partials, onset, noise, distractors).
 
   Returns:
-    float32 `[12000]` in -1..1, whole multiples of 1 / 32768.
+    float32 `[12000]` in -1..1, multiples of 1 / 32768.
   """
   time_sec = np.arange(NUM_SAMPLES) / SAMPLE_RATE_HZ
   semitones, envelope = voices.modulation(scene, time_sec)
@@ -45,7 +45,7 @@ def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarra
   gain = voices.random_gain(_RMS_RANGE_DB, rng)
   if scene.cues.strength:
     power = scene.cues.strength**4 * _cue_power(scene.cues)
-    # As loud as without them, so that nothing is clipped.
+    # Same loudness as without cues, so that nothing is clipped.
     gain /= np.sqrt(1.0 + power.sum())
     signal += np.sqrt(power.sum()) * voices.shaped_noise(np.sqrt(power), rng)
   signal *= gain
@@ -53,7 +53,7 @@ def synthesize(scene: planar_scene.Scene, rng: np.random.Generator) -> np.ndarra
 
 
 def _cue_power(cues: planar_scene.Cues) -> np.ndarray:
-  """Power spectrum of the cues' sound at full strength, `[6001]`; the object's power is 1."""
+  """Power spectrum of the audible cues at full strength, `[6001]`; the object's power is 1."""
   frequencies_hz = voices.spectrum_hz()
   power = np.zeros_like(frequencies_hz)
   hum_hz = voices.log_between(_CUE_HUM_RANGE_HZ, cues.background)
@@ -74,14 +74,13 @@ def _cue_power(cues: planar_scene.Cues) -> np.ndarray:
   return power
 
 
-
 def _distractor(time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """A tone-like or wide band of noise for a part of the clip, `[12000]`, RMS 1 while it lasts."""
+  """A narrow or wide band of noise during part of the clip, `[12000]`, RMS 1 while active."""
   centre_hz = 200.0 * (3500.0 / 200.0) ** rng.random()
   width_hz = 20.0 * (500.0 / 20.0) ** rng.random()
   band = np.exp(-0.5 * ((voices.spectrum_hz() - centre_hz) / (0.5 * width_hz)) ** 2)
   start_sec = rng.uniform(-0.5, 1.0)
   length_sec = rng.uniform(0.3, 1.0)
   begun = voices.fade_in(time_sec - start_sec)
-  going_on = voices.fade_in(start_sec + length_sec - time_sec)
-  return begun * going_on * voices.shaped_noise(band, rng)
+  not_ended = voices.fade_in(start_sec + length_sec - time_sec)
+  return begun * not_ended * voices.shaped_noise(band, rng)

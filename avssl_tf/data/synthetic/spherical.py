@@ -1,13 +1,13 @@
-"""The spherical world: 360° clips of objects that move on the sphere and are heard from there.
+"""The spherical world: 360° clips of moving objects whose sound comes from their directions.
 
-Classes are those of the planar world: a shape is heard as a timbre, a motion as a pattern in time.
-Several objects sound at once, each from its own direction, in first-order ambisonics with diffuse
-noise; others are silent. Size and pitch, rate and phase go together too, so that
-which sound belongs to which view can be told; what tells one clip from another without any
-direction is a shortcut, and its strength a field of the world.
+Classes are those of the planar world: shapes are audible as timbres, motions as temporal patterns.
+Several objects sound simultaneously, each from its own direction, in first-order ambisonics with
+diffuse noise; other objects are silent. Pitch corresponds to size, and audio and video share rate
+and phase, so that the audio of a viewpoint can be matched to its video. Any property that
+distinguishes clips without direction is a shortcut, whose strength is a field of the world.
 
-The truth comes with each clip: directions and classes of all objects, which of them sound, and
-masks of what is seen.
+Each clip has ground truth: directions and classes of all objects, which of them sound, and class
+masks.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from avssl_tf.data.synthetic.world import frame_times_us
 from avssl_tf.errors import UserError
 
 _SPLIT_NUMBER = {"train": 0, "test": 1}
-# Independent streams of random numbers, so that picture and sound can be had one by one.
+# Independent streams of random numbers, so that video and audio can be rendered separately.
 _SCENE_STREAM, _FRAMES_STREAM, _SOUND_STREAM = range(3)
-# Above this, motions and drifts would lead over the poles.
+# Above this, motions and drifts would cross the poles.
 _MAX_ELEVATION_DEG = 40.0
-# More would not find room on the circle without touching.
+# More would overlap on the circle.
 _MAX_OBJECTS = 8
 
 
@@ -43,7 +43,7 @@ class SphericalClip:
     frames: uint8 `[12, 64, 128, 3]`, RGB, equirectangular.
     waveform: float32 `[12000, 4]` in -1..1, ACN/SN3D (W Y Z X).
     tracks: the objects at the times of the frames.
-    masks: uint8 `[12, 64, 128]`, 1 + class of what is seen, 0 where there is only background.
+    masks: uint8 `[12, 64, 128]`, 1 + class of the visible object, 0 for background.
   """
 
   frames: np.ndarray
@@ -57,24 +57,23 @@ class SphericalClip:
 class SphericalWorld:
   """A seeded set of 360° clips.
 
-  Every clip is a pure function of the fields below, the split and the index.
+  Every clip is a pure function of the fields, the split and the index.
 
   Attributes:
-    seed: of the whole world; a whole number from 0 on.
+    seed: seed of the world, an integer of at least 0.
     num_train: number of clips of the split "train".
     num_test: number of clips of the split "test".
-    num_sounding: smallest and largest number of objects that are heard in a clip; all numbers
-      between are equally frequent.
-    num_silent: likewise of silent objects.
-    look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of
-      a clip differ in their shapes.
-    max_elevation_deg: of the middles of the motions of objects, up or down, 0..40.
-    registers: whether each shape is heard in a register of its own, with partials that fall with
-      frequency, as instruments are, so that sources that sound at once can be told apart; if not,
-      all share the same pitches, and bright timbres.
-    diffuse_db: bounds of the level of the diffuse noise, against an object that sounds steadily.
-    shortcut: strength, 0..1, of a cue that ties the sound of a clip to its picture without
-      any direction: the hue of the background is heard as the pitch of a hum in W alone.
+    num_sounding: smallest and largest number of sounding objects in a clip, drawn uniformly.
+    num_silent: smallest and largest number of silent objects in a clip, drawn uniformly.
+    look_alikes: whether silent objects have the shapes of sounding ones; if not, all objects of a
+      clip have different shapes.
+    max_elevation_deg: maximum elevation of the centres of motion, up or down, 0..40.
+    registers: whether each shape has a separate pitch range, with partials that fall with
+      frequency, like instruments, so that simultaneous sources can be distinguished; if not, all
+      share the same pitch range and bright timbres.
+    diffuse_db: bounds of the level of the diffuse noise, relative to a steadily sounding object.
+    shortcut: strength, 0..1, of a cue that links the audio of a clip to its video without
+      direction: the hue of the background determines the pitch of a hum in W alone.
   """
 
   seed: int = 0
@@ -98,41 +97,41 @@ class SphericalWorld:
 
   def __post_init__(self):
     if self.seed < 0:
-      raise UserError(f"seed must be 0 or more, got {self.seed}.")
+      raise UserError(f"seed is {self.seed}; expected 0 or more.")
     if self.num_train < 0 or self.num_test < 0:
       raise UserError(
-        f"num_train and num_test must be 0 or more, got {self.num_train} and {self.num_test}."
+        f"num_train is {self.num_train} and num_test is {self.num_test}; expected 0 or more."
       )
     if not 0.0 <= self.shortcut <= 1.0:
-      raise UserError(f"shortcut must be in 0..1, got {self.shortcut}.")
+      raise UserError(f"shortcut is {self.shortcut}; expected 0..1.")
     for name, least in (("num_sounding", 1), ("num_silent", 0)):
       low, high = getattr(self, name)
       if not least <= low <= high:
-        raise UserError(f"{name} must be (low, high), {least} <= low <= high, got {(low, high)}.")
+        raise UserError(f"{name} is {(low, high)}; expected (low, high), {least} <= low <= high.")
     if not 0.0 <= self.max_elevation_deg <= _MAX_ELEVATION_DEG:
       raise UserError(
-        f"max_elevation_deg must be in 0..{_MAX_ELEVATION_DEG:g}, got {self.max_elevation_deg}."
+        f"max_elevation_deg is {self.max_elevation_deg}; expected 0..{_MAX_ELEVATION_DEG:g}."
       )
     if not self.diffuse_db[0] <= self.diffuse_db[1]:
-      raise UserError(f"diffuse_db must be (low, high), low <= high, got {self.diffuse_db}.")
+      raise UserError(f"diffuse_db is {self.diffuse_db}; expected (low, high), low <= high.")
     most = _MAX_OBJECTS if self.look_alikes else len(planar_scene.SHAPES)
     if self.num_sounding[1] + self.num_silent[1] > most:
       kind = "objects" if self.look_alikes else "objects of different shapes"
       raise UserError(
-        f"A clip has room for {most} {kind}, got up to {self.num_sounding[1]} sounding and "
+        f"A clip may have at most {most} {kind}, got up to {self.num_sounding[1]} sounding and "
         f"{self.num_silent[1]} silent ones."
       )
 
   @property
   def label_names(self) -> list[str]:
-    """Names of the 16 classes in the order of their labels, e.g. "disc_orbit"."""
+    """Names of the 16 classes in the order of their labels, such as "disc_orbit"."""
     return list(planar_scene.CLASS_NAMES)
 
   def num_clips(self, split: str) -> int:
     """Number of clips of `split`.
 
     Raises:
-      UserError: no such split.
+      UserError: the split does not exist.
     """
     if split not in _SPLIT_NUMBER:
       raise UserError(
@@ -141,10 +140,10 @@ class SphericalWorld:
     return self.num_train if split == "train" else self.num_test
 
   def clip(self, split: str, index: int) -> SphericalClip:
-    """Renders the clip number `index` of `split`.
+    """Renders clip `index` of `split`.
 
     Raises:
-      UserError: no such split.
+      UserError: the split does not exist.
       IndexError: `index` is not in 0..num_clips(split) - 1.
     """
     num_clips = self.num_clips(split)
@@ -158,7 +157,7 @@ class SphericalWorld:
     return SphericalClip(frames, waveform, _tracks(scene), masks)
 
   def content(self, split: str, index: int) -> Content:
-    """`clip` in the form that is stored; its label is the class of the first sounding object."""
+    """Content of `clip` to be stored; its label is the class of the first sounding object."""
     clip = self.clip(split, index)
     return Content(
       clip.frames,

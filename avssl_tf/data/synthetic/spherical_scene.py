@@ -1,4 +1,4 @@
-"""What picture and sound of one clip of the spherical world have in common."""
+"""Properties that the video and the audio of a clip of the spherical world share."""
 
 import dataclasses
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from avssl_tf.data.synthetic import objects, planar_scene
 
-# Of an object around its middle, as tangents of angles.
+# Amplitudes of the motion around its centre, as tangents of angles.
 _OSCILLATION_RANGE = (np.tan(np.deg2rad(11.0)), np.tan(np.deg2rad(15.0)))
 _ORBIT_RANGE = (np.tan(np.deg2rad(9.0)), np.tan(np.deg2rad(13.0)))
-_MIN_GAP_RAD = np.deg2rad(50.0)  # between neighbours in azimuth, where there is room
-_MAX_GAP_SHARE = 0.8  # of an even share of the circle
-_MAX_DRIFT_RAD = np.deg2rad(11.0)  # in a clip
+_MIN_GAP_RAD = np.deg2rad(50.0)  # between neighbours in azimuth, if there is space
+_MAX_GAP_SHARE = 0.8  # as a share of even spacing
+_MAX_DRIFT_RAD = np.deg2rad(11.0)  # per clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +19,13 @@ class SphericalObject:
   """An object on the sphere.
 
   Attributes:
-    scene: its shape, motion, rate, phase and size.
-    is_sounding: whether it is heard.
-    azimuth_rad: of the middle of its motion at time 0, and likewise
-    elevation_rad.
-    azimuth_drift: radians that the middle moves in a clip, and likewise
-    elevation_drift.
-    motion: how it moves around its middle; lengths are tangents of angles.
+    scene: shape, motion, rate, phase and size of the object.
+    is_sounding: whether the object emits sound.
+    azimuth_rad: azimuth of the centre of its motion at time 0.
+    elevation_rad: elevation of the centre of its motion at time 0.
+    azimuth_drift: change of that azimuth over the clip, in radians.
+    elevation_drift: change of that elevation over the clip, in radians.
+    motion: motion around the centre; lengths are tangents of angles.
   """
 
   scene: planar_scene.Scene
@@ -38,17 +38,17 @@ class SphericalObject:
 
   @property
   def label(self) -> int:
-    """Its class: shape and motion."""
+    """Class of the object: shape and motion."""
     return self.scene.shape * len(planar_scene.MOTIONS) + self.scene.motion
 
   def axes(self, time_sec: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the middle of its motion is, and the tangent plane there.
+    """Centre of the motion and the tangent plane at that point.
 
     Args:
       time_sec: `[times]`.
 
     Returns:
-      Unit vectors float64 `[times, 3]`: towards the middle, to the right of it, and up.
+      Unit vectors float64 `[times, 3]`: towards the centre, to the right of it, and up.
     """
     progress = time_sec / planar_scene.CLIP_DURATION_SEC
     azimuth = self.azimuth_rad + self.azimuth_drift * progress
@@ -61,7 +61,7 @@ class SphericalObject:
     return middle, right, up
 
   def directions(self, time_sec: np.ndarray) -> np.ndarray:
-    """Where it is: unit vectors (x, y, z), float64 `[times, 3]`."""
+    """Directions of the object: unit vectors (x, y, z), float64 `[times, 3]`."""
     middle, right, up = self.axes(time_sec)
     pose = self.motion.pose(time_sec)
     vectors = middle + pose.x[:, np.newaxis] * right - pose.y[:, np.newaxis] * up
@@ -70,12 +70,11 @@ class SphericalObject:
 
 @dataclasses.dataclass(frozen=True)
 class SphericalScene:
-  """The facts of one clip that both modalities show.
+  """Properties of one clip that both modalities share.
 
   Attributes:
-    objects: what is seen, the sounding ones first.
-    cues: marks of the whole clip in picture and sound that have no direction; only
-      `background` is used.
+    objects: the visible objects, sounding ones first.
+    cues: cues of the whole clip in video and audio, without direction; only `background` is used.
   """
 
   objects: tuple[SphericalObject, ...]
@@ -90,16 +89,16 @@ def draw_scene(
   shortcut: float,
   rng: np.random.Generator,
 ) -> SphericalScene:
-  """Draws what a clip shows.
+  """Draws the objects and cues of a clip.
 
   Args:
-    num_sounding: objects that are heard, of different classes.
-    num_silent: objects that are not.
-    look_alikes: whether each silent object has the shape of a sounding one, and a motion of its
-      own; if not, all objects differ in their shapes.
-    max_elevation_rad: of the middles of their motions, up or down.
+    num_sounding: number of sounding objects, all of different classes.
+    num_silent: number of silent objects.
+    look_alikes: whether each silent object has the shape of a sounding one and a separate random
+      motion; if not, all objects have different shapes.
+    max_elevation_rad: maximum elevation of the centres of motion, up or down.
     shortcut: strength of the cues, 0..1.
-    rng: source of everything.
+    rng: source of all randomness.
   """
   if look_alikes:
     labels = _with_look_alikes(num_sounding, num_silent, rng)
@@ -136,7 +135,7 @@ def _with_look_alikes(num_sounding: int, num_silent: int, rng: np.random.Generat
 
 
 def _spread_azimuths(count: int, rng: np.random.Generator) -> np.ndarray:
-  """Azimuths in random order, at least the smallest gap from their neighbours on the circle."""
+  """Azimuths in random order, with a minimum gap between neighbours on the circle."""
   gap = min(_MIN_GAP_RAD, _MAX_GAP_SHARE * 2 * np.pi / count)
   spare = 2 * np.pi - count * gap
   places = np.sort(rng.random(count)) * spare + gap * np.arange(count)

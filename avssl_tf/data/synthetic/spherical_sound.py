@@ -10,11 +10,11 @@ NUM_SAMPLES = voices.NUM_SAMPLES
 NUM_CHANNELS = 4
 
 _MAX_ONSET_SEC = 0.1
-_LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object against the others
-_RMS_RANGE_DB = (-28.0, -18.0)  # of an object, against full scale
-# Pitches of the largest and of the smallest object of each shape.
+_LEVEL_RANGE_DB = (-4.0, 4.0)  # of an object relative to the others
+_RMS_RANGE_DB = (-28.0, -18.0)  # of an object, relative to full scale
+# Pitch of the largest and of the smallest object of each shape.
 _REGISTERS_HZ = ((150.0, 215.0), (300.0, 430.0), (600.0, 860.0), (1200.0, 1700.0))
-# Of the partials there, for each octave, as those of a string.
+# Decrease of the partials per octave, as for a string.
 _REGISTER_TILT_DB = 6.0
 _PEAK = 0.98
 _CUE_HUM_RANGE_HZ = (90.0, 270.0)
@@ -27,17 +27,17 @@ def synthesize(
   registers: bool,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Synthesises the sound of `scene`, each object heard from where it is seen.
+  """Synthesises the audio of `scene`, with each object at its visible direction.
 
   Args:
-    scene: what is shared with the picture.
-    diffuse_db: bounds of the level of the diffuse noise in W, against a steady object.
-    registers: whether each shape has pitches of its own, and partials that fall with frequency; if
-      not, all have the same pitches, and bright timbres.
-    rng: source of everything else (loudness, partials, onsets, noise).
+    scene: properties shared with the video.
+    diffuse_db: bounds of the level of the diffuse noise in W, relative to a steady object.
+    registers: whether each shape has a separate pitch range, with partials that fall with
+      frequency; if not, all have the same pitch range and bright timbres.
+    rng: source of all other randomness (loudness, partials, onsets, noise).
 
   Returns:
-    float32 `[12000, 4]` in -1..1, ACN/SN3D (W Y Z X), whole multiples of 1 / 32768.
+    float32 `[12000, 4]` in -1..1, ACN/SN3D (W Y Z X), multiples of 1 / 32768.
   """
   time_sec = np.arange(NUM_SAMPLES) / SAMPLE_RATE_HZ
   field = np.zeros((NUM_SAMPLES, NUM_CHANNELS))
@@ -62,13 +62,13 @@ def synthesize(
 
 
 def _diffuse_noise(rng: np.random.Generator) -> np.ndarray:
-  """Noise from everywhere, `[12000, 4]`: a third of the power of W in each of the others."""
+  """Diffuse noise, `[12000, 4]`: the other channels each have a third of the power of W."""
   noise = np.stack([voices.tilted_noise(rng) for _ in range(NUM_CHANNELS)], axis=-1)
   return noise * np.array([1.0, *[3**-0.5] * 3])
 
 
 def _hum(cue: float, time_sec: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """A steady tone without direction whose pitch tells the cue, `[12000]`."""
+  """A steady tone without direction whose pitch encodes the cue, `[12000]`."""
   hum_hz = voices.log_between(_CUE_HUM_RANGE_HZ, cue)
   hum = np.zeros_like(time_sec)
   for number, level_db in enumerate(_CUE_HUM_PARTIALS_DB, start=1):

@@ -1,7 +1,7 @@
-"""What sounding objects are made of: tones modulated like their motion, and noise.
+"""Audio of sounding objects: tones modulated like their motion, and noise.
 
-Everything is computed in float64 and rounded to 16-bit steps at the end, so that the last bits in
-which one machine's sine differs from another's vanish.
+Everything is computed in float64 and rounded to 16-bit steps at the end, which removes differences
+between machines in the last bits of sines.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ _TIMBRES = {
   "ring": ((1.0, 1.42, 2.37, 3.61, 5.27), (1.0, 0.9, 0.8, 0.7, 0.6)),
 }
 _PARTIAL_SPREAD_DB = 6.0  # to either side of the typical amplitude
-PITCH_RANGE_HZ = (220.0, 700.0)  # of the largest and of the smallest object
+PITCH_RANGE_HZ = (220.0, 700.0)  # of the largest and the smallest object
 _VIBRATO_SEMITONES = 3.0  # to either side
 _GLIDE_SEMITONES = 8.0  # from the start of a cycle to its end
 _TREMOLO_FLOOR = 0.03
@@ -28,14 +28,14 @@ _BURST_DECAY_CYCLES = 0.18  # time constant
 _FADE_SEC = 0.02
 _MAX_PARTIAL_HZ = 3600.0
 _INT16_STEPS = 32768.0
-# The phases of noise are drawn from 256 steps: a byte and a look-up each.
+# The phases of noise have 256 steps: one byte and one table lookup each.
 _UNIT_CIRCLE = np.exp(2j * np.pi * np.arange(256) / 256)
 
 
 def modulation(
   scene: planar_scene.Scene, time_sec: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Pitch in semitones against the middle and amplitude in 0..1, both `[12000]`."""
+  """Pitch in semitones relative to the centre, and amplitude in 0..1, both `[12000]`."""
   motion = planar_scene.MOTIONS[scene.motion]
   cycles = scene.cycles(time_sec)
   flat, full = np.zeros_like(cycles), np.ones_like(cycles)
@@ -58,15 +58,15 @@ def partials(
   pitch_range_hz: tuple[float, float] = PITCH_RANGE_HZ,
   tilt_db: float = 0.0,
 ) -> np.ndarray:
-  """The steady tone of the object's shape and size along a pitch curve, `[12000]`, RMS about 1.
+  """Tone for the object's shape and size along a pitch curve, `[12000]`, RMS about 1.
 
   Args:
     scene: the object.
-    semitones: `[12000]`, the curve, against its middle.
+    semitones: `[12000]`, pitch curve relative to its centre.
     rng: source of levels and phases.
-    pitch_range_hz: pitches of the largest and of the smallest object.
-    tilt_db: how much fainter than typical of the shape partials are, for each octave above the
-      pitch.
+    pitch_range_hz: pitch of the largest and of the smallest object.
+    tilt_db: attenuation of the partials per octave above the pitch, in addition to that of the
+      shape.
   """
   ratios, amplitudes = _TIMBRES[planar_scene.SHAPES[scene.shape]]
   low, high = pitch_range_hz
@@ -88,7 +88,7 @@ def fade_in(since_onset_sec: np.ndarray) -> np.ndarray:
 
 
 def random_gain(range_db: tuple[float, float], rng: np.random.Generator) -> float:
-  """An amplitude whose level is uniform between two in dB."""
+  """A random amplitude whose level in dB is uniform in a range."""
   return 10.0 ** (rng.uniform(*range_db) / 20)
 
 
@@ -105,17 +105,17 @@ def spectrum_hz() -> np.ndarray:
 
 
 def log_between(limits: tuple[float, float], share: float) -> float:
-  """From the first limit at 0 to the second at 1, in equal ratios for equal steps."""
+  """Interpolates between two limits on a logarithmic scale; `share` is in 0..1."""
   low, high = limits
   return low * (high / low) ** share
 
 
 def tilted_noise(rng: np.random.Generator) -> np.ndarray:
-  """Steady noise falling by 0 to 6 dB an octave above 100 Hz, `[12000]`, RMS 1."""
+  """Steady noise that falls by 0 to 6 dB per octave above 100 Hz, `[12000]`, RMS 1."""
   return shaped_noise(np.maximum(spectrum_hz(), 100.0) ** -rng.uniform(0.0, 1.0), rng)
 
 
 def to_16_bits(signal: np.ndarray) -> np.ndarray:
-  """Rounds to whole multiples of 1 / 32768 in -1..1, as float32 of the same shape."""
+  """Rounds to multiples of 1 / 32768 in -1..1; float32, same shape."""
   steps = np.clip(np.rint(signal * _INT16_STEPS), -_INT16_STEPS, _INT16_STEPS - 1)
   return (steps / _INT16_STEPS).astype(np.float32)

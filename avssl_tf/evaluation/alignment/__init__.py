@@ -1,1 +1,1 @@
-"""Protocols of 360° clips: whether views and sounds belong together, and what views show."""
+"""Evaluation protocols of 360° clips: audio-visual alignment, retrieval and segmentation."""

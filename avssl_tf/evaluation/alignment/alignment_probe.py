@@ -1,4 +1,4 @@
-"""The probe of a run on 360° clips: alignment of picture and sound, and what views show."""
+"""The probe of a run on 360° clips: audio-visual alignment and classification of views."""
 
 import dataclasses
 import os
@@ -24,17 +24,17 @@ from avssl_tf.models import alignment_model
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class AlignmentProbe:
-  """Measures a frozen model of 360° clips by the tasks of spatial alignment.
+  """Evaluates a frozen model of 360° clips by the tasks of spatial alignment.
 
   Attributes:
-    data_dir: folder of other 360° records than those of the run; None: those of the run.
-    train_split: split, or slice of one, that classifiers learn from.
-    test_split: split, or slice of one, that they are tested on.
-    windows_per_clip: windows of a clip, each with viewpoints of its own.
-    batch_size: clips that go through the model at a time.
-    c_grid: inverse penalties that the linear classifier of views chooses from.
-    label_parts: where the names of classes are made of parts ("disc_orbit"), what these are called;
-      each is classified as well.
+    data_dir: folder of other 360° records to evaluate on; None uses the records of the run.
+    train_split: split, or slice of one, to train classifiers on.
+    test_split: split, or slice of one, to test them on.
+    windows_per_clip: windows of a clip, each with separate viewpoints.
+    batch_size: clips per forward pass.
+    c_grid: inverse penalties of the linear classifier of views, which selects one of them.
+    label_parts: names of the parts of class names such as "disc_orbit"; each part is also
+      classified separately.
   """
 
   data_dir: Optional[Union[str, DemoData]] = None
@@ -52,18 +52,19 @@ class AlignmentProbe:
     clip: ClipSpec,
     progress: bool = False,
   ) -> dict[str, float]:
-    """Extracts features of the views of both splits and measures them.
+    """Extracts features of the views of both splits and evaluates them.
 
     Args:
       model: the model, with its variables built.
-      data_dir: folder of the records, unless the probe has its own.
-      clip: the views that the model sees.
+      data_dir: folder of the records; ignored if the probe has its own `data_dir`.
+      clip: specification of the model's input views.
       progress: whether to show progress bars.
 
     Returns:
-      Shares in 0..1: `probe/viewpoint_retrieval...` (see `ViewpointRetrieval`), `probe/avsa_bin_1`,
-      `probe/avsa_bin_{K}`, `probe/avc_bin_1` and `probe/avc_bin_{K}` with translation, and where
-      views have labels, `probe/linear_video`, `probe/linear_audio` and the same of each part.
+      Fractions in 0..1: `probe/viewpoint_retrieval...` (see `ViewpointRetrieval`);
+      `probe/avsa_bin_1`, `probe/avsa_bin_{K}`, `probe/avc_bin_1` and `probe/avc_bin_{K}`, with
+      translation; if views have labels, `probe/linear_video` and `probe/linear_audio`, and the
+      same for each part of the class names.
     """
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
     info = DatasetInfo.load(data_dir)
@@ -78,7 +79,7 @@ class AlignmentProbe:
     result = viewpoint_retrieval.scores(encoder, test)
     for task in (AVSABin, AVCBin):
       if task is AVCBin and min(len(train), len(test)) < 2:
-        logging.info("AVC-Bin is left out: its wrong sounds are those of other clips.")
+        logging.info("AVC-Bin is skipped: it pairs each clip with the audio of another clip.")
         continue
       protocol = task(without_translation=False)
       result.update(protocol.scores(encoder, train, test))
@@ -88,14 +89,14 @@ class AlignmentProbe:
   def _linear(
     self, train: ViewFeatures, test: ViewFeatures, label_names: Sequence[str]
   ) -> dict[str, float]:
-    """Accuracies of linear classifiers of the views whose class is known."""
+    """Accuracies of linear classifiers of the labelled views."""
     parts = {"": np.arange(len(label_names))}
     if self.label_parts:
       split = [name.split("_") for name in label_names]
       if any(len(found) != len(self.label_parts) for found in split):
         raise UserError(
-          f"AlignmentProbe.label_parts is {tuple(self.label_parts)}; expected as many as the names "
-          f"of the classes have parts, such as {label_names[0]!r}."
+          f"AlignmentProbe.label_parts is {tuple(self.label_parts)}; expected one name for each "
+          f"part of the class names, such as {label_names[0]!r}."
         )
       for name, values in zip(self.label_parts, zip(*split)):
         parts[f"_{name}"] = np.unique(values, return_inverse=True)[1]

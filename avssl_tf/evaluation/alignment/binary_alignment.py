@@ -1,10 +1,4 @@
-"""AVC-Bin and AVSA-Bin: do this picture and this sound belong together?
-
-Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-2020, section 5.1: a small classifier on frozen features is shown pairs of picture and sound. In
-AVC-Bin, a wrong sound is that of another clip; in AVSA-Bin, it is the clip's own, turned out of
-line with the picture by a random yaw.
-"""
+"""AVC-Bin and AVSA-Bin: classification of matching and mismatched pairs of video and audio."""
 
 import abc
 import dataclasses
@@ -27,43 +21,42 @@ from avssl_tf.evaluation.protocol import Protocol, added_field
 from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 
-# Views of a step of the classifier.
+# Views per training step of the classifier.
 _CLASSIFIER_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class BinaryAlignment(Protocol):
-  """Tests whether frozen features tell right pairs of picture and sound from wrong ones.
+  """Evaluates whether frozen features distinguish matching from mismatched pairs.
 
-  For each number of viewpoints n, `{name}_{n}` is the accuracy with pictures translated into
-  features of sound, `{name}_{n}_no_translation` without. Half of the pairs are right: chance is
-  0.5. The decision on a clip is that of the mean of the logits of its views.
+  For each number of viewpoints n, `{name}_{n}` is the accuracy with video translated into audio
+  features, and `{name}_{n}_no_translation` without translation. Half of the pairs match: chance is
+  0.5. The logits of the views of a clip are averaged.
 
   Attributes:
-    train_split: split, or slice of one, that the classifiers learn from.
-    test_split: split, or slice of one, that they are tested on.
-    num_viewpoints: numbers of viewpoints of a clip: 1 (each view on its own), or all of them; None
-      measures with both.
-    untrained: whether the same is measured of the network with random weights, as a floor.
-    without_translation: whether it is measured without translation too.
-    windows_per_clip: windows of a clip, each with viewpoints, and a turn, of its own.
-    batch_size: clips that go through the network at a time.
+    train_split: split, or slice of one, to train the classifiers on.
+    test_split: split, or slice of one, to test them on.
+    num_viewpoints: numbers of viewpoints to evaluate: 1 (each view separately), all of a clip, or
+      both; None evaluates both.
+    untrained: whether to evaluate the network with random weights too, as a lower bound.
+    without_translation: whether to evaluate without translation too.
+    windows_per_clip: windows of a clip, each with separate viewpoints and a separate rotation.
+    batch_size: clips per forward pass.
     hidden_units: width of the classifier.
-    dropout: share of its hidden units that are dropped in training.
-    num_epochs: passes of the classifier over the pairs.
-    learning_rate: of the optimiser, falling to 0 as a cosine.
-    seed: of the classifier, of who is paired with whom, and of what is drawn again.
-    redraws: whether the windows, viewpoints and turns of training clips are drawn again in each
-      epoch, as published, in which a clip then is part of one pair, right or wrong by chance. The
-      network runs over all of them as often. If not, they stay the same, and each clip is part of
-      a right pair and a wrong one.
-    classifier_clips: clips, or single views where these are on their own, of a step of the
-      classifier; None: so many that they have 256 views.
-    test_windows_per_clip: windows of a test clip; None: `windows_per_clip`.
-    optimizer: makes an optimiser of Keras; called with `learning_rate`.
-    milestone_epochs: epochs at whose beginning, counted from 0, the rate is multiplied by
-      `factor`, in place of the cosine; None: the cosine.
-    factor: see there.
+    dropout: dropout rate of its hidden units.
+    num_epochs: epochs of the classifier.
+    learning_rate: initial learning rate, with a cosine decay to 0.
+    seed: seed of the classifier, of the pairing and of redrawn clips.
+    redraws: whether to draw the windows, viewpoints and rotations of training clips again in each
+      epoch, as published, and to process them by the network. Each clip is then part of one random
+      pair per epoch; otherwise of one matching and one mismatched pair.
+    classifier_clips: clips, or views if evaluated separately, per training step of the classifier;
+      None uses as many as have 256 views.
+    test_windows_per_clip: windows of a test clip; None uses `windows_per_clip`.
+    optimizer: creates a Keras optimiser; called with `learning_rate`.
+    milestone_epochs: epochs, counted from 0, at whose start the learning rate is multiplied by
+      `factor`, instead of the cosine decay; None uses the cosine decay.
+    factor: multiplier of the learning rate at `milestone_epochs`.
   """
 
   train_split: str = "train"
@@ -85,11 +78,11 @@ class BinaryAlignment(Protocol):
   milestone_epochs: Optional[Sequence[int]] = added_field(None)
   factor: float = added_field(0.1)
 
-  # Arguments that what a field names is called with.
+  # Arguments that the callable in a field receives.
   gives: ClassVar = {"optimizer": ("learning_rate",)}
-  compares_parts: ClassVar[bool] = True  # The trained network and the untrained one.
+  compares_parts: ClassVar[bool] = True  # The trained and the untrained network.
   name: ClassVar[str]
-  turned: ClassVar[bool]  # Whether turned sound is needed.
+  turned: ClassVar[bool]  # Whether features of rotated audio are needed.
 
   def __post_init__(self):
     frozen_features.check_counts(
@@ -104,26 +97,25 @@ class BinaryAlignment(Protocol):
     inside = all(0 < epoch < self.num_epochs for epoch in milestones)
     if not inside or milestones != sorted(set(milestones)):
       raise UserError(
-        f"{type(self).__name__}.milestone_epochs is {tuple(milestones)}; expected rising numbers "
-        f"below num_epochs={self.num_epochs}."
+        f"{type(self).__name__}.milestone_epochs is {tuple(milestones)}; expected increasing "
+        f"numbers in 1..{self.num_epochs - 1}, since num_epochs is {self.num_epochs}."
       )
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures the trained network, and the untrained one, unless `results` has them.
+    """Evaluates the trained and the untrained network, unless `results` contains them.
 
     Args:
-      encoder: the frozen network, of 360° clips.
+      encoder: the frozen network of 360° clips.
       data_dir: folder of 360° records.
-      results: where the metrics go, under "trained" and "untrained".
-      work_dir: not used: features stay in memory.
+      results: receives the metrics, under "trained" and "untrained".
+      work_dir: not used, since features stay in memory.
       progress: whether to show progress bars.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: network or records are not of 360° clips, or do not go together; or there are
-        other numbers of viewpoints than asked for.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: network, records and `num_viewpoints` are incompatible, or not of 360° clips.
     """
     del work_dir
     view_features.check(encoder, DatasetInfo.load(data_dir), data_dir)
@@ -133,7 +125,7 @@ class BinaryAlignment(Protocol):
     if not self.untrained or results.get("untrained") is not None:
       return
     if encoder.make_model is None:
-      logging.info("The untrained network is left out: a SavedModel holds no layers to make it of.")
+      logging.info("The untrained network is skipped: a SavedModel contains no layers to build it.")
       return
     tf.keras.utils.set_random_seed(self.seed)
     floor = Encoder.of_model(
@@ -147,9 +139,9 @@ class BinaryAlignment(Protocol):
     """Accuracies in 0..1, by name.
 
     Args:
-      encoder: the network, which translates.
-      train: views that the classifiers learn from; turned ones too where they are needed.
-      test: views that they are tested on.
+      encoder: the network, used for translation.
+      train: views to train the classifiers on, with rotated audio if the protocol needs it.
+      test: views to test them on.
     """
     train, test = self._with_wrong(train, self.seed), self._with_wrong(test, self.seed + 1)
     return {
@@ -158,7 +150,7 @@ class BinaryAlignment(Protocol):
     }
 
   def _kinds(self, views: ViewFeatures) -> dict[str, tuple[int, bool]]:
-    """What is measured: number of viewpoints, and whether with translation, by name."""
+    """Number of viewpoints and whether translation is used, by name of the metric."""
     return {
       f"{self.name}_{count}{'' if translated else '_no_translation'}": (count, translated)
       for count in self.num_viewpoints or sorted({1, views.video.shape[1]})
@@ -166,7 +158,7 @@ class BinaryAlignment(Protocol):
     }
 
   def _with_wrong(self, views: ViewFeatures, seed: int) -> ViewFeatures:
-    # Of whole clips, so that no view gets the sound of another view of its own.
+    # Pairs whole clips, so no view is paired with the audio of another view of its clip.
     return dataclasses.replace(views, wrong=self.wrong_sounds(views, seed))
 
   @staticmethod
@@ -179,14 +171,14 @@ class BinaryAlignment(Protocol):
 
   @abc.abstractmethod
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
-    """Features of sounds that do not belong to the pictures, float32 `[N, K, D]`."""
+    """Audio features that do not match the views, float32 `[N, K, D]`."""
 
   def _check_counts_of(self, encoder: Encoder) -> None:
     possible = (1, encoder.clip.viewpoints.num_viewpoints)
     if self.num_viewpoints is not None and not set(self.num_viewpoints) <= set(possible):
       raise UserError(
         f"{type(self).__name__}.num_viewpoints is {tuple(self.num_viewpoints)}; the network's "
-        f"clips have {possible[1]} viewpoints: expected 1, {possible[1]} or both."
+        f"clips have {possible[1]} viewpoints; expected 1, {possible[1]} or both."
       )
 
   def _measure(self, encoder: Encoder, data_dir: str, progress: bool) -> dict[str, float]:
@@ -208,8 +200,8 @@ class BinaryAlignment(Protocol):
   def _scores_of_draws(
     self, encoder: Encoder, drawn: Iterable[ViewFeatures], test: ViewFeatures
   ) -> dict[str, float]:
-    """As `scores`, of other views of the training clips in each epoch."""
-    test = self._with_wrong(test, self.seed + self.num_epochs)  # Of no epoch.
+    """Like `scores`, with different views of the training clips in each epoch."""
+    test = self._with_wrong(test, self.seed + self.num_epochs)  # Differs from all epochs.
     kinds = self._kinds(test)
     classifiers: dict[str, PairClassifier] = {}
     for epoch, views in enumerate(drawn):
@@ -228,7 +220,7 @@ class BinaryAlignment(Protocol):
     }
 
   def _one_of_two(self, num_pairs: int, num_views: int, count: int, epoch: int) -> np.ndarray:
-    """Positions of the right pair or of the wrong one of each clip, for all its views alike."""
+    """Positions of one pair of each clip, matching or mismatched, the same for all its views."""
     repeats = num_views if count == 1 else 1
     wrong = np.random.default_rng([self.seed, epoch]).random(num_pairs // repeats) < 0.5
     return np.arange(num_pairs) + num_pairs * np.repeat(wrong, repeats)
@@ -248,7 +240,7 @@ class BinaryAlignment(Protocol):
     return self.classifier_clips * inputs.shape[1]
 
   def _classifier(self, inputs: np.ndarray) -> PairClassifier:
-    """A new classifier for as many pairs an epoch as `inputs` are."""
+    """Creates a classifier whose epochs have the size of `inputs`."""
     rows = inputs.reshape(-1, inputs.shape[-1])
     steps_per_epoch = -(-len(rows) // self._views_of_step(inputs))
     if self.milestone_epochs is None:
@@ -267,16 +259,21 @@ class BinaryAlignment(Protocol):
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class AVCBin(BinaryAlignment):
-  """Correspondence: wrong sounds are those of other clips; `avc_bin_1` and so on."""
+  """Audio-visual correspondence: mismatched audio is from another clip; see `BinaryAlignment`.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 5.1.
+  """
 
   name: ClassVar[str] = "avc_bin"
   turned: ClassVar[bool] = False
 
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
-    """The sounds of other clips: each clip's is that of another one."""
+    """The audio features of other clips."""
     if len(views) < 2:
-      raise UserError("AVC-Bin needs two clips or more: wrong sounds are those of other clips.")
-    # A cycle through all clips in random order gives nobody its own.
+      raise UserError("AVC-Bin needs two clips or more to mismatch video and audio.")
+    # A cycle through all clips in random order never pairs a clip with itself.
     order = np.random.default_rng(seed).permutation(len(views))
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
@@ -286,12 +283,17 @@ class AVCBin(BinaryAlignment):
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class AVSABin(BinaryAlignment):
-  """Spatial alignment: wrong sounds are the clip's own, turned; `avsa_bin_1` and so on."""
+  """Spatial alignment: mismatched audio is rotated by a random yaw; see `BinaryAlignment`.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 5.1.
+  """
 
   name: ClassVar[str] = "avsa_bin"
   turned: ClassVar[bool] = True
 
   def wrong_sounds(self, views: ViewFeatures, seed: int) -> np.ndarray:
-    """The turned sounds."""
+    """The features of the rotated audio."""
     del seed
     return views.wrong

@@ -1,4 +1,4 @@
-"""How many pixels of each class are taken for each class, and what follows from it."""
+"""Confusion matrices of segmentation, and metrics computed from them."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ from avssl_tf.errors import UserError
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-  """How many pixels of each class (rows) are taken for each class (columns).
+  """Counts the pixels of each true class (rows) and predicted class (columns).
 
   Args:
-    truth: int, classes, negative where unknown.
-    predicted: int of the same shape, in 0..num_classes - 1.
+    truth: int, true classes, negative where unknown; unknown pixels are ignored.
+    predicted: int, same shape as `truth`, in 0..num_classes - 1.
     num_classes: number of classes.
 
   Returns:
     int64 `[num_classes, num_classes]`.
 
   Raises:
-    UserError: a class that is not below `num_classes`.
+    UserError: a class is not less than `num_classes`.
   """
   known = truth >= 0
   if known.any() and truth[known].max() >= num_classes:
@@ -29,7 +29,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, num_classes: int)
 
 
 def most_frequent(confusion: np.ndarray) -> np.ndarray:
-  """The confusion matrix of taking all pixels for the class that most of them are of."""
+  """The confusion matrix of predicting the most frequent class for all pixels."""
   counts = confusion.sum(axis=1)
   found = np.zeros_like(confusion)
   found[:, np.argmax(counts)] = counts
@@ -37,7 +37,7 @@ def most_frequent(confusion: np.ndarray) -> np.ndarray:
 
 
 def scores(confusion: np.ndarray) -> dict[str, float]:
-  """`mean_iou` over the classes that occur, predicted or true, and `pixel_accuracy`, in 0..1."""
+  """`mean_iou` over all classes that occur, true or predicted, and `pixel_accuracy`, in 0..1."""
   right = np.diagonal(confusion)
   union = confusion.sum(axis=0) + confusion.sum(axis=1) - right
   there = union > 0

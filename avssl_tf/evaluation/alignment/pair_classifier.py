@@ -1,4 +1,4 @@
-"""A small classifier of pairs of picture and sound, on frozen features."""
+"""A small classifier of audio-visual pairs on frozen features."""
 
 from typing import Optional
 
@@ -10,14 +10,14 @@ from avssl_tf.evaluation.alignment.view_features import ViewFeatures
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO
 
-# Of features that are the same for all.
+# Lower bound of the standard deviation, for constant features.
 _MIN_STD = 1e-6
 
 
 class PairClassifier:
-  """A layer of hidden units with dropout, on standardised features; says whether a pair is right.
+  """Classifies pairs as matching or not, with one hidden layer and dropout.
 
-  What is random follows the global seed at its making, and that of each call of `fit`.
+  Features are standardised. Initialisation follows the global seed, as does each call of `fit`.
   """
 
   def __init__(
@@ -27,13 +27,13 @@ class PairClassifier:
     dropout: float,
     optimizer: tf.keras.optimizers.Optimizer,
   ):
-    """Makes an untrained classifier.
+    """Creates an untrained classifier.
 
     Args:
-      rows: float32 `[N, D]`, features whose mean and standard deviation standardise all.
+      rows: float32 `[N, D]`, features that define the mean and standard deviation.
       hidden_units: width of the hidden layer.
-      dropout: share of its units that are dropped in training.
-      optimizer: an optimiser of its own.
+      dropout: dropout rate of its units.
+      optimizer: an optimiser, separate for each classifier.
     """
     self._mean, self._std = rows.mean(axis=0), np.maximum(rows.std(axis=0), _MIN_STD)
     self._classifier = tf.keras.Sequential(
@@ -52,13 +52,13 @@ class PairClassifier:
     batch_size: int,
     num_epochs: int = 1,
   ) -> None:
-    """Learns for some epochs, from each view on its own.
+    """Trains for some epochs, with each view as a separate example.
 
     Args:
-      inputs: float32 `[N, K, D]`, pairs of K views.
-      labels: float32 `[N]`, 1 for right pairs and 0 for others.
-      batch_size: views of a step.
-      num_epochs: passes over the pairs.
+      inputs: float32 `[N, K, D]`, pairs with K views.
+      labels: float32 `[N]`, 1 for matching pairs and 0 for others.
+      batch_size: views per step.
+      num_epochs: number of epochs.
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     self._classifier.fit(
@@ -70,7 +70,7 @@ class PairClassifier:
     )
 
   def accuracy(self, inputs: np.ndarray, labels: np.ndarray) -> float:
-    """Share of pairs that the mean of the logits of their views decides rightly; as of `fit`."""
+    """Accuracy in 0..1 of the mean logits of the views of a pair; arguments as in `fit`."""
     flat = inputs.reshape(-1, inputs.shape[-1])
     logits = self._classifier((flat - self._mean) / self._std).numpy()
     decision = logits.reshape(-1, inputs.shape[1]).mean(axis=1) > 0
@@ -78,18 +78,18 @@ class PairClassifier:
 
 
 def pairs(encoder: Optional[Encoder], views: ViewFeatures) -> tuple[np.ndarray, np.ndarray]:
-  """Right pairs of picture and sound, and as many wrong ones.
+  """Builds matching pairs of video and audio, and the same number of mismatched pairs.
 
   Args:
-    encoder: translates features of pictures into those of sound; None: they stay as they are.
-    views: features of N clips, K views each, with those of wrong sounds.
+    encoder: translates video features into audio features; None uses the video features.
+    views: features of N clips with K views each, including those of mismatched audio.
 
   Returns:
-    Inputs of the classifier, float32 `[2 N, K, ...]`, and what it should say, `[2 N]`.
+    Inputs of the classifier, float32 `[2 N, K, ...]`, and its target labels, `[2 N]`.
   """
-  picture = views.video
+  video = views.video
   if encoder is not None:
-    # Of the picture alone: the sounds of the pair have no part in it.
-    picture = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
-  inputs = [np.concatenate([picture, sound], axis=-1) for sound in (views.audio, views.wrong)]
+    # Depends on the video only, not on the audio of the pair.
+    video = view_features.translate(encoder, views.video, views.audio)["translated"][AUDIO]
+  inputs = [np.concatenate([video, audio], axis=-1) for audio in (views.audio, views.wrong)]
   return np.concatenate(inputs), np.repeat(np.float32([1, 0]), len(views))

@@ -1,8 +1,8 @@
-"""Segmentation of the views of 360° clips, by a feature pyramid on the frozen video network.
+"""Segmentation of the views of 360° clips by a feature pyramid on the frozen video network.
 
 Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment", NeurIPS
-2020, section 5.3: from the picture alone, with the sound of the view, and with what the other
-modality's views are translated into as context.
+2020, section 5.3: from video alone, with the audio of the view, and with translated features of all
+views as context.
 """
 
 import dataclasses
@@ -32,8 +32,7 @@ from avssl_tf.models.fpn import STAGES, FeaturePyramid
 from avssl_tf.progress import Bar
 
 INPUTS = ("visual", "audio", "context")
-# What is reached without looking: all pixels taken for the most frequent class, as a rule that of
-# the background.
+# Baseline without input: all pixels are assigned to the most frequent class, usually background.
 MOST_FREQUENT = "most frequent class"
 _CLASSIFIER = "segmentation"
 
@@ -42,28 +41,28 @@ class SegmentationModel(tf.keras.Model):
   """A feature pyramid on a frozen network of 360° clips.
 
   Attributes:
-    classifiers: the pyramid, under the name of what it gives.
+    classifiers: the pyramid, under the name of its output.
   """
 
   def __init__(self, encoder: Encoder, pyramid: FeaturePyramid, inputs: str, size: int):
-    """Joins the two.
+    """Combines the network and the pyramid.
 
     Args:
       encoder: the frozen network.
-      pyramid: gives classes of pixels.
-      inputs: what it sees: `"visual"`, the picture; `"audio"`, the sound of the view too;
-        `"context"`, also what all views and sounds of the clip are translated into.
-      size: height and width of the masks.
+      pyramid: predicts the classes of pixels.
+      inputs: `"visual"` uses the video, `"audio"` also the audio of the view, and `"context"` also
+        the translated features of all views of the clip.
+      size: height and width of the masks, in pixels.
     """
     super().__init__()
     self.classifiers = {_CLASSIFIER: pyramid}
-    # Not an attribute that Keras would track: the network is no part of what is trained.
+    # In a tuple, so that Keras does not track the network, which is not trained.
     self._frozen = (encoder,)
     self._inputs = inputs
     self._size = size
 
   def call(self, batch: keys.Batch, training: bool = False) -> dict[str, Tensor]:
-    """Logits of the pixels of all views: float32 `[B * K, size, size, num_classes]`."""
+    """Returns logits of the pixels of all views, float32 `[B * K, size, size, num_classes]`."""
     del training
     (encoder,) = self._frozen
     count = batch[VIDEO].shape[1]
@@ -97,30 +96,35 @@ class SegmentationModel(tf.keras.Model):
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Segmentation(Protocol):
-  """Trains a feature pyramid on the masks of views, and tests it.
+  """Trains and tests a feature pyramid on the segmentation masks of views.
 
-  Measured are `mean_iou`, the mean over the classes that occur of intersection over union, counted
-  over all pixels of all test views, and `pixel_accuracy`. Pixels of unknown class have no part.
-  Beside the inputs stands what it scores to take all pixels for the most frequent class.
+  Metrics: `mean_iou`, intersection over union over all pixels of all test views, averaged over the
+  classes that occur, and `pixel_accuracy`, both in 0..1. Pixels of unknown class are ignored. The
+  results also contain the baseline that predicts the most frequent class for all pixels.
 
   Attributes:
     num_classes: number of classes of the masks.
-    inputs: what is measured, each on its own: some of `INPUTS`; see `SegmentationModel`.
-    train_split: split, or slice of one, to learn from.
+    inputs: inputs to evaluate, each separately: some of `INPUTS`; see `SegmentationModel`.
+    train_split: split, or slice of one, to train on.
     test_split: split, or slice of one, to test on.
-    pyramid: makes the pyramid; called with `num_classes`.
-    augmentation: random changes to training clips; None takes them as they are.
-    batch_size: clips of a step.
+    pyramid: creates the pyramid; called with `num_classes`.
+    augmentation: random augmentation of training clips; None disables it.
+    batch_size: clips per step.
     num_epochs: number of epochs.
-    optimizer: makes an optimiser of Keras; called with `learning_rate`.
-    learning_rate: rate of the first epochs.
-    milestone_epochs: epochs at whose beginning, counted from 0, the rate is multiplied by
+    optimizer: creates a Keras optimiser; called with `learning_rate`.
+    learning_rate: initial learning rate.
+    milestone_epochs: epochs, counted from 0, at whose start the learning rate is multiplied by
       `factor`.
-    factor: see there.
-    seed: of everything random.
-    train_viewpoints: how the views of training clips are drawn, again in each epoch; None: as in
+    factor: multiplier of the learning rate at `milestone_epochs`.
+    seed: seed of all random numbers.
+    train_viewpoints: distribution of the views of training clips, drawn again in each epoch; None
+      uses that of pretraining.
+    test_viewpoints: distribution of the views of test clips, drawn once; None uses that of
       pretraining.
-    test_viewpoints: the same of test clips, whose views stay the same; None: as in pretraining.
+
+  Source:
+    Morgado, Li, Vasconcelos, "Learning Representations from Audio-Visual Spatial Alignment",
+    NeurIPS 2020, section 5.3.
   """
 
   num_classes: int
@@ -139,8 +143,8 @@ class Segmentation(Protocol):
   train_viewpoints: Optional[ViewpointSpec] = added_field(None)
   test_viewpoints: Optional[ViewpointSpec] = added_field(None)
 
-  compares_parts: ClassVar[bool] = True  # What is measured from each of the inputs.
-  # Arguments that what a field names is called with.
+  compares_parts: ClassVar[bool] = True  # One part for each of the inputs.
+  # Arguments that the callable in a field receives.
   gives: ClassVar = {"pyramid": ("num_classes",), "optimizer": ("learning_rate",)}
 
   def __post_init__(self):
@@ -153,25 +157,26 @@ class Segmentation(Protocol):
     inside = all(0 < epoch < self.num_epochs for epoch in milestones)
     if not inside or milestones != sorted(set(milestones)):
       raise UserError(
-        f"Segmentation.milestone_epochs is {tuple(milestones)}; expected rising numbers below "
-        f"num_epochs={self.num_epochs}."
+        f"Segmentation.milestone_epochs is {tuple(milestones)}; expected increasing numbers in "
+        f"1..{self.num_epochs - 1}, since num_epochs is {self.num_epochs}."
       )
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Trains and tests with each of the inputs that `results` does not have.
+    """Trains and tests with each of the inputs that `results` lacks.
 
     Args:
-      encoder: the frozen network, of 360° clips.
+      encoder: the frozen network of 360° clips.
       data_dir: folder of 360° records with masks.
-      results: where the metrics go, under the names of the inputs and `MOST_FREQUENT`.
-      work_dir: folder for checkpoints; what was interrupted goes on after its last epoch.
-      progress: whether to show progress bars or, where there is no terminal, a line an epoch.
+      results: receives the metrics, under the names of the inputs and `MOST_FREQUENT`.
+      work_dir: folder for checkpoints; an interrupted training resumes after its last complete
+        epoch.
+      progress: whether to show progress bars or, without a terminal, one line per epoch.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: network, records and settings do not go together.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: network, records and settings are incompatible.
       FloatingPointError: a loss or a weight became NaN or infinite.
     """
     info = DatasetInfo.load(data_dir)
@@ -218,7 +223,7 @@ class Segmentation(Protocol):
     return {modality: batch[modality] for modality in MODALITIES}
 
   def _check_masks(self, data_dir: str, clip: ClipSpec) -> None:
-    """Looks at one clip: are there masks, and of classes that there can be?"""
+    """Checks in one clip that there are masks, and that their classes are valid."""
     dataset = datasets.evaluation_dataset(data_dir, self.train_split, clip, 1).take(1)
     try:
       (batch,) = dataset

@@ -1,4 +1,4 @@
-"""Frozen features of the views of 360° clips, and what a network translates them into."""
+"""Frozen features of the views of 360° clips, and their translations."""
 
 import dataclasses
 from typing import Optional
@@ -13,7 +13,7 @@ from avssl_tf.inference import features as features_lib
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, MODALITIES, VIDEO
 
-# Clips that are translated at a time.
+# Clips translated at a time.
 _BLOCK_SIZE = 1024
 
 
@@ -24,9 +24,9 @@ class ViewFeatures:
   Attributes:
     video: float32 `[N, K, D]`.
     audio: float32 `[N, K, D']`.
-    wrong: float32 `[N, K, D']`, of sounds that do not belong to the pictures: as extracted, of
-      the clip's own turned out of line, as a whole; None where nobody asked.
-    labels: int64 `[N, K]`, classes of what the views show, -1 where unknown.
+    wrong: float32 `[N, K, D']`, features of mismatched audio: as extracted, of the clip's own sound
+      field, rotated as a whole; None if not requested.
+    labels: int64 `[N, K]`, classes of the views, -1 where unknown.
   """
 
   video: np.ndarray
@@ -38,7 +38,7 @@ class ViewFeatures:
     return len(self.video)
 
   def single_views(self) -> "ViewFeatures":
-    """Each view as a clip of its own: N * K clips of one view."""
+    """Each view as a separate clip: N * K clips with one view."""
 
     def split(array: Optional[np.ndarray]) -> Optional[np.ndarray]:
       return None if array is None else array.reshape(-1, 1, *array.shape[2:])
@@ -62,12 +62,12 @@ def extract(
     encoder: a network of 360° clips.
     data_dir: folder of 360° records.
     split: split, subset or slice of one.
-    windows_per_clip: windows of a clip, each with viewpoints of its own and a clip here.
-    batch_size: clips that go through the network at a time.
-    turned: whether to listen to the turned sound as well.
+    windows_per_clip: windows of a clip, each with separate viewpoints; a window counts as a clip.
+    batch_size: clips per forward pass.
+    turned: whether to extract features of the rotated audio too.
     progress: whether to show progress bars.
-    random_seed: what windows at random places, their viewpoints and turns follow from; None takes
-      evenly spread windows, the same each time.
+    random_seed: seed of random windows, viewpoints and rotations; None uses evenly spaced windows,
+      always the same.
   """
 
   def rows(turn: bool, title: str) -> features_lib.Features:
@@ -94,7 +94,7 @@ def extract(
   return ViewFeatures(
     video=views(found.video_features),
     audio=views(found.audio_features),
-    wrong=views(rows(True, f"turned sound of {split}").audio_features) if turned else None,
+    wrong=views(rows(True, f"rotated audio of {split}").audio_features) if turned else None,
     labels=views(found.labels),
   )
 
@@ -102,7 +102,7 @@ def extract(
 def translate(
   encoder: Encoder, video: np.ndarray, audio: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
-  """What the network makes of features of views; see `AlignmentModel.translate`.
+  """Translates features of views; see `AlignmentModel.translate`.
 
   Args:
     encoder: a network of 360° clips.
@@ -122,19 +122,19 @@ def translate(
 
 
 def check(encoder: Encoder, info: DatasetInfo, data_dir: str) -> None:
-  """Raises a `UserError` unless network and records are of 360° clips and go together."""
+  """Raises a `UserError` unless network and records are of 360° clips and compatible."""
   if encoder.translate is None or encoder.clip.viewpoints is None:
     raise UserError(
-      "This task is for networks of 360° clips, that translate between what is seen and heard "
-      "from several viewpoints (gin/avsa.gin, gin/avc.gin); --model_dir holds another one."
+      "This task requires a network of 360° clips, which translates between video and audio from "
+      "several viewpoints (gin/avsa.gin, gin/avc.gin); --model_dir contains another network."
     )
   if info.projection is None:
     raise UserError(
-      f"The records in {data_dir!r} are of ordinary video; this task needs 360° clips with "
-      "ambisonics: name such records with --data_dir."
+      f"The records in {data_dir!r} are of ordinary video; this task requires 360° clips with "
+      "ambisonics: pass such records with --data_dir."
     )
   if info.num_channels != encoder.num_channels:
     raise UserError(
-      f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"The audio in {data_dir!r} has {info.num_channels} channels; the network requires "
       f"{encoder.num_channels}."
     )

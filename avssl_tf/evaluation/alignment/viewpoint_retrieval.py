@@ -1,4 +1,4 @@
-"""Viewpoint retrieval: which of the sounds of a 360° clip belongs to this view?"""
+"""Viewpoint retrieval: matches the views of a 360° clip with the audio of its viewpoints."""
 
 import dataclasses
 
@@ -14,22 +14,26 @@ from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.keys import AUDIO, VIDEO
 
-# What is closer than this is a tie; the order of a sum alone makes such differences.
+# Smaller differences count as ties: the order of summation alone causes them.
 _TIE_TOLERANCE = 1e-6
 
 
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class ViewpointRetrieval(Protocol):
-  """Finds, among the viewpoints of a clip, the sound of a view and the view of a sound.
+  """Retrieves, among the K viewpoints of a clip, the audio of a view and the view of an audio.
 
-  Measured are `viewpoint_retrieval_video_to_audio` (the query is a view, translated into sound),
-  `viewpoint_retrieval_audio_to_video`, and their mean, `viewpoint_retrieval`. Chance is 1 / K.
+  Metrics: `viewpoint_retrieval_video_to_audio` (the query is a view, translated into audio),
+  `viewpoint_retrieval_audio_to_video`, and their mean, `viewpoint_retrieval`: recall at 1, in 0..1.
+  Chance is 1 / K.
 
   Attributes:
-    split: split, subset or slice whose clips are looked at.
-    windows_per_clip: windows of a clip, each with viewpoints of its own.
-    batch_size: clips that go through the network at a time.
+    split: split, subset or slice to evaluate.
+    windows_per_clip: windows of a clip, each with separate viewpoints.
+    batch_size: clips per forward pass.
+
+  Source:
+    This project.
   """
 
   split: str = "test"
@@ -42,18 +46,18 @@ class ViewpointRetrieval(Protocol):
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures the split, unless `results` has it.
+    """Evaluates the split, unless `results` contains it.
 
     Args:
-      encoder: the frozen network, of 360° clips.
+      encoder: the frozen network of 360° clips.
       data_dir: folder of 360° records.
-      results: where the metrics go, under the name of the split.
-      work_dir: not used: features stay in memory.
+      results: receives the metrics, under the name of the split.
+      work_dir: not used, since features stay in memory.
       progress: whether to show a progress bar.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: network or records are not of 360° clips, or do not go together.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: network or records are not of 360° clips, or are incompatible.
     """
     del work_dir
     view_features.check(encoder, DatasetInfo.load(data_dir), data_dir)
@@ -65,7 +69,7 @@ class ViewpointRetrieval(Protocol):
 
 
 def scores(encoder: Encoder, views: ViewFeatures) -> dict[str, float]:
-  """Shares in 0..1 by name, as `ViewpointRetrieval` names them."""
+  """The metrics of `ViewpointRetrieval`, in 0..1, by name."""
   outputs = view_features.translate(encoder, views.video, views.audio)
   video_to_audio, audio_to_video = (
     retrieve(outputs["prediction"][m], outputs["target"][m]) for m in (AUDIO, VIDEO)
@@ -78,17 +82,17 @@ def scores(encoder: Encoder, views: ViewFeatures) -> dict[str, float]:
 
 
 def retrieve(predictions: np.ndarray, targets: np.ndarray) -> float:
-  """Share of predictions that are nearest to their own target among those of their clip.
+  """Fraction of predictions whose nearest target within their clip is their own.
 
   Args:
-    predictions: float32 `[N, K, E]`, unit rows.
-    targets: float32 `[N, K, E]`, unit rows.
+    predictions: float32 `[N, K, E]`, unit length.
+    targets: float32 `[N, K, E]`, unit length.
 
   Returns:
-    A share in 0..1. Of targets that tie with the right one, each counts as found at an equal share.
+    A fraction in 0..1. If n targets tie for the first place, a correct one counts 1 / n.
   """
   similarity = np.einsum("nke,nje->nkj", predictions, targets)
   own = np.diagonal(similarity, axis1=1, axis2=2)[..., np.newaxis]
   above = np.sum(similarity > own + _TIE_TOLERANCE, axis=-1)
-  tied = np.sum(np.abs(similarity - own) <= _TIE_TOLERANCE, axis=-1)  # Itself among them.
+  tied = np.sum(np.abs(similarity - own) <= _TIE_TOLERANCE, axis=-1)  # Includes the own target.
   return float(np.mean(np.where(above == 0, 1.0 / tied, 0.0)))

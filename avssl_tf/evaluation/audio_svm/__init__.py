@@ -1,1 +1,1 @@
-"""Support vector machines on the maps of audio networks."""
+"""Support vector machines on the feature maps of audio networks."""

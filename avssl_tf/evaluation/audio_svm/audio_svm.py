@@ -1,9 +1,8 @@
-"""Linear support vector machines on the maps of each stage of a frozen audio network.
+"""Linear support vector machines on the feature maps of each stage of a frozen audio network.
 
-The protocol by which Morgado, Vasconcelos, Misra ("Audio-Visual Instance Discrimination with
-Cross-Modal Agreement", CVPR 2021) measured sound recognition on ESC-50 and DCASE. One thing is
-done otherwise: windows for testing start at i / n of the sound instead of showing its beginning
-twice.
+The protocol of Morgado, Vasconcelos, Misra ("Audio-Visual Instance Discrimination with Cross-Modal
+Agreement", CVPR 2021) for sound recognition on ESC-50 and DCASE, with one difference: test window i
+of n starts at i / n of the recording, whereas theirs include its beginning twice.
 """
 
 import dataclasses
@@ -36,30 +35,35 @@ _COLUMNS_AT_A_TIME = 512
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class AudioSVM(Protocol):
-  """Classifies sounds by one-vs-rest linear SVMs on the features of each stage, fold by fold.
+  """Classifies recordings by one-vs-rest linear SVMs on the features of each stage.
 
-  Sounds come from records, or directly from the files of ESC-50 or DCASE. Windows are as long
-  as the network was trained on, at its rate, and repeat the sound where they run over its end.
-  Those to learn from are random, at random speed and volume; those to test on evenly spaced.
-  The decision values of a sound's windows are averaged, and the largest tells its class.
+  Recordings are read from records, or directly from the files of ESC-50 or DCASE. Windows have the
+  length and sample rate of the network's training clips; at the end of a recording they wrap
+  around. Training windows are random, with random speed and volume; test windows are evenly spaced.
+  The decision values of the windows of a recording are averaged.
 
-  Metrics of a fold: `conv2x_top1` ..., the share of its sounds whose class is found.
+  Metrics of a fold: `conv2x_top1` ..., the accuracy of each stage in 0..1.
 
   Attributes:
-    num_windows: windows of a sound, to learn from and to test on.
-    c: weight of the hinge loss of a window against half the squared weights.
-    sizes: by stage, the size (time, frequency) to which its map is averaged; a map that is
-      smaller in a dimension stays as it is there.
-    speed: bounds of the factor of the speed of a window to learn from.
-    volume: bounds of the factor of its volume.
-    folds: pairs of what to learn from and what to test on; None takes the folds that the data
-      has, see `sound_sets.find_parts`.
-    num_folds: number of folds that there must be; None takes any.
-    max_failure_rate: share of the sounds that may be unreadable, and are left out.
-    batch_size: windows that go through the network at a time.
-    tolerance: of a classifier's fit, in units of the margin: `tol` of scikit-learn's `LinearSVC`.
-    max_passes: most passes of it over the windows.
-    seed: of the windows, and of the order in which the classifiers go over them.
+    num_windows: windows of a recording, in training and testing.
+    c: weight of the hinge loss of a window relative to half the squared weights.
+    sizes: by stage, the size (time, frequency) to which its map is averaged; a dimension in which a
+      map is smaller is not averaged.
+    speed: lower and upper bound of the speed factor of training windows.
+    volume: lower and upper bound of their volume factor.
+    folds: pairs of training and test selections; None uses the folds of the data, see
+      `sound_sets.find_parts`.
+    num_folds: required number of folds; None accepts any.
+    max_failure_rate: maximum fraction of recordings that may be unreadable; these are skipped.
+    batch_size: windows per forward pass.
+    tolerance: stopping tolerance of the fit, in units of the margin: `tol` of scikit-learn's
+      `LinearSVC`.
+    max_passes: maximum number of its passes over the windows.
+    seed: seed of the windows and of the order in which the fit visits them.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021.
   """
 
   num_windows: int = 10
@@ -92,11 +96,11 @@ class AudioSVM(Protocol):
         raise UserError(f"AudioSVM.{name} is {bounds}; expected (low, high), 0 < low <= high.")
     if not 0 <= self.max_failure_rate < 1:
       raise UserError(
-        f"AudioSVM.max_failure_rate is {self.max_failure_rate}; expected 0 or more, below 1."
+        f"AudioSVM.max_failure_rate is {self.max_failure_rate}; expected 0 or more, less than 1."
       )
     if not self.c > 0 or not self.tolerance > 0:
       raise UserError(
-        f"AudioSVM.c is {self.c} and .tolerance {self.tolerance}; expected more than 0."
+        f"AudioSVM.c is {self.c} and tolerance is {self.tolerance}; expected more than 0."
       )
 
   def __call__(
@@ -107,18 +111,18 @@ class AudioSVM(Protocol):
     work_dir: str,
     progress: bool = False,
   ) -> None:
-    """Measures the folds that `results` lacks.
+    """Evaluates the folds that `results` lacks.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of records, or of the files of ESC-50 or DCASE.
-      results: gets the metrics of each fold.
+      results: receives the metrics of each fold.
       work_dir: folder for the features, which are removed at the end.
       progress: whether to show progress bars.
 
     Raises:
       MissingFileError: no such folder, or files of records are missing.
-      UserError: there is nothing known in the folder, folds or labels are missing, or too many
+      UserError: the folder contains no known data set, folds or labels are missing, or too many
         files cannot be read.
     """
     sounds = self._open(encoder, data_dir)
@@ -148,7 +152,7 @@ class AudioSVM(Protocol):
     store.remove()
 
   def _open(self, encoder: Encoder, data_dir: str) -> sound_sets.SoundSet:
-    """The sounds, with folds, labels and files checked."""
+    """Opens the recordings and checks folds, labels and files."""
     rate_hz, num_channels = encoder.sample_rate_hz, encoder.num_channels
     if os.path.exists(os.path.join(data_dir, dataset_info.FILE_NAME)):
       sounds = sound_sets.of_records(data_dir, rate_hz, num_channels, self.folds)
@@ -160,7 +164,7 @@ class AudioSVM(Protocol):
     if self.num_folds not in (None, len(sounds.parts)):
       raise UserError(
         f"{data_dir!r} has {len(sounds.parts)} folds; expected {self.num_folds} "
-        "(AudioSVM.num_folds): is its list complete?"
+        "(AudioSVM.num_folds). Check that its file list is complete."
       )
     most = self._most_failures(sounds)
     if len(sounds.missing) > most:
@@ -175,7 +179,7 @@ class AudioSVM(Protocol):
     return int(self.max_failure_rate * len(sounds.ids))
 
   def _key(self, encoder: Encoder, sounds: sound_sets.SoundSet) -> dict:
-    """What the features depend on beside the network."""
+    """The values, apart from the network, that the features depend on."""
     return {
       "num_windows": self.num_windows,
       "num_samples": encoder.clip.num_samples(encoder.sample_rate_hz),
@@ -198,7 +202,7 @@ class AudioSVM(Protocol):
     numbers: Mapping[str, np.ndarray],
     progress: bool,
   ) -> None:
-    """Computes what the store lacks; logs what cannot be read."""
+    """Computes the features that the store lacks; logs unreadable recordings."""
 
     def read(number: int) -> np.ndarray:
       try:
@@ -207,7 +211,7 @@ class AudioSVM(Protocol):
         raise MediaError(f"{sounds.ids[number]}: {error}") from error
 
     def random_windows(number: int) -> np.ndarray:
-      # By name: what is drawn for a sound does not depend on the others.
+      # Seeded by name, so the windows of a recording do not depend on other recordings.
       name = zlib.crc32(sounds.ids[number].encode("utf-8", "surrogateescape"))
       rng = np.random.default_rng([self.seed, name])
       return audio_windows.augmented(
@@ -222,7 +226,7 @@ class AudioSVM(Protocol):
       most = self._most_failures(sounds)
       store.extract(side, numbers[side], windows_of, network, self.num_windows, most, progress)
     for reason in store.failures.values():
-      logging.warning("Left out: %s", reason)
+      logging.warning("Skipped: %s", reason)
 
   def _accuracy(
     self,
@@ -232,7 +236,7 @@ class AudioSVM(Protocol):
     part: sound_sets.Part,
     numbers: Mapping[str, np.ndarray],
   ) -> float:
-    """Share of the sounds of a fold whose class the classifiers on a stage find."""
+    """Accuracy in 0..1 of the classifiers on a stage, over the test recordings of a fold."""
     features, found = store.read("train", stage, numbers["train"], part.train, self.num_windows)
     mean, scale = standardisation(features)
     features -= mean
@@ -249,29 +253,29 @@ class AudioSVM(Protocol):
       svm.fit(features, np.repeat(labels[found], self.num_windows))
     if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
       logging.warning(
-        "%s, %s: the classifiers are not at their optimum after %d passes (AudioSVM.max_passes).",
+        "%s, %s: the classifiers did not converge in %d passes (AudioSVM.max_passes).",
         part.name, stage, self.max_passes,
       )  # fmt: skip
-    del features  # Before those of the test are there.
+    del features  # Frees the memory before the test features are read.
     tested, found = store.read("test", stage, numbers["test"], part.test, self.num_windows)
     tested -= mean
     tested /= scale
     values = svm.decision_function(tested)
-    if values.ndim == 1:  # Of two classes, scikit-learn tells the second one alone.
+    if values.ndim == 1:  # For two classes scikit-learn returns only the score of the second.
       values = np.stack([-values, values], axis=1)
     values = values.reshape(len(found), self.num_windows, -1).mean(axis=1)
     return float(np.mean(svm.classes_[values.argmax(axis=1)] == labels[found]))
 
 
 def standardisation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and scale of each column: (x - mean) / scale has mean 0 and a deviation of up to 1.
+  """Mean and scale of each column, for standardisation by (x - mean) / scale.
 
   Args:
     features: float32 `[N, D]`.
 
   Returns:
-    float32 `[D]` each; the scale is the standard deviation plus 0.01, which keeps columns that
-    hardly vary from being blown up.
+    float32 `[D]` each; the scale is the standard deviation plus 0.01, which avoids amplifying
+    columns with little variation.
   """
   mean, scale = (np.empty(features.shape[1], np.float32) for _ in range(2))
   for begin in range(0, features.shape[1], _COLUMNS_AT_A_TIME):

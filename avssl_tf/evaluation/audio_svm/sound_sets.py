@@ -1,4 +1,4 @@
-"""Labelled sounds, from audio files or from records, and the parts to learn from and test on."""
+"""Labelled recordings, from audio files or from records, and their folds."""
 
 import dataclasses
 import os
@@ -30,8 +30,8 @@ class Part:
 
   Attributes:
     name: name of the fold.
-    train: int64 `[N]`, numbers of the sounds to learn from, increasing.
-    test: int64 `[M]`, numbers of those to test on, increasing.
+    train: int64 `[N]`, indices of the recordings to train on, increasing.
+    test: int64 `[M]`, indices of the recordings to test on, increasing.
   """
 
   name: str
@@ -41,15 +41,15 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class SoundSet:
-  """Sounds of known class.
+  """Labelled recordings.
 
   Attributes:
-    ids: name of each sound, all different.
+    ids: unique name of each recording.
     labels: int64 `[N]`, -1 where unknown.
-    parts: the folds; sounds without a label are in none.
-    read: gives the waveform of a sound by its number, float32 `[samples, channels]`, at the rate
-      and with the channels asked for; raises MediaError where a file cannot be read.
-    missing: numbers of the sounds whose file is not there.
+    parts: the folds, without unlabelled recordings.
+    read: returns the waveform of a recording by index, float32 `[samples, channels]`, at the
+      requested rate and with the requested channels; raises MediaError if a file cannot be read.
+    missing: indices of the recordings whose file is missing.
   """
 
   ids: list[str]
@@ -60,11 +60,11 @@ class SoundSet:
 
 
 def list_files(data_dir: str) -> Listing:
-  """Lists the sounds of a folder that has the layout of ESC-50 or of DCASE.
+  """Lists the recordings of a folder with the layout of ESC-50 or DCASE.
 
   Raises:
     MissingFileError: no such folder.
-    ListError: neither layout is there; the message says what each lacks.
+    ListError: the folder has neither layout; the message states what each requires.
   """
   sources: dict[str, Callable[[str], Listing]] = {"ESC-50": clips_of_esc50, "DCASE": clips_of_dcase}
   problems = []
@@ -74,7 +74,7 @@ def list_files(data_dir: str) -> Listing:
     except ListError as error:
       problems.append(f"{name}: {error}")
   raise ListError(
-    f"{data_dir!r} holds neither records ({dataset_info.FILE_NAME}) nor sounds that are known.\n"
+    f"{data_dir!r} contains neither records ({dataset_info.FILE_NAME}) nor a known data set.\n"
     + "\n".join(problems)
   )
 
@@ -82,16 +82,16 @@ def list_files(data_dir: str) -> Listing:
 def of_files(
   listing: Listing, sample_rate_hz: int, num_channels: int, splits: Splits = None
 ) -> SoundSet:
-  """The sounds of audio files.
+  """Recordings from audio files.
 
   Args:
     listing: the files, their classes, and their splits and subsets.
-    sample_rate_hz: rate of the waveforms.
-    num_channels: their channels.
+    sample_rate_hz: sample rate of the waveforms.
+    num_channels: channels of the waveforms.
     splits: see `find_parts`.
 
   Raises:
-    UserError: as `find_parts`.
+    UserError: as in `find_parts`.
   """
   requests = listing.requests
   numbers = {name: number for number, name in enumerate(listing.label_names)}
@@ -109,7 +109,7 @@ def of_files(
       return read_span(requests[number])
     except MediaError:
       raise
-    except Exception as error:  # Whatever goes wrong with one file is that file's failure.
+    except Exception as error:  # Any error counts as a failure of this file.
       raise MediaError(reason_of(error)) from error
 
   def read_span(request: ClipRequest) -> np.ndarray:
@@ -117,7 +117,7 @@ def of_files(
     begin = round((request.start_sec or 0) * sample_rate_hz)
     end = len(waveform) if request.end_sec is None else round(request.end_sec * sample_rate_hz)
     if not len(waveform[begin:end]):
-      raise MediaError(f"it ends before {request.start_sec:g} s, where the span begins")
+      raise MediaError(f"it ends before {request.start_sec:g} s, the start of the span")
     return waveform[begin:end]
 
   missing = [number for number, r in enumerate(requests) if not os.path.isfile(r.path)]
@@ -127,25 +127,25 @@ def of_files(
 def of_records(
   data_dir: str, sample_rate_hz: int, num_channels: int, splits: Splits = None
 ) -> SoundSet:
-  """The sounds of records.
+  """Recordings from records.
 
   Args:
     data_dir: folder of a data set.
-    sample_rate_hz: rate of the waveforms.
-    num_channels: their channels, which the records must have.
+    sample_rate_hz: sample rate of the waveforms.
+    num_channels: channels of the waveforms; the records must have the same number.
     splits: see `find_parts`.
 
   Raises:
     MissingFileError: files of the data set are missing.
-    UserError: as `find_parts`; or the records hold no sound, or another number of channels.
+    UserError: as in `find_parts`; or the records have no audio or another number of channels.
   """
   info = dataset_info.DatasetInfo.load(data_dir)
   if "audio" not in info.modalities:
-    raise UserError(f"The records in {data_dir!r} hold no sound to classify, only frames.")
+    raise UserError(f"The records in {data_dir!r} contain no audio to classify, only frames.")
   if info.num_channels != num_channels:
     raise UserError(
-      f"The sound in {data_dir!r} has {info.num_channels} channels, but the network takes "
-      f"{num_channels}: build the records with that many."
+      f"The audio in {data_dir!r} has {info.num_channels} channels, but the network requires "
+      f"{num_channels}. Build the records with --num_channels={num_channels}."
     )
   tables = {split: info.records(split) for split in info.splits}
   places = [(split, number) for split, table in tables.items() for number in table.numbers]
@@ -175,21 +175,21 @@ def of_records(
 def find_parts(
   selections: Mapping[str, Sequence[int]], labels: np.ndarray, splits: Splits = None
 ) -> list[Part]:
-  """The folds that named selections of sounds make.
+  """Builds the folds from named selections of recordings.
 
   Args:
-    selections: numbers of sounds by the name of their split or subset.
-    labels: int64 `[N]`, label of each sound, -1 where unknown.
-    splits: pairs of what to learn from and what to test on. None takes what is there: `fold1`,
-      `fold2` ... (each is tested by a classifier of all others), else `train1` and `test1`,
-      `train2` and `test2` ..., else `train` and `test`.
+    selections: indices of recordings by the name of their split or subset.
+    labels: int64 `[N]`, label of each recording, -1 where unknown.
+    splits: pairs of training and test selections. None uses the first of these that exists:
+      `fold1`, `fold2` ... (each is tested by a classifier trained on all others), `train1` and
+      `test1`, `train2` and `test2` ..., `train` and `test`.
 
   Returns:
-    Folds named `fold1`, `fold2` ... in their order; a single one is called after what is tested.
+    Folds named `fold1`, `fold2` ... in order; a single fold has the name of its test selection.
 
   Raises:
-    UserError: there are no such selections, a sound is both learnt and tested, or a fold lacks
-      labelled sounds (of two classes, to learn from).
+    UserError: a selection does not exist, training and test recordings overlap, or a fold lacks
+      labelled recordings (of at least two classes for training).
   """
   if splits is None:
     splits = _usual_splits(selections)
@@ -203,17 +203,18 @@ def find_parts(
     learnt = np.unique(np.concatenate([np.int64(selections[name]) for name in train_names]))
     tested = np.unique(np.int64(selections[test]))
     if np.intersect1d(learnt, tested).size:
-      raise UserError(f"Sounds of {test!r} are also in {train!r}, which it is to test.")
+      raise UserError(f"Test recordings of {test!r} are also in the training data {train!r}.")
     part = Part(name, learnt[labels[learnt] >= 0], tested[labels[tested] >= 0])
     num_classes = len(np.unique(labels[part.train]))
     if num_classes < 2 or not len(part.test):
       raise UserError(
-        f"{train!r} has {len(part.train)} labelled sounds of {num_classes} classes and {test!r} "
-        f"has {len(part.test)}; expected two classes or more to learn, and sounds to test."
+        f"{train!r} has {len(part.train)} labelled recordings of {num_classes} classes and "
+        f"{test!r} has {len(part.test)}; expected two classes or more to train on, and recordings "
+        "to test on."
       )
     left_out = len(learnt) + len(tested) - len(part.train) - len(part.test)
     if left_out:
-      logging.info("%s: %d sounds without a label are left out.", name, left_out)
+      logging.info("%s: %d recordings without a label are skipped.", name, left_out)
     parts.append(part)
   return parts
 
@@ -225,8 +226,8 @@ def _usual_splits(selections: Mapping[str, Sequence[int]]) -> list[tuple]:
     missing = [f"fold{n}" for n in range(1, int(folds[-1][4:]) + 1) if f"fold{n}" not in folds]
     if missing or len(folds) == 1:
       raise UserError(
-        f"Folds {missing or ['fold2']} are missing beside {folds}: complete the list of the data "
-        "set, or name pairs to train and test on."
+        f"There are {folds}, but {missing or ['fold2']} are missing: complete the file list of the "
+        "data set, or set pairs to train and test on."
       )
     return [([other for other in folds if other != test], test) for test in folds]
   numbered = []

@@ -1,9 +1,9 @@
-"""Features of windows of sounds from each stage of a frozen network, kept in files.
+"""Features of audio windows from each stage of a frozen network, stored in files.
 
-Too many for memory at once: of 2,000 sounds with 10 windows, the maps of one stage pooled to 9
-thousand values take 740 MB in float32, and 4 stages of windows for training and for testing 2.8 GB
-on disk in half precision. They are computed in chunks, each of them a file, so that an
-interrupted extraction goes on; and read a stage at a time.
+All features together do not fit in memory: for 2,000 recordings with 10 windows, the maps of one
+stage, pooled to about 9,000 values, take 740 MB in float32; 4 stages of training and test windows
+take 2.8 GB on disk in half precision. Features are computed in chunks of one file each, so an
+interrupted extraction can resume, and are read one stage at a time.
 """
 
 import concurrent.futures
@@ -24,13 +24,13 @@ from avssl_tf.files import as_json, read_json, whole_file
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.progress import Bar
 
-# Of one chunk; 48,000 samples each take 123 MB.
+# With 48,000 samples per window, a chunk takes 123 MB.
 _WINDOWS_PER_CHUNK = 640
 _LARGEST = float(np.finfo(np.float16).max)
-# Between two states of a bar in a log, which keeps them all.
+# Interval of progress lines in a log.
 LOG_INTERVAL_SEC = 10.0
 FOLDER = "features"
-# What that folder holds.
+# Possible contents of that folder.
 TREE: own_files.Tree = {r"key\.json": None, r"\w+-\d{5}\.npz": None}
 
 
@@ -39,15 +39,15 @@ class StageNetwork:
 
   Attributes:
     num_samples: samples of a window.
-    sizes: by stage, the size (time, frequency) that its map is pooled to; a map that is smaller
-      in a dimension stays as it is there.
+    sizes: by stage, the size (time, frequency) to which its map is pooled; a dimension in which a
+      map is smaller is not pooled.
   """
 
   def __init__(self, encoder: Encoder, sizes: Mapping[str, Sequence[int]], batch_size: int):
     """Compiles the network.
 
     Raises:
-      UserError: `sizes` names a stage that the network lacks, or none.
+      UserError: `sizes` contains a stage that the network lacks, or is empty.
     """
     self.num_samples = encoder.clip.num_samples(encoder.sample_rate_hz)
     self.sizes = {name: tuple(size) for name, size in sizes.items()}
@@ -72,13 +72,13 @@ class StageNetwork:
     self._features = features
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.1, 0.1, [1, *shape[1:]]).astype(np.float32)
-    # Tells networks apart: mean and spread of what each stage makes of the same noise.
+    # Identifies the network: mean and standard deviation of each stage for fixed noise.
     self.fingerprint = {
       name: [float(values.mean()), float(values.std())] for name, values in self(noise).items()
     }
 
   def __call__(self, windows: np.ndarray) -> dict[str, np.ndarray]:
-    """float32 `[N, D]` by stage of windows, float32 `[N, num_samples, C]`."""
+    """Maps windows, float32 `[N, num_samples, C]`, to features by stage, float32 `[N, D]`."""
     batches = []
     for begin in range(0, len(windows), self._batch_size):
       batch = self._features(windows[begin : begin + self._batch_size])
@@ -87,29 +87,29 @@ class StageNetwork:
 
 
 class FeatureStore:
-  """Features of the windows of sounds, in files of a folder.
+  """Features of audio windows, stored in files of a folder.
 
   Attributes:
-    failures: reason by number of each sound that could not be read.
+    failures: reason for each recording that could not be read, by index.
   """
 
   def __init__(self, folder: str, key: Mapping[str, Any], fingerprint: Mapping[str, list[float]]):
-    """Opens a folder; files in it of other settings or another network are removed.
+    """Opens a folder and removes files of other settings or of another network.
 
     Args:
-      folder: made where it is missing.
-      key: what the features depend on beside the network; values that JSON can hold.
-      fingerprint: of the network; see `StageNetwork`.
+      folder: created if missing.
+      key: JSON-serialisable values, apart from the network, that the features depend on.
+      fingerprint: identifies the network; see `StageNetwork`.
 
     Raises:
-      ForeignFilesError: the folder holds something else; nothing was removed.
+      ForeignFilesError: the folder contains other files; nothing was removed.
     """
     self._folder = folder
     self.failures: dict[int, str] = {}
     path = os.path.join(folder, "key.json")
     key = as_json(key)
     if os.path.isdir(folder) and not _is_same(path, key, fingerprint):
-      logging.info("%s holds features of other settings: they are computed anew.", folder)
+      logging.info("%s contains features of other settings: they are recomputed.", folder)
       self.remove()
     os.makedirs(folder, exist_ok=True)
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
@@ -125,27 +125,27 @@ class FeatureStore:
     most_failures: int,
     progress: bool = False,
   ) -> None:
-    """Computes the features of sounds that are not there yet.
+    """Computes missing features of recordings.
 
     Args:
-      title: name of this kind of windows; in the names of files.
-      numbers: int64 `[N]`, numbers of the sounds, the same at each call for a title.
-      windows_of: gives the windows of a sound, float32 `[num_windows, num_samples, C]`; raises
-        MediaError where it cannot be read. Called from several threads.
-      network: gives their features.
-      num_windows: windows of a sound.
-      most_failures: how many sounds may be unreadable.
-      progress: whether to show a bar.
+      title: name of this kind of windows, used in file names.
+      numbers: int64 `[N]`, indices of the recordings, the same in each call for a title.
+      windows_of: returns the windows of a recording, float32 `[num_windows, num_samples, C]`;
+        raises MediaError if it cannot be read. Called from several threads.
+      network: computes their features.
+      num_windows: windows of a recording.
+      most_failures: maximum number of unreadable recordings.
+      progress: whether to show a progress bar.
 
     Raises:
-      UserError: more sounds than that cannot be read, or features exceed half precision.
+      UserError: more recordings cannot be read, or features exceed the range of half precision.
     """
     chunks = list(_chunks(numbers, num_windows))
-    bar = Bar(f"features to {title}", len(numbers), "sound", shown=progress, stays=True)
+    bar = Bar(f"{title} features", len(numbers), "recording", shown=progress, stays=True)
     with bar, concurrent.futures.ThreadPoolExecutor() as executor:
       for number, chunk in enumerate(chunks):
         path = self._path(title, number)
-        # Files that could not be read may have been mended since: their chunk is computed anew.
+        # Unreadable files may have been repaired in the meantime: their chunk is recomputed.
         if not _is_whole(path):
           self._write(path, chunk, executor.map(_or_reason(windows_of), chunk), network)
         with arrays.open_npz(path) as content:
@@ -163,12 +163,12 @@ class FeatureStore:
       title: as in `extract`.
       stage: name of the stage.
       numbers: as in `extract`.
-      wanted: int64 `[M]`, numbers of the sounds whose features are wanted, increasing.
+      wanted: int64 `[M]`, indices of the recordings to read, increasing.
       num_windows: as in `extract`.
 
     Returns:
-      float32 `[M' * num_windows, D]`, and int64 `[M']`: the numbers of the sounds wanted that
-      could be read. The windows of a sound follow each other.
+      float32 `[M' * num_windows, D]`, the windows of each recording in consecutive rows, and int64
+      `[M']`, the indices of the M' recordings that were readable.
     """
     found = wanted[~np.isin(wanted, list(self.failures))]
     rows, begin = None, 0
@@ -184,12 +184,12 @@ class FeatureStore:
       rows[begin : begin + len(part)] = part
       begin += len(part)
     if rows is None:
-      raise UserError(f"None of the {len(wanted)} sounds to {title} could be read.")
+      raise UserError(f"None of the {len(wanted)} {title} recordings could be read.")
     return rows, found
 
   def remove(self) -> None:
     """Removes the files."""
-    own_files.delete(self._folder, TREE, "Move it away, or name another --output_dir.")
+    own_files.delete(self._folder, TREE, "Move it away, or choose another --output_dir.")
 
   def _path(self, title: str, chunk: int) -> str:
     return os.path.join(self._folder, f"{title}-{chunk:05d}.npz")
@@ -206,11 +206,11 @@ class FeatureStore:
     content = {}
     if windows:
       for stage, rows in network(np.concatenate(windows)).items():
-        # Also false where a value is not a number.
+        # The comparison is also False for NaN.
         if not np.abs(rows).max() <= _LARGEST:
           raise UserError(
-            f"Features of {stage} are not finite or exceed {_LARGEST:g} in size: is this network "
-            "trained, and its run sound?"
+            f"Features of {stage} are not finite or exceed {_LARGEST:g} in magnitude: check that "
+            "training converged."
           )
         content[stage] = rows.reshape(len(windows), -1, rows.shape[1]).astype(np.float16)
     content["numbers"] = np.array(numbers, np.int64)
@@ -222,15 +222,15 @@ class FeatureStore:
   def _too_many(self, most_failures: int) -> str:
     lines = [f"  {reason}" for reason in list(self.failures.values())[:20]]
     return (
-      f"{len(self.failures)} sounds cannot be read so far, more than the {most_failures} that "
-      "AudioSVM.max_failure_rate allows:\n"
+      f"{len(self.failures)} recordings could not be read so far, more than the {most_failures} "
+      "that AudioSVM.max_failure_rate allows:\n"
       + "\n".join(lines)
-      + "\nMend or replace these files and start again; what is done is kept."
+      + "\nRepair or replace these files and rerun the command; computed features are kept."
     )
 
 
 def _or_reason(windows_of: Callable[[int], np.ndarray]) -> Callable:
-  """A function of a number that returns the reason instead of raising MediaError."""
+  """Wraps `windows_of` to return the reason for a failure instead of raising MediaError."""
 
   def call(number: int):
     try:
@@ -253,19 +253,19 @@ def _load(path: str, name: str) -> np.ndarray:
 
 
 def _is_whole(path: str) -> bool:
-  """Whether a chunk is there, none of its sounds is missing, and all of it can be read."""
+  """Whether a chunk exists, is readable, and lacks none of its recordings."""
   try:
     with arrays.open_npz(path) as content:
       return not len(content["failed"]) and all(content[name] is not None for name in content.names)
   except FileNotFoundError:
     return False
   except arrays.ArraysError as error:
-    logging.warning("Computed again: %s", error)
+    logging.warning("Recomputing features: %s", error)
     return False
 
 
 def _is_same(path: str, key: Mapping[str, Any], fingerprint: Mapping[str, list[float]]) -> bool:
-  """Whether features in the folder of `path` are of this key and this network."""
+  """Whether the features in the folder of `path` have this key and fingerprint."""
   try:
     content = read_json(path)
     found = content["fingerprint"]
@@ -275,5 +275,5 @@ def _is_same(path: str, key: Mapping[str, Any], fingerprint: Mapping[str, list[f
       and set(found) == set(fingerprint)
       and all(np.allclose(found[name], fingerprint[name], rtol=1e-3) for name in found)
     )
-  except (FileNotFoundError, KeyError, TypeError, ValueError):  # Something else, or damaged.
+  except (FileNotFoundError, KeyError, TypeError, ValueError):  # Foreign or damaged.
     return False

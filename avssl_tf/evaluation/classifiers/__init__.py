@@ -1,1 +1,1 @@
-"""Classifiers of video that are trained on a network, frozen or not."""
+"""Video classifiers that are trained on a frozen or fine-tuned network."""

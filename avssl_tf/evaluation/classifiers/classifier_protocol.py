@@ -1,4 +1,4 @@
-"""What the protocols that train classifiers of video have in common."""
+"""Base class of protocols that train video classifiers."""
 
 import abc
 import dataclasses
@@ -28,34 +28,33 @@ def _all_labels_of_frames(batch: keys.Batch) -> tuple[keys.Tensor, keys.Tensor]:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierProtocol(Protocol):
-  """Trains classifiers of video on each fold of a data set, and tests them.
+  """Trains and tests video classifiers on each fold of a data set.
 
-  Measured are the accuracy on single clips, `clip_top1` and `clip_top5`: on the one in the middle
-  of each record, or the mean over several random ones of each, as published; and that of the mean
-  softmax of clips spread evenly over it, `video_top1` and `video_top5`. Where clips have several
-  labels, as those of AudioSet, classifiers have a sigmoid for each class, and measured are
-  `clip_map`, `clip_auc`, `clip_d_prime` and those of the mean sigmoid, `video_map` and so on; see
-  `multi_label.scores`.
+  Metrics: `clip_top1` and `clip_top5`, accuracies of single clips, either the central clip of each
+  record or, as published, several random clips of each; `video_top1` and `video_top5`, accuracies
+  of the mean softmax over evenly spaced clips of a record. If clips have several labels, as in
+  AudioSet, classifiers use one sigmoid per class, and the metrics are `clip_map`, `clip_auc`,
+  `clip_d_prime` and, for the mean sigmoid, `video_map` etc.; see `multi_label.scores`.
 
   Attributes:
-    folds: pairs of what to train and what to test on; None takes the subsets `train1` and
-      `test1`, `train2` and `test2` ... or, without such, the splits `train` and `test`.
-    num_frames: frames of a clip; None: as many as the network was pretrained on.
-    frame_size: height and width of the frames, in pixels; None: as in pretraining.
-    augmentation: random changes to training clips; None takes the centre of the frames.
-    batch_size: clips of a training step, and those classified at a time.
-    clips_per_video: clips of each record in an epoch.
+    folds: pairs of training and test selections; None uses the subsets `train1` and `test1`,
+      `train2` and `test2` ... or, if there are none, the splits `train` and `test`.
+    num_frames: frames of a clip; None uses the number of pretraining.
+    frame_size: height and width of the frames, in pixels; None uses the size of pretraining.
+    augmentation: random augmentation of training clips; None takes the centre of the frames.
+    batch_size: clips of a training step and of a test batch.
+    clips_per_video: clips of each record per epoch.
     num_epochs: number of epochs.
-    optimizer: makes an optimiser of Keras, such as `tf.keras.optimizers.SGD`; called with
+    optimizer: creates a Keras optimiser, such as `tf.keras.optimizers.SGD`; called with
       `learning_rate`.
-    learning_rate: rate of the first epochs.
-    milestone_epochs: epochs at whose beginning, counted from 0, the rate is multiplied by
+    learning_rate: initial learning rate.
+    milestone_epochs: epochs, counted from 0, at whose start the learning rate is multiplied by
       `factor`.
-    factor: see there.
+    factor: multiplier of the learning rate at `milestone_epochs`.
     windows_per_video: clips of each record for `video_top1` and `video_top5`.
-    random_clips_per_video: random clips of each record for `clip_top1` and `clip_top5`, each of
-      them a decision; None takes the one in its middle.
-    seed: of everything random.
+    random_clips_per_video: random clips of each record for `clip_top1` and `clip_top5`, classified
+      separately; None uses the central clip.
+    seed: seed of all random numbers.
   """
 
   folds: Optional[Sequence[Sequence[str]]] = None
@@ -73,7 +72,7 @@ class ClassifierProtocol(Protocol):
   seed: int = 0
   random_clips_per_video: Optional[int] = added_field(None)
 
-  # Arguments that what a field names is called with.
+  # Arguments that the callable in a field receives.
   gives: ClassVar = {"optimizer": ("learning_rate",)}
 
   def __post_init__(self):
@@ -88,36 +87,36 @@ class ClassifierProtocol(Protocol):
     self._require(
       "milestone_epochs",
       inside and milestones == sorted(set(milestones)),
-      f"rising numbers in 1..{self.num_epochs - 1}, which num_epochs={self.num_epochs} leaves",
+      f"increasing numbers in 1..{self.num_epochs - 1}, since num_epochs is {self.num_epochs}",
     )
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures each fold that `results` does not have.
+    """Evaluates each fold that `results` lacks.
 
     Args:
       encoder: the pretrained network.
       data_dir: folder of the records.
-      results: where the metrics of each fold go.
-      work_dir: folder for checkpoints; a fold that was interrupted goes on after its last epoch.
-      progress: whether to show progress bars or, where there is no terminal, a line an epoch.
+      results: receives the metrics of each fold.
+      work_dir: folder for checkpoints; an interrupted fold resumes after its last complete epoch.
+      progress: whether to show progress bars or, without a terminal, one line per epoch.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: network, data and settings do not go together; the message says why.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: network, data and settings are incompatible; the message states the reason.
       FloatingPointError: a loss or a weight became NaN or infinite.
     """
     self.check(encoder)
     clip = video_classifier.frames_of(encoder.clip, self.num_frames, self.frame_size)
     info = DatasetInfo.load(data_dir)
     if keys.VIDEO not in info.modalities:
-      raise UserError(f"The records in {data_dir!r} hold sound, but no video to classify.")
+      raise UserError(f"The records in {data_dir!r} contain audio, but no video to classify.")
     several = multi_label.has_several_labels(info)
     folds = folds_lib.find(info, self.folds)
     for fold in folds:
       folds_lib.check_labelled(info, data_dir, fold)
-      self._batches(data_dir, fold, clip, 0)  # Raises an error where there cannot be any.
+      self._batches(data_dir, fold, clip, 0)  # Fails early if no batch can be built.
     for fold in folds:
       if results.get(fold.name) is not None:
         continue
@@ -141,14 +140,35 @@ class ClassifierProtocol(Protocol):
       classifier_training.delete(folder)
 
   def check(self, encoder: Encoder) -> None:
-    """Raises a `UserError` for a network that cannot be measured in this way."""
+    """Raises a `UserError` for a network that this protocol cannot evaluate.
+
+    Args:
+      encoder: the network.
+    """
 
   @abc.abstractmethod
   def make(self, encoder: Encoder, clip: ClipSpec, num_classes: int) -> tf.keras.Model:
-    """A new model with `classifiers`, as those of `video_classifier`."""
+    """Creates a model with `classifiers`, like those of `video_classifier`.
+
+    Args:
+      encoder: the pretrained network.
+      clip: specification of the clips to classify.
+      num_classes: number of classes.
+
+    Returns:
+      The model.
+    """
 
   def phases(self, model: tf.keras.Model, steps_per_epoch: int) -> list[Phase]:
-    """How the model is trained: all of it for `num_epochs`."""
+    """Training phases of the model; by default all weights are trained for `num_epochs`.
+
+    Args:
+      model: the model from `make`.
+      steps_per_epoch: training steps of an epoch.
+
+    Returns:
+      The phases in order.
+    """
     del model
     schedule = classifier_training.step_decay(
       self.learning_rate, self.factor, self.milestone_epochs, steps_per_epoch
@@ -179,7 +199,7 @@ class ClassifierProtocol(Protocol):
     progress: bool,
     several: bool,
   ) -> dict[str, float]:
-    """The metrics of a fold; where there are several classifiers, their names come first."""
+    """The metrics of a fold, prefixed by the classifier's name if there are several."""
     title = f"{fold.name}: testing" if progress else None
     metrics = {}
     chosen = self.random_clips_per_video

@@ -1,8 +1,7 @@
-"""Training classifiers by Keras `fit`, epoch by epoch, so that a stopped training goes on.
+"""Resumable training of classifiers with Keras `fit`.
 
-What a training has come to is saved after each epoch. Batches, augmentation and dropout follow
-from the seed and the number of the step: a training that is gone on with ends with the weights
-of one that was never stopped.
+A checkpoint is saved after each epoch. Batches, augmentation and dropout depend only on the seed
+and the step number: a resumed training ends with the same weights as an uninterrupted one.
 """
 
 import contextlib
@@ -25,21 +24,21 @@ from avssl_tf.models import graph_rewriting
 from avssl_tf.progress import Bar, on_terminal
 
 _SETTINGS_FILE = "settings.json"
-# What the folder of a training holds.
+# Possible contents of the folder of a training.
 TREE: own_files.Tree = {r"settings\.json": None, **checkpoint_files.TREE}
-_REMEDY = "Move it away, or name another --output_dir."
+_REMEDY = "Move it away, or choose another --output_dir."
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-  """Some epochs of a training.
+  """A phase of a training.
 
   Attributes:
-    num_epochs: number of epochs; 0 leaves the phase out.
-    optimizer: a Keras optimiser of its own.
-    frozen: layers that do not learn in these epochs, and work as in inference.
-    meanwhile: makes a context in which these epochs are trained, such as one that changes what of
-      the model learns.
+    num_epochs: number of epochs; 0 skips the phase.
+    optimizer: a Keras optimiser, separate for each phase.
+    frozen: layers that are not trained in this phase and run in inference mode.
+    meanwhile: creates a context manager that is active during this phase, for example to change
+      which weights are trained.
   """
 
   num_epochs: int
@@ -51,7 +50,7 @@ class Phase:
 def step_decay(
   learning_rate: float, factor: float, milestone_epochs: Sequence[int], steps_per_epoch: int
 ) -> tf.keras.optimizers.schedules.LearningRateSchedule:
-  """`learning_rate`, multiplied by `factor` when each of the epochs begins (the first is 0)."""
+  """`learning_rate`, multiplied by `factor` at the start of each milestone epoch (from 0)."""
   steps = [epoch * steps_per_epoch for epoch in milestone_epochs]
   return learning_rates.falling(learning_rate, factor, steps)
 
@@ -67,28 +66,28 @@ def train(
   progress: bool = False,
   examples: Optional[Callable[[keys.Batch], tuple[Any, Tensor]]] = None,
 ) -> None:
-  """Trains a model that returns the logits of one or several classifiers, all at once.
+  """Trains a model that returns the logits of one or several classifiers.
 
-  The loss is the sum over the classifiers of the mean cross-entropy; records without a label
-  (-1) have no part in it. Labels that are bool `[B, C]`, all classes of each record, have the mean
-  of the binary cross-entropies of the classes instead.
+  All classifiers are trained jointly. The loss is the sum over the classifiers of the mean
+  cross-entropy; records without a label (-1) are ignored. For labels of type bool `[B, C]`, all
+  classes of each record, the loss is the mean of the binary cross-entropies of the classes.
 
   Args:
-    model: gives logits by the name of a classifier, one of `model.classifiers`, for frames; with
-      its variables built.
-    batches_from: gives the endless batches from a step on, as `pipeline.training_dataset` does.
+    model: maps frames to logits by classifier name, the keys of `model.classifiers`; its variables
+      must be built.
+    batches_from: returns the endless batches from a given step, like `pipeline.training_dataset`.
     steps_per_epoch: steps of an epoch.
-    phases: what is done, in this order.
-    folder: for checkpoints, which go on where they were made under the same settings.
-    settings: what the training depends on, by name; values that JSON can hold.
-    title: title of the progress bar, or of the lines in its place.
-    progress: whether to show a bar or, where there is no terminal, a line an epoch.
-    examples: input of the model and labels of a batch; None takes frames and the label of a clip.
-      Logits `[..., classes]` go with labels `[...]`.
+    phases: the phases in order.
+    folder: folder for checkpoints; training resumes from those with the same settings.
+    settings: JSON-serialisable values that the training depends on, by name.
+    title: title of the progress bar or lines.
+    progress: whether to show a bar or, without a terminal, one line per epoch.
+    examples: returns the model input and the labels of a batch; None uses the frames and the label
+      of each clip. Logits `[..., classes]` correspond to labels `[...]`.
 
   Raises:
-    FloatingPointError: a loss or a weight became NaN or infinite; nothing of that is saved.
-    ForeignFilesError: `folder` holds something else than a training.
+    FloatingPointError: a loss or a weight became NaN or infinite; that state is not saved.
+    ForeignFilesError: `folder` contains files that do not belong to a training.
   """
   _claim(folder, settings)
   epochs_done = tf.Variable(0, dtype=tf.int64)
@@ -107,7 +106,7 @@ def train(
       checkpoint_files.restore(checkpoint, latest).assert_consumed()
     else:
       logging.warning(
-        "The checkpoint %s is damaged (%s): this training begins again.", latest, reason
+        "The checkpoint %s is damaged (%s): this training restarts.", latest, reason
       )
 
   num_epochs = sum(phase.num_epochs for phase in phases)
@@ -135,20 +134,20 @@ def delete(folder: str) -> None:
   """Deletes the folder of a training.
 
   Raises:
-    ForeignFilesError: there is something else in it; nothing was deleted.
+    ForeignFilesError: it contains other files; nothing was deleted.
   """
   own_files.delete(folder, TREE, _REMEDY)
 
 
 def _claim(folder: str, settings: Mapping[str, Any]) -> None:
-  """Makes the folder, or clears it of what other settings came to."""
+  """Creates the folder, or deletes the checkpoints of other settings in it."""
   path = os.path.join(folder, _SETTINGS_FILE)
   text = json.dumps(dict(settings), indent=1, sort_keys=True)
   if os.path.exists(path):
     with open(path, encoding="utf-8") as f:
       if f.read() == text:
         return
-    logging.info("%s holds a training under other settings: it begins anew.", folder)
+    logging.info("%s contains a training with other settings: it restarts.", folder)
   delete(folder)
   os.makedirs(folder)
   with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
@@ -156,7 +155,7 @@ def _claim(folder: str, settings: Mapping[str, Any]) -> None:
 
 
 def _wrapped(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
-  """The optimiser with loss scaling where the precision needs it, as `compile` would do."""
+  """Adds loss scaling to the optimiser if the precision requires it, as `compile` would do."""
   if tf.keras.mixed_precision.global_policy().name == "mixed_float16":
     return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
   return optimizer
@@ -164,7 +163,7 @@ def _wrapped(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Op
 
 @contextlib.contextmanager
 def _frozen(layers: Sequence[tf.keras.layers.Layer]) -> Iterator[None]:
-  """The layers do not learn inside of this."""
+  """Makes the layers non-trainable within the context."""
   for layer in layers:
     layer.trainable = False
   try:
@@ -183,12 +182,12 @@ def _examples(
   names: Sequence[str],
   examples: Callable[[keys.Batch], tuple[Any, Tensor]],
 ) -> tf.data.Dataset:
-  """Pairs of input and, for each classifier, labels."""
+  """Pairs of model input and labels for each classifier."""
 
   @tf.autograph.experimental.do_not_convert
   def pair(batch: keys.Batch):
     inputs, labels = examples(batch)
-    # In one row: what has more axes, Keras would reduce in its own way.
+    # Flattened, since Keras would apply its own reduction over further axes.
     rows = labels if labels.dtype == tf.bool else tf.reshape(labels, [-1])
     return inputs, {name: rows for name in names}
 
@@ -196,21 +195,21 @@ def _examples(
 
 
 def _cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
-  """Cross-entropy of each row, such that the mean of all rows is that of the labelled ones."""
+  """Cross-entropy per row, scaled so that the mean over all rows is that over labelled rows."""
   logits = tf.reshape(logits, [-1, logits.shape[-1]])
   if labels.dtype == tf.bool:
     known = tf.cast(tf.reduce_any(labels, axis=-1), tf.float32)
     each = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits)
     losses = tf.reduce_mean(each, axis=-1)
   else:
-    labels = tf.reshape(labels, [-1])  # Keras makes a column of them.
+    labels = tf.reshape(labels, [-1])  # Keras adds an axis.
     known = tf.cast(labels >= 0, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
   return losses * tf.math.divide_no_nan(known, tf.reduce_mean(known))
 
 
 class _Saver(tf.keras.callbacks.Callback):
-  """Saves after each epoch, if all is finite."""
+  """Saves a checkpoint after each epoch if all weights are finite."""
 
   def __init__(
     self, manager: tf.train.CheckpointManager, epochs_done: tf.Variable, watch: "_Watch"
@@ -229,13 +228,13 @@ class _Saver(tf.keras.callbacks.Callback):
 
 
 class _Watch(tf.keras.callbacks.Callback):
-  """Shows how far a training is, and stops it at NaN."""
+  """Shows the progress of a training and stops it if the loss is not finite."""
 
   _LOOK_EVERY_SEC = 0.5
 
   def __init__(self, title: str, num_epochs: int, steps_per_epoch: int, progress: bool):
     super().__init__()
-    # Losses stay on the device until somebody looks at them: no step waits for the one before.
+    # Losses stay on the device until they are read, so no step waits for the previous one.
     self._supports_tf_logs = True
     self._title = title
     self._num_epochs = num_epochs
@@ -246,16 +245,16 @@ class _Watch(tf.keras.callbacks.Callback):
     self._looked = self._began = time.monotonic()
 
   def close(self) -> None:
-    """Takes the bar off the screen."""
+    """Closes the progress bar."""
     if self._bar is not None:
       self._bar.close()
 
   def check(self, values: Sequence[float]) -> None:
-    """Raises an error where a value is not finite."""
+    """Raises an error if a value is not finite."""
     if not all(map(math.isfinite, values)):
       raise NonFiniteError(
-        f"{self._title}: a loss or a weight became NaN or infinite. The last epoch before that is "
-        "saved; lower the learning rate, or train in float32."
+        f"{self._title}: a loss or a weight became NaN or infinite. The previous epoch is saved. "
+        "Lower the learning rate, or train in float32."
       )
 
   def on_epoch_begin(self, epoch, logs=None):

@@ -1,4 +1,4 @@
-"""Accuracy of a classifier of clips, over single clips and over several clips of each record."""
+"""Accuracy of a clip classifier on single clips, and averaged over several clips per record."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ class Accuracy:
   """Accuracy of a classifier.
 
   Attributes:
-    top1: share of the labelled records, 0..1, whose class scores highest.
-    top5: share whose class is among the five that score highest.
+    top1: fraction of the labelled records, in 0..1, whose class has the highest score.
+    top5: fraction, in 0..1, whose class is among the five highest scores.
   """
 
   top1: float
@@ -41,22 +41,22 @@ def accuracies(
 ) -> dict[str, Accuracy]:
   """Classifies the records of a split by the mean softmax over evenly spaced clips of each.
 
-  With `random_seed`, clips are taken at random places and are classified each on its own: the
-  accuracy is the mean over all clips of all records.
+  With `random_seed`, clips are drawn at random positions and classified separately: the accuracy is
+  the mean over all clips of all records.
 
   Args:
-    logits: gives for uint8 frames `[B, T, H, W, 3]` the logits `[B, C]` of each classifier, by
-      its name. C is more than every label of the split.
+    logits: maps uint8 frames `[B, T, H, W, 3]` to the logits `[B, C]` of each classifier, by name.
+      C is greater than every label of the split.
     data_dir: folder of the records.
-    split: split, subset or slice. Records without a label (-1) have no part.
-    clip: what a classifier sees at a time.
-    num_windows: clips of each record; a single one lies in its middle.
-    batch_size: clips that are classified at a time, rounded up to whole records.
+    split: split, subset or slice. Records without a label (-1) are skipped.
+    clip: specification of the classifier's input clips.
+    num_windows: clips of each record; a single clip is taken from its middle.
+    batch_size: clips per forward pass, rounded up to whole records.
     progress: title of a progress bar; None shows no bar.
-    random_seed: what the places of random clips follow from; None spaces clips evenly.
+    random_seed: seed of the positions of random clips; None spaces clips evenly.
 
   Returns:
-    The accuracy of each classifier, by its name.
+    The accuracy of each classifier, by name.
 
   Raises:
     UserError: no record of the split has a label.
@@ -87,13 +87,13 @@ def multi_label_scores(
   progress: Optional[str] = None,
   random_seed: Optional[int] = None,
 ) -> dict[str, dict[str, float]]:
-  """As `accuracies`, of records with several labels: the mean sigmoid over the clips of each.
+  """Like `accuracies`, for records with several labels: uses the mean sigmoid over the clips.
 
   Returns:
-    What `multi_label.scores` returns for each classifier, by its name.
+    The return value of `multi_label.scores` for each classifier, by name.
 
   Raises:
-    UserError: no class can be measured.
+    UserError: no class can be evaluated.
   """
   labels: list[np.ndarray] = []
   predicted: dict[str, list[np.ndarray]] = {}
@@ -111,10 +111,9 @@ def multi_label_scores(
 
 
 def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-  """How many classes score at least as high as the true one, itself left out.
+  """Number of other classes that score at least as high as the true class.
 
-  A classifier that cannot tell classes apart gets no credit for it: ties count against it, and
-  so does NaN.
+  Ties and NaN count as errors: a classifier that does not distinguish classes gets no credit.
 
   Args:
     scores: float `[N, C]`.
@@ -130,10 +129,10 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _scored(
   logits, data_dir, split, clip, num_windows, batch_size, progress, random_seed, share
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-  """Labels of the records of a split, all of them for `tf.sigmoid`, and scores by classifier.
+  """Yields the labels of records, all of them for `tf.sigmoid`, and scores by classifier.
 
-  `share` makes scores of logits; those of the windows of a record are averaged, unless the windows
-  are random ones, which are records of their own then.
+  `share` converts logits to scores. Scores of the windows of a record are averaged, except for
+  random windows, which count as separate records.
   """
   records_per_batch = -(-batch_size // num_windows)
   several = share is tf.sigmoid
@@ -155,7 +154,7 @@ def _scored(
 
 
 def _compiled(logits, num_windows: int, frames: tf.TensorSpec, share):
-  """Mean score over the windows of each record, as a graph function of an open batch size."""
+  """Mean score over the windows of each record, as a graph function with a variable batch size."""
 
   @tf.function(input_signature=[tf.TensorSpec([None, *frames.shape[1:]], frames.dtype)])
   def scores(frames):

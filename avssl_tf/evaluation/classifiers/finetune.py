@@ -1,7 +1,7 @@
-"""Fine-tuning: action recognition by the video network, trained further with a classifier.
+"""Fine-tuning of the video network for action recognition.
 
-The protocol of Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with
-Cross-Modal Agreement", CVPR 2021, section 5, on UCF-101 and HMDB-51.
+The protocol of Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal
+Agreement", CVPR 2021, section 5, on UCF-101 and HMDB-51.
 """
 
 import dataclasses
@@ -21,20 +21,31 @@ from avssl_tf.inference.encoder import Encoder
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Finetune(ClassifierProtocol):
-  """Trains the video network with dropout and a linear classifier on its pooled features.
+  """Fine-tunes the video network with dropout and a linear classifier on its pooled features.
 
-  Each fold begins with the pretrained weights. First the classifier learns alone, on a network
-  that works as in inference or, as in the authors' code, as in training; then all learns. The
-  defaults are those for UCF-101 with 8 frames.
+  Each fold starts from the pretrained weights. First only the classifier is trained, on a network
+  that runs in inference mode or, as in the authors' code, in training mode. Then all weights are
+  trained. The defaults are those for UCF-101 with 8 frames. For further settings and the metrics
+  see `ClassifierProtocol`.
 
-  Attributes, beside those of `ClassifierProtocol`:
-    classifier_epochs: epochs in which the classifier learns alone, at `learning_rate`; they come
-      before the `num_epochs` in which all learns.
-    warmup_batch_norm: whether batch normalisation of the network runs as in training while the
-      classifier learns alone, and its statistics follow the data.
-    dropout: share of the features that a training step leaves out.
-    from_scratch: whether the network begins with random weights instead, as a baseline. Then
-      the classifier does not learn alone.
+  Attributes:
+    classifier_epochs: warm-up epochs in which only the classifier is trained, at `learning_rate`,
+      before the `num_epochs` in which all weights are trained.
+    warmup_batch_norm: whether batch normalisation of the network runs in training mode during the
+      warm-up and updates its statistics.
+    dropout: dropout rate of the features.
+    from_scratch: whether the network starts from random weights instead, as a baseline, without
+      warm-up.
+
+  Source:
+    Morgado, Vasconcelos, Misra, "Audio-Visual Instance Discrimination with Cross-Modal Agreement",
+    CVPR 2021, section 5.
+
+  Examples:
+    >>> from avssl_tf.evaluation import Finetune
+    >>> protocol = Finetune(num_frames=32, clips_per_video=5, batch_size=32)
+    >>> protocol.milestone_epochs, protocol.factor, protocol.num_epochs
+    ((6, 10, 14), 0.3, 16)
   """
 
   clips_per_video: int = 10
@@ -54,18 +65,17 @@ class Finetune(ClassifierProtocol):
     """Raises a `UserError` for a network that cannot be trained."""
     if encoder.make_model is None:
       raise UserError(
-        "Fine-tuning needs a network that can be trained, which a SavedModel cannot: name the "
-        "folder of a run or of a converted checkpoint."
+        "A SavedModel cannot be fine-tuned: pass the folder of a run or of a converted checkpoint."
       )
 
   def make(self, encoder: Encoder, clip: ClipSpec, num_classes: int) -> NetworkClassifier:
-    """A copy of the network with a classifier."""
+    """Creates a copy of the network with a classifier."""
     del clip
     network = encoder.make_model(trained=not self.from_scratch)
     return NetworkClassifier(network, num_classes, self.dropout, self.seed)
 
   def phases(self, model: NetworkClassifier, steps_per_epoch: int) -> list[Phase]:
-    """First the classifier alone, then all."""
+    """The warm-up of the classifier, then training of all weights."""
     warm_up = Phase(
       0 if self.from_scratch else self.classifier_epochs,
       self.optimizer(learning_rate=self.learning_rate),

@@ -1,7 +1,6 @@
-"""Classifiers on a video network: one on a network that learns as well, one on each stage of a
-network that does not.
+"""Classifiers on a trainable video network, or on each stage of a frozen one.
 
-Both return logits by the name of the classifier, and are trained by `classifier_training`.
+Both return logits by classifier name and are trained by `classifier_training`.
 """
 
 import contextlib
@@ -17,22 +16,22 @@ from avssl_tf.evaluation.adaptive_pooling import adaptive_pool
 from avssl_tf.keys import Tensor
 from avssl_tf.models import av_model, convolution
 
-# Name of the features after the last stage, and of the classifier on them.
+# Name of the pooled features of the last stage, and of the classifier on them.
 POOLED = "pooled"
 
 
 def frames_of(
   clip: ClipSpec, num_frames: Optional[int] = None, frame_size: Optional[int] = None
 ) -> ClipSpec:
-  """The frames of a clip, with sound that does not bear upon where in a record they are taken.
+  """Clip specification for video only: the audio does not affect the positions of the frames.
 
-  Records with fewer frames repeat them. Frames are ordinary ones, of which a network of 360° clips
-  sees the whole.
+  Records with too few frames repeat them. Frames are read as ordinary video; a network of 360°
+  clips reads the whole frame.
 
   Args:
-    clip: what a network was trained on.
-    num_frames: number of frames; None leaves it.
-    frame_size: height and width of the frames, in pixels; None leaves it.
+    clip: specification of the clips that the network was trained on.
+    num_frames: number of frames; None keeps that of `clip`.
+    frame_size: height and width of the frames, in pixels; None keeps that of `clip`.
   """
   clip = dataclasses.replace(
     clip, num_frames=num_frames or clip.num_frames, frame_size=frame_size or clip.frame_size
@@ -50,25 +49,25 @@ def frames_of(
 class NetworkClassifier(tf.keras.Model):
   """A video network, dropout, and a linear classifier on the pooled features.
 
-  While `video_net.trainable` is off, batch normalisation there runs, as in inference, on its
-  moving statistics, and leaves them as they are. Inside of `classifier_alone()` it runs as in
-  training, and its statistics follow the data, while no weight of the network learns.
+  While `video_net.trainable` is False, its batch normalisation runs in inference mode and does not
+  update the moving statistics. Within `classifier_alone()` batch normalisation runs in training
+  mode and updates its statistics, while the weights of the network are not trained.
 
   Attributes:
     video_net: the network.
-    classifiers: the linear classifier, under the name of what it gets, `"pooled"`.
+    classifiers: the linear classifier, under the name of its input, `"pooled"`.
   """
 
   def __init__(
     self, network: av_model.AudioVisualModel, num_classes: int, dropout: float = 0.5, seed: int = 0
   ):
-    """Puts a classifier on the video network of `network`, which this model then trains.
+    """Adds a classifier to the video network of `network`; both are trained by this model.
 
     Args:
-      network: its audio network and its heads have no part in this.
+      network: the model; its audio network and heads are not used.
       num_classes: number of classes.
-      dropout: share of the features that a step leaves out, in 0..1 without 1.
-      seed: of what is left out, which follows from it and the number of the step.
+      dropout: dropout rate of the features, 0 or more and less than 1.
+      seed: seed of the dropout, which depends on the seed and the step number.
     """
     super().__init__()
     self.front_end = network.video_front_end
@@ -82,7 +81,7 @@ class NetworkClassifier(tf.keras.Model):
 
   @contextlib.contextmanager
   def classifier_alone(self) -> Iterator[None]:
-    """Weights of the network do not learn inside of this; it runs as in training all the same."""
+    """Trains only the classifier within the context; the network runs in training mode."""
     self._alone = True
     try:
       yield
@@ -91,18 +90,18 @@ class NetworkClassifier(tf.keras.Model):
 
   @property
   def trainable_weights(self) -> list[tf.Variable]:
-    """What a step of the optimiser changes."""
+    """The weights that the optimiser updates."""
     if self._alone:
       return self.classifiers[POOLED].trainable_weights
     return super().trainable_weights
 
   def call(self, frames: Tensor, training: bool = False) -> dict[str, Tensor]:
-    """Logits of uint8 frames `[B, T, H, W, 3]`: `"pooled"`: float32 `[B, num_classes]`."""
+    """Maps uint8 frames `[B, T, H, W, 3]` to the logits `"pooled"`, float32 `[B, num_classes]`."""
     learns = bool(training) and self.video_net.trainable
     features = self.video_net(self.front_end(frames), training=learns)[POOLED]
     features = tf.cast(features, tf.float32)
     if training and self._dropout:
-      # Not the layer, whose random state is no part of checkpoints.
+      # Stateless, since the random state of the Dropout layer is not saved in checkpoints.
       seed = tf.stack([tf.constant(self._seed, tf.int64), self.optimizer.iterations])
       features = tf.nn.experimental.stateless_dropout(features, self._dropout, seed)
     return {POOLED: self.classifiers[POOLED](features)}
@@ -112,8 +111,8 @@ class StageClassifiers(tf.keras.Model):
   """A batch-normalised linear classifier on the pooled map of each stage of a frozen network.
 
   Attributes:
-    norms: batch normalisation of each stage's pooled map, by the name of the stage.
-    classifiers: the linear classifier of each stage.
+    norms: batch normalisation of the pooled map, by stage.
+    classifiers: the linear classifier, by stage.
     pools: size `(T, H, W)` to which each stage's map is pooled.
   """
 
@@ -124,12 +123,12 @@ class StageClassifiers(tf.keras.Model):
     frames_shape: Sequence[int],
     num_classes: int,
   ):
-    """Looks up the sizes of the maps, by running the network once, and makes the classifiers.
+    """Runs the network once to determine the sizes of its maps, and creates the classifiers.
 
     Args:
-      video_maps: gives the map `[B, t, h, w, c]` of each stage for frames.
-      pools: size `(T, H, W)` to which the map of each stage is pooled; a dimension of a map that
-        is smaller stays as it is.
+      video_maps: maps frames to the map `[B, t, h, w, c]` of each stage.
+      pools: size `(T, H, W)` to which the map of each stage is pooled; a dimension in which a map
+        is smaller is not pooled.
       frames_shape: `(T, H, W, 3)` of the frames.
       num_classes: number of classes.
 
@@ -159,11 +158,11 @@ class StageClassifiers(tf.keras.Model):
     }
 
   def call(self, frames: Tensor, training: bool = False) -> dict[str, Tensor]:
-    """Logits of uint8 frames `[B, T, H, W, 3]` by stage: float32 `[B, num_classes]`."""
+    """Maps uint8 frames `[B, T, H, W, 3]` to logits by stage, float32 `[B, num_classes]`."""
     maps = self._video_maps(frames)
     logits = {}
     for name, sizes in self.pools.items():
-      # A SavedModel that takes frames of any size does not tell the sizes of its maps.
+      # A SavedModel that accepts frames of any size does not specify the sizes of its maps.
       stage = tf.ensure_shape(tf.stop_gradient(maps[name]), self._map_shapes[name])
       pooled = adaptive_pool(tf.cast(stage, tf.float32), sizes)
       flat = tf.reshape(pooled, [-1, pooled.shape[1:].num_elements()])

@@ -1,1 +1,1 @@
-"""Frozen features and embeddings: nearest neighbours, linear probes, retrieval, memory banks."""
+"""Evaluation of frozen features: nearest neighbours, linear probes, retrieval, memory banks."""

@@ -1,4 +1,4 @@
-"""What the protocols that classify features of frozen networks have in common."""
+"""Base class and helpers of protocols that classify features of frozen networks."""
 
 import abc
 import dataclasses
@@ -23,17 +23,17 @@ from avssl_tf.inference.features import Features
 
 @dataclasses.dataclass(frozen=True)
 class SplitFeatures:
-  """Features of selections of one data set; what folds share is extracted once.
+  """Extracts features of selections of a data set; features shared by folds are extracted once.
 
   Attributes:
     encoder: the network.
     data_dir: folder of the records.
     info: their description.
-    modalities: which of the network's inputs to look at.
+    modalities: modalities to extract.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
-    batch_size: windows that go through the network at a time.
+    batch_size: windows per forward pass.
     progress: whether to show progress bars.
-    all_labels: whether all labels of a clip are wanted.
+    all_labels: whether to return all labels of a clip.
   """
 
   encoder: Encoder
@@ -47,10 +47,10 @@ class SplitFeatures:
   _whole_splits: dict[str, Features] = dataclasses.field(default_factory=dict, init=False)
 
   def __call__(self, split: str) -> Features:
-    """Features of a split, of a subset, or of a slice of one, in the order of its records.
+    """Features of a split, a subset, or a slice of one, in the order of its records.
 
-    Of a subset's split all features are kept, for other subsets of it; not of 360° clips, whose
-    views are more than their records.
+    For a subset, the features of its whole split are cached and reused by other subsets. This does
+    not apply to 360° clips, which have several views per record.
     """
     subset = self.info.subsets.get(parse_split(split)[0])
     if subset is None or self.info.projection is not None:
@@ -60,11 +60,11 @@ class SplitFeatures:
     return self._whole_splits[subset.split].rows(self.info.records(split).numbers)
 
   def extract(self, split: str, max_records: Optional[int] = None) -> Features:
-    """The same without keeping anything, and of these records alone.
+    """Extracts the features of these records only, without caching.
 
     Args:
       split: a split, subset or slice.
-      max_records: as of `datasets.evaluation_dataset`.
+      max_records: see `datasets.evaluation_dataset`.
     """
     dataset = datasets.evaluation_dataset(
       self.data_dir,
@@ -75,7 +75,7 @@ class SplitFeatures:
       max_records=max_records,
       all_labels=self.all_labels,
     )
-    title = f"Features of {split}" if self.progress else None
+    title = f"features of {split}" if self.progress else None
     return features_lib.extract(
       self.encoder, dataset, self.windows_per_clip, title, self.modalities
     )
@@ -84,17 +84,17 @@ class SplitFeatures:
 def check_modalities(
   wanted: Optional[Sequence[str]], encoder: Encoder, info: DatasetInfo, data_dir: str
 ) -> list[str]:
-  """Which modalities of records a protocol looks at.
+  """Determines the modalities that a protocol evaluates.
 
   Args:
-    wanted: those that are asked for; None: all that the records have.
-    encoder: the network that will look at them.
+    wanted: the requested modalities; None uses all modalities of the records.
+    encoder: the network to evaluate.
     info: the description of the data set.
     data_dir: its folder, for messages.
 
   Raises:
-    UserError: none or an unknown one is asked for, the records do not have it, or their sound
-      has another number of channels than the network takes.
+    UserError: no modality or an unknown one is requested, the records lack one, or their audio has
+      a different number of channels than the network takes.
   """
   wanted = info.modalities if wanted is None else wanted
   if not wanted or not set(wanted) <= set(keys.MODALITIES):
@@ -102,14 +102,14 @@ def check_modalities(
   missing = [modality for modality in wanted if modality not in info.modalities]
   if missing:
     raise UserError(
-      f"The records in {data_dir!r} hold {' and '.join(info.modalities)}, but no {missing[0]}, "
-      "which is to be measured."
+      f"The records in {data_dir!r} contain {' and '.join(info.modalities)}, but no {missing[0]}, "
+      "which this evaluation requires."
     )
   if keys.AUDIO in wanted and info.num_channels != encoder.num_channels:
     raise UserError(
-      f"The sound in {data_dir!r} has {info.num_channels} channels; the network takes "
+      f"The audio in {data_dir!r} has {info.num_channels} channels; the network requires "
       f"{encoder.num_channels}. Build the records with --num_channels={encoder.num_channels}, or "
-      'measure the video alone: modalities=("video",).'
+      'evaluate only the video: modalities=("video",).'
     )
   return [modality for modality in keys.MODALITIES if modality in wanted]
 
@@ -127,14 +127,14 @@ def check_counts(protocol, *names: str) -> None:
 class FrozenClassification(Protocol):
   """Classifies the records of each fold by the pooled features of a frozen network.
 
-  Records without a label are left out.
+  Records without a label are skipped.
 
   Attributes:
-    folds: pairs of what to learn from and what to test on; None takes the subsets `train1` and
-      `test1`, `train2` and `test2` ... or, without such, the splits `train` and `test`.
-    modalities: `"video"`, `"audio"` or both; None: all that the records have.
+    folds: pairs of training and test selections; None uses the subsets `train1` and `test1`,
+      `train2` and `test2` ... or, if there are none, the splits `train` and `test`.
+    modalities: `"video"`, `"audio"` or both; None uses all modalities of the records.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
-    batch_size: windows that go through the network at a time.
+    batch_size: windows per forward pass.
   """
 
   folds: Optional[Sequence[Sequence[str]]] = None
@@ -142,7 +142,7 @@ class FrozenClassification(Protocol):
   windows_per_clip: int = 1
   batch_size: int = 64
 
-  # Whether all labels of a clip are measured, where clips have several.
+  # Whether to evaluate all labels of a clip if clips have several.
   measures_all_labels: ClassVar[bool] = False
 
   def __post_init__(self):
@@ -151,19 +151,19 @@ class FrozenClassification(Protocol):
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures each fold that `results` does not have.
+    """Evaluates each fold that `results` lacks.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of the records.
-      results: where the metrics of each fold go.
-      work_dir: not used: features stay in memory.
+      results: receives the metrics of each fold.
+      work_dir: not used, since features stay in memory.
       progress: whether to show progress bars.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: the data has no labels, no such folds or modalities, or does not go together
-        with the network; the message says which.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: the data has no labels, lacks folds or modalities, or does not fit the network;
+        the message states the reason.
     """
     del work_dir
     info = DatasetInfo.load(data_dir)
@@ -180,11 +180,14 @@ class FrozenClassification(Protocol):
         results.put(fold.name, self.scores(features(fold.train), features(fold.test)))
 
   def scores(self, train: Features, test: Features) -> dict[str, float]:
-    """Accuracies over the clips with a label, of each modality that both have, by name.
+    """Accuracies of each modality over the labelled clips.
 
     Args:
-      train: features of labelled clips of at least two classes, and of others.
-      test: features of at least one labelled clip, and of others.
+      train: features to train on, with labelled clips of at least two classes.
+      test: features to test on, with at least one labelled clip.
+
+    Returns:
+      Fractions in 0..1, by name.
     """
     train, test = train.rows(train.labels >= 0), test.rows(test.labels >= 0)
     result = {}
@@ -206,12 +209,15 @@ class FrozenClassification(Protocol):
     test_features: np.ndarray,
     test_labels: np.ndarray,
   ) -> dict[str, float]:
-    """Accuracies of one modality, 0..1, by name.
+    """Accuracies of one modality.
 
     Args:
-      modality: `"video"` or `"audio"`, for the names.
+      modality: `"video"` or `"audio"`, used in the names.
       train_features: float `[N, D]`.
       train_labels: int `[N]`.
       test_features: float `[M, D]`.
       test_labels: int `[M]`.
+
+    Returns:
+      Fractions in 0..1, by name.
     """

@@ -26,14 +26,27 @@ _MAX_ITERATIONS = 1000
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class LinearProbe(frozen_features.FrozenClassification):
-  """Tests frozen features by a linear classifier: `linear_{video,audio}`, and `..._top5`.
+  """Evaluates frozen features by a linear classifier.
 
-  Where clips have several labels, as those of AudioSet, a classifier by itself is fitted for each
-  class, and measured are `linear_{video,audio}_map`, `..._auc` and `..._d_prime` over all labels;
-  see `multi_label.scores`.
+  Metrics: `linear_{video,audio}` and `linear_{video,audio}_top5`, top-1 and top-5 accuracy in 0..1.
+  If clips have several labels, as in AudioSet, a separate classifier is fitted for each class, and
+  the metrics are `linear_{video,audio}_map`, `..._auc` and `..._d_prime` over all labels; see
+  `multi_label.scores`.
 
   Attributes:
-    c_grid: inverse penalties that the classifier chooses from, on held-out training rows.
+    c_grid: inverse penalties; one of them is selected on held-out training rows.
+
+  Source:
+    This project.
+
+  Examples:
+    >>> import numpy as np
+    >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> from avssl_tf.evaluation import LinearProbe
+    >>> protocol = LinearProbe(c_grid=(1.0,))
+    >>> protocol.accuracies("video", train, np.array([0, 0, 1, 1]), test, np.array([0, 1]))
+    {'linear_video': 1.0, 'linear_video_top5': 1.0}
   """
 
   c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
@@ -41,7 +54,7 @@ class LinearProbe(frozen_features.FrozenClassification):
   measures_all_labels: ClassVar[bool] = True
 
   def scores(self, train: Features, test: Features) -> dict[str, float]:
-    """Metrics of each modality that both have, over the clips with a label."""
+    """Metrics of each modality over the labelled clips."""
     if train.all_labels is None:
       return super().scores(train, test)
     train, test = (part.rows(part.all_labels.any(axis=1)) for part in (train, test))
@@ -69,8 +82,8 @@ class LinearProbeResult:
   """Accuracy of a linear probe on the test rows.
 
   Attributes:
-    top1: share of rows, 0..1, whose class scores highest.
-    top5: share of rows whose class is among the five that score highest.
+    top1: fraction of rows, in 0..1, whose class has the highest score.
+    top5: fraction of rows, in 0..1, whose class is among the five highest scores.
     c: inverse strength of the L2 penalty that was used.
   """
 
@@ -88,23 +101,37 @@ def linear_probe(
 ) -> LinearProbeResult:
   """Fits multinomial logistic regression on standardised features and tests it.
 
-  Features are standardised by mean and standard deviation of the training
-  rows. The L2 penalty is picked from `c_grid` on a fifth of the training rows
-  (stratified, always the same rows), the test rows have no part in it; the
-  classifier is then fitted on all training rows. The objective is convex and
-  the solver L-BFGS: the result is deterministic.
+  Features are standardised by the mean and standard deviation of the training rows. The L2 penalty
+  is selected from `c_grid` on a fifth of the training rows (stratified, always the same rows),
+  without using the test rows. The classifier is then fitted on all training rows. The objective is
+  convex and the solver L-BFGS, so the result is deterministic.
 
   Args:
-    train_features: float [N, D].
-    train_labels: int [N], at least two classes.
-    test_features: float [M, D].
-    test_labels: int [M]; a class that the training rows do not have counts as missed.
-    c_grid: inverse penalties to choose from (scikit-learn's `C`, which weighs the
-      sum over rows of the log loss against half the squared weights); with a
-      single value nothing is held out.
+    train_features: float `[N, D]`.
+    train_labels: int `[N]`, at least two classes.
+    test_features: float `[M, D]`.
+    test_labels: int `[M]`; a class that is missing from the training rows counts as misclassified.
+    c_grid: inverse penalties to choose from (`C` of scikit-learn, the weight of the log loss,
+      summed over rows, relative to half the squared weights); with a single value no rows are held
+      out.
+
+  Returns:
+    Top-1 and top-5 accuracy, and the selected penalty.
 
   Raises:
-    UserError: fewer than two classes in the training rows, or an empty test split or grid.
+    UserError: fewer than two classes in the training rows, no test rows, an empty grid, or features
+      that are not finite.
+
+  Source:
+    This project.
+
+  Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import linear_probe
+    >>> train = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> test = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> linear_probe(train, np.array([0, 0, 1, 1]), test, np.array([0, 1]), c_grid=(1.0,))
+    LinearProbeResult(top1=1.0, top5=1.0, c=1.0)
   """
   train_features, test_features = _as_float(train_features), _as_float(test_features)
   train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
@@ -132,17 +159,17 @@ def multi_label_probe(
 ) -> np.ndarray:
   """Fits a logistic regression for each class on standardised features, and scores test rows.
 
-  One L2 penalty for all classes is picked from `c_grid` by mean average precision on a fifth of the
-  training rows, always the same ones.
+  One L2 penalty for all classes is selected from `c_grid` by mean average precision on a fifth of
+  the training rows, always the same ones.
 
   Args:
-    train_features: float [N, D].
-    train_labels: bool [N, C], the classes of each row.
-    test_features: float [M, D].
-    c_grid: as of `linear_probe`.
+    train_features: float `[N, D]`.
+    train_labels: bool `[N, C]`, the classes of each row.
+    test_features: float `[M, D]`.
+    c_grid: as in `linear_probe`.
 
   Returns:
-    float64 [M, C], log odds; 0 for classes that all training rows have, or none.
+    float64 `[M, C]`, log odds; 0 for classes that all or none of the training rows have.
 
   Raises:
     UserError: the grid is empty, or features are not finite.
@@ -181,14 +208,14 @@ def _log_odds(
 
 
 def holdout(labels: np.ndarray, share: float = _VALIDATION_SHARE) -> tuple[np.ndarray, np.ndarray]:
-  """Splits rows into a fitting and a validation part, always the same way.
+  """Splits rows into a fitting and a validation part, always in the same way.
 
-  Each class keeps its share in both parts where every class is large enough
-  for that (two rows, and no more classes than validation rows).
+  The split is stratified if every class is large enough for that (two rows, and no more classes
+  than validation rows).
 
   Args:
-    labels: int [N].
-    share: share of the rows in the validation part.
+    labels: int `[N]`.
+    share: fraction of the rows in the validation part.
 
   Returns:
     Positions of the fitting rows and of the validation rows.
@@ -206,7 +233,7 @@ def holdout(labels: np.ndarray, share: float = _VALIDATION_SHARE) -> tuple[np.nd
 
 
 def _as_float(features: np.ndarray) -> np.ndarray:
-  """float32 [N, D], checked to be finite."""
+  """Converts to float32 `[N, D]` and checks that all values are finite."""
   features = np.asarray(features, np.float32)
   if not np.isfinite(features).all():
     raise UserError("A linear probe got features that are not finite.")
@@ -214,14 +241,14 @@ def _as_float(features: np.ndarray) -> np.ndarray:
 
 
 def _choose_c(features: np.ndarray, labels: np.ndarray, c_grid: Sequence[float]) -> float:
-  """The value of `c_grid` with the best held-out accuracy; the smallest of equals."""
+  """The value of `c_grid` with the best held-out accuracy; the smallest in case of ties."""
   if not c_grid:
     raise UserError("A linear probe needs at least one value in c_grid, got none.")
   if len(c_grid) == 1:
     return c_grid[0]
   fitting, validation = holdout(labels)
   if len(np.unique(labels[fitting])) < 2:
-    return min(c_grid)  # too few rows to choose by: the most cautious fit
+    return min(c_grid)  # Too few rows for a selection: use the strongest penalty.
   scores = {}
   for c in sorted(c_grid):
     classifier = _fit(features[fitting], labels[fitting], c)
@@ -230,7 +257,7 @@ def _choose_c(features: np.ndarray, labels: np.ndarray, c_grid: Sequence[float])
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, c: float) -> Pipeline:
-  """Fits the classifier; says so in a line, once, where it does not come to rest."""
+  """Fits the classifier; logs one line if it does not converge."""
   classifier = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=_MAX_ITERATIONS))
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -238,12 +265,12 @@ def _fit(features: np.ndarray, labels: np.ndarray, c: float) -> Pipeline:
   for warning in caught:
     if issubclass(warning.category, ConvergenceWarning):
       logging.warning(
-        "The linear classifier with C = %g had not converged after %d iterations; its accuracy is "
-        "that of the last one.",
+        "The linear classifier with C = %g did not converge in %d iterations; its accuracy is that "
+        "after the last iteration.",
         c,
         classifier[-1].n_iter_[0],
       )
-    elif "number of unique classes" not in str(warning.message):  # Few clips a class are no error.
+    elif "number of unique classes" not in str(warning.message):  # Few clips per class are valid.
       warnings.warn_explicit(
         warning.message, warning.category, warning.filename, warning.lineno
       )
@@ -253,9 +280,9 @@ def _fit(features: np.ndarray, labels: np.ndarray, c: float) -> Pipeline:
 def _top_k_accuracy(
   classifier: Pipeline, features: np.ndarray, labels: np.ndarray, k: int
 ) -> float:
-  """Share of rows whose label is among the `k` classes of largest score."""
+  """Fraction of rows whose label is among the `k` classes with the highest scores."""
   scores = classifier.decision_function(features)
-  if scores.ndim == 1:  # two classes: scikit-learn returns the score of the second one only
+  if scores.ndim == 1:  # For two classes scikit-learn returns only the score of the second.
     scores = np.stack([-scores, scores], axis=1)
   best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
   return float(np.mean(np.any(classifier.classes_[best] == labels[:, None], axis=1)))

@@ -1,4 +1,4 @@
-"""What memory banks know: whose neighbours are of its class, and which pairs are faulty."""
+"""Evaluation of memory banks: purity of positive sets and detection of faulty pairs."""
 
 import dataclasses
 from typing import Optional
@@ -28,17 +28,17 @@ def positive_sets(
   Args:
     video_rows: float32 `[N, D]`, L2-normalised.
     audio_rows: float32 `[N, D]`, L2-normalised, of the same videos.
-    queries: int64 `[Q]`, rows whose sets are searched.
-    k: size of a set, below N.
+    queries: int64 `[Q]`, query rows.
+    k: size of a set, less than N.
     agreement: one of `agreement.AGREEMENTS`.
-    progress: title of a progress bar (in videos); None shows none.
+    progress: title of a progress bar (in videos); None shows no bar.
 
   Returns:
-    int32 `[Q, k]`, best first.
+    int32 `[Q, k]`, in order of decreasing agreement.
   """
   video, audio = tf.constant(video_rows), tf.constant(audio_rows)
 
-  # Traced once a call, on purpose: TensorFlow warns of functions that trace at each call.
+  # Traced explicitly once per call: TensorFlow warns about functions that retrace at each call.
   search = tf.function(
     lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
   ).get_concrete_function(tf.TensorSpec([None], tf.int64))
@@ -53,38 +53,38 @@ def positive_sets(
 
 
 def purity(sets: np.ndarray, queries: np.ndarray, labels: np.ndarray) -> float:
-  """Share of the members of positive sets that are of the set's own class.
+  """Fraction of the members of positive sets that have the class of their query.
 
   Args:
-    sets: int `[Q, k]`, rows.
-    queries: int `[Q]`, rows that they are the sets of.
-    labels: int `[N]`, -1 where unknown; what is unknown has no part in this.
+    sets: int `[Q, k]`, rows of the members.
+    queries: int `[Q]`, rows of the queries.
+    labels: int `[N]`, -1 where unknown; unlabelled queries and members are ignored.
 
   Returns:
-    A share in 0..1.
+    A fraction in 0..1.
 
   Raises:
-    UserError: no set has a member of known class.
+    UserError: no labelled query has a labelled member.
   """
   own = labels[queries][:, np.newaxis]
   known = (own >= 0) & (labels[sets] >= 0)
   if not known.any():
-    raise UserError("The purity of positive sets needs labels, and there are none.")
+    raise UserError("The purity of positive sets requires labels, but there are none.")
   return float((labels[sets] == own)[known].mean())
 
 
 def faulty_positive_auc(cosines: np.ndarray, is_faulty: np.ndarray) -> float:
-  """How well the banks tell faulty pairs of picture and sound from true ones.
+  """AUC of detecting faulty audio-visual pairs from the cosines in the banks.
 
-  Robust xID's weights grow with the cosine, so that this is their AUC too.
+  The weights of Robust xID increase with the cosine, so this is also their AUC.
 
   Args:
-    cosines: float `[N]`, of the two rows of each video.
-    is_faulty: bool `[N]`, both kinds occur.
+    cosines: float `[N]`, cosine similarity of the video and audio rows of each video.
+    is_faulty: bool `[N]`; both values must occur.
 
   Returns:
-    Area under the ROC curve in 0..1: the chance that a faulty pair has a smaller cosine than a
-    true one. 0.5 is a guess.
+    Area under the ROC curve in 0..1: the probability that a faulty pair has a smaller cosine than a
+    true pair. Chance is 0.5.
   """
   return float(roc_auc_score(is_faulty, -cosines))
 
@@ -92,13 +92,13 @@ def faulty_positive_auc(cosines: np.ndarray, is_faulty: np.ndarray) -> float:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class MemoryProbe:
-  """Measures memory banks by what is known of their videos.
+  """Evaluates memory banks using the labels of their videos.
 
   Attributes:
-    num_positives: size of the positive sets whose purity is measured.
-    agreement: similarity by which they are found.
-    max_queries: most videos whose sets are searched; of more, so many that are evenly spaced among
-      those with a label. The time grows with this number and that of the videos.
+    num_positives: size of the positive sets whose purity is computed.
+    agreement: agreement measure that defines the sets.
+    max_queries: maximum number of queries, evenly spaced among the labelled videos. The run time is
+      proportional to this number and to the number of videos.
   """
 
   num_positives: int = 32
@@ -123,18 +123,18 @@ class MemoryProbe:
     sound_replaced: Optional[np.ndarray] = None,
     progress: bool = False,
   ) -> dict[str, float]:
-    """Measures what can be measured.
+    """Computes the metrics that the available labels allow.
 
     Args:
       video_rows: float32 `[N, D]`, L2-normalised.
       audio_rows: float32 `[N, D]`, L2-normalised.
       labels: int `[N]`, classes of the videos, -1 where unknown.
-      sound_replaced: bool `[N]`, whether a video has the sound of another; None: unknown.
+      sound_replaced: bool `[N]`, whether a video has the audio of another; None if unknown.
       progress: whether to show a progress bar.
 
     Returns:
-      `purity_k{num_positives}` where there are labels and enough videos, and
-      `faulty_positive_auc` where some sounds are known to be replaced.
+      `purity_k{num_positives}` if there are labels and enough videos, and `faulty_positive_auc` if
+      it is known which audio was replaced.
     """
     result = {}
     labelled = np.flatnonzero(labels >= 0)

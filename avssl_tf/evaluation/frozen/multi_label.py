@@ -1,7 +1,7 @@
-"""Metrics of clips that have several labels each, such as those of AudioSet, over all classes.
+"""Metrics of multi-label classification, as for AudioSet.
 
-As Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017,
-and Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
+Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017;
+Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
 """
 
 import math
@@ -16,7 +16,7 @@ from avssl_tf.errors import UserError
 
 # Sources whose clips have several labels.
 _SOURCES = ("audioset",)
-# Of a perfect ranking d' would be infinite; this gives 8.5.
+# For a perfect ranking d' would be infinite; this limits it to 8.5.
 _MAX_AUC = 1 - 1e-9
 
 
@@ -26,21 +26,22 @@ def has_several_labels(info: DatasetInfo) -> bool:
 
 
 def scores(predicted: np.ndarray, labels: np.ndarray, prefix: str = "") -> dict[str, float]:
-  """Mean average precision, area under the ROC curve and d', means over the classes.
+  """Mean average precision, mean area under the ROC curve, and d'.
 
-  Classes without a positive or without a negative among the clips have no ranking: they are left
-  out, and are counted. d' = sqrt(2) * Phi^-1(AUC) of the mean area.
+  Means are taken over the classes that have both positive and negative clips. The other classes are
+  skipped and counted. d' = sqrt(2) * Phi^-1(AUC) of the mean area.
 
   Args:
-    predicted: float `[N, C]`, higher where a class is more likely.
+    predicted: float `[N, C]`, higher if a class is more likely.
     labels: bool `[N, C]`, the classes of each clip.
-    prefix: of the names.
+    prefix: prefix of the names.
 
   Returns:
-    By name: `map` and `auc` in 0..1, `d_prime`, and `left_out_classes`, their number.
+    By name: `map` and `auc` in 0..1, `d_prime`, and `left_out_classes`, the number of skipped
+    classes.
 
   Raises:
-    UserError: no class can be measured, or a score is NaN or infinite.
+    UserError: no class can be evaluated, or a score is NaN or infinite.
   """
   if not np.isfinite(predicted).all():
     raise UserError("Scores of classes are NaN or infinite.")
@@ -48,12 +49,12 @@ def scores(predicted: np.ndarray, labels: np.ndarray, prefix: str = "") -> dict[
   left_out = labels.shape[1] - len(measured)
   if not len(measured):
     raise UserError(
-      f"None of the {labels.shape[1]} classes has both clips with it and clips without it among "
-      f"the {len(labels)} test clips: test on more clips."
+      f"None of the {labels.shape[1]} classes has both positive and negative clips among the "
+      f"{len(labels)} test clips: test on more clips."
     )
   if left_out:
     logging.info(
-      "%d of %d classes are left out: all of the %d test clips have them, or none.",
+      "%d of %d classes are skipped: they apply to all or none of the %d test clips.",
       left_out, labels.shape[1], len(labels),
     )  # fmt: skip
   auc = float(
@@ -68,12 +69,47 @@ def scores(predicted: np.ndarray, labels: np.ndarray, prefix: str = "") -> dict[
 
 
 def mean_average_precision(predicted: np.ndarray, labels: np.ndarray) -> float:
-  """As of `scores`; 0 where no class can be measured."""
+  """Average precision, averaged over the classes.
+
+  Args:
+    predicted: float `[N, C]`, higher if a class is more likely.
+    labels: bool `[N, C]`, the classes of each clip. Classes that apply to all or none of the clips
+      are skipped.
+
+  Returns:
+    Mean average precision in 0..1; 0 if no class can be evaluated.
+
+  Source:
+    Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events",
+    ICASSP 2017.
+
+  Examples:
+    >>> import numpy as np
+    >>> from avssl_tf.evaluation import mean_average_precision
+    >>> labels = np.array([[False, False], [True, True], [False, True]])
+    >>> mean_average_precision(np.array([[0.9, 0.2], [0.8, 0.7], [0.1, 0.6]]), labels)
+    0.75
+  """
   measured = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
   found = [average_precision_score(labels[:, c], predicted[:, c]) for c in measured]
   return float(np.mean(found)) if found else 0.0
 
 
 def d_prime(auc: float) -> float:
-  """sqrt(2) * Phi^-1(AUC): how far the scores of two normal distributions are apart."""
+  """d' = sqrt(2) * Phi^-1(AUC), the separation of two normal distributions of scores.
+
+  Args:
+    auc: area under the ROC curve, in 0..1.
+
+  Returns:
+    d', without unit; 0 at chance (AUC 0.5), limited to -8.5..8.5.
+
+  Source:
+    Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
+
+  Examples:
+    >>> from avssl_tf.evaluation import d_prime
+    >>> round(d_prime(0.9), 3)
+    1.812
+  """
   return math.sqrt(2) * float(norm.ppf(np.clip(auc, 1 - _MAX_AUC, _MAX_AUC)))

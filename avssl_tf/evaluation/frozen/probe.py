@@ -1,4 +1,4 @@
-"""The probe of a run: what frozen features and embeddings are worth."""
+"""The probe of a run: evaluates frozen features and embeddings during training."""
 
 import dataclasses
 import os
@@ -24,23 +24,26 @@ from avssl_tf.models import av_model
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Probe:
-  """Measures a frozen model by kNN, a linear classifier and retrieval across modalities.
+  """Evaluates a frozen model by kNN, a linear classifier and cross-modal retrieval.
 
-  Choose settings of a run with `train_split="train[:3584]"` and
-  `test_split="train[3584:]"`, and keep the test split for the end.
+  Select the settings of a run with `train_split="train[:3584]"` and `test_split="train[3584:]"`,
+  and use the test split only for the final results.
 
   Attributes:
-    data_dir: folder of other records than those of the run to measure on, such as data whose
-      sounds belong to their pictures; None: those of the run.
-    train_split: split, or slice of one, that classifiers learn from.
-    test_split: split, or slice of one, that is classified and searched.
+    data_dir: folder of other records to evaluate on, such as clips with matching audio and video;
+      None uses the records of the run.
+    train_split: split, or slice of one, to train classifiers on.
+    test_split: split, or slice of one, to classify and to search.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
-    batch_size: windows that go through the model at a time.
-    gallery_size: retrieval searches so many clips of the test split at most (see `Retrieval`).
-    num_neighbors: neighbours that vote in kNN.
-    knn_temperature: temperature of their votes; None for plain votes.
-    c_grid: inverse penalties that the linear classifier chooses from, on
-      held-out training rows.
+    batch_size: windows per forward pass.
+    gallery_size: maximum number of test clips in retrieval (see `Retrieval`).
+    num_neighbors: number of neighbours that vote in kNN.
+    knn_temperature: temperature of their votes; None for unweighted votes.
+    c_grid: inverse penalties of the linear classifier; one of them is selected on held-out training
+      rows.
+
+  Source:
+    This project; kNN as in `KNN`.
   """
 
   data_dir: Optional[Union[str, DemoData]] = None
@@ -60,21 +63,20 @@ class Probe:
     clip: datasets.ClipSpec,
     progress: bool = False,
   ) -> dict[str, float]:
-    """Extracts features of both splits and measures them.
+    """Extracts features of both splits and evaluates them.
 
     Args:
-      model: the model, with its variables built. See `features.extract` for
-        models of a distribution strategy.
-      data_dir: folder of the records, unless the probe has its own.
-      clip: the windows that the model sees.
+      model: the model, with its variables built. See `features.extract` for models of a
+        distribution strategy.
+      data_dir: folder of the records; ignored if the probe has its own `data_dir`.
+      clip: specification of the model's input clips.
       progress: whether to show progress bars.
 
     Returns:
-      Shares in 0..1: `probe/linear_{video,audio}` (top 1),
-      `probe/linear_{video,audio}_top5`, `probe/knn_{video,audio}`,
-      `probe/retrieval_{audio_to_video,video_to_audio}_r{1,5,10}` and their
-      mean over both directions, `probe/retrieval_r{1,5,10}`. What needs labels
-      is left out, and a message logged, where the data has none.
+      Fractions in 0..1: `probe/linear_{video,audio}` (top 1), `probe/linear_{video,audio}_top5`,
+      `probe/knn_{video,audio}`, `probe/retrieval_{audio_to_video,video_to_audio}_r{1,5,10}` and
+      their mean over both directions, `probe/retrieval_r{1,5,10}`. Without labels, the accuracies
+      are skipped and a message is logged.
     """
 
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
@@ -92,7 +94,7 @@ class Probe:
       result.update(self.classification_scores(extract(self.train_split), test))
     else:
       logging.info(
-        "kNN and linear accuracy are left out: split %r of %s has no labels.",
+        "kNN and linear accuracy are skipped: split %r of %s has no labels.",
         self.test_split,
         data_dir,
       )
@@ -102,11 +104,19 @@ class Probe:
   def classification_scores(
     self, train: features_lib.Features, test: features_lib.Features
   ) -> dict[str, float]:
-    """kNN and linear accuracy over the clips with a label, or {} where that is not possible."""
+    """kNN and linear accuracy over the labelled clips.
+
+    Args:
+      train: features of `train_split`.
+      test: features of `test_split`.
+
+    Returns:
+      Fractions in 0..1, by names that start with `probe/`; {} if there are too few labels.
+    """
     train_known, test_known = train.labels >= 0, test.labels >= 0
     if len(np.unique(train.labels[train_known])) < 2 or not test_known.any():
       logging.info(
-        "kNN and linear accuracy are left out: they need labelled clips of two classes or more in "
+        "kNN and linear accuracy are skipped: they need labelled clips of two classes or more in "
         "split %r (there are %d labelled clips) and labelled clips in split %r (there are %d).",
         self.train_split,
         train_known.sum(),
@@ -125,25 +135,33 @@ class Probe:
     }
 
   def retrieval_scores(self, test: features_lib.Features, is_shuffled: bool) -> dict[str, float]:
-    """Recalls of retrieval across modalities; `is_shuffled`: as of `Retrieval.scores`."""
+    """Recalls of cross-modal retrieval.
+
+    Args:
+      test: features of `test_split`.
+      is_shuffled: whether the records are in random order.
+
+    Returns:
+      Fractions in 0..1, by names that start with `probe/`.
+    """
     retrieval = Retrieval(gallery_size=self.gallery_size)
     found = retrieval.scores(test, self.test_split, is_shuffled)
     return {f"probe/{name}": value for name, value in found.items()}
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> str:
-  """Lays out the results of several models side by side, shares in percent.
-
-  >>> print(table({"untrained": {"probe/knn_video": 0.1}, "trained": {"probe/knn_video": 0.78}}))
-  %          untrained  trained
-  knn_video       10.0     78.0
+  """Formats the results of several models side by side, with fractions in percent.
 
   Args:
-    columns: by the name of a column, results as `Probe` returns them. A value
-      that a column does not have shows as "-".
+    columns: results of `Probe` by column name. A missing value is shown as "-".
 
   Returns:
-    Lines of text; rows in the order in which the columns first name them.
+    Lines of text; rows in the order in which they first occur in the columns.
+
+  Examples:
+    >>> print(table({"untrained": {"probe/knn_video": 0.1}, "trained": {"probe/knn_video": 0.78}}))
+    %          untrained  trained
+    knn_video       10.0     78.0
   """
   metrics = list(dict.fromkeys(metric for column in columns.values() for metric in column))
   names = [printable(units.titled(metric.split("/", 1)[-1], metric)) for metric in metrics]

@@ -1,8 +1,8 @@
-"""What the raw input says of the class: the floor that learned features must beat.
+"""Classification of the raw input: a baseline for learned features.
 
-Pixels and spectrograms, made small, go through kNN and a linear classifier, as
-learned features do. They have more dimensions than there are clips, so the
-linear classifier is ridge regression in its dual form.
+Downsampled pixels and spectrograms are classified by kNN and a linear classifier, like learned
+features. They have more dimensions than there are clips, so the linear classifier is ridge
+regression in its dual form.
 """
 
 from collections.abc import Sequence
@@ -37,19 +37,18 @@ def raw_input(
 
   Args:
     data_dir: folder of the records.
-    clip: the windows that are looked at.
-    spectrogram: the spectrogram of the sound.
-    train_split: split, or slice of one, that the classifiers learn from.
-    test_split: split, or slice of one, that they are tested on; see `DatasetInfo.test_split`.
+    clip: specification of the clips to read.
+    spectrogram: the spectrogram of the audio.
+    train_split: split, or slice of one, to train the classifiers on.
+    test_split: split, or slice of one, to test them on; see `DatasetInfo.test_split`.
     batch_size: clips read at a time.
-    frame_size: larger frames are averaged down to this many pixels a side.
-    spectrogram_size: longer spectrograms are averaged down to so many frames, and so many bins.
+    frame_size: larger frames are downsampled to this height and width, in pixels.
+    spectrogram_size: larger spectrograms are downsampled to this number of frames and of bins.
 
   Returns:
-    `probe/linear_video`, `probe/linear_audio`, `probe/knn_video` and
-    `probe/knn_audio`, 0..1: the names that `Probe` gives the accuracies of
-    learned features, of the modalities that the records have. Empty where the data has no labels,
-    or nothing to test on.
+    `probe/linear_video`, `probe/linear_audio`, `probe/knn_video` and `probe/knn_audio`, in 0..1,
+    for the modalities of the records: the names that `Probe` uses for learned features. Empty if
+    the data has no labels or no test split.
   """
   test_split = DatasetInfo.load(data_dir).test_split(test_split)
   if test_split is None:
@@ -60,7 +59,7 @@ def raw_input(
     arrays.append(flatten(dataset, spectrogram, frame_size, spectrogram_size))
   train, test = arrays
   if len(np.unique(train[keys.LABEL])) < 2 or not len(test[keys.LABEL]):
-    logging.info("Baselines of the raw input are left out: %s has no labels.", data_dir)
+    logging.info("Baselines of the raw input are skipped: %s has no labels.", data_dir)
     return {}
   result = {}
   for modality in keys.MODALITIES:
@@ -80,15 +79,15 @@ def flatten(
   """Collects the labelled clips of a data set as flat vectors.
 
   Args:
-    dataset: finite, batches with `LABEL`, and with `VIDEO` and `AUDIO` or one of them.
-    spectrogram: the spectrogram of the sound.
+    dataset: finite; batches with `LABEL`, and with `VIDEO`, `AUDIO` or both.
+    spectrogram: the spectrogram of the audio.
     frame_size: see `raw_input`.
     spectrogram_size: see `raw_input`.
 
   Returns:
-    `VIDEO` float32 [N, T * h * w * 3] in 0..1, `AUDIO` float32
-    [N, frames * bins * channels] in dB, as far as they are there, `LABEL` int64 [N]; N clips
-    with a label.
+    `VIDEO`, float32 `[N, T * h * w * 3]` in 0..1, and `AUDIO`, float32
+    `[N, frames * bins * channels]` in dB, if the data set has them; `LABEL`, int64 `[N]`. N is the
+    number of labelled clips.
   """
 
   @tf.function(reduce_retracing=True)
@@ -123,25 +122,24 @@ def ridge_accuracy(
   test_labels: np.ndarray,
   penalties: Sequence[float] = _PENALTIES,
 ) -> float:
-  """Accuracy of ridge regression onto the indicator of the class, for N < D.
+  """Accuracy of ridge regression onto class indicators, for N < D.
 
-  Inputs are standardised. The penalty, relative to the mean squared length of an
-  input, is picked on a fifth of the training rows and the regression then
-  fitted on all of them.
+  Inputs are standardised. The penalty, relative to the mean squared norm of an input, is selected
+  on a fifth of the training rows. The regression is then fitted on all of them.
 
   Args:
-    train_inputs: float [N, D].
-    train_labels: int [N], at least two classes.
-    test_inputs: float [M, D].
-    test_labels: int [M].
+    train_inputs: float `[N, D]`.
+    train_labels: int `[N]`, at least two classes.
+    test_inputs: float `[M, D]`.
+    test_labels: int `[M]`.
     penalties: penalties to choose from.
 
   Returns:
-    Share of test rows, 0..1, whose class has the largest value.
+    Fraction of test rows, in 0..1, whose class has the largest value.
   """
   scaler = StandardScaler().fit(train_inputs)
   train, test = scaler.transform(train_inputs), scaler.transform(test_inputs)
-  scale = np.mean(np.sum(np.square(train), axis=1)) or 1.0  # 0 where all inputs are the same.
+  scale = np.mean(np.sum(np.square(train), axis=1)) or 1.0  # 0 if all inputs are equal.
   gram, cross = train @ train.T / scale, test @ train.T / scale
   fitting, validation = linear_probe.holdout(train_labels)
   scores = {}
@@ -160,7 +158,7 @@ def ridge_accuracy(
 def _ridge_predict(
   gram: np.ndarray, labels: np.ndarray, cross: np.ndarray, penalty: float
 ) -> np.ndarray:
-  """Classes [M] from products of training rows [N, N] and of test with training rows [M, N]."""
+  """Classes `[M]` from the Gram matrix `[N, N]` of training rows and `[M, N]` of test rows."""
   classes, positions = np.unique(labels, return_inverse=True)
   targets = np.eye(len(classes), dtype=gram.dtype)[positions]
   share = targets.mean(axis=0)
@@ -169,6 +167,6 @@ def _ridge_predict(
 
 
 def _shrink(images: tf.Tensor, size: tuple[int, int], limit: tuple[int, int]) -> tf.Tensor:
-  """Averages [B, h, w, C] down to at most `limit`; never enlarges."""
+  """Downsamples `[B, h, w, C]` to at most `limit` by averaging; never enlarges."""
   target = [min(have, most) for have, most in zip(size, limit)]
   return images if target == list(size) else tf.image.resize(images, target, method="area")

@@ -1,4 +1,4 @@
-"""Boxes that people drew around what sounds: the annotations of Flickr-SoundNet and of VGG-SS."""
+"""Bounding boxes of sound sources: the annotations of Flickr-SoundNet and VGG-SS."""
 
 import csv
 import dataclasses
@@ -15,8 +15,8 @@ from avssl_tf.local_paths import composed
 
 FLICKR_SOUNDNET, VGGSS = "flickr_soundnet", "vggss"
 FORMATS = (FLICKR_SOUNDNET, VGGSS)
-# Annotators of Flickr-SoundNet were shown pictures of this many pixels a side, and so many of their
-# boxes have to agree on a pixel for it to count in full.
+# Height and width of the images shown to the annotators of Flickr-SoundNet, and the number of boxes
+# that must contain a pixel for it to count fully.
 _FLICKR_SIZE = 256
 _FLICKR_CONSENSUS = 2.0
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -24,13 +24,12 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclasses.dataclass(frozen=True)
 class BoxTruth:
-  """Where something sounds in a picture.
+  """Ground truth of the sound sources in an image.
 
   Attributes:
-    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1; of none, `[0, 4]`.
-    consensus: number of boxes that have to hold a pixel for it to count in full.
-    is_known: whether this is the truth; it is not where boxes were drawn and none has any part
-      inside the picture.
+    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1; `[0, 4]` without boxes.
+    consensus: number of boxes that must contain a pixel for it to count fully.
+    is_known: whether the ground truth is valid; False if all annotated boxes are outside the image.
   """
 
   boxes: np.ndarray
@@ -38,11 +37,11 @@ class BoxTruth:
   is_known: bool = True
 
   def map(self, height: int, width: int) -> np.ndarray:
-    """The truth at each pixel.
+    """Ground truth of each pixel.
 
     Returns:
-      float32 `[height, width]`: min(number of boxes that hold the pixel / consensus, 1). Edges of
-      boxes lie between pixels, where they are nearest.
+      float32 `[height, width]`: min(number of boxes that contain the pixel / consensus, 1). Box
+      edges are rounded to pixel boundaries.
     """
     counts = np.zeros([height, width], np.float32)
     edges = np.round(self.boxes * [height, width, height, width]).astype(int)
@@ -55,16 +54,17 @@ def read(path: str, annotation_format: str) -> dict[str, BoxTruth]:
   """Reads annotations.
 
   Args:
-    path: of Flickr-SoundNet the folder of the XML files, of VGG-SS the file `vggss.json`.
+    path: folder of the XML files of Flickr-SoundNet, or the file `vggss.json` of VGG-SS.
     annotation_format: one of `FORMATS`.
 
   Returns:
-    The truth by the name of the file that is annotated, as `name_of` gives it. Boxes of which
-    nothing is inside the picture are left out, with a warning.
+    The ground truth by name of the annotated file, as in `name_of`. Boxes entirely outside the
+    image are skipped with a warning.
 
   Raises:
-    UserError: an unknown format, or what is read is not of it; the message names the file.
-    OSError: it cannot be read.
+    UserError: an unknown format, or annotations that do not conform to it; the message names the
+      file.
+    OSError: a file cannot be read.
   """
   if annotation_format not in FORMATS:
     raise UserError(
@@ -75,7 +75,7 @@ def read(path: str, annotation_format: str) -> dict[str, BoxTruth]:
 
 
 def _within_pictures(path: str, found: dict[str, BoxTruth]) -> dict[str, BoxTruth]:
-  """The truth without the boxes that have no area inside the picture, which are reported."""
+  """Removes boxes without area inside the image and logs their number."""
   kept, num_left_out = {}, 0
   for name, truth in found.items():
     ymin, xmin, ymax, xmax = truth.boxes.T
@@ -86,10 +86,10 @@ def _within_pictures(path: str, found: dict[str, BoxTruth]) -> dict[str, BoxTrut
   if num_left_out:
     lost = sorted(name for name, truth in kept.items() if not truth.is_known)
     logging.warning(
-      "%s: %d boxes have no area inside the picture and are left out.%s",
+      "%s: %d boxes have no area inside the image and are skipped.%s",
       path,
       num_left_out,
-      f" {len(lost)} files lose all of theirs and are not measured: {own_files.listed(lost)}."
+      f" {len(lost)} files have no other boxes and are not evaluated: {own_files.listed(lost)}."
       if lost
       else "",
     )
@@ -97,44 +97,47 @@ def _within_pictures(path: str, found: dict[str, BoxTruth]) -> dict[str, BoxTrut
 
 
 def read_flickr_soundnet(folder: str) -> dict[str, BoxTruth]:
-  """Reads a folder of XML files of Flickr-SoundNet; as `read`, with all boxes.
+  """Reads a folder of XML files of Flickr-SoundNet; like `read`, but keeps all boxes.
 
-  Senocak et al., CVPR 2018: a file for each picture, with an element for each annotator, in which
-  are elements `bbox` with `xmin`, `ymin`, `xmax` and `ymax` in pixels of 256 x 256. Pixels count in
-  full where two boxes agree, by half where one is alone.
+  Senocak et al., CVPR 2018: one file per image, with one element per annotator, which contains
+  elements `bbox` with `xmin`, `ymin`, `xmax` and `ymax` in pixels of a 256 x 256 image. A pixel
+  counts fully if two boxes contain it, and half if one does.
   """
   if not os.path.isdir(folder):
-    raise UserError(f"{folder!r} is no folder; expected that of Flickr-SoundNet's XML files.")
+    raise UserError(f"{folder!r} is not a folder; expected that of Flickr-SoundNet's XML files.")
   names = sorted(name for name in os.listdir(folder) if name.lower().endswith(".xml"))
   if not names:
-    raise UserError(f"{folder!r} holds no XML files; expected the annotations of Flickr-SoundNet.")
+    raise UserError(
+      f"{folder!r} contains no XML files; expected the annotations of Flickr-SoundNet."
+    )
   found, path_of = {}, {}
   for name in names:
     path = os.path.join(folder, name)
     key = name_of(os.path.splitext(name)[0])
     if key in path_of:
       raise UserError(
-        f"{path} and {path_of[key]} annotate the same picture, {key!r}: a second file would count "
-        "its annotators twice. Keep one of them."
+        f"{path} and {path_of[key]} annotate the same image, {key!r}, whose annotators would count "
+        "twice. Keep one of the files."
       )
     path_of[key] = path
     try:
       boxes = [_flickr_box(box) for box in ElementTree.parse(path).getroot().iter("bbox")]
     except (ElementTree.ParseError, ValueError) as error:
       raise UserError(
-        f"{path} is no annotation of Flickr-SoundNet ({error}); expected XML with elements bbox, "
-        f"each with {', '.join(_SIDES)} in pixels."
+        f"{path} is not an annotation of Flickr-SoundNet ({error}); expected XML with elements "
+        f"bbox, each with {', '.join(_SIDES)} in pixels."
       ) from error
     found[key] = BoxTruth(_ordered(boxes), _FLICKR_CONSENSUS)
   return found
 
 
 def read_vggss(path: str) -> dict[str, BoxTruth]:
-  """Reads `vggss.json`; as `read`, with all boxes.
+  """Reads `vggss.json`; like `read`, but keeps all boxes.
 
   Chen et al., "Localizing Visual Sounds the Hard Way", CVPR 2021: a list of objects with `file`,
-  `class` and `bbox`, a list of boxes [xmin, ymin, xmax, ymax] as shares of the picture's sides,
-  which may reach beyond its edges. The truth is the union of the boxes, of all entries of a file.
+  `class` and `bbox`, a list of boxes [xmin, ymin, xmax, ymax] as fractions of the width and height
+  of the image, which may exceed its edges. The ground truth is the union of the boxes of all
+  entries of a file.
   """
   found, num_repeated = {}, 0
   try:
@@ -147,14 +150,14 @@ def read_vggss(path: str) -> dict[str, BoxTruth]:
       found[name] = BoxTruth(truth)
   except (KeyError, TypeError, ValueError) as error:
     raise UserError(
-      f"{path} does not hold the annotations of VGG-SS ({error!r} after {len(found)} entries); "
+      f"{path} does not contain annotations of VGG-SS ({error!r} after {len(found)} entries); "
       'expected a list of {"file": ..., "class": ..., "bbox": [[xmin, ymin, xmax, ymax], ...]}.'
     ) from error
   if not found:
-    raise UserError(f"{path} holds no annotations; expected those of VGG-SS.")
+    raise UserError(f"{path} contains no annotations; expected those of VGG-SS.")
   if num_repeated:
     logging.warning(
-      "%s: %d entries are of files that have one already: their boxes are joined.",
+      "%s: %d entries repeat a file: the boxes of its entries are combined.",
       path,
       num_repeated,
     )
@@ -162,19 +165,20 @@ def read_vggss(path: str) -> dict[str, BoxTruth]:
 
 
 def read_names(path: str) -> list[str]:
-  """Names of files, as `name_of` gives them, from the first column of a CSV or text file.
+  """Names of files, as in `name_of`, from the first column of a CSV or text file.
 
-  Test lists are published like this (`flickr_test.csv`, `vggss_test.csv`).
+  This is the format of published test lists (`flickr_test.csv`, `vggss_test.csv`).
   """
   rows = csv.reader(text_files.read(path).split("\n"))
   return [name_of(row[0].strip()) for row in rows if row and row[0].strip()]
 
 
 def name_of(example_id: str) -> str:
-  """What a clip is called in annotations: its file without folder and ending, accents composed.
+  """Name of a clip in annotations: its file name without extension, in composed Unicode form.
 
-  >>> name_of("test/dog/-0jbRf0bwJU_000045.mp4@0.000"), name_of("2321863.jpg"), name_of("2321863")
-  ('-0jbRf0bwJU_000045', '2321863', '2321863')
+  Examples:
+    >>> name_of("test/dog/-0jbRf0bwJU_000045.mp4@0.000"), name_of("2321863.jpg"), name_of("2321863")
+    ('-0jbRf0bwJU_000045', '2321863', '2321863')
   """
   path, _, start = example_id.rpartition("@")
   name = composed(os.path.basename(path if path and _is_number(start) else example_id))
@@ -195,7 +199,7 @@ def _flickr_box(box: ElementTree.Element) -> list[float]:
 
 
 def _ordered(boxes: list[list[float]]) -> np.ndarray:
-  """xmin, ymin, xmax, ymax -> float32 `[N, 4]` ymin, xmin, ymax, xmax within the picture."""
+  """xmin, ymin, xmax, ymax -> float32 `[N, 4]` ymin, xmin, ymax, xmax, clipped to the image."""
   for box in boxes:
     if len(box) != len(_SIDES):
       raise UserError(f"a box has {len(box)} sides")

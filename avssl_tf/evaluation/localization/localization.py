@@ -1,10 +1,4 @@
-"""Localising sound sources: does a network see in a picture what it hears?
-
-The similarity of the sound's embedding to that of every place in the frames is a map of where the
-sound comes from. Networks that are trained to tell which sound belongs to which video know nothing
-of places, so that the map is a by-product of what they have learnt (Senocak et al., CVPR 2018;
-Mo, Morgado, ECCV 2022).
-"""
+"""Sound source localisation by the similarity of the audio to every position of the frames."""
 
 import dataclasses
 import os
@@ -39,7 +33,7 @@ from avssl_tf.inference.sound_localizer import SoundLocalizer
 from avssl_tf.progress import Bar
 
 TRAINED, OTHER_SOUND = "trained", "other sound"
-# What is kept of a clip with a sound by each method.
+# Values stored for each clip and method.
 MEASURED = ("visible", "ciou", "confidence")
 ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
 
@@ -47,37 +41,41 @@ ALL_FRAMES, MIDDLE_FRAME = "all", "middle"
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Localization(Protocol):
-  """Measures where a network sees what it hears, beside baselines.
+  """Evaluates sound source localisation and compares it with baselines.
 
-  Each clip is measured with its own sound, and with that of another clip, whose source is not in
-  the picture: that of the next clip in the batch that has another class, or no class. Where there
-  is no such clip, and where nothing is known of a clip, it is left out.
+  Each clip is evaluated with its own audio and, if the batch has a clip of another or unknown
+  class, with the audio of the next such clip, whose source is not visible. Clips without ground
+  truth are skipped.
 
-  The parts of the results are the network, `"trained"`; its map for the other sound against what
-  sounds in truth, `"other sound"`, as near to it as the network looks for things of any sound; and
-  those of `localization_baselines`. `clips.csv` beside the results holds the same clip by clip.
+  The parts of the results are the network, `"trained"`; its map for the other audio compared with
+  the ground truth of the own audio, `"other sound"`, which shows how far the network localises
+  objects independent of the audio; and `localization_baselines`. `clips.csv` lists single clips.
 
-  Metrics, of clips with their own sound: `ap50`, the share whose consensus IoU is 0.5 or more;
-  `auc`, the area under that share over the threshold; `mean_ciou`. Of both kinds: `max_f1` and
-  `loc_ap`, how well sounds with and without a source in the picture are told apart and located.
+  Metrics of clips with their own audio, in 0..1: `ap50`, the fraction with a consensus IoU of 0.5
+  or more; `auc`, the area under this fraction over the threshold; `mean_ciou`. Metrics over both
+  kinds of audio: `max_f1` and `loc_ap`, detection of audio with a visible source.
 
   Attributes:
-    split: split, subset or slice that is measured.
-    batch_size: clips that go through the network at a time.
-    windows: of `SoundLocalizer`.
-    mirrors: of `SoundLocalizer`.
-    map_size: height and width that maps are enlarged to before they are compared.
-    positive_share: share of a map that is positive, as of `localization_metrics.positives`.
-    positive_level: in its place, the least value of what is positive in a map scaled to 0..1.
-    annotations: file or folder with boxes, as of `box_annotations.read`; None takes the boxes that
-      the records hold.
+    split: split, subset or slice to evaluate.
+    batch_size: clips per forward pass.
+    windows: see `SoundLocalizer`.
+    mirrors: see `SoundLocalizer`.
+    map_size: height and width to which maps are resized before the comparison.
+    positive_share: fraction of a map that is positive; see `localization_metrics.positives`.
+    positive_level: instead of a fraction, the threshold of a map scaled to 0..1.
+    annotations: file or folder with boxes, see `box_annotations.read`; None uses the boxes in the
+      records.
     annotation_format: one of `box_annotations.FORMATS`.
-    test_list: file with the names of the annotated clips to measure, as of
-      `box_annotations.read_names`; None measures all.
-    whole_picture: as `ClipSpec.whole_picture`; annotations, which are of whole pictures, need it.
-    truth_frames: of the boxes of records, `"all"` takes those of all frames that the network sees,
-      so that the truth of a pixel is the share of them in which it sounds; `"middle"` that of the
-      middle frame.
+    test_list: file with the names of annotated clips to evaluate, see `box_annotations.read_names`;
+      None evaluates all.
+    whole_picture: see `ClipSpec.whole_picture`; required by `annotations`.
+    truth_frames: boxes of the records to use. `"all"`: those of all input frames; the ground truth
+      of a pixel is the fraction of frames in which a box contains it. `"middle"`: the middle frame.
+
+  Source:
+    Senocak, Oh, Kim, Yang, Kweon, "Learning to Localize Sound Source in Visual Scenes", CVPR 2018;
+    Mo, Morgado, "Localizing Visual Sounds the Easy Way", ECCV 2022; Mo, Morgado, "A Closer Look
+    at Weakly-Supervised Audio-Visual Source Localization", NeurIPS 2022 (`max_f1`, `loc_ap`).
   """
 
   split: str = "test"
@@ -105,29 +103,29 @@ class Localization(Protocol):
       )
     if self.annotations is not None and not self.whole_picture:
       raise UserError(
-        "Localization.annotations are of whole pictures, and the network would be shown their "
+        "Localization.annotations refer to whole frames, but the network would only process their "
         "centre: set Localization.whole_picture = True."
       )
     if self.test_list is not None and self.annotations is None:
       raise UserError(
-        "Localization.test_list names annotated clips: set Localization.annotations."
+        "Localization.test_list requires annotations: set Localization.annotations."
       )
 
   def __call__(
     self, encoder: Encoder, data_dir: str, results: Results, work_dir: str, progress: bool = False
   ) -> None:
-    """Measures all clips of the split, unless `results` has them.
+    """Evaluates all clips of the split, unless `results` contains them.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of the records.
-      results: where the metrics go.
-      work_dir: folder for what is measured, so that an interrupted evaluation resumes.
+      results: receives the metrics.
+      work_dir: folder for intermediate results, used to resume an interrupted evaluation.
       progress: whether to show progress bars.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: the records do not suit the network, or nothing is known of where they sound.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: the records do not fit the network, or there is no ground truth.
     """
     parts = (TRAINED, OTHER_SOUND, *localization_baselines.NAMES)
     if all(results.get(part) is not None for part in parts):
@@ -153,12 +151,12 @@ class Localization(Protocol):
       visible = [values["visible"] > 0 for values in of_part]
       if not any(visible):
         raise UserError(
-          f"In the split {self.split!r} of {data_dir!r} nothing is known of where clips sound: "
+          f"There is no ground truth of sound sources in the split {self.split!r} of {data_dir!r}: "
           + truths.why_unknown()
         )
       ious, confidences = ([values[name] for values in of_part] for name in MEASURED[1:])
       results.put(part, localization_metrics.summarize(ious, confidences, visible))
-    # Last: whoever is stopped before has all that is measured.
+    # Deleted last, so that an evaluation stopped earlier can resume.
     journal.delete()
 
   def examples(
@@ -169,16 +167,18 @@ class Localization(Protocol):
     known_alone: bool = True,
     progress: bool = False,
   ) -> list[LocalizedClip]:
-    """Clips of the split, as they are drawn.
+    """Localises sound sources in example clips of the split.
 
     Args:
       encoder: the frozen network.
       data_dir: folder of the records.
-      count: number of clips; all, where there are fewer.
-      known_alone: whether clips are left out of which nothing is known: the first others are
-        taken. If not, they are clips that represent the split, as `evaluation_dataset` chooses
-        them.
+      count: maximum number of clips.
+      known_alone: whether to return the first clips with ground truth. Otherwise returns a
+        representative sample of the split, as selected by `evaluation_dataset`.
       progress: whether to show a progress bar.
+
+    Returns:
+      The clips with their maps.
     """
     localizer, truths = SoundLocalizer(encoder, self.windows, self.mirrors), self._truths()
     found: list[LocalizedClip] = []
@@ -203,10 +203,10 @@ class Localization(Protocol):
     info = DatasetInfo.load(data_dir)
     missing = [modality for modality in keys.MODALITIES if modality not in info.modalities]
     if info.projection is not None or missing:
-      lacks = f"have no {missing[0]}" if missing else "show all directions"
+      lacks = f"contain no {missing[0]}" if missing else "are of 360° video"
       raise UserError(
-        f"The records in {data_dir!r} {lacks}; sound sources are localised in ordinary clips with "
-        "pictures and sound: name such with --data_dir."
+        f"The records in {data_dir!r} {lacks}; localisation requires ordinary clips with video and "
+        "audio: pass such records with --data_dir."
       )
     return datasets.evaluation_dataset(
       data_dir, self.split, self._clip(encoder), self.batch_size, max_records=max_records
@@ -230,7 +230,7 @@ class Localization(Protocol):
     truths: Truths,
     done: int,
   ) -> list[dict]:
-    """Rows for the clips of a batch, as many of each; those without a truth are left empty."""
+    """Rows for the clips of a batch, the same number for each; without ground truth, empty."""
     places = localizer.places(batch[keys.VIDEO])
     sounds = localizer.sounds(batch[keys.AUDIO], batch[keys.VIDEO])
     others = localization_baselines.other_sounds(batch[keys.LABEL].numpy())
@@ -261,7 +261,7 @@ class Localization(Protocol):
     size: tuple[int, int],
     rng: np.random.Generator,
   ) -> dict[str, Optional[np.ndarray]]:
-    """The maps of all parts, as large as the truth; of what there is no sound for, None."""
+    """The maps of all parts, with the size of the ground truth; None without audio."""
     maps = {
       name: None if found is None else localization_metrics.enlarge(found, *truth.shape)
       for name, found in ((TRAINED, values), (OTHER_SOUND, other))
@@ -285,7 +285,7 @@ class Localization(Protocol):
     enlarged = localization_metrics.enlarge(values, self.map_size, self.map_size)
     positive = localization_metrics.positives(enlarged, self.positive_share, self.positive_level)
     boxes = np.zeros([0, 4], np.float32) if truth is None else truth.boxes
-    if self.annotations is None and self.truth_frames == ALL_FRAMES:  # That of the frame shown.
+    if self.annotations is None and self.truth_frames == ALL_FRAMES:  # Box of the displayed frame.
       boxes = boxes[len(boxes) // 2 :][:1]
     return LocalizedClip(
       name=localization_truth.key_of(batch, number),

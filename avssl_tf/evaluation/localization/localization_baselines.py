@@ -1,8 +1,8 @@
-"""What to compare maps of sound sources with: maps of no content, and the truth.
+"""Baselines of sound source localisation: content-independent maps and an oracle.
 
-A map that is positive everywhere finds many sources of real data sets, whose boxes are large; see
-Juanola, Haro, Fuentes, "A Critical Assessment of Visual Sound Source Localization Models Including
-Negative Audio", 2024, on what methods do with sounds that belong to nothing in the picture.
+A map that is positive everywhere finds many sources in real data sets, whose boxes are large. On
+the behaviour of localisation methods for audio without a visible source see Juanola, Haro, Fuentes,
+"A Critical Assessment of Visual Sound Source Localization Models Including Negative Audio", 2024.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from scipy import ndimage
 
 from avssl_tf.evaluation.localization import localization_metrics
 
-# The last one knows all of the clip, the others nothing.
+# The last one uses the ground truth, the others no information about the clip.
 NAMES = ALL_ONES, CENTRE, RANDOM, ORACLE = "all ones", "centre", "random", "oracle"
-# Standard deviation of the Gaussian at the centre, as a share of the picture's sides.
+# Standard deviation of the Gaussian at the centre, as a fraction of the height and width.
 _CENTRE_STD = 0.25
-# What the distance across all of the picture counts against being at the source.
+# Weight of the distance to the source, relative to the diagonal of the image.
 _FAR = 1e-3
 
 
@@ -26,15 +26,14 @@ def maps(
   """The maps of all baselines.
 
   Args:
-    truth: float32 `[H, W]` in 0..1, where the source is; 0 everywhere where none is visible.
-    map_size: height and width of the maps of the network that is compared.
-    rng: source of the random map.
+    truth: float32 `[H, W]` in 0..1, ground truth; 0 everywhere without a visible source.
+    map_size: height and width of the network's map.
+    rng: random number generator of the random map.
 
   Returns:
-    By the names in `NAMES`, float32 `[H, W]`: the same everywhere; a Gaussian in the middle;
-    uniform random numbers at the positions of the network's map, enlarged as that is; and the mean
-    of the truth over the part of each position, enlarged likewise: what a network could reach that
-    knows all, but has this map.
+    Maps by the names in `NAMES`, float32 `[H, W]`: a constant; a Gaussian at the centre; uniform
+    random numbers at the positions of the network's map, enlarged like it; and the oracle, the mean
+    ground truth at each position, enlarged in the same way: the best result for this map size.
   """
   height, width = truth.shape
   y, x = ((np.arange(size) + 0.5) / size - 0.5 for size in (height, width))
@@ -58,20 +57,20 @@ def _oracle(truth: np.ndarray, map_size: tuple[int, int]) -> np.ndarray:
   numbers = rows[:, np.newaxis] * map_size[1] + columns
   cells = ndimage.mean(truth, numbers, np.arange(map_size[0] * map_size[1]))
   known = localization_metrics.enlarge(cells.reshape(map_size), *truth.shape)
-  # A share of the pixels may be asked for that is larger than the source: the nearest come first.
+  # If more pixels are positive than the source has, those nearest to it come first.
   distance = ndimage.distance_transform_edt(truth == 0) / np.hypot(*truth.shape)
   return (known - _FAR * distance).astype(np.float32)
 
 
 def other_sounds(labels: Sequence[int]) -> np.ndarray:
-  """For each clip, another one whose sound does not belong to its picture.
+  """Assigns each clip another clip whose audio does not belong to its video.
 
   Args:
     labels: `[B]`, classes; -1 where unknown.
 
   Returns:
-    int `[B]`: the next clip, going round, that has another class, or of which either class is not
-    known; -1 where there is none.
+    int `[B]`: the next clip, cyclically, with another class, or where either class is unknown; -1
+    if there is none.
   """
   count = len(labels)
   found = np.full(count, -1)

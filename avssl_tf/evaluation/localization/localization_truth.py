@@ -1,4 +1,4 @@
-"""Where clips sound in truth: boxes that records hold, or annotations beside them."""
+"""Ground truth of sound sources: boxes in the records or separate annotations."""
 
 import dataclasses
 import os
@@ -12,12 +12,12 @@ from avssl_tf.evaluation.localization.box_annotations import BoxTruth
 
 @dataclasses.dataclass(frozen=True)
 class Truths:
-  """The boxes of what sounds in each clip of a data set.
+  """Boxes of the sound sources in each clip of a data set.
 
   Attributes:
-    path: of the annotations; None where records hold the boxes.
-    annotated: annotations by name; None as `path`.
-    middle_frame: whether the boxes of records are those of the middle frame alone.
+    path: path of the annotations; None if the records contain the boxes.
+    annotated: annotations by name; None if the records contain the boxes.
+    middle_frame: whether to use only the box of the middle frame from records.
   """
 
   path: Optional[str]
@@ -31,9 +31,9 @@ class Truths:
     """Reads annotations.
 
     Args:
-      path: file or folder with boxes, as in `box_annotations.read`; None takes those of records.
+      path: file or folder with boxes, see `box_annotations.read`; None uses those of the records.
       file_format: one of `box_annotations.FORMATS`.
-      test_list: file with the names of the annotated clips to measure; None measures all.
+      test_list: file with the names of annotated clips to evaluate; None evaluates all.
       middle_frame: see the attribute.
 
     Raises:
@@ -49,12 +49,12 @@ class Truths:
     if unknown:
       raise UserError(
         f"{len(unknown)} of the {len(names)} clips of {test_list} are not annotated in {path}, "
-        f"the first is {unknown[0]!r}."
+        f"such as {unknown[0]!r}."
       )
     return cls(path, {name: found[name] for name in names}, middle_frame)
 
   def of(self, batch: keys.Batch, number: int) -> Optional[BoxTruth]:
-    """The boxes of a clip of a batch; None where nothing is known."""
+    """The boxes of a clip of a batch; None without ground truth."""
     if self.annotated is None:
       boxes = batch[keys.BOXES][number].numpy()
       if self.middle_frame:
@@ -64,15 +64,15 @@ class Truths:
     return truth if truth is not None and truth.is_known else None
 
   def why_unknown(self) -> str:
-    """Why nothing is known of any clip, and what to do."""
+    """Reason for missing ground truth of all clips, and a remedy."""
     if self.annotated is None:
       return (
-        "the records hold no boxes of it, or those outside of all frames. Name annotations: "
-        "Localization.annotations, and whole_picture = True."
+        "the records contain no boxes, or only boxes outside of the frames. Set "
+        "Localization.annotations, and Localization.whole_picture = True."
       )
     return (
       f"none of the {len(self.annotated)} names in {self.path}, such as "
-      f"{next(iter(self.annotated))!r}, is the name of one of its files."
+      f"{next(iter(self.annotated))!r}, matches a file of the records."
     )
 
 

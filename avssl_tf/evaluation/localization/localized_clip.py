@@ -1,4 +1,4 @@
-"""A clip with the map of where a network takes its sound to come from."""
+"""A clip with its sound source localisation map."""
 
 import dataclasses
 from typing import Optional
@@ -10,16 +10,15 @@ from avssl_tf.evaluation.localization import localization_metrics
 
 @dataclasses.dataclass(frozen=True)
 class LocalizedClip:
-  """A clip with the map of where its sound comes from.
+  """A clip with its sound source localisation map.
 
   Attributes:
     name: id of the clip.
-    frame: uint8 `[H, W, 3]`, the middle frame that the network saw.
-    heat: float32 `[H, W]` in 0..1, the map, scaled.
-    positive: bool `[H, W]`, where the map says that the source is.
-    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1 of what sounds, of the truth; none
-      where nothing is known.
-    ciou: consensus IoU of the map; None where nothing is known.
+    frame: uint8 `[H, W, 3]`, the middle input frame.
+    heat: float32 `[H, W]`, the map scaled to 0..1.
+    positive: bool `[H, W]`, the predicted source.
+    boxes: float32 `[N, 4]`, ymin, xmin, ymax, xmax in 0..1, the ground truth; N is 0 if unknown.
+    ciou: consensus IoU of the map; None without ground truth.
   """
 
   name: str

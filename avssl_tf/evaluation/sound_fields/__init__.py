@@ -1,1 +1,1 @@
-"""Generated sound fields compared with recorded ones."""
+"""Evaluation of generated sound fields against recorded ones."""

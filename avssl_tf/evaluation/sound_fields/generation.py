@@ -1,4 +1,4 @@
-"""How near the sound fields that a network generates are to the true ones, beside baselines."""
+"""Evaluation of generated sound fields, compared with baselines."""
 
 import dataclasses
 import os
@@ -36,27 +36,36 @@ TRAINED = "trained"
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class SpatialAudioEvaluation(Protocol):
-  """Measures sound fields that a network generates of W and 360° frames, beside baselines.
+  """Evaluates sound fields generated from W and 360° frames, and compares them with baselines.
 
-  The parts of the results are the network, `"trained"`, other ones that are named, and baselines.
-  `clips.csv` beside the results holds the same clip by clip.
+  The parts of the results are the network, `"trained"`, the networks in `others`, and the
+  baselines. `clips.csv`, next to the results, contains the metrics of single clips.
 
-  Metrics, each of all clips, of those where one source is heard, where several are, and where one
-  of them moves by 10° or more, as in `one_error_db`: `error_db`, squared difference of the spectra
-  over the energy of the true ones, 0 dB for silence; `strongest_deg`, angle between the directions
-  of the loudest source; `within_20`, share of the clips all of whose sources are within 20°;
-  `loudest_deg`, angle between the directions in which the fields are loudest; `map_correlation`, of
-  energy maps; and those of the paper, `stft_distance`, `log_spectral_db`, `envelope_distance`,
-  `mean_squared_error`, `signal_to_noise_db`, `emd_dir_distance`, `emd_dir2_distance`.
+  Each metric is computed over all clips (`all_`), clips with one audible source (`one_`), with
+  several (`several_`), and with a source that moves by 10° or more (`moving_`), as in
+  `one_error_db`:
+
+  - `error_db`: squared difference of the spectra relative to the energy of the true spectra, in dB;
+    0 dB for silence.
+  - `strongest_deg`: angle between the true and generated directions of the loudest source.
+  - `within_20`: fraction of clips with an angle of at most 20° for all sources.
+  - `loudest_deg`: angle between the directions of maximum energy of both fields.
+  - `map_correlation`: correlation of the energy maps.
+  - Metrics of the paper: `stft_distance`, `log_spectral_db`, `envelope_distance`,
+    `mean_squared_error`, `signal_to_noise_db`, `emd_dir_distance`, `emd_dir2_distance`.
 
   Attributes:
-    split: split, subset or slice that is measured.
-    train_split: likewise, whose mean field is the spatial prior.
+    split: split, subset or slice to evaluate.
+    train_split: split, subset or slice whose mean field is the spatial prior.
     windows_per_clip: evenly spaced windows of a clip.
-    batch_size: windows that go through the network at a time.
-    baselines: of `sound_field_baselines`.
-    others: by the name that the table shows, folders of other runs or SavedModels that are measured
-      on the same windows.
+    batch_size: windows per forward pass.
+    baselines: baselines from `sound_field_baselines`.
+    others: folders of other runs or SavedModels to evaluate on the same windows, by name in the
+      table of results.
+
+  Source:
+    Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
+    Video", NeurIPS 2018, section 5; the other metrics are of this project.
   """
 
   split: str = "test"
@@ -74,14 +83,14 @@ class SpatialAudioEvaluation(Protocol):
     twice = {name for name in names if names.count(name) > 1}
     if twice:
       raise UserError(
-        f"SpatialAudioEvaluation has several parts of the name {sorted(twice)[0]!r}; expected a "
-        "name of its own for each of others, other than those of the baselines."
+        f"SpatialAudioEvaluation has several parts named {sorted(twice)[0]!r}; expected unique "
+        "names in others, different from those of the baselines."
       )
 
   def subject(
     self, trained: Trained, others: Mapping[str, Trained]
   ) -> dict[str, Generator]:
-    """The generators of all of them, that of `trained` under the name `TRAINED`."""
+    """The generators of all networks by name, that of `trained` under `TRAINED`."""
     networks = {TRAINED: trained, **others}
     return {name: network.generator for name, network in networks.items()}
 
@@ -93,19 +102,18 @@ class SpatialAudioEvaluation(Protocol):
     work_dir: str,
     progress: bool = False,
   ) -> None:
-    """Measures all clips of the split, unless `results` has them.
+    """Evaluates all clips of the split, unless `results` contains them.
 
     Args:
       generators: by name, `TRAINED` and those of `others`.
       data_dir: folder of 360° records.
-      results: where the metrics go.
-      work_dir: folder for the clips that are measured, with which an interrupted evaluation goes
-        on.
+      results: receives the metrics.
+      work_dir: folder for intermediate results, used to resume an interrupted evaluation.
       progress: whether to show progress bars.
 
     Raises:
-      MissingFileError: there is no data set, or files of it are missing.
-      UserError: the networks are not of the same clips, or the records do not suit them.
+      MissingFileError: there is no data set, or some of its files are missing.
+      UserError: the networks take different clips, or the records do not fit them.
     """
     parts = [*generators, *(baseline.name for baseline in self.baselines)]
     if all(results.get(part) is not None for part in parts):
@@ -154,9 +162,9 @@ class SpatialAudioEvaluation(Protocol):
     rows = journal.copy_to(os.path.join(folder, output_folder.CLIPS))
     for part in parts:
       of_part = [values for method, values in rows if method == part]
-      # An oracle may know nothing of any clip.
+      # An oracle may lack the ground truth of all clips.
       results.put(part, sound_field_scores.summarize(of_part) if any(of_part) else {})
-    # Last: whoever is stopped before has all that is measured.
+    # Deleted last, so that an evaluation stopped earlier can resume.
     journal.delete()
 
   def _prior(self, data_dir: str, clip: ClipSpec, progress: bool) -> np.ndarray:
@@ -170,12 +178,12 @@ class SpatialAudioEvaluation(Protocol):
 
 
 def common_input(generators: Mapping[str, Generator]) -> tuple[ClipSpec, float]:
-  """What of a clip several networks take, and the rate of its sound.
+  """The common clip specification of several networks, and its sample rate.
 
   Raises:
-    UserError: they do not take the same.
+    UserError: the networks take different clips.
   """
-  # Sound of any rate has to be brought to that of the network; offsets are of training.
+  # Audio is resampled to the rate of the network; offsets apply to training only.
   taken = {
     name: dataclasses.replace(one.clip, sample_rate_hz=one.sample_rate_hz, max_offset_sec=0.0)
     for name, one in generators.items()
@@ -185,6 +193,6 @@ def common_input(generators: Mapping[str, Generator]) -> tuple[ClipSpec, float]:
     if other != clip:
       raise UserError(
         f"The networks {first!r} and {name!r} take different clips: {clip} and {other}. Compare "
-        "networks that were trained on the same ones."
+        "networks that were trained on the same clips."
       )
   return clip, clip.sample_rate_hz

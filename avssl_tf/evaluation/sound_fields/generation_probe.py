@@ -1,4 +1,4 @@
-"""The probe of a run that learns to generate sound fields."""
+"""The probe of a run that trains a generator of sound fields."""
 
 import dataclasses
 import os
@@ -21,12 +21,12 @@ from avssl_tf.progress import Bar
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class GenerationProbe:
-  """Measures, while it is trained, a network that generates sound fields.
+  """Evaluates a generator of sound fields during training.
 
   Attributes:
-    data_dir: folder of other 360° records than those of the run; None: those of the run.
-    test_split: split, subset or slice that is measured.
-    batch_size: clips that go through the network at a time.
+    data_dir: folder of other 360° records to evaluate on; None uses the records of the run.
+    test_split: split, subset or slice to evaluate.
+    batch_size: clips per forward pass.
   """
 
   data_dir: Optional[Union[str, DemoData]] = None
@@ -36,16 +36,16 @@ class GenerationProbe:
   def __call__(
     self, model: SpatialUNet, data_dir: str, clip: ClipSpec, progress: bool = False
   ) -> dict[str, float]:
-    """Generates the fields of the split and measures them.
+    """Generates and evaluates the fields of the split.
 
     Args:
       model: the network, with its variables built.
-      data_dir: folder of 360° records, unless the probe has its own.
-      clip: what of a clip the network sees.
+      data_dir: folder of 360° records; ignored if the probe has its own `data_dir`.
+      clip: specification of the model's input clips.
       progress: whether to show a progress bar.
 
     Returns:
-      By names such as `probe/one_error_db`, means as of `summarize`, but for the metrics of the
+      The means of `summarize`, by names such as `probe/one_error_db`, without the metrics of the
       paper.
     """
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)

@@ -1,10 +1,10 @@
-"""What to compare generated sound fields with: guesses that look at no picture, and oracles.
+"""Baselines of generated sound fields: methods that ignore the video, and oracles.
 
 Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 5, compare with the mean field of the
 training set and with copies of the mono track.
 
-Each baseline makes a field, `[samples, 4]`, of a `Clip`, of whose true field those that are not
-oracles use W alone.
+Each baseline computes a field `[samples, 4]` from a `Clip`. Only oracles use other channels of the
+true field than W.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ from avssl_tf.evaluation.sound_fields import sound_sources
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """What a baseline is given of a clip.
+  """Input of a baseline.
 
   Attributes:
     field: float32 `[samples, 4]`, the true field, W Y Z X.
-    tracks: float32 `[steps, sources, 3]`, as of `sound_sources.compare`.
-    sample_rate_hz: of the field.
+    tracks: float32 `[steps, sources, 3]`, as in `sound_sources.compare`.
+    sample_rate_hz: sample rate of the field.
     prior: float `[3]`, the mean weights of Y, Z and X in the training set; see `mean_weights`.
   """
 
@@ -36,7 +36,7 @@ class Clip:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class Silence:
-  """W alone: sound from everywhere."""
+  """W only: Y, Z and X are silent."""
 
   name: ClassVar[str] = "silence"
 
@@ -60,7 +60,7 @@ class MonoCopied:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class SpatialPrior:
-  """W from where sound comes from in the training set, on the mean."""
+  """W encoded with the mean direction weights of the training set."""
 
   name: ClassVar[str] = "spatial prior"
 
@@ -72,7 +72,7 @@ class SpatialPrior:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class OracleVector:
-  """W from the one direction that is best for the clip: the limit of all without masks."""
+  """W encoded with the best single vector for the clip: upper bound of methods without masks."""
 
   name: ClassVar[str] = "oracle, one vector"
 
@@ -84,19 +84,19 @@ class OracleVector:
 @gin.register
 @dataclasses.dataclass(frozen=True)
 class OracleDirections:
-  """Each bin of the spectra of W from the true direction of the source that it comes from."""
+  """Each time-frequency bin of W, encoded with the true direction of its source."""
 
   name: ClassVar[str] = "oracle, directions"
 
   def __call__(self, clip: Clip) -> Optional[np.ndarray]:
-    """The field; None where nothing is known of the sources."""
+    """The field; None if the sources are unknown."""
     if not clip.tracks.any():
       return None
     return sound_sources.place(clip.field, clip.tracks, clip.sample_rate_hz)
 
 
 def mean_weights(moments: np.ndarray) -> np.ndarray:
-  """What W has to be multiplied by to come nearest to Y, Z and X, by least squares.
+  """Factors of W that approximate Y, Z and X best, in the least-squares sense.
 
   Args:
     moments: float `[4]`, sums of the products of W with W, Y, Z and X.

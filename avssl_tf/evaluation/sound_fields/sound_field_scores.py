@@ -1,4 +1,4 @@
-"""What a generated sound field is worth: all metrics of a clip, and their means over clips."""
+"""All metrics of a generated sound field, and their means over clips."""
 
 from collections.abc import Mapping, Sequence
 from typing import Optional
@@ -8,12 +8,12 @@ import numpy as np
 from avssl_tf.evaluation.sound_fields import sound_field_metrics as metrics
 from avssl_tf.evaluation.sound_fields import sound_sources
 
-# Clips by what is heard in them; each clip is in the first, and in those that are true of it.
+# Groups of clips by audible sources; a clip belongs to "all" and to all others that apply.
 GROUPS = ("all", "one", "several", "moving")
-# An error in dB is told of the mean of the ratios: where one clip fails, others cannot make up.
+# Ratios are averaged before conversion to dB, so that other clips cannot offset a failed one.
 _RATIO, _ERROR_DB = "error_ratio", "error_db"
 _WITHIN_DEG = 20.0
-# Mean power of Y, Z and X, below which there is nothing to generate.
+# Mean power of Y, Z and X below which a clip is skipped.
 _SILENT_POWER = 1e-12
 FACTS = ("num_sources", "moving")
 _QUICK = (_RATIO, "strongest_deg", "within_20", "loudest_deg", "map_correlation")
@@ -36,18 +36,18 @@ def measure(
 
   Args:
     target: float `[samples, 4]`, the true field, W Y Z X.
-    prediction: likewise, the generated one.
-    tracks: float `[steps, sources, 3]`, as of `sound_sources.compare`; all 0 where nothing is known
-      of the sources.
-    sample_rate_hz: of both fields.
-    channels: bool `[4]`, those that the true field has: others are not compared; None for all.
-    published: whether to measure what the paper does as well, the slower part.
+    prediction: float `[samples, 4]`, the generated field.
+    tracks: float `[steps, sources, 3]`, as in `sound_sources.compare`; all 0 if the sources are
+      unknown.
+    sample_rate_hz: sample rate of both fields.
+    channels: bool `[4]`, channels of the true field to compare; None compares all.
+    published: whether to compute the metrics of the paper too, which are slower.
 
   Returns:
-    By name: `error_ratio`, `loudest_deg`, `map_correlation`; where sources are known, `num_sources`
-    that are heard, whether one is `moving`, `strongest_deg`, and `within_20`, 0 or 1; and with
-    `published`, the metrics of the paper, means over Y, Z and X. {} where there is nothing to hear
-    but W.
+    By name: `error_ratio`, `loudest_deg`, `map_correlation`; if sources are known, `num_sources`,
+    the number of audible ones, `moving`, whether one of them moves, `strongest_deg`, and
+    `within_20`, 0 or 1; with `published`, the metrics of the paper, averaged over Y, Z and X. {} if
+    only W is audible.
   """
   known = np.ones(4, bool) if channels is None else channels
   target, prediction = target * known, prediction * known
@@ -82,14 +82,14 @@ def measure(
 
 
 def summarize(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-  """Means over clips, of all and of each group.
+  """Means over the clips of each group.
 
   Args:
-    rows: of each clip, what `measure` returned.
+    rows: return values of `measure`, one per clip.
 
   Returns:
-    By names such as `all_error_db`, `one_strongest_deg`; of groups that have no clips, nothing.
-    `num_all` and so on are numbers of clips, `num_unmeasured` of those that were not.
+    By names such as `all_error_db`, `one_strongest_deg`, for groups that have clips. `num_all` etc.
+    are numbers of clips, `num_unmeasured` is that of skipped clips.
   """
   result, counts = {}, {"num_unmeasured": sum(not row for row in rows)}
   for group in GROUPS:

@@ -1,10 +1,9 @@
-"""Where the single sources of a sound field are, in truth and in a field that was generated.
+"""Directions of the individual sources of true and generated sound fields.
 
-Sources that sound at once still differ in time and frequency: each bin of the spectra of the true
-field goes to the source that it comes from, and the bins of a source tell its direction in either
-field.
+Simultaneous sources differ in time and frequency: each time-frequency bin of the true field is
+assigned to a source, and the bins of a source determine its direction in both fields.
 
-Pure functions of NumPy arrays. Fields are ambisonics, ACN/SN3D, first order: `[samples, 4]`.
+Pure functions of NumPy arrays. Fields are first-order ambisonics, ACN/SN3D, `[samples, 4]`.
 """
 
 import dataclasses
@@ -15,26 +14,26 @@ import scipy.signal
 from avssl_tf.evaluation.sound_fields.sound_field_metrics import angle_deg
 
 _WINDOW_SEC = 0.032
-# Directions of bins that are farther from all sources are those of noise and of mixtures.
+# Bins whose direction deviates more from all sources are ignored, as noise or mixtures.
 _MAX_ANGLE_DEG = 30.0
-# So do those whose sound comes from nowhere in particular: below this share of what a plane wave
-# of their pressure would carry.
+# Diffuse bins are ignored: those with an intensity below this fraction of that of a plane wave with
+# the same pressure.
 _MIN_DIRECTEDNESS = 0.5
-# Sources are compared in parts of this duration, in which they hardly move.
+# Directions are compared in segments of this duration, in which sources hardly move.
 _PART_SEC = 0.1
-# Against the loudest one: what is fainter is not heard, and cannot be found.
+# Relative to the loudest source; fainter sources count as inaudible.
 _FAINT_DB = -20.0
 _MOVES_DEG = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-  """The sources that are heard in a field, the loudest first.
+  """The audible sources of a field, loudest first.
 
   Attributes:
-    angles_deg: `[sources]`, angle between the true and the generated direction, mean over time
-      weighted with the energy of the source; 90° where nothing was generated.
-    moving: bool `[sources]`, whether its direction changes by 10° or more.
+    angles_deg: `[sources]`, angle between the true and the generated direction, averaged over time
+      with the energy of the source as weight; 90° where nothing was generated.
+    moving: bool `[sources]`, whether the direction changes by 10° or more.
   """
 
   angles_deg: np.ndarray
@@ -44,14 +43,14 @@ class Sources:
 def compare(
   target: np.ndarray, prediction: np.ndarray, tracks: np.ndarray, sample_rate_hz: float
 ) -> Sources:
-  """Compares where sources are heard.
+  """Compares the directions of the sources in two fields.
 
   Args:
     target: float `[samples, 4]`, the true field.
-    prediction: likewise, the generated one.
-    tracks: float `[steps, sources, 3]`, true directions (x, y, z) at the middles of equal parts of
-      the time, 0 where there is no source.
-    sample_rate_hz: of both fields.
+    prediction: float `[samples, 4]`, the generated field.
+    tracks: float `[steps, sources, 3]`, true directions (x, y, z) at the centres of equal time
+      segments, 0 without a source.
+    sample_rate_hz: sample rate of both fields.
   """
   members, truth = assign(target, tracks, sample_rate_hz)
   generated = _intensity(spectra(prediction, sample_rate_hz))
@@ -78,16 +77,17 @@ def compare(
 def assign(
   target: np.ndarray, tracks: np.ndarray, sample_rate_hz: float
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Which bins of the spectra come from which source.
+  """Assigns time-frequency bins to sources.
 
   Args:
     target: float `[samples, 4]`.
-    tracks: as of `compare`.
-    sample_rate_hz: of the field.
+    tracks: as in `compare`.
+    sample_rate_hz: sample rate of the field.
 
   Returns:
-    bool `[sources, windows, bins]`, and where the sound of each bin comes from, float64
-    `[windows, bins, 3]`, of the length of its energy where it is a plane wave.
+    Membership of bins, bool `[sources, windows, bins]`, and their intensity vectors towards the
+    origin of the sound, float64 `[windows, bins, 3]`, with the length of the energy for a plane
+    wave.
   """
   bins = spectra(target, sample_rate_hz)
   intensity = _intensity(bins)
@@ -97,22 +97,22 @@ def assign(
     "tfd,tsd->tfs", intensity, _at_windows(tracks, target, intensity, sample_rate_hz)
   )
   cosines /= np.where(length > 0, length, 1.0)[..., np.newaxis]
-  # A row of zeros is no source; its cosines are 0, which is too far.
+  # A row of zeros is not a source; its cosines are 0, which exceeds the maximum angle.
   near = directed & (cosines.max(axis=-1) >= np.cos(np.radians(_MAX_ANGLE_DEG)))
   numbers = np.arange(tracks.shape[1])[:, np.newaxis, np.newaxis]
   return near & (cosines.argmax(axis=-1) == numbers), intensity
 
 
 def place(target: np.ndarray, tracks: np.ndarray, sample_rate_hz: float) -> np.ndarray:
-  """The field with each bin of W put where the source that it comes from is in truth.
+  """Encodes each time-frequency bin of W with the true direction of its source.
 
   Args:
     target: float `[samples, 4]`, the true field.
-    tracks: as of `compare`.
-    sample_rate_hz: of the field.
+    tracks: as in `compare`.
+    sample_rate_hz: sample rate of the field.
 
   Returns:
-    float64 `[samples, 4]`; what comes from no source has no direction.
+    float64 `[samples, 4]`; bins without a source contribute to W only.
   """
   members, intensity = assign(target, tracks, sample_rate_hz)
   vectors = _at_windows(tracks, target, intensity, sample_rate_hz)
@@ -124,26 +124,26 @@ def place(target: np.ndarray, tracks: np.ndarray, sample_rate_hz: float) -> np.n
 
 
 def spectra(field: np.ndarray, sample_rate_hz: float) -> np.ndarray:
-  """complex `[channels, windows, bins]` of `[samples, channels]`; window k is around k hops."""
+  """STFT of `[samples, channels]`: complex `[channels, windows, bins]`; window k is at hop k."""
   length = _window_length(field, sample_rate_hz)
   _, _, found = scipy.signal.stft(field.T, nperseg=length)
   return found.transpose(0, 2, 1)
 
 
 def _window_length(field: np.ndarray, sample_rate_hz: float) -> int:
-  """Samples of a window, a power of two; they overlap by half."""
+  """Length of a window in samples, a power of two; windows overlap by half."""
   return 2 ** int(round(np.log2(min(_WINDOW_SEC * sample_rate_hz, len(field)))))
 
 
 def _intensity(bins: np.ndarray) -> np.ndarray:
-  """Where the sound of each bin comes from, and how much: float64 `[windows, bins, 3]`."""
+  """Intensity vector of each bin, towards the origin of the sound: float64 `[windows, bins, 3]`."""
   return np.stack([np.real(np.conj(bins[0]) * bins[c]) for c in (3, 1, 2)], axis=-1)
 
 
 def _window_times_sec(
   field: np.ndarray, windows: np.ndarray, sample_rate_hz: float
 ) -> np.ndarray:
-  """Times of the middles of windows, float64 `[windows]`."""
+  """Times of the centres of windows in seconds, float64 `[windows]`."""
   return np.arange(len(windows)) * (_window_length(field, sample_rate_hz) // 2) / sample_rate_hz
 
 

@@ -1,1 +1,1 @@
-"""Networks that generate sound fields from mono sound and 360° frames."""
+"""Networks that generate sound fields from mono audio and 360° frames."""

@@ -1,4 +1,4 @@
-"""A U-Net over spectrograms: masks that take a mixture apart, and features of its moments.
+"""A U-Net over spectrograms: separation masks, and features over time.
 
 After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
 Video", NeurIPS 2018, section 4.
@@ -31,12 +31,23 @@ class _ConvNorm(tf.keras.layers.Layer):
 
 @gin.register
 class AudioUNet(tf.keras.layers.Layer):
-  """Masks for each of a number of tracks, and features of coarse steps of time.
+  """U-Net that predicts a separation mask per track, and features of coarse time steps.
 
-  Each level but the first halves the frequency, and the time as well where it is told to. On the
-  coarsest one, a fully connected layer sees all frequencies of a moment: which of them sound
-  together tells sources apart. On the way back, what it sees is spread over the frequencies again,
-  and maps are enlarged by repetition and joined to those of the same size.
+  Every level but the first halves the frequency resolution and, with a time stride of 2, the time
+  resolution. On the coarsest level, a fully connected layer combines all frequencies of a time
+  step. The decoder broadcasts its output over the frequencies, upsamples maps by repetition, and
+  concatenates them with the encoder maps of the same size (skip connections).
+
+  Source:
+    After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for
+    360° Video", NeurIPS 2018, section 4. Number of tracks, widths, strides and kernels differ.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> outputs = models.AudioUNet(num_tracks=4)(tf.zeros([1, 40, 129]))
+    >>> outputs["masks"].shape, outputs["features"].shape
+    (TensorShape([1, 40, 129, 4]), TensorShape([1, 5, 128]))
   """
 
   def __init__(
@@ -51,16 +62,16 @@ class AudioUNet(tf.keras.layers.Layer):
     """Creates the network.
 
     Args:
-      num_tracks: number of masks.
-      widths: channels of the levels, the finest first.
-      time_strides: how much coarser than the one before each level is in time, 1 or 2; the first
-        is as fine as the spectrogram, 1.
-      moment_dim: features of a moment.
-      activation: of the masks; None where they are weights without bounds.
+      num_tracks: number of masks, 1 or more.
+      widths: number of channels of each level, the finest first; two levels or more.
+      time_strides: time stride of each level, 1 or 2; 1 for the first level.
+      moment_dim: number of features per time step.
+      activation: activation of the masks; None for unbounded weights.
       name: name of the layer.
 
     Raises:
-      UserError: no track, fewer than two levels, or strides that do not suit them.
+      UserError: there is no track, there are fewer than two levels, or the strides do not match
+        the levels.
     """
     super().__init__(name=name)
     if num_tracks < 1 or len(widths) < 2:
@@ -89,22 +100,22 @@ class AudioUNet(tf.keras.layers.Layer):
   def call(
     self, level: Tensor, context: Optional[Tensor] = None, training: bool = False
   ) -> dict[str, Tensor]:
-    """Looks at spectrograms.
+    """Predicts masks and features of spectrograms.
 
     Args:
-      level: float `[B, frames, bins]`, logarithms of magnitudes.
-      context: float `[B, T, C]`, what else is known of T even parts of the time, such as what is
-        seen.
-      training: whether batch normalisation uses, and learns from, the batch.
+      level: float `[B, frames, bins]`, log magnitudes.
+      context: float `[B, T, C]`, additional features of T equal time spans, such as visual
+        features.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      `"masks"`: float32 `[B, frames, bins, num_tracks]`, in 0..1 if by a sigmoid; `"features"`:
-      float32 `[B, ceil(frames / f), moment_dim]`, f the product of `time_strides`.
+      `"masks"`: float32 `[B, frames, bins, num_tracks]`, in 0..1 with a sigmoid; `"features"`:
+      float32 `[B, ceil(frames / f), moment_dim]`, with f the product of `time_strides`.
     """
     shape = tf.shape(level)
     x = level
-    # Whole cells on the coarsest level, so that maps of a level meet again in their size: the last
-    # frame and the last bin are repeated.
+    # Pad to whole cells of the coarsest level by repeating the last frame and the last bin, so that
+    # encoder and decoder maps have the same sizes.
     for axis, factor in zip((1, 2), self._factors):
       whole = shape[axis] + (-shape[axis]) % factor
       x = tf.gather(x, tf.minimum(tf.range(whole), shape[axis] - 1), axis=axis)
@@ -113,7 +124,7 @@ class AudioUNet(tf.keras.layers.Layer):
     for block in self.down:
       x = block(x, training=training)
       maps.append(x)
-    # Moments, as long as the coarsest level has steps, see all of its frequencies.
+    # One feature vector per time step of the coarsest level, from all of its frequencies.
     num_bins = -(-level.shape[2] // self._factors[1])
     flat = tf.reshape(x, [shape[0], -1, num_bins * x.shape[-1]])
     features = self.moment(flat)

@@ -1,7 +1,7 @@
-"""Sound fields by a U-Net alone: what the separation into tracks and directions is worth.
+"""Sound fields from a U-Net alone, without separation and localisation.
 
-The ablation of Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio
-for 360° Video", NeurIPS 2018, section 5, without a localisation of its own.
+The U-Net ablation of Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial
+Audio for 360° Video", NeurIPS 2018, section 5.
 """
 
 import functools
@@ -21,7 +21,7 @@ _CHANNELS = 3
 
 
 class _PictureFeatures(tf.keras.layers.Layer):
-  """Features of whole maps of pictures: fully connected, as those of the paper's localiser."""
+  """Fully connected features of whole visual maps, as in the localiser of the paper."""
 
   def __init__(self, num_tracks: int, picture_dims: Sequence[int], name: str = "picture_features"):
     super().__init__(name=name, dtype="float32")
@@ -37,7 +37,15 @@ class _PictureFeatures(tf.keras.layers.Layer):
 
 @gin.register
 class DirectUNet(SpatialUNet):
-  """Y, Z and X as complex weights of W, straight from a U-Net that is told what is seen."""
+  """Ablation without localisation: a U-Net predicts Y, Z and X directly.
+
+  The U-Net, conditioned on visual features, predicts a complex weight of W for each time-frequency
+  bin of Y, Z and X.
+
+  Source:
+    Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
+    Video", NeurIPS 2018, section 5 (ablation).
+  """
 
   def __init__(
     self,
@@ -54,16 +62,19 @@ class DirectUNet(SpatialUNet):
     """Creates the network.
 
     Args:
-      frame_front_end: as of `SpatialUNet`, and likewise
-      frame_net:
-      sample_rate_hz:
-      audio_net:
-      flow_net:
-      picture_dims: channels that maps of pictures are reduced to, and features of the flattened
-        maps.
-      frame_length: as of `SpatialUNet`.
-      hop_length: likewise.
+      frame_front_end: layer that normalises frames and optical-flow images.
+      frame_net: layer that computes maps of frames, such as `PanoramaNet`; None disables it.
+      sample_rate_hz: sample rate of the audio, in Hz.
+      audio_net: creates the U-Net; called with `num_tracks` and `activation`.
+      flow_net: layer that computes maps of the optical flow; None disables it.
+      picture_dims: number of channels to which visual maps are reduced, and number of features of
+        the flattened maps.
+      frame_length: window length of the STFT, in samples, even.
+      hop_length: hop length of the STFT, in samples, at most half of the window.
       name: name of the model.
+
+    Raises:
+      UserError: the windows overlap by less than half.
     """
     super().__init__(
       frame_front_end,
@@ -80,10 +91,10 @@ class DirectUNet(SpatialUNet):
     )
 
   def call(self, batch: keys.Batch, training: bool = False) -> Tensor:
-    """As of `SpatialUNet`; weights are complex."""
+    """See `SpatialUNet.call`; the weights are complex."""
     mixture = self.spectra(batch[keys.AUDIO][..., :1])[:, 0]
     maps = self.maps(batch, training=training)
-    seen = None if maps is None else self.localizer(maps)
-    parts = self.audio_net(sound_level(mixture), seen, training=training)["masks"]
+    visual = None if maps is None else self.localizer(maps)
+    parts = self.audio_net(sound_level(mixture), visual, training=training)["masks"]
     weights = tf.complex(parts[..., :_CHANNELS], parts[..., _CHANNELS:])
     return tf.transpose(weights, [0, 3, 1, 2])

@@ -1,4 +1,4 @@
-"""Where the tracks of a sound come from: layers that look for them in a 360° picture."""
+"""Layers that estimate the direction of each separated track from a 360° frame."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,27 @@ from avssl_tf.spatial import ambisonics, directions
 
 @gin.register
 class AttentionLocalizer(tf.keras.layers.Layer):
-  """Each track looks for itself in the map of the picture, and comes from where it finds itself.
+  """Localises each track by attention: each track attends to its source direction.
 
-  A query of the sound for each track and time meets the map in every direction; a softmax over the
-  directions gives the expected unit vector, whose length tells how sure it is, times a gain. What
-  is learnt is what belongs together; where it lies is geometry.
+  For track n, time t and direction d of the visual map, with q the query from the audio features, k
+  the key of the map, D = `key_dim`, u_d the unit vector of direction d and e_d its elevation:
+
+      p(d | n, t) = softmax over d of (<q_nt, k_td> / sqrt(D) + log cos(e_d))
+      vector(n, t) = gain_nt * sum_d p(d | n, t) u_d
+
+  The term log cos(e_d) weights each pixel by its area on the sphere. The length of the expected
+  unit vector expresses confidence. Only the correspondence of audio and visual features is learned;
+  directions follow from the geometry of the map.
+
+  Source:
+    This project.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> localizer = models.AttentionLocalizer(num_tracks=2)
+    >>> localizer({"audio": tf.zeros([1, 5, 16]), "video": tf.zeros([1, 5, 4, 8, 32])}).shape
+    TensorShape([1, 5, 2, 3])
   """
 
   def __init__(self, num_tracks: int, key_dim: int = 32, name: str = "attention_localizer"):
@@ -24,7 +40,7 @@ class AttentionLocalizer(tf.keras.layers.Layer):
 
     Args:
       num_tracks: number of tracks.
-      key_dim: dimension in which queries and map meet.
+      key_dim: dimension D of queries and keys.
       name: name of the layer.
     """
     super().__init__(name=name, dtype="float32")
@@ -35,15 +51,15 @@ class AttentionLocalizer(tf.keras.layers.Layer):
     self.gain = tf.keras.layers.Dense(num_tracks, dtype="float32", name="gain")
 
   def call(self, features: dict[str, Tensor]) -> Tensor:
-    """Finds the tracks.
+    """Localises the tracks.
 
     Args:
-      features: `AUDIO`: float32 `[B, T, D]`, of the sound at T times; `VIDEO`: float32
-        `[B, T, h, 2h, C]`, equirectangular maps of the frames at the same times.
+      features: `"audio"`: float32 `[B, T, C]`, audio features at T times; `"video"`: float32
+        `[B, T, h, 2h, C]`, equirectangular visual maps at the same times.
 
     Returns:
-      float32 `[B, T, num_tracks, 3]`: vectors (y, z, x), the order of the channels of the first
-      order; the field of a track is its signal times these.
+      float32 `[B, T, num_tracks, 3]`: vectors (y, z, x), in the order of the first-order channels.
+      The sound field of a track is its signal times its vector.
     """
     attention = self.attention(features)
     azimuth_rad, elevation_rad = ambisonics.pixel_directions(*attention.shape[-2:])
@@ -53,22 +69,27 @@ class AttentionLocalizer(tf.keras.layers.Layer):
     return gain * tf.gather(expected, [1, 2, 0], axis=-1)
 
   def attention(self, features: dict[str, Tensor]) -> Tensor:
-    """Where each track is taken to be: float32 `[B, T, num_tracks, h, 2h]`, shares of 1.
+    """Attention of each track over the directions.
+
+    Args:
+      features: as in `call`.
+
+    Returns:
+      float32 `[B, T, num_tracks, h, 2h]`; sums to 1 over the directions.
 
     Raises:
-      UserError: there is no picture to look into.
+      UserError: there is no visual map.
     """
     if VIDEO not in features:
       raise UserError(
-        "AttentionLocalizer looks for sources in a picture, and there is neither "
-        "SpatialUNet.frame_net nor flow_net: give it one, or bind SpatialUNet.localizer = "
-        "@DenseLocalizer."
+        "AttentionLocalizer requires visual maps, and there is neither SpatialUNet.frame_net nor "
+        "flow_net: set one of them, or bind SpatialUNet.localizer = @DenseLocalizer."
       )
     sound, picture = features[AUDIO], features[VIDEO]
     _, steps, height, width, _ = picture.shape
     query = tf.reshape(self.query(sound), [-1, steps, self._num_tracks, self._key_dim])
     logits = tf.einsum("btnk,bthwk->btnhw", query, self.key(picture)) / self._key_dim**0.5
-    # A pixel stands for the area that it covers on the sphere.
+    # Weights each pixel by the area that it covers on the sphere.
     _, elevation_rad = ambisonics.pixel_directions(height, width)
     logits += tf.math.log(tf.cos(elevation_rad))
     flat = tf.nn.softmax(tf.reshape(logits, [-1, steps, self._num_tracks, height * width]))
@@ -77,11 +98,22 @@ class AttentionLocalizer(tf.keras.layers.Layer):
 
 @gin.register
 class DenseLocalizer(tf.keras.layers.Layer):
-  """Fully connected layers over the features of sound and picture, as in the paper.
+  """Localises the tracks by fully connected layers over audio and visual features.
 
-  Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018, section 4: the map is flattened, and the
-  vectors of all tracks follow from fully connected layers. The bias of an output channel there is a
-  constant that is added to the samples, which is no sound; there is none here.
+  As in the paper, the visual map is flattened, and fully connected layers predict the vectors of
+  all tracks. Difference from the paper: no bias per output channel, which would add a constant to
+  the samples.
+
+  Source:
+    Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
+    Video", NeurIPS 2018, section 4.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> localizer = models.DenseLocalizer(num_tracks=2)
+    >>> localizer({"audio": tf.zeros([1, 5, 16])}).shape  # Audio only.
+    TensorShape([1, 5, 2, 3])
   """
 
   def __init__(
@@ -96,9 +128,10 @@ class DenseLocalizer(tf.keras.layers.Layer):
 
     Args:
       num_tracks: number of tracks.
-      picture_dims: channels that the map is reduced to, and features of the flattened map.
-      sound_dim: features of the sound.
-      hidden_dims: widths of the layers that see both.
+      picture_dims: number of channels to which the map is reduced, and number of features of the
+        flattened map.
+      sound_dim: number of audio features.
+      hidden_dims: widths of the layers over the concatenated features.
       name: name of the layer.
     """
     super().__init__(name=name, dtype="float32")
@@ -120,9 +153,14 @@ class DenseLocalizer(tf.keras.layers.Layer):
     )
 
   def call(self, features: dict[str, Tensor]) -> Tensor:
-    """Finds the tracks; arguments and result as of `AttentionLocalizer`.
+    """Localises the tracks.
 
-    Without a picture, they are placed by their sound alone.
+    Args:
+      features: as in `AttentionLocalizer.call`; without `"video"`, the tracks are localised from
+        audio alone.
+
+    Returns:
+      float32 `[B, T, num_tracks, 3]`: vectors (y, z, x), as in `AttentionLocalizer.call`.
     """
     x = self.sound(features[AUDIO])
     if VIDEO in features:
@@ -133,6 +171,6 @@ class DenseLocalizer(tf.keras.layers.Layer):
 
 
 def flattened(maps: Tensor) -> Tensor:
-  """Maps `[B, T, h, 2h, C]` as features of each time, `[B, T, h * 2h * C]`."""
+  """Flattens maps `[B, T, h, 2h, C]` to features of each time step, `[B, T, h * 2h * C]`."""
   _, steps, height, width, channels = maps.shape
   return tf.reshape(maps, [-1, steps, height * width * channels])

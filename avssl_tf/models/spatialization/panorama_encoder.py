@@ -1,4 +1,4 @@
-"""A video network over equirectangular frames, without a seam."""
+"""A video network over equirectangular frames, with circular padding."""
 
 import gin
 import tensorflow as tf
@@ -11,12 +11,15 @@ _MAPS = ("conv2x", "conv3x", "conv4x", "conv5x")
 
 @gin.register
 class PanoramaEncoder(tf.keras.layers.Layer):
-  """Maps of 360° frames by a video network for ordinary ones, such as `R2Plus1D`.
+  """Feature maps of 360° frames from a standard video network, such as `R2Plus1D`.
 
-  In place of the ResNet-18 for single frames of Morgado, Vasconcelos, Langlois, Wang, NeurIPS 2018,
-  section 4: of the same depth and width, it can begin with what a run of AVID or AVSA has learnt
-  (`train.init_from`). Frames are continued to the left and to the right by what lies beyond their
-  edges, and the maps are cut back to their width.
+  It replaces the ResNet-18 over single frames of the paper by a network of the same depth and
+  width, which can be initialised from a run of AVID or AVSA (`train.init_from`). Frames are padded
+  circularly on the left and on the right, and the maps are cropped to the original width.
+
+  Source:
+    This project. The paper uses a ResNet-18: Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised
+    Generation of Spatial Audio for 360° Video", NeurIPS 2018, section 4.
   """
 
   def __init__(
@@ -29,14 +32,13 @@ class PanoramaEncoder(tf.keras.layers.Layer):
     """Creates the layer.
 
     Args:
-      encoder: the video network; returns maps by the names of its stages.
-      stage: the stage whose maps are taken.
-      margin: columns that frames are continued by on either side, a multiple of the stride of the
-        stage.
+      encoder: the video network; returns maps by name of the stage.
+      stage: name of the stage to use, `"conv2x"` to `"conv5x"`.
+      margin: number of columns of padding on each side, a multiple of the stride of the stage.
       name: name of the layer.
 
     Raises:
-      UserError: no such stage, or no margin.
+      UserError: the stage is unknown, or the margin is below 1.
     """
     super().__init__(name=name)
     if stage not in _MAPS or margin < 1:
@@ -49,22 +51,30 @@ class PanoramaEncoder(tf.keras.layers.Layer):
     self._margin = margin
 
   def call(self, frames: Tensor, training: bool = False) -> Tensor:
-    """Maps normalised frames, float `[B, T, H, 2H, C]`, to float32 `[B, t, h, 2h, D]`.
+    """Computes feature maps.
+
+    Args:
+      frames: float `[B, T, H, 2H, C]`, normalised equirectangular frames.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      float32 `[B, t, h, 2h, D]`.
 
     Raises:
-      UserError: the margin is wider than the frames, or no multiple of the stride.
+      UserError: the margin is wider than the frames, or the width or the margin is not a multiple
+        of the stride.
     """
     width, margin = frames.shape[3], self._margin
     if margin > width:
       raise UserError(
-        f"PanoramaEncoder.margin is {margin}, and frames are {width} wide; expected no more."
+        f"PanoramaEncoder.margin is {margin}; expected at most the width of the frames, {width}."
       )
     wrapped = tf.concat([frames[..., -margin:, :], frames, frames[..., :margin, :]], axis=3)
     maps = self.encoder(wrapped, training=training)[self._stage]
     cut, rest = divmod(margin * maps.shape[3], wrapped.shape[3])
     if rest or width * maps.shape[3] % wrapped.shape[3]:
       raise UserError(
-        f"PanoramaEncoder.margin is {margin}, and frames {width} wide become maps of stride "
-        f"{wrapped.shape[3] / maps.shape[3]:g}; expected a width and a margin of whole multiples."
+        f"PanoramaEncoder.margin is {margin} and the frames are {width} wide; expected multiples "
+        f"of the stride of the maps, {wrapped.shape[3] / maps.shape[3]:g}."
       )
     return tf.cast(maps[:, :, :, cut : maps.shape[3] - cut], tf.float32)

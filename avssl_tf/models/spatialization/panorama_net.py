@@ -1,4 +1,4 @@
-"""A convolutional network over equirectangular frames, without a seam."""
+"""A convolutional network over equirectangular frames, with spherical padding."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,9 @@ from avssl_tf.models import convolution
 class PanoramaConv(tf.keras.layers.Layer):
   """3x3 convolution, batch normalisation and ReLU of an equirectangular map.
 
-  Left and right edge of the map meet; beyond a pole lies the row next to it, half of the circle
-  away. Maps `[B, H, 2H, C]` to `[B, ceil(H / s), ceil(2H / s), filters]`.
+  Padding is circular between the left and the right edge. Beyond a pole, the map continues with the
+  adjacent row, rotated by half a turn. Maps `[B, H, 2H, C]` to
+  `[B, ceil(H / s), ceil(2H / s), filters]`.
   """
 
   def __init__(self, filters: int, stride: int = 1, name=None):
@@ -25,12 +26,12 @@ class PanoramaConv(tf.keras.layers.Layer):
     self.norm = convolution.BatchNorm("norm")
 
   def call(self, x: Tensor, training: bool = False) -> Tensor:
-    """Maps as above; `training` as of batch normalisation."""
+    """Maps as above; `training` as in batch normalisation."""
     return tf.nn.relu(self.norm(self.conv(wrap(x)), training=training))
 
 
 def wrap(x: Tensor) -> Tensor:
-  """An equirectangular map `[B, H, W, C]` with what lies a pixel beyond each of its edges."""
+  """Pads an equirectangular map `[B, H, W, C]` by one pixel on each side, as on a sphere."""
   half = tf.shape(x)[2] // 2
   poles = [tf.roll(row, half, axis=2) for row in (x[:, :1], x[:, -1:])]
   x = tf.concat([poles[0], x, poles[1]], axis=1)
@@ -39,10 +40,19 @@ def wrap(x: Tensor) -> Tensor:
 
 @gin.register
 class PanoramaNet(tf.keras.layers.Layer):
-  """Convolutions over the frames of a 360° clip, one by one.
+  """Convolutional network that processes each frame of a 360° clip separately.
 
-  A channel of the input tells the elevation; none tells the azimuth, so that turned frames give
-  turned maps (by multiples of the total stride).
+  An additional input channel contains the elevation, scaled to -1..1. There is no azimuth
+  channel, so the network is equivariant to yaw rotation by multiples of the total stride.
+
+  Source:
+    This project.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> models.PanoramaNet()(tf.zeros([1, 5, 32, 64, 3])).shape
+    TensorShape([1, 5, 8, 16, 32])
   """
 
   def __init__(
@@ -54,18 +64,18 @@ class PanoramaNet(tf.keras.layers.Layer):
     """Creates the network.
 
     Args:
-      widths: channels of the convolutions.
-      strides: strides of the convolutions.
+      widths: number of channels of each convolution.
+      strides: stride of each convolution.
       name: name of the layer.
 
     Raises:
-      UserError: not a stride for each.
+      UserError: there is no convolution, or not one stride per convolution.
     """
     super().__init__(name=name)
     if not widths or len(widths) != len(strides):
       raise UserError(
-        f"PanoramaNet has {len(widths)} widths and {len(strides)} strides; expected as many, and "
-        "one or more."
+        f"PanoramaNet has {len(widths)} widths and {len(strides)} strides; expected the same "
+        "number, one or more."
       )
     self.convs = [
       PanoramaConv(width, stride, name=f"conv_{i}")
@@ -73,7 +83,15 @@ class PanoramaNet(tf.keras.layers.Layer):
     ]
 
   def call(self, frames: Tensor, training: bool = False) -> Tensor:
-    """Maps normalised frames, float `[B, T, H, 2H, C]`, to float32 `[B, T, h, 2h, D]`."""
+    """Computes feature maps.
+
+    Args:
+      frames: float `[B, T, H, 2H, C]`, normalised equirectangular frames.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
+
+    Returns:
+      float32 `[B, T, h, 2h, D]`.
+    """
     shape = tf.shape(frames)
     x = tf.reshape(frames, tf.concat([[-1], shape[2:]], axis=0))
     x = tf.ensure_shape(x, [None, *frames.shape[2:]])

@@ -1,8 +1,8 @@
-"""Spatial audio for a mono recording and the 360° picture that belongs to it.
+"""Generation of spatial audio from a mono recording and 360° video.
 
 After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for 360°
-Video", NeurIPS 2018, section 4: the recording is taken apart by masks, and each part is placed
-where the picture shows its source.
+Video", NeurIPS 2018, section 4: masks separate the recording into tracks, and each track is
+localised from the video.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,22 +21,40 @@ from avssl_tf.models.spatialization.panorama_encoder import PanoramaEncoder
 from avssl_tf.spatial import short_time
 from avssl_tf.spectrograms import Spectrogram
 
-# Magnitudes, absolute and against the mean of a clip, that are as good as none.
+# Negligible magnitudes: absolute, and relative to the root mean square of a clip.
 _SILENT = 1e-5
 _FAINT = 1e-3
-# Logarithms of magnitudes against their mean, as they are drawn.
+# Range of log magnitudes, relative to the root mean square, in plots.
 _LOG_RANGE = (-6.0, 3.0)
 _VIDEO_NET = "video_net/"
 
 
 @gin.register
 class SpatialUNet(Network):
-  """Y, Z and X of a first-order sound field, from W and equirectangular frames.
+  """Generates Y, Z and X of a first-order sound field from W and equirectangular frames.
+
+  The STFT of W is separated into tracks by masks m_n (`audio_net`), and each track n is localised
+  at each time as a vector u_n (`localizer`). For channel c in Y, Z, X, time t and frequency f:
+
+      S_c(t, f) = sum_n m_n(t, f) u_nc(t) S_W(t, f)
 
   Attributes:
-    sample_rate_hz: rate of the sound.
-    frame_length: samples in a window of the Fourier transform.
-    hop_length: samples from one window to the next.
+    sample_rate_hz: sample rate of the audio, in Hz.
+    frame_length: window length of the STFT, in samples.
+    hop_length: hop length of the STFT, in samples.
+
+  Source:
+    After Morgado, Vasconcelos, Langlois, Wang, "Self-Supervised Generation of Spatial Audio for
+    360° Video", NeurIPS 2018, section 4.
+
+  Examples:
+    >>> import tensorflow as tf
+    >>> from avssl_tf import models
+    >>> network = models.SpatialUNet(
+    ...     models.VideoFrontEnd(), models.PanoramaNet(), models.AttentionLocalizer, 4800)
+    >>> batch = {"video": tf.zeros([1, 2, 16, 32, 3], tf.uint8), "audio": tf.zeros([1, 4800, 1])}
+    >>> network.generate(batch).shape  # W, Y, Z, X.
+    TensorShape([1, 4800, 4])
   """
 
   generates = True
@@ -60,33 +78,35 @@ class SpatialUNet(Network):
     """Creates the network.
 
     Args:
-      frame_front_end: normalises frames, and pictures of their flow.
-      frame_net: makes maps of frames; None: they are not looked at.
-      localizer: makes the layer that places the tracks; called with `num_tracks`.
-      sample_rate_hz: rate of the sound, which the lengths below belong to.
-      audio_net: makes the network that takes the recording apart; called with `num_tracks`.
-      flow_net: makes maps of the same size of the optical flow; None: it is not looked at.
-      num_tracks: parts that the recording is taken into.
-      masks: whether it is taken apart; if not, all of it comes from one direction at a time.
-      localize_by_sound: whether tracks are looked for by how they sound; if not, by the picture
-        alone.
-      frame_length: samples in a window of the Fourier transform, even.
-      hop_length: samples from one window to the next, at most half of that.
+      frame_front_end: layer that normalises frames and optical-flow images, such as
+        `VideoFrontEnd`.
+      frame_net: layer that computes maps of frames, such as `PanoramaNet`; None disables it.
+      localizer: creates the layer that localises the tracks, such as `AttentionLocalizer`; called
+        with `num_tracks`.
+      sample_rate_hz: sample rate of the audio, in Hz.
+      audio_net: creates the separation network; called with `num_tracks`.
+      flow_net: layer that computes maps of the optical flow, of the same size as those of
+        `frame_net`; None disables it.
+      num_tracks: number of tracks N.
+      masks: whether to separate tracks; if False, the whole recording has one direction at a time.
+      localize_by_sound: whether localisation uses audio features; if False, visual features only.
+      frame_length: window length of the STFT, in samples, even.
+      hop_length: hop length of the STFT, in samples, at most half of the window.
       name: name of the model.
 
     Raises:
-      UserError: windows that do not overlap by half or more, or neither sound nor picture to find
-        sources by.
+      UserError: the windows overlap by less than half, or localisation has neither audio nor visual
+        features.
     """
     if frame_length % 2 or not 0 < hop_length <= frame_length // 2:
       raise UserError(
         f"SpatialUNet.frame_length is {frame_length} and hop_length {hop_length}; expected an even "
-        "length, and at most half of it."
+        "frame_length, and a hop_length of at most half of it."
       )
     if not localize_by_sound and frame_net is None and flow_net is None:
       raise UserError(
         "SpatialUNet.localize_by_sound is False, and there is neither frame_net nor flow_net: "
-        "nothing is left to find sources by."
+        "there are no features for localisation."
       )
     super().__init__(name=name)
     self.sample_rate_hz = sample_rate_hz
@@ -101,35 +121,48 @@ class SpatialUNet(Network):
     self.localizer = localizer(num_tracks=num_tracks if masks else 1)
 
   def call(self, batch: keys.Batch, training: bool = False) -> Tensor:
-    """What the spectra of W have to be multiplied by to give those of the other channels.
+    """Predicts the weights by which the spectrum of W is multiplied to obtain Y, Z and X.
 
     Args:
-      batch: `AUDIO`: float32 `[B, samples, channels]`, of which the first, W, is looked at;
-        `VIDEO`: uint8 `[B, T, H, 2H, 3]`, frames in the middles of even parts of the time of the
-        sound; with `flow_net`, `FLOW` of the same shape.
-      training: whether batch normalisation uses, and learns from, the batch.
+      batch: `"audio"`: float32 `[B, samples, channels]`, of which only the first channel, W, is
+        used; `"video"`: uint8 `[B, T, H, 2H, 3]`, frames at the centres of T equal time spans of
+        the audio; with `flow_net`, also `"flow"`, same shape and type as `"video"`.
+      training: whether batch normalisation uses, and updates, the statistics of the batch.
 
     Returns:
-      complex64 `[B, 3, frames, bins]`: of Y, Z and X; real but for networks that say otherwise.
+      complex64 `[B, 3, frames, bins]`: weights of Y, Z and X. The imaginary part is 0 here; a
+      subclass may predict complex weights.
     """
     mixture = self.spectra(batch[keys.AUDIO][..., :1])[:, 0]
     maps = self.maps(batch, training=training)
-    # What is seen, wherever it is, helps to take apart what is heard.
-    seen = None if maps is None else tf.reduce_max(maps, axis=[2, 3])
-    found = self.audio_net(sound_level(mixture), seen, training=training)
+    # Visual features, pooled over all directions, support the separation.
+    visual = None if maps is None else tf.reduce_max(maps, axis=[2, 3])
+    found = self.audio_net(sound_level(mixture), visual, training=training)
     vectors = self.localizer(self._cues(found["features"], maps))
-    # Tracks move between the times of the frames.
+    # Directions are interpolated between the times of the frames.
     vectors = time_steps.resample(vectors, tf.shape(mixture)[1])
     if self._masks:
       weights = tf.einsum("btfn,btnc->bctf", found["masks"], vectors)
     else:
       weights = tf.transpose(vectors[:, :, 0], [0, 2, 1])[..., tf.newaxis]
       weights = tf.repeat(weights, tf.shape(mixture)[2], axis=-1)
-    # A cast would do, but for the warnings of its gradient.
+    # A cast would be equivalent, but its gradient prints warnings.
     return tf.complex(weights, tf.zeros_like(weights))
 
   def maps(self, batch: keys.Batch, training: bool = False) -> Optional[Tensor]:
-    """Maps of what is seen: float32 `[B, T, h, 2h, C]`; None where nothing is looked at."""
+    """Visual feature maps.
+
+    Args:
+      batch: as in `call`.
+      training: as in `call`.
+
+    Returns:
+      float32 `[B, T, h, 2h, C]`, maps of frames and optical flow; None without `frame_net` and
+      `flow_net`.
+
+    Raises:
+      UserError: the maps of `frame_net` and `flow_net` differ in size.
+    """
     pictures = ((keys.VIDEO, self.frame_net), (keys.FLOW, self.flow_net))
     found = [
       net(self.frame_front_end(batch[key]), training=training)
@@ -138,13 +171,13 @@ class SpatialUNet(Network):
     ]
     if len(found) == 2 and found[0].shape[1:4] != found[1].shape[1:4]:
       raise UserError(
-        f"SpatialUNet.frame_net makes maps of {tuple(found[0].shape[1:4])} (T, h, 2h) and flow_net "
-        f"of {tuple(found[1].shape[1:4])}; expected the same: give both the same strides."
+        f"SpatialUNet.frame_net returns maps of {tuple(found[0].shape[1:4])} (T, h, 2h), flow_net "
+        f"of {tuple(found[1].shape[1:4])}; expected the same size: use the same strides for both."
       )
     return tf.concat(found, axis=-1) if found else None
 
   def _cues(self, sound: Tensor, maps: Optional[Tensor]) -> dict[str, Tensor]:
-    """What sources are found by, in the same steps of time."""
+    """Input features of the localiser, at the same time steps."""
     if maps is None:
       return {keys.AUDIO: sound}
     sound = time_steps.resample(sound, maps.shape[1])
@@ -153,11 +186,26 @@ class SpatialUNet(Network):
     return {keys.AUDIO: sound, keys.VIDEO: maps}
 
   def placed(self, batch: keys.Batch, training: bool = False) -> Tensor:
-    """Spectra of Y, Z and X: complex64 `[B, 3, frames, bins]`; arguments as of `call`."""
+    """Spectra of Y, Z and X.
+
+    Args:
+      batch: as in `call`.
+      training: as in `call`.
+
+    Returns:
+      complex64 `[B, 3, frames, bins]`.
+    """
     return self(batch, training=training) * self.spectra(batch[keys.AUDIO][..., :1])
 
   def generate(self, batch: keys.Batch) -> Tensor:
-    """The sound field: float32 `[B, samples, 4]`, W Y Z X; arguments as of `call`."""
+    """Generates the sound field, at inference.
+
+    Args:
+      batch: as in `call`.
+
+    Returns:
+      float32 `[B, samples, 4]`: W, unchanged, and the generated Y, Z and X.
+    """
     pressure = batch[keys.AUDIO][..., :1]
     velocity = short_time.inverse_stft(
       self.placed(batch), tf.shape(pressure)[1], self.frame_length, self.hop_length
@@ -165,47 +213,54 @@ class SpatialUNet(Network):
     return tf.concat([pressure, tf.linalg.matrix_transpose(velocity)], axis=-1)
 
   def spectra(self, waveform: Tensor) -> Tensor:
-    """Short-time spectra of float32 `[B, samples, C]`: complex64 `[B, C, frames, bins]`."""
+    """Short-time Fourier transform.
+
+    Args:
+      waveform: float32 `[B, samples, C]`.
+
+    Returns:
+      complex64 `[B, C, frames, bins]`.
+    """
     signals = tf.linalg.matrix_transpose(waveform)
     return short_time.stft(signals, self.frame_length, self.hop_length)
 
   def input_channels(self, shapes: Mapping[str, Sequence[int]]) -> int:
-    """W alone, whatever else the sound of a clip has."""
+    """1: the network reads W only, even if clips have more channels."""
     del shapes
     return 1
 
   def prepare(
     self, sample_rate_hz: int, statistics: Callable[[Spectrogram], Statistics]
   ) -> None:
-    """As of `Network`; spectra are compared with their own mean and need no statistics."""
+    """See `Network`; spectra are normalised by their own level and require no statistics."""
     del statistics
     if sample_rate_hz != self.sample_rate_hz:
       raise UserError(
-        f"The sound of the clips has {sample_rate_hz} Hz, the network expects "
-        f"{self.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={self.sample_rate_hz} to convert "
-        f"the sound, or {type(self).__name__}.sample_rate_hz (and its lengths)."
+        f"The audio of the clips is sampled at {sample_rate_hz} Hz, the network expects "
+        f"{self.sample_rate_hz} Hz. Set ClipSpec.sample_rate_hz={self.sample_rate_hz} to resample "
+        f"the audio, or change {type(self).__name__}.sample_rate_hz (and its lengths)."
       )
 
   def sound_maps(self, waveforms: Tensor) -> list[SoundMap]:
-    """The level of W, all that the network hears."""
+    """The log magnitudes of W, the only audio input of the network."""
     level = sound_level(self.spectra(waveforms[..., :1])[:, 0])
     return [SoundMap(level.numpy(), *_LOG_RANGE)]
 
   def restorable(self, names: Collection[str]) -> Any:
-    """As of `Network`: of a run of another kind, its video network where frames go through one."""
+    """See `Network`; from a run of another task, the video network in a `PanoramaEncoder`."""
     if isinstance(self.frame_net, PanoramaEncoder) and any(n.startswith(_VIDEO_NET) for n in names):
       return tf.train.Checkpoint(video_net=self.frame_net.encoder)
     return self
 
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
-    """The function that a SavedModel offers.
+    """The signature of an exported SavedModel.
 
     Returns:
-      `serving_default`: `video` (uint8 [B, T, H, 2H, 3]), `audio` (W), and `flow` where it is
-      among the inputs -> `field`, float32 [B, samples, 4], W Y Z X.
+      `serving_default`: `video` (uint8 `[B, T, H, 2H, 3]`), `audio` (W), and, if it is in `specs`,
+      `flow` -> `field`, float32 `[B, samples, 4]`, W Y Z X.
     """
 
-    # The names of arguments are those of the inputs.
+    # The names of the arguments become the names of the inputs.
     def generate(video, audio):
       return {"field": self.generate({keys.VIDEO: video, keys.AUDIO: audio})}
 
@@ -220,7 +275,7 @@ class SpatialUNet(Network):
 
 
 def sound_level(spectra: Tensor) -> Tensor:
-  """Logarithms of magnitudes against the mean of a clip: what is heard, not how loud it was.
+  """Log magnitudes relative to the root mean square of a clip, independent of its loudness.
 
   Args:
     spectra: complex64 `[B, frames, bins]`.

@@ -1,4 +1,4 @@
-"""Values of even steps of time, brought to other steps."""
+"""Resampling of values over time."""
 
 import tensorflow as tf
 
@@ -6,14 +6,14 @@ from avssl_tf.keys import Tensor
 
 
 def resample(values: Tensor, steps: Tensor) -> Tensor:
-  """Values at other times, by linear interpolation between the middles of equal spans of time.
+  """Resamples values by linear interpolation between the centres of equal time spans.
 
   Args:
-    values: float32 `[B, T, ...]`, each of the T-th part of the time.
-    steps: number of parts wanted.
+    values: float32 `[B, T, ...]`, one value for each of T equal time spans.
+    steps: number of time spans of the result.
 
   Returns:
-    float32 `[B, steps, ...]`; before the first middle and after the last one they stay.
+    float32 `[B, steps, ...]`; constant before the first centre and after the last one.
   """
   count = tf.shape(values)[1]
   place = (tf.range(steps, dtype=tf.float32) + 0.5) * tf.cast(count, tf.float32)

@@ -1,5 +1,5 @@
-// Plays the sound of one card at a time. A button's `data-state` says "playing", "stopped" or, where
-// the browser cannot, "failed".
+// Plays the audio of one card at a time. A button's `data-state` is "playing", "stopped" or, if the
+// browser cannot play it, "failed".
 (() => {
   const player = new Audio();
   let current = null;
@@ -24,7 +24,7 @@
     player.src = button.dataset.sound;
     show(button, "playing");
     player.play().catch((error) => {
-      // Another sound was chosen before this one began.
+      // Another card was selected before this one started to play.
       if (error.name === "AbortError") return;
       show(button, "failed");
       button.title = error.message;

@@ -1,11 +1,11 @@
-// Draws a view into equirectangular frames with WebGL.
+// Draws a perspective view of equirectangular frames with WebGL.
 //
-// Directions are those of the project: x to the front, y to the left, z up; yaw turns to the left,
-// pitch then up.
+// Coordinates: x points to the front, y to the left, z up. Positive yaw turns left, positive pitch
+// turns up; yaw is applied first.
 
 const VERTEX_SHADER = `#version 300 es
 out vec2 place;
-void main() {  // A triangle that covers the picture; place is -1..1, to the right and up.
+void main() {  // A triangle that covers the canvas; place is -1..1, to the right and up.
   place = vec2(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0);
   gl_Position = vec4(place, 0.0, 1.0);
 }`;
@@ -14,7 +14,7 @@ const FRAGMENT_SHADER = `#version 300 es
 precision highp float;
 uniform sampler2D frame;  // Left edge: azimuth pi; upper edge: elevation pi / 2.
 uniform mat3 view;        // Its columns: front, left and up of the view.
-uniform vec2 extent;      // Tangents of half the fields of view.
+uniform vec2 extent;      // Tangents of half the field of view.
 uniform mat4 energy;
 uniform float opacity;
 in vec2 place;
@@ -29,7 +29,7 @@ void main() {
   float level = clamp(dot(harmonics, energy * harmonics), 0.0, 1.0);
   vec3 heat = vec3(1.0, 0.2 + 0.7 * level * level, 0.1);
   seen = mix(seen, heat, opacity * level * level);
-  // Lines of equal energy, a pixel or two wide, show a peak where colours are much alike.
+  // Contour lines, one or two pixels wide, show peaks in regions of similar colour.
   float away = abs(fract(level * LINES + 0.5) - 0.5) / (LINES * max(fwidth(level), 1e-6));
   float line = level * LINES < 0.5 ? 0.0 : 1.0 - smoothstep(0.5, 1.5, away);
   colour = vec4(mix(seen, vec3(1.0), opacity * line), 1.0);
@@ -37,18 +37,18 @@ void main() {
 
 const radians = (deg) => (deg * Math.PI) / 180;
 
-/** Front, left and up of a view, unit vectors. */
+/** Unit vectors to the front, left and top of a view. */
 function axesOf(yawDeg, pitchDeg) {
   const [cy, sy] = [Math.cos(radians(yawDeg)), Math.sin(radians(yawDeg))];
   const [cp, sp] = [Math.cos(radians(pitchDeg)), Math.sin(radians(pitchDeg))];
   return [[cy * cp, sy * cp, sp], [-sy, cy, 0], [-cy * sp, -sy * sp, cp]];
 }
 
-/** Draws a direction of an equirectangular frame. Throws where there is no WebGL. */
+/** Draws a view of an equirectangular frame. Throws without WebGL 2. */
 class Picture {
   constructor(canvas) {
     this.gl = canvas.getContext("webgl2");
-    if (!this.gl) throw new Error("This browser has no WebGL 2, which draws the 360° view.");
+    if (!this.gl) throw new Error("The 360° view requires WebGL 2, which this browser lacks.");
     this.textures = [];
     const program = this.gl.createProgram();
     this.attach(program, this.gl.VERTEX_SHADER, VERTEX_SHADER);
@@ -68,7 +68,7 @@ class Picture {
     this.gl.attachShader(program, shader);
   }
 
-  /** Takes the frames of a clip, which lie below each other in an image. */
+  /** Loads the frames of a clip, stacked vertically in one image. */
   load(image, count) {
     const gl = this.gl;
     this.textures.forEach((texture) => gl.deleteTexture(texture));
@@ -79,7 +79,7 @@ class Picture {
       const texture = gl.createTexture();
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, single);
-      // Without smaller copies, whose choice would show where azimuth jumps; the edges meet.
+      // No mipmaps: their selection would be visible at the azimuth discontinuity.
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.REPEAT);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
@@ -94,7 +94,7 @@ class Picture {
       Math.round(size * devicePixelRatio),
     );
     if (canvas.width !== width || canvas.height !== height) {
-      [canvas.width, canvas.height] = [width, height]; // Also makes a new buffer.
+      [canvas.width, canvas.height] = [width, height]; // Also allocates a new buffer.
     }
     gl.viewport(0, 0, width, height);
     const across = Math.tan(radians(zoomDeg / 2));

@@ -1,17 +1,17 @@
-// Hears sound fields, W Y Z X (SN3D), from the middle of virtual loudspeakers, with Web Audio.
+// Binaural playback of sound fields, W Y Z X (SN3D), over virtual loudspeakers with Web Audio.
 
-const OUTPUT_GAIN = 0.5; // A nearby ear hears more than the source: leaves room below full scale.
+const OUTPUT_GAIN = 0.5; // Headroom: HRTFs amplify sources at the side of the nearer ear.
 
-// Web Audio has x to the right, y up and z to the back.
+// In Web Audio, x points to the right, y up and z to the back.
 const toWebAudio = ([x, y, z]) => [-y, z, -x];
 
-/** Turns the head: what is heard stays where it is in the world. */
+/** Turns the listener's head; sound sources keep their directions in the world. */
 function turnListener(listener, [front, , up]) {
-  // Deprecated in favour of parameters, which not all browsers have.
+  // Deprecated in favour of parameters, which not all browsers support.
   listener.setOrientation(...toWebAudio(front), ...toWebAudio(up));
 }
 
-/** Decodes a field, W Y Z X, to loudspeakers around the head; returns the node that takes it. */
+/** Decodes a field, W Y Z X, to loudspeakers around the head; returns the input node. */
 function connectLoudspeakers(context, { loudspeakers, decoder }) {
   const splitter = context.createChannelSplitter(4);
   const output = new GainNode(context, { gain: OUTPUT_GAIN });
@@ -29,7 +29,7 @@ function connectLoudspeakers(context, { loudspeakers, decoder }) {
   return splitter;
 }
 
-/** The fields of a clip, by name: each an AudioBuffer of 4 channels. */
+/** The fields of a clip by name, each an AudioBuffer with 4 channels. */
 async function decodeFields(context, clip) {
   const decode = async (uri) => {
     const response = await fetch(uri);

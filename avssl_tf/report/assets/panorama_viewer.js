@@ -1,13 +1,13 @@
 // The 360° viewer of a page: the element <panorama-viewer>, see report/panorama_viewer.py.
 //
-// Its attributes tell its state: data-state (loading, paused, playing, failed),
+// Its attributes reflect its state: data-state (loading, paused, playing, failed),
 // data-yaw-deg, data-pitch-deg, data-zoom-deg, data-time-sec, data-frame and data-field.
 
 const ZOOM_DEG = { least: 30, start: 100, most: 120 }; // Horizontal field of view.
 const KEY_TURN_DEG = 10;
 const ENERGY_OPACITY = 0.6;
-const FADE_SEC = 0.01; // Between fields, so that nothing clicks.
-const LEAD_SEC = 0.02; // From the call to the start, so that all fields start at the same sample.
+const FADE_SEC = 0.01; // Cross-fade between fields, to avoid clicks.
+const LEAD_SEC = 0.02; // Delay of the start, so that all fields start at the same sample.
 const KEYS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -20,7 +20,7 @@ class PanoramaViewer extends HTMLElement {
     this.canvas = this.querySelector("canvas");
     this.controls = this.querySelector("form").elements;
     [this.yawDeg, this.pitchDeg, this.zoomDeg, this.position] = [0, 0, ZOOM_DEG.start, 0];
-    [this.sources, this.gains] = [[], {}]; // Of the fields, while they sound.
+    [this.sources, this.gains] = [[], {}]; // Audio nodes of the fields during playback.
     this.tried(async () => {
       this.picture = new Picture(this.canvas);
       this.listen();
@@ -28,7 +28,7 @@ class PanoramaViewer extends HTMLElement {
     });
   }
 
-  /** Does something; where it fails, the viewer says why. */
+  /** Runs an action; if it fails, the viewer displays the error. */
   async tried(action) {
     try {
       await action();
@@ -54,7 +54,7 @@ class PanoramaViewer extends HTMLElement {
     const { canvas } = this;
     on(canvas, "pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
     on(canvas, "pointermove", (event) => {
-      if (!event.buttons) return; // The picture goes where it is pulled.
+      if (!event.buttons) return; // The view follows the pointer while a button is pressed.
       const scale = this.zoomDeg / canvas.clientWidth;
       this.look(this.yawDeg + event.movementX * scale, this.pitchDeg + event.movementY * scale);
     });
@@ -66,7 +66,7 @@ class PanoramaViewer extends HTMLElement {
       this.look(this.yawDeg + left, this.pitchDeg + up);
     });
     on(canvas, "wheel", (event) => {
-      if (document.activeElement !== canvas) return; // Else the page could not be scrolled past.
+      if (document.activeElement !== canvas) return; // Without focus, the page scrolls.
       event.preventDefault();
       const wanted = this.zoomDeg * Math.exp(event.deltaY / 1000);
       this.zoomDeg = clamp(wanted, ZOOM_DEG.least, ZOOM_DEG.most);
@@ -78,7 +78,7 @@ class PanoramaViewer extends HTMLElement {
   async open(number) {
     this.stop();
     this.dataset.state = "loading";
-    // A new object each time, by which what is under way knows that another clip has been chosen.
+    // A new object per call: pending work compares it to detect that another clip was selected.
     const clip = { ...this.data.clips[number] };
     this.chosen = clip;
     const image = new Image();
@@ -92,7 +92,7 @@ class PanoramaViewer extends HTMLElement {
     this.redraw();
   }
 
-  /** Turns the view, and the head with it. */
+  /** Turns the view together with the listener's head. */
   look(yawDeg, pitchDeg) {
     this.yawDeg = yawDeg - 360 * Math.round(yawDeg / 360);
     this.pitchDeg = clamp(pitchDeg, -90, 90);
@@ -105,16 +105,16 @@ class PanoramaViewer extends HTMLElement {
     this.dataset.state = "loading";
     const { clip } = this;
     this.tried(async () => {
-      this.context ??= new AudioContext(); // Browsers want a click before.
+      this.context ??= new AudioContext(); // Browsers require a user gesture first.
       this.output ??= connectLoudspeakers(this.context, this.data);
-      this.look(this.yawDeg, this.pitchDeg); // The head has to be turned as the view is by now.
+      this.look(this.yawDeg, this.pitchDeg); // Turns the head to the current view.
       await this.context.resume();
       clip.sound ??= await decodeFields(this.context, clip);
       if (clip === this.chosen) this.start();
     });
   }
 
-  /** Starts all fields at the same time, of which one is heard. */
+  /** Starts all fields simultaneously; only the selected one is audible. */
   start() {
     const { context, clip } = this;
     const loop = this.controls.loop.checked;
@@ -134,7 +134,7 @@ class PanoramaViewer extends HTMLElement {
     this.redraw();
   }
 
-  /** Stops what sounds; the position stays. */
+  /** Stops the playback and keeps the position. */
   stop() {
     this.position = this.time;
     for (const source of this.sources) {
@@ -158,7 +158,7 @@ class PanoramaViewer extends HTMLElement {
     this.redraw();
   }
 
-  /** Fades to the chosen field. */
+  /** Fades to the selected field. */
   hear() {
     for (const [name, { gain }] of Object.entries(this.gains)) {
       gain.setTargetAtTime(Number(name === this.field), this.context.currentTime, FADE_SEC);
@@ -196,7 +196,7 @@ class PanoramaViewer extends HTMLElement {
     const [x, y] = [Math.sin(radians(zoomDeg / 2)), -Math.cos(radians(zoomDeg / 2))];
     const sector = this.querySelector(".viewer-compass path");
     sector.setAttribute("d", `M0 0L${-x} ${y}A1 1 0 0 1 ${x} ${y}Z`);
-    sector.setAttribute("transform", `rotate(${-yawDeg})`); // Seen from above: left is left.
+    sector.setAttribute("transform", `rotate(${-yawDeg})`); // Top view: left is left.
     Object.assign(this.dataset, { yawDeg, pitchDeg, zoomDeg, timeSec: time, frame, field });
   }
 }

@@ -1,1 +1,1 @@
-"""Drawings of clips, sound fields and maps, as images."""
+"""Drawings of clips, sound fields and heat maps."""

@@ -1,4 +1,4 @@
-"""A picture of 360° clips: where is looked, where it sounds, and what a model takes for a pair."""
+"""A figure of 360° clips: views, sound energy, and the similarities of views and audio."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -24,19 +24,19 @@ _FRAME_INCHES = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class AlignedClip:
-  """A clip as it is drawn.
+  """A clip to draw.
 
   Attributes:
     title: name of the clip.
     frame: uint8 `[H, 2 H, 3]`, equirectangular.
-    energy: float `[h, 2 h]`, of the sound from each direction.
-    views: uint8 `[K, h, w, 3]`, cut out of the frame.
+    energy: float `[h, 2 h]`, sound energy from each direction.
+    views: uint8 `[K, h, w, 3]`, cropped from the frame.
     direction_rad: float `[K, 2]`, azimuth and elevation of the views.
     field_of_view_rad: float `[K, 2]`, horizontal and vertical.
-    similarity: float `[K, K]`, of each view (row), translated into sound, to the sounds that are
-      heard from the views (columns).
-    objects_rad: float `[objects, 2]`, azimuth and elevation of what is known to be there.
-    is_sounding: bool `[objects]`.
+    similarity: float `[K, K]`, similarity of the audio embedding predicted from each view (rows)
+      and the audio embedding of each view (columns).
+    objects_rad: float `[objects, 2]`, azimuth and elevation of the objects; None if unknown.
+    is_sounding: bool `[objects]`, whether an object emits sound; None if unknown.
   """
 
   title: str
@@ -51,7 +51,7 @@ class AlignedClip:
 
   @property
   def matches(self) -> np.ndarray:
-    """Number of the sound that is nearest to each view, int `[K]`."""
+    """Index of the audio most similar to each view, int `[K]`."""
     return np.argmax(self.similarity, axis=1)
 
 
@@ -65,8 +65,8 @@ def outline_deg(
     field_of_view_rad: float `[2]`, horizontal and vertical.
 
   Returns:
-    Azimuths and elevations in degrees along the edge, back to where it began; NaN where the line
-    leaves the picture on one side and comes back on the other.
+    Azimuths and elevations in degrees along the closed edge; NaN where the line crosses the left or
+    right border of the image.
   """
   count = 2 * _OUTLINE_POINTS
   rays = equirect.viewport_directions(
@@ -81,18 +81,17 @@ def outline_deg(
 
 
 def draw(clips: Sequence[AlignedClip]) -> Figure:
-  """Draws a row for each clip.
+  """Draws one row per clip.
 
-  On the left the frame, brighter where sound comes from, with the outlines of the views; objects
-  that sound are circles, silent ones crosses. Then each view in its colour, under it the sound that
-  the model takes for its own, in the colour of the view that it belongs to; on the right how
-  similar views and sounds are.
+  From left to right, a row shows the frame, the views and the similarity matrix. The sound energy
+  is overlaid on the frame, with the outlines of the views; circles are sounding objects, crosses
+  silent ones. Below each view is the number of the most similar audio, in the colour of its view.
 
   Args:
-    clips: at least one, all with the same number of views.
+    clips: at least one clip; all must have the same number of views.
 
   Returns:
-    A matplotlib figure; `figure.savefig(path)` saves it.
+    A matplotlib figure.
   """
   count = len(clips[0].views)
   width = _FRAME_INCHES + _ROW_INCHES * (count + 1) * 0.75
@@ -125,7 +124,7 @@ def _draw_view(axis: Axes, clip: AlignedClip, k: int) -> None:
   match = int(clip.matches[k])
   axis.set_title(f"view {k + 1}", fontsize=8, color=_COLOURS[k % len(_COLOURS)])
   axis.set_xlabel(
-    f"sound {match + 1} {'✓' if match == k else '✗'}",
+    f"audio {match + 1} {'✓' if match == k else '✗'}",
     fontsize=9,
     color=_COLOURS[match % len(_COLOURS)],
     weight="bold",
@@ -140,5 +139,5 @@ def _draw_similarity(axis: Axes, clip: AlignedClip) -> None:
   ticks = range(count)
   axis.set_xticks(ticks, [str(i + 1) for i in ticks], fontsize=7)
   axis.set_yticks(ticks, [str(i + 1) for i in ticks], fontsize=7)
-  axis.set_xlabel("sound", fontsize=8)
+  axis.set_xlabel("audio", fontsize=8)
   axis.set_ylabel("view", fontsize=8)

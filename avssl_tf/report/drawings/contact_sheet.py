@@ -1,4 +1,4 @@
-"""A contact sheet: clips as rows of frames above their spectrograms, or one of the two."""
+"""A contact sheet of clips: frames above spectrograms, or one of the two."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from avssl_tf.foreign_text import printable
 from avssl_tf.report.drawings import sound_levels
 
 _PANEL_INCHES = (4.8, 1.85)
-_STRIP_ASPECT = 5.5  # width over height of the frames side by side
-_FRAME_HEIGHT = 96  # pixels at which a frame is drawn
+_STRIP_ASPECT = 5.5  # Aspect ratio of a strip of frames.
+_FRAME_HEIGHT = 96  # In pixels.
 _BOX_COLOUR = (255, 255, 0)
 
 
@@ -24,19 +24,19 @@ def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
   """Draws clips.
 
   Args:
-    clips: what to draw; at least one.
-    title: text above.
-    num_columns: clips side by side.
+    clips: at least one clip.
+    title: title of the figure.
+    num_columns: number of clips side by side.
 
   Returns:
-    A matplotlib figure; `figure.savefig(path)` saves it.
+    A matplotlib figure.
   """
   num_columns = min(num_columns, len(clips))
   num_rows = math.ceil(len(clips) / num_columns)
   width, height = _PANEL_INCHES
   figure = Figure((width * num_columns, height * num_rows + 0.4), dpi=110, layout="constrained")
   FigureCanvasAgg(figure)  # Needs no display.
-  # Names are no formulas, whatever dollar signs are in them.
+  # Dollar signs in names do not start formulas.
   figure.suptitle(printable(title), fontsize=10, parse_math=False)
   panels = figure.subfigures(num_rows, num_columns, squeeze=False, hspace=0.02, wspace=0.02)
   for clip, panel in zip(clips, panels.flat):
@@ -54,7 +54,7 @@ def draw(clips: Sequence[Record], title: str, num_columns: int = 3) -> Figure:
 
 
 def filmstrip(clip: Record) -> np.ndarray:
-  """Evenly spaced frames side by side, as many as fit, boxes drawn in: uint8 `[96, W, 3]`."""
+  """As many evenly spaced frames as fit, side by side with their boxes: uint8 `[96, W, 3]`."""
   num_frames = max(1, round(_STRIP_ASPECT * clip.height / clip.width))
   positions = np.unique(np.linspace(0, len(clip.frames) - 1, num_frames).round().astype(int))
   strip = []

@@ -1,4 +1,4 @@
-"""A picture of generated sound fields: where sound comes from in truth, and as it was generated."""
+"""A figure of true and generated sound fields as energy maps."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ _FRAME_INCHES = (4.2, 2.3)
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedClip:
-  """A clip as it is drawn.
+  """A clip to draw.
 
   Attributes:
-    title: name of the clip, and how near the fields are.
-    frames: uint8 `[T, H, 2 H, 3]`, equirectangular, some moments of it.
-    true_energy: float `[T, h, 2 h]`, of the sound from each direction at these moments.
-    generated_energy: likewise, of the generated field.
-    sources_rad: float `[T, sources, 2]`, azimuth and elevation of what is known to sound; None
-      where nothing is known.
+    title: name of the clip, and the error of the generated field.
+    frames: uint8 `[T, H, 2 H, 3]`, equirectangular frames at T times.
+    true_energy: float `[T, h, 2 h]`, energy from each direction of the true field.
+    generated_energy: same shape, for the generated field.
+    sources_rad: float `[T, sources, 2]`, azimuth and elevation of the sound sources; None if
+      unknown.
   """
 
   title: str
@@ -35,15 +35,15 @@ class GeneratedClip:
 
 
 def draw(clips: Sequence[GeneratedClip]) -> Figure:
-  """Draws two rows for each clip, its moments side by side: the true field, the generated one.
+  """Draws two rows per clip: frames with the energy of the true field and of the generated one.
 
-  Frames are brighter where sound comes from; circles are where sources are in truth, in both.
+  Circles mark the true directions of the sound sources in both rows.
 
   Args:
-    clips: at least one, all with as many moments.
+    clips: at least one clip; all must have the same number of frames.
 
   Returns:
-    A matplotlib figure; `figure.savefig(path)` saves it.
+    A matplotlib figure.
   """
   count = len(clips[0].frames)
   width, height = _FRAME_INCHES

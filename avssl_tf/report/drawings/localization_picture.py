@@ -1,4 +1,4 @@
-"""A picture of clips with the maps of where a network takes their sound to come from."""
+"""A figure of clips with the sound-source heat maps of a network."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ _OPACITY = 0.55
 
 
 def draw(clips: Sequence[LocalizedClip], num_columns: int = 1) -> Figure:
-  """Draws each clip in a row: its middle frame, the map over it, and what of it is positive.
+  """Draws for each clip its middle frame, the heat map, and the predicted source region.
 
-  The box of what sounds is drawn over all three; under them stands the consensus IoU.
+  All three show the boxes of the sound source; the consensus IoU is below them.
 
   Args:
-    clips: at least one.
-    num_columns: clips side by side.
+    clips: at least one clip.
+    num_columns: number of clips side by side.
 
   Returns:
-    A matplotlib figure; `figure.savefig(path)` saves it.
+    A matplotlib figure.
   """
-  titles = ("frame", "similarity to the sound", "taken for the source")
+  titles = ("frame", "similarity to audio", "predicted source")
   num_columns = min(num_columns, len(clips))
   num_rows = math.ceil(len(clips) / num_columns)
   size = ((_INCHES * len(titles) + 0.2) * num_columns, _INCHES * num_rows + 0.3)

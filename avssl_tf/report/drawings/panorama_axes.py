@@ -1,4 +1,4 @@
-"""Draws an equirectangular frame, and over it where sound comes from."""
+"""Draws an equirectangular frame with an overlaid energy map."""
 
 from typing import Optional
 
@@ -15,15 +15,14 @@ def draw(
   objects_rad: Optional[np.ndarray] = None,
   is_sounding: Optional[np.ndarray] = None,
 ) -> None:
-  """Draws into an axis, whose coordinates become azimuth and elevation in degrees.
+  """Draws into axes, with azimuth and elevation in degrees as coordinates.
 
   Args:
-    axis: where to.
+    axis: the axes.
     frame: uint8 `[H, 2 H, 3]`.
-    energy: float `[h, 2 h]`, of the sound from each direction; brighter where it is larger, between
-      its smallest and its largest value.
-    objects_rad: float `[objects, 2]`, azimuth and elevation of what is known to be there.
-    is_sounding: bool `[objects]`; circles sound, crosses do not.
+    energy: float `[h, 2 h]`, sound energy from each direction, scaled to its minimum and maximum.
+    objects_rad: float `[objects, 2]`, azimuth and elevation of the objects; None if unknown.
+    is_sounding: bool `[objects]`; sounding objects are circles, silent ones crosses.
   """
   extent = (180.0, -180.0, -90.0, 90.0)
   axis.imshow(frame, extent=extent, interpolation="nearest")

@@ -1,24 +1,26 @@
-"""The files that pictures are written to."""
+"""Output files of images."""
 
 import os
 
 from avssl_tf.errors import UserError
 
-ENDINGS = (".png", ".jpg", ".pdf", ".svg")
+PIXELS = (".png", ".jpg", ".webp")
+ENDINGS = (*PIXELS, ".pdf", ".svg")
 
 
-def check(path: str, flag: str) -> None:
-  """Makes sure, before all the work, that a picture can be saved.
+def check(path: str, flag: str, endings: tuple[str, ...] = ENDINGS) -> None:
+  """Checks in advance that an image can be saved.
 
   Args:
-    path: file to write.
-    flag: what the user gave it by, for the message.
+    path: output file.
+    flag: name of the flag, for the message.
+    endings: supported file extensions.
 
   Raises:
-    UserError: it cannot.
+    UserError: the file extension is not supported, or the folder does not exist.
   """
-  if not path.endswith(ENDINGS):
-    raise UserError(f"{flag}={path} ends in none of {', '.join(ENDINGS)}.")
+  if not path.endswith(endings):
+    raise UserError(f"{flag}={path}: expected a name that ends in {' or '.join(endings)}.")
   folder = os.path.dirname(os.path.abspath(path))
   if not os.path.isdir(folder):
-    raise UserError(f"{flag}={path}: there is no folder {folder!r}.")
+    raise UserError(f"{flag}={path}: no such folder {folder!r}. Create it, or choose another.")

@@ -1,4 +1,4 @@
-"""A picture of an ambisonic recording: where sound comes from as time goes by."""
+"""A figure of an ambisonic recording: energy maps over time."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spatial import ambisonics
 
-# What is decoded for the table: name, azimuth and elevation in degrees.
+# Directions in the table: name, azimuth and elevation in degrees.
 DIRECTIONS = (
   ("front", 0.0, 0.0), ("left", 90.0, 0.0), ("back", 180.0, 0.0), ("right", -90.0, 0.0),
   ("up", 0.0, 90.0), ("down", 0.0, -90.0),
 )  # fmt: skip
-# Quieter than this counts as silent.
+# Levels below this are silence.
 SILENT_DB = -120.0
 _MAP_HEIGHT = 90
 _COLUMNS = 3
@@ -29,15 +29,15 @@ class Part:
   """A part of a recording.
 
   Attributes:
-    start_sec: where it starts, and likewise
-    end_sec.
-    level_db: root mean square of W re 1.
-    azimuth_deg: of the direction that most of the sound comes from, and likewise
-    elevation_deg.
-    prominence_db: how far the energy from there is above the mean over all directions: 4.8 dB for
-      a single source in the first order, 0 dB for sound from everywhere.
-    decoded_db: what virtual microphones hear from `DIRECTIONS`, root mean square re 1.
-    energy: float32 `[h, 2 h]`, root mean square from each direction, equirectangular.
+    start_sec: start time.
+    end_sec: end time.
+    level_db: RMS level of W in dB re 1.
+    azimuth_deg: azimuth of the direction with the highest energy.
+    elevation_deg: elevation of that direction.
+    prominence_db: energy from that direction relative to the mean over all directions: 4.8 dB for a
+      single source in the first order, 0 dB for a diffuse field.
+    decoded_db: RMS levels in dB re 1 of virtual microphones towards `DIRECTIONS`.
+    energy: float32 `[h, 2 h]`, RMS amplitude from each direction, equirectangular.
   """
 
   start_sec: float
@@ -51,15 +51,15 @@ class Part:
 
 
 def measure(field: np.ndarray, sample_rate_hz: float, num_parts: int) -> list[Part]:
-  """Cuts a recording into equal parts and finds where their sound comes from.
+  """Divides a recording into equal parts and measures their energy by direction.
 
   Args:
     field: float32 `[samples, channels]`, ambisonics, ACN/SN3D.
-    sample_rate_hz: of the field.
-    num_parts: number of parts; at most one a sample.
+    sample_rate_hz: sample rate of the field.
+    num_parts: number of parts, at most one per sample.
 
   Raises:
-    UserError: more parts than samples.
+    UserError: `num_parts` is less than 1 or more than the number of samples.
   """
   if not 1 <= num_parts <= len(field):
     raise UserError(f"{num_parts} parts of {len(field)} samples; expected 1..{len(field)}.")
@@ -94,7 +94,7 @@ def _decibels(power: float) -> float:
 
 
 def table(parts: Sequence[Part]) -> str:
-  """The parts, a line each."""
+  """A text table with one line per part."""
   names = "".join(f"{name:>7}" for name, _, _ in DIRECTIONS)
   heading = f"{'sec':>13} {'W, dB':>7} {'azimuth':>8} {'elevation':>10} {'above mean':>11}   "
   lines = [heading + names]
@@ -111,14 +111,15 @@ def table(parts: Sequence[Part]) -> str:
 
 
 def draw(parts: Sequence[Part], title: str, path: str) -> None:
-  """Draws the energy map of each part, with a cross where most of the sound comes from.
+  """Draws the energy map of each part, with a cross at the direction with the highest energy.
 
-  Colours tell dB against the loudest direction of the part, whose level is in its title.
+  Colours show the level in dB relative to that direction. The level of W and the direction are in
+  the title of the part.
 
   Args:
-    parts: at least one.
-    title: of the picture.
-    path: the picture, with an ending that matplotlib knows.
+    parts: at least one part.
+    title: title of the figure.
+    path: output file; its extension determines the format.
   """
   columns = min(_COLUMNS, len(parts))
   rows = -(-len(parts) // columns)
@@ -127,7 +128,7 @@ def draw(parts: Sequence[Part], title: str, path: str) -> None:
   axes = figure.subplots(rows, columns, squeeze=False)
   shown = None
   for axis, part in zip(axes.flat, parts):
-    # Equirectangular as seen from inside: left is left.
+    # Equirectangular, viewed from inside the sphere: left is left.
     level = 20.0 * np.log10(np.maximum(part.energy / max(part.energy.max(), 1e-12), 1e-12))
     shown = axis.imshow(
       level, extent=(180, -180, -90, 90), cmap="inferno", vmin=-_RANGE_DB, vmax=0.0
@@ -144,6 +145,6 @@ def draw(parts: Sequence[Part], title: str, path: str) -> None:
     axis.tick_params(labelsize=7)
   for axis in axes.flat[len(parts) :]:
     axis.set_axis_off()
-  figure.colorbar(shown, ax=axes, label="dB against the loudest direction", shrink=0.8)
+  figure.colorbar(shown, ax=axes, label="dB relative to the loudest direction", shrink=0.8)
   figure.suptitle(printable(title), fontsize=10, parse_math=False)
   figure.savefig(path, dpi=100)

@@ -1,4 +1,4 @@
-"""Spectrograms to look at, of sound of any rate."""
+"""Spectrograms for display, for audio of any sample rate."""
 
 import math
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from avssl_tf.spectrograms import Spectrogram
 
-# Shown below the loudest point of a clip.
+# Dynamic range below the maximum of a clip.
 RANGE_DB = 70.0
 _NUM_BINS = 64
 _WINDOW_SEC = 0.04
@@ -15,14 +15,14 @@ _FRAMES_PER_SEC = 100
 
 
 def of(waveforms: tf.Tensor, sample_rate_hz: int) -> np.ndarray:
-  """Log-mel spectrograms of sounds.
+  """Log-mel spectrograms of waveforms.
 
   Args:
-    waveforms: float32 `[N, samples, channels]`; the first channel is taken.
-    sample_rate_hz: their rate.
+    waveforms: float32 `[N, samples, channels]`; only the first channel is used.
+    sample_rate_hz: sample rate of the waveforms.
 
   Returns:
-    float32 `[N, 64, frames]` in dB, 100 frames a second, the lowest bin first.
+    float32 `[N, 64, frames]` in dB, 100 frames per second, the lowest bin first.
   """
   spectrogram = Spectrogram(
     kind="log_mel",

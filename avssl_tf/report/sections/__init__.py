@@ -1,1 +1,1 @@
-"""Parts of a run's report, a module each: `section(run)`, None where it is not relevant."""
+"""Sections of a report, one module each; `section(run)` returns None if not applicable."""

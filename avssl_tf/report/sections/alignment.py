@@ -1,4 +1,4 @@
-"""Viewpoints of 360° clips, and which sound the network gives to each."""
+"""Views of 360° clips and their most similar audio."""
 
 from typing import Optional
 
@@ -14,7 +14,7 @@ _CLIPS = 4
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """The picture of `tools/draw_alignment.py`."""
+  """The figure of `tools/draw_alignment.py`."""
   if not run.aligns_views:
     return None
   if run.info is None:
@@ -23,10 +23,10 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   right = sum(int((clip.matches == np.arange(len(clip.matches))).sum()) for clip in clips)
   total = sum(len(clip.matches) for clip in clips)
   explanation = (
-    f"{len(clips)} clips of {run.shown_split}: the frame, brighter where sound comes from, with "
-    "the outlines of views (circles are objects that sound, crosses silent ones); the views, and "
-    "which sound the network gives to each; how similar it takes views and sounds for. "
-    f"{right} of {total} views get their own sound."
+    f"{len(clips)} clips of {run.shown_split}: the frame with the sound energy and the outlines of "
+    "the views (circles: sounding objects, crosses: silent objects); each view with the number of "
+    "its most similar audio; the similarity matrix of views and audio. "
+    f"{right} of {total} views are matched with their own audio."
   )
   picture = inline_media.drawing(alignment_picture.draw(clips))
   html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')

@@ -1,4 +1,4 @@
-"""How losses, rates and probes went."""
+"""Curves of losses, rates and probe results."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,22 +10,22 @@ from avssl_tf.report.reported_run import ReportedRun
 from avssl_tf.training.metrics import PROBE
 
 _RATES = ("learning_rate", "clips_per_sec")
-# Told by the table of the probe, beside the first of its kind.
+# Only in the table of the probe, to limit the number of curves.
 _MINOR = ("_top5", "_r1", "_r10", "audio_to_video", "video_to_audio")
 
 
 def section(run: ReportedRun) -> page.Section:
-  """A chart for each kind of number in the log."""
+  """A chart for each kind of metric in the log."""
   if not run.metrics:
-    return page.Section("Curves", left_out="the run has logged nothing yet.")
+    return page.Section("Curves", left_out="the run has not logged any metrics yet.")
   return page.Section("Curves", html([run]))
 
 
 def html(runs: Sequence[ReportedRun]) -> Markup:
-  """The charts of one run, or of several over each other.
+  """The charts of one run, or of several runs overlaid.
 
   Args:
-    runs: each with a log; of several, lines bear their names.
+    runs: runs with a log; lines of several runs are labelled with the name of the run.
   """
   names = list(dict.fromkeys(name for run in runs for line in run.metrics for name in line))
   names = [name for name in names if name != "step"]
@@ -33,7 +33,7 @@ def html(runs: Sequence[ReportedRun]) -> Markup:
   losses = [name for name in names if name == "loss" or name.startswith("loss/")]
   others = [name for name in names if name not in {*probes, *losses, *_RATES}]
   if len(runs) > 1:
-    losses, others = ["loss"], []  # Terms differ from method to method.
+    losses, others = ["loss"], []  # The terms of a loss depend on the method.
   drawn = [_chart("Loss", runs, losses)]
   by_unit: dict[str, list[str]] = {}
   for name in probes:
@@ -43,7 +43,7 @@ def html(runs: Sequence[ReportedRun]) -> Markup:
     _chart(f"Probe, {symbol}" if symbol else "Probe", runs, found)
     for symbol, found in by_unit.items()
   ]
-  drawn.append(_chart("Of the method", runs, others))
+  drawn.append(_chart("Method-specific metrics", runs, others))
   drawn += [_chart(name.replace("_", " ").capitalize(), runs, [name]) for name in _RATES]
   return Markup('<div class="charts">{}</div>').format(Markup("").join(filter(None, drawn)))
 

@@ -1,4 +1,4 @@
-"""A map of the embeddings."""
+"""A two-dimensional map of the embeddings."""
 
 from typing import Optional
 
@@ -16,13 +16,13 @@ _MIN_POINTS = 10
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """Embeddings of pictures and sounds in a plane, by t-SNE."""
+  """Video and audio embeddings in two dimensions, by t-SNE."""
   if run.generates:
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
   if run.is_supervised:
-    return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
+    return page.Section(_TITLE, left_out="not applicable: supervised run.")
   found = run.embeddings
   chosen = np.arange(min(len(found), _MAX_CLIPS)) * len(found) // min(len(found), _MAX_CLIPS)
   texts, groups, symbols = [], [], []
@@ -38,8 +38,8 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   perplexity = min(30.0, len(points) / 4)
   plane = TSNE(perplexity=perplexity, metric="cosine", init="pca", random_state=0)
   title = (
-    f"Circles are pictures, crosses sounds, of {len(chosen)} clips of {run.shown_split}; t-SNE of "
-    "cosines"
+    f"t-SNE of {len(chosen)} clips of {run.shown_split} by cosine distance; circles: video, "
+    "crosses: audio"
   )
   return page.Section(
     _TITLE, charts.points(title, plane.fit_transform(points), groups, texts, symbols)

@@ -1,4 +1,4 @@
-"""Sound fields that the network generates, to look at and to listen to."""
+"""Generated sound fields: energy maps and a viewer with audio."""
 
 from typing import Optional
 
@@ -16,7 +16,7 @@ _MOMENTS = 3
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """Energy maps of some clips, true and generated, and a viewer that turns."""
+  """A 360° viewer, and true and generated energy maps of some clips."""
   if not run.generates:
     return None
   if run.info is None:
@@ -24,9 +24,9 @@ def section(run: ReportedRun) -> Optional[page.Section]:
   examples = generation_examples.fields(run.generator, run.data_dir, run.shown_split, _CLIPS)
   clips = [generation_examples.moments(example, _MOMENTS) for example in examples]
   explanation = (
-    f"{len(clips)} clips of {run.shown_split}, moments side by side: the frame, brighter where "
-    "sound comes from in truth, and below as the network generates it of the mono sound. Circles "
-    "are the true directions of what sounds."
+    f"{len(clips)} clips of {run.shown_split}, with {_MOMENTS} frames each: the energy of the true "
+    "sound field, and below that of the field generated from the mono audio. Circles are the true "
+    "directions of the sound sources."
   )
   picture = inline_media.drawing(generation_picture.draw(clips))
   html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')
@@ -36,7 +36,7 @@ def section(run: ReportedRun) -> Optional[page.Section]:
 
 
 def _viewed(example: FieldExample) -> panorama_viewer.ViewerClip:
-  """An example for the viewer, with what there was before the network."""
+  """An example for the viewer, with the mono input of the network as a third field."""
   mono = np.zeros_like(example.target)
   mono[:, 0] = example.target[:, 0]
   return panorama_viewer.ViewerClip(

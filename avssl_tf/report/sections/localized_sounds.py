@@ -1,4 +1,4 @@
-"""Where in a picture the network sees what it hears."""
+"""Sound-source localisation in frames."""
 
 import dataclasses
 from typing import Optional
@@ -19,31 +19,31 @@ _COLUMNS = 2
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """Heat maps over frames, with the boxes of what sounds where they are known."""
+  """Heat maps over frames, with the boxes of the sound sources if known."""
   if run.is_spherical or run.is_supervised:
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
   missing = [modality for modality in keys.MODALITIES if modality not in run.info.modalities]
   if missing:
-    return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
+    return page.Section(_TITLE, left_out=f"the records have no {missing[0]}.")
   with configuration.present_kept():
     configuration.parse([_SETTINGS])
     settings = gin.get_bindings("evaluate")["protocol"]
   settings = dataclasses.replace(settings, split=run.shown_split, batch_size=_CLIPS)
   clips = settings.examples(run.encoder, run.data_dir, _CLIPS, known_alone=False)
   explanation = (
-    f"{len(clips)} clips of {run.shown_split}: a frame, how similar each place of it is to the "
-    f"sound, and the {settings.positive_share:.0%} that are most so. "
+    f"{len(clips)} clips of {run.shown_split}: a frame, the similarity of each position to the "
+    f"audio, and the {settings.positive_share:.0%} of positions with the highest similarity. "
   )
   if any(clip.ciou is not None for clip in clips):
     found = sum(clip.is_found for clip in clips)
     explanation += (
-      f"Boxes are what sounds; {found} of {len(clips)} are found (IoU of 0.5 or more). "
-      "`evaluate --task=localization` measures all clips, beside guesses and an oracle."
+      f"Boxes are the true sources; {found} of {len(clips)} are localised (IoU of at least 0.5). "
+      "`evaluate --task=localization` evaluates all clips, with trivial baselines and an oracle."
     )
   else:
-    explanation += "Where the sources are is not known."
+    explanation += "The true positions of the sources are not known."
   picture = inline_media.drawing(localization_picture.draw(clips, _COLUMNS))
   html = Markup('<p class="explanation">{}</p><img class="wide" src="{}" alt="{}">')
   return page.Section(_TITLE, html.format(explanation, picture, _TITLE))

@@ -1,4 +1,4 @@
-"""What was run, and on what."""
+"""Overview of a run and its records."""
 
 import platform
 from importlib import metadata
@@ -11,21 +11,21 @@ _VERSIONS = ("tensorflow", "keras", "numpy")
 
 
 def section(run: ReportedRun) -> page.Section:
-  """The facts of a run, and its whole configuration to unfold."""
+  """The main facts of a run, and its complete configuration to expand."""
   settings = run.settings
   steps = f"{run.step}" if run.step is not None else "none yet"
   if "train.num_epochs" in settings:
     steps += f" (of {settings['train.num_epochs']} epochs, {settings.get('train.batch_size')} clips"
-    steps += " a step)"
+    steps += " per step)"
   facts = {
     "method": f"{run.method} ({run.task})",
-    "steps done": steps,
+    "steps": steps,
     "seed": settings.get("train.seed", ""),
     "precision": settings.get("train.precision", "float32"),
-    "begun from": settings.get("train.init_from") or "random weights",
-    "clips a second, last": _last_rate(run),
+    "initialised from": settings.get("train.init_from") or "random weights",
+    "throughput, clips/s": _last_rate(run),
     "records": _records(run),
-    "split learnt from": run.train_split,
+    "training split": run.train_split,
     "folder": run.model_dir,
     "versions": ", ".join(
       [f"Python {platform.python_version()}", *(f"{n} {metadata.version(n)}" for n in _VERSIONS)]
@@ -44,12 +44,12 @@ def _last_rate(run: ReportedRun) -> str:
 
 def _records(run: ReportedRun) -> str:
   if run.info is None:
-    return f"{run.data_dir} (not there any more)"
+    return f"{run.data_dir} (does not exist)"
   return f"{run.data_dir}: {describe(run.info)}"
 
 
 def describe(info: DatasetInfo) -> str:
-  """What a data set holds, in a line."""
+  """A one-line summary of a data set."""
   splits = ", ".join(f"{info.num_clips(split)} {split}" for split in sorted(info.splits))
   parts = [f"{info.name}, clips: {splits}", f"{info.clip_duration_sec:g} s"]
   if info.frame_rate_hz:

@@ -1,4 +1,4 @@
-"""A gallery of the positive sets that CMA has found."""
+"""A gallery of the positive sets mined by CMA."""
 
 from typing import Optional
 
@@ -13,17 +13,17 @@ _MEMBERS = 5
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """Some videos, with the first of their positive sets."""
+  """Some anchor videos with the first members of their positive sets."""
   if run.method != "CMA":
     return None
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
   sets, mined = run.state("positive_sets"), run.state("mined")
   if sets is None or not mined:
-    return page.Section(_TITLE, left_out="none have been searched yet: the run warms up.")
+    return page.Section(_TITLE, left_out="none have been mined yet: the run is in its warm-up.")
   clips = run.row_clips()
   if clips is None:
-    return page.Section(_TITLE, left_out="it is not known which video a row of the banks is.")
+    return page.Section(_TITLE, left_out="the videos of the memory-bank rows are not known.")
   video, audio = run.state("video_bank/rows"), run.state("audio_bank/rows")
   reader = run.reader(run.train_split)
   labels = run.info.records(run.train_split).labels
@@ -35,20 +35,20 @@ def section(run: ReportedRun) -> Optional[page.Section]:
       if clips[member] < 0:
         continue
       lines = [
-        f"pictures {video[anchor] @ video[member]:.2f}",
-        f"sounds {audio[anchor] @ audio[member]:.2f}",
+        f"video {video[anchor] @ video[member]:.2f}",
+        f"audio {audio[anchor] @ audio[member]:.2f}",
       ]
       pair = labels[clips[anchor]], labels[clips[member]]
       mark = "" if min(pair) < 0 else gallery.RIGHT if pair[0] == pair[1] else gallery.WRONG
       cards.append(gallery.card(clip_media.load(reader, clips[member]), lines, mark))
-    query = gallery.card(clip_media.load(reader, clips[anchor]), ["its set:"])
+    query = gallery.card(clip_media.load(reader, clips[anchor]), ["anchor"])
     rows.append(gallery.Row(cards, query))
   setting = run.settings.get("CMA.agreement", "consensus")
   explanation = (
-    f"Left a training video, right the first {_MEMBERS} of the {sets.shape[1]} that agree most "
-    f"with it ({setting}), as they were last searched; the numbers are the cosines of the rows of "
-    "the memory banks as they are now."
+    f"Left: a training video; right: the first {_MEMBERS} of the {sets.shape[1]} members of its "
+    f"positive set ({setting}), as last mined. The numbers are the cosine similarities of the "
+    "current rows of the memory banks."
   )
   if (labels >= 0).any():
-    explanation += " A green line is a video of the same class, which the method was never told."
+    explanation += " Green: same class as the anchor (labels are not used in training)."
   return page.Section(_TITLE, gallery.html(rows, explanation))

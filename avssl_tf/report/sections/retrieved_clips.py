@@ -1,4 +1,4 @@
-"""A gallery of what the network takes for the picture of a sound, and the other way round."""
+"""A gallery of cross-modal retrieval: audio to video and video to audio."""
 
 from typing import Optional
 
@@ -10,21 +10,21 @@ from avssl_tf.report.clip_embeddings import ClipEmbeddings
 from avssl_tf.report.reported_run import ReportedRun
 
 _TITLE = "Retrieval"
-_QUERIES = 4  # of each modality
+_QUERIES = 4  # Per modality.
 _TOP = 5
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """Some queries of each modality, with what is nearest to them in the other."""
+  """Some queries of each modality, with their nearest neighbours in the other modality."""
   if run.generates or run.is_spherical:
     return None
   if run.is_supervised:
-    return page.Section(_TITLE, left_out="embeddings were not trained, classes were.")
+    return page.Section(_TITLE, left_out="not applicable: supervised run.")
   if run.info is None:
     return page.Section(_TITLE, left_out=run.why_no_records)
   missing = [modality for modality in keys.MODALITIES if modality not in run.info.modalities]
   if missing:
-    return page.Section(_TITLE, left_out=f"the records hold no {missing[0]}.")
+    return page.Section(_TITLE, left_out=f"the records have no {missing[0]}.")
   found = run.embeddings
   count = len(found)
   queries = (np.arange(2 * _QUERIES) * count // (2 * _QUERIES)).tolist()
@@ -33,25 +33,25 @@ def section(run: ReportedRun) -> Optional[page.Section]:
     for i, query in enumerate(dict.fromkeys(queries))
   ]
   explanation = (
-    f"Left a query, right the {_TOP} clips of the other modality that are nearest among {count} of "
-    f"{run.shown_split}; the number is the cosine of the embeddings. The frame in green "
-    "is the query's own clip. "
+    f"Left: a query; right: its {_TOP} nearest neighbours in the other modality, among {count} "
+    f"clips of {run.shown_split}, with the cosine similarity of the embeddings. Green border: the "
+    "clip of the query. "
   )
   if (found.labels >= 0).any():
-    explanation += "A green line is a clip of the same class, a red one of another."
+    explanation += "Green line: same class as the query; red line: another class."
   else:
-    explanation += "There are no labels, so that nothing tells which of the others are right."
+    explanation += "The classes of the clips are not known."
   return page.Section(_TITLE, gallery.html(rows, explanation))
 
 
 def nearest(queries: np.ndarray, others: np.ndarray, query: int, count: int) -> np.ndarray:
-  """Rows of `others` that are most similar to row `query` of `queries`, best first: int `[count]`.
+  """Rows of `others` most similar to row `query` of `queries`, best first: int `[count]`.
 
   Args:
-    queries: float `[N, E]`, unit rows.
-    others: float `[N, E]`, unit rows.
-    query: a row.
-    count: how many.
+    queries: float `[N, E]`, unit length.
+    others: float `[N, E]`, unit length.
+    query: row of the query.
+    count: number of neighbours.
   """
   return np.argsort(-(others @ queries[query]), kind="stable")[:count]
 

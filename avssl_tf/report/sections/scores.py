@@ -1,4 +1,4 @@
-"""What the network is worth: the probe beside the untrained network, and longer protocols."""
+"""Scores of a run: probe results, compared with the untrained network, and evaluations."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _COMPARED_SETTINGS = ("R2Plus1D.", "AudioNet.", "ClipSpec.")
 
 
 def section(run: ReportedRun) -> page.Section:
-  """The tables."""
+  """Tables of the probe and of each evaluation."""
   columns: dict[str, Mapping[str, float]] = {}
   if run.probes:
     first, last = min(run.probes), max(run.probes)
@@ -30,20 +30,20 @@ def section(run: ReportedRun) -> page.Section:
       columns[f"supervised ({supervised.name})"] = supervised.probes[max(supervised.probes)]
   parts = []
   if columns:
-    parts.append(table(columns, f"The probe, of frozen weights, on {run.probed}").html)
+    parts.append(table(columns, f"Probe of the frozen network on {run.probed}").html)
   for task, measured in run.results.items():
     parts.append(table(measured, f"evaluate --task={task}").html)
   if not parts:
-    return page.Section("Scores", left_out="nothing was measured: the run had no probe.")
+    return page.Section("Scores", left_out="no results: the run had no probe.")
   return page.Section("Scores", Markup("").join(parts))
 
 
 def table(columns: Mapping[str, Mapping[str, float]], caption: str) -> page.Table:
-  """Metrics by row, what was measured by column; shares in percent.
+  """A table with a row per metric, with its unit; fractions in percent.
 
   Args:
-    columns: by the name of a column, metrics by name.
-    caption: what the table shows.
+    columns: metrics by name, by the name of the column.
+    caption: caption of the table.
   """
   metrics = list(dict.fromkeys(name for column in columns.values() for name in column))
   rows = []
@@ -56,7 +56,7 @@ def table(columns: Mapping[str, Mapping[str, float]], caption: str) -> page.Tabl
 
 
 def _supervised(run: ReportedRun) -> Optional[ReportedRun]:
-  """A run beside this one of the same networks on the same records, told the classes."""
+  """A supervised run in the same parent folder, with the same networks and records."""
   if run.is_supervised or run.is_spherical:
     return None
   parent = os.path.dirname(os.path.abspath(run.model_dir))
@@ -66,19 +66,19 @@ def _supervised(run: ReportedRun) -> Optional[ReportedRun]:
     if not os.path.isfile(path):
       continue
     try:
-      # Looked for in the text first: most runs are of other methods.
+      # The text is searched first: most runs are of other methods.
       if _SUPERVISED not in _text(path):
         continue
       other = ReportedRun(folder)
     except (ValueError, OSError):
-      continue  # A run of another version or a damaged one, which is nothing to compare with.
+      continue  # A run of another version, or a damaged one.
     if other.is_supervised and other.probes and _networks(other) == _networks(run):
       return other
   return None
 
 
 def _networks(run: ReportedRun) -> dict[str, Any]:
-  """What has to be the same for two runs to be compared."""
+  """Settings that must be equal for two runs to be compared."""
   settings = {
     name: value for name, value in run.settings.items() if name.startswith(_COMPARED_SETTINGS)
   }

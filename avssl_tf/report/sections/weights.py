@@ -1,4 +1,4 @@
-"""Which pairs Robust xID distrusts."""
+"""Sample weights of Robust xID."""
 
 from typing import Optional
 
@@ -15,11 +15,11 @@ _PAIRS = 12
 
 
 def section(run: ReportedRun) -> Optional[page.Section]:
-  """The weights of all training videos, and the pairs that weigh least."""
+  """A histogram of the weights of all training videos, and the pairs with the lowest weights."""
   if run.method != "RobustXID":
     return None
   if run.settings.get("RobustXID.min_weight") == 1.0:
-    return page.Section(_TITLE, left_out="RobustXID.min_weight is 1: there are none.")
+    return page.Section(_TITLE, left_out="RobustXID.min_weight is 1: all weights are 1.")
   cosines = np.einsum("nd,nd->n", run.state("video_bank/rows"), run.state("audio_bank/rows"))
   weights = robust_xid.sample_weights(
     tf.constant(cosines, tf.float32),
@@ -38,14 +38,14 @@ def section(run: ReportedRun) -> Optional[page.Section]:
 
 
 def _groups(run: ReportedRun, weights: np.ndarray, clips: np.ndarray) -> dict[str, np.ndarray]:
-  """Weights of true and of faulty pairs, where it is known which are."""
+  """Weights of true and of faulty pairs, if these are known."""
   replaced = run.info.records(run.train_split).sound_replaced
   if replaced is None or not replaced.any():
     return {"videos": weights}
   weights, clips = weights[clips >= 0], clips[clips >= 0]
   return {
-    "their own sound": weights[~replaced[clips]],
-    "the sound of another": weights[replaced[clips]],
+    "own audio": weights[~replaced[clips]],
+    "audio of another clip": weights[replaced[clips]],
   }
 
 
@@ -63,13 +63,13 @@ def _gallery(run: ReportedRun, weights: np.ndarray, cosines: np.ndarray, clips: 
     mark = ""
     if known:
       faulty = bool(replaced[clips[row]])
-      lines.append("the sound of another" if faulty else "its own sound")
+      lines.append("audio of another clip" if faulty else "own audio")
       mark = gallery.RIGHT if faulty else gallery.WRONG
     cards.append(gallery.card(clip_media.load(reader, clips[row]), lines, mark))
   explanation = (
-    f"The {_PAIRS} pairs of picture and sound that weigh least, by the memory banks as they are "
-    "now."
+    f"The {_PAIRS} pairs of video and audio with the lowest weights, computed from the current "
+    "memory banks."
   )
   if known:
-    explanation += " A green line is a pair that is faulty indeed, a red one a pair that is not."
+    explanation += " Green: faulty pair; red: true pair."
   return gallery.html([gallery.Row(cards)], explanation)

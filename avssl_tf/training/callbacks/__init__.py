@@ -1,1 +1,1 @@
-"""What happens around the steps of Keras `fit`: loss log, checkpoints, probes, progress."""
+"""Callbacks of Keras `fit`: loss log, checkpoints, probes, progress."""

@@ -1,4 +1,4 @@
-"""Callbacks of Keras `fit` that save and keep checkpoints."""
+"""Callbacks of Keras `fit` that save checkpoints."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from avssl_tf.training.callbacks.step_counter import StepCounter
 
 
 class Checkpointer(StepCounter):
-  """Saves every `every_steps` steps and at the end of `fit`, if all is finite."""
+  """Saves every `every_steps` steps and at the end of `fit`, if all values are finite."""
 
   def __init__(
     self, run_checkpoints: checkpoints.RunCheckpoints, every_steps: int, loss_log: LossLog
   ):
-    """Saves to `run_checkpoints` what `loss_log` finds good."""
+    """Saves to `run_checkpoints` if the losses of `loss_log` are finite."""
     super().__init__()
     self._checkpoints = run_checkpoints
     self._every_steps = every_steps
@@ -31,9 +31,10 @@ class Checkpointer(StepCounter):
 
 
 class EpochKeeper(StepCounter):
-  """Keeps the checkpoints of chosen epochs; before `Checkpointer` among the callbacks.
+  """Keeps the checkpoints of selected epochs; must precede `Checkpointer` in the callbacks.
 
-  So a run that was killed between the two resumes before the epoch's end and keeps it then.
+  With this order, a run that was killed between the two callbacks resumes before the end of the
+  epoch, and keeps its checkpoint then.
   """
 
   def __init__(
@@ -43,7 +44,7 @@ class EpochKeeper(StepCounter):
     steps_per_epoch: int,
     loss_log: LossLog,
   ):
-    """Keeps in `run_checkpoints` what `loss_log` finds good after each of `epochs`."""
+    """Keeps a checkpoint after each of `epochs` if the losses of `loss_log` are finite."""
     super().__init__()
     self._checkpoints = run_checkpoints
     self._epochs = epochs
@@ -51,14 +52,14 @@ class EpochKeeper(StepCounter):
     self._loss_log = loss_log
 
   def on_train_begin(self, logs=None):
-    """Keeps the present epoch if that is asked for only now."""
+    """Keeps the checkpoint of the epoch just completed, if it was not in `epochs` before."""
     super().on_train_begin(logs)
     epoch, inside = divmod(self.step, self._steps_per_epoch)
     if epoch in self._epochs and not inside and epoch not in self._checkpoints.kept_epochs():
       self._checkpoints.keep(epoch)
 
   def on_step_end(self, logs):
-    """Keeps when due."""
+    """Keeps a checkpoint when due."""
     epoch, inside = divmod(self.step, self._steps_per_epoch)
     if not inside and epoch in self._epochs:
       self._loss_log.check()

@@ -10,13 +10,13 @@ from avssl_tf.training.callbacks.step_counter import Logs, StepCounter
 
 
 class Progress(StepCounter):
-  """A progress bar for each epoch; a line for each where the output is no terminal."""
+  """A progress bar per epoch; if the output is not a terminal, a line per minute and epoch."""
 
   _LINE_EVERY_SEC = 60.0
   _LOSS_EVERY_SEC = 0.5
 
   def __init__(self, steps_per_epoch: int, num_epochs: int, batch_size: int):
-    """Shows `num_epochs` epochs of `steps_per_epoch` steps of `batch_size` clips."""
+    """Creates a bar for `num_epochs` epochs of `steps_per_epoch` steps of `batch_size` clips."""
     super().__init__()
     self._steps_per_epoch = steps_per_epoch
     self._num_epochs = num_epochs
@@ -26,7 +26,7 @@ class Progress(StepCounter):
     self._shown = 0.0
 
   def on_epoch_begin(self, epoch, logs=None):
-    """Opens the bar, where an interrupted epoch had come to."""
+    """Opens the bar, at the current step if the epoch was interrupted."""
     self._bar = tqdm.tqdm(
       desc=f"Epoch {epoch + 1:{len(str(self._num_epochs))}}/{self._num_epochs}",
       total=self._steps_per_epoch,
@@ -39,7 +39,7 @@ class Progress(StepCounter):
     self._shown = time.monotonic()
 
   def on_step_end(self, logs):
-    """Moves the bar; looks at the loss now and then, since looking waits for the device."""
+    """Advances the bar; reads the loss only occasionally, since this waits for the device."""
     now = time.monotonic()
     if self._is_terminal and now - self._shown > self._LOSS_EVERY_SEC:
       self._show_loss(logs)
@@ -49,7 +49,7 @@ class Progress(StepCounter):
     self._bar.update()
 
   def on_epoch_end(self, epoch, logs=None):
-    """Leaves the bar with the epoch's last loss."""
+    """Closes the bar with the last loss of the epoch."""
     self._show_loss(logs or {})
     self._bar.close()
     if not self._is_terminal:
@@ -67,12 +67,12 @@ class Progress(StepCounter):
     self._bar.set_postfix_str(", ".join(notes), refresh=False)
 
 
-# A line of the progress where there is no bar.
+# Format of a progress line where there is no bar.
 _LINE = "{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class _Nowhere:
-  """A file that keeps nothing."""
+  """A file that discards all output."""
 
   def write(self, text):
     pass

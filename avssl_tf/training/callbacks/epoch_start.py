@@ -1,4 +1,4 @@
-"""What happens before an epoch: the task renews its state, probes measure, clips are drawn."""
+"""Callbacks at the start of an epoch: updates of the task, probes, images of clips."""
 
 from collections.abc import Mapping
 from typing import Callable, Union
@@ -11,14 +11,14 @@ from avssl_tf.training.metrics import Metrics
 
 
 class EpochProbe(StepCounter):
-  """Calls `probe(step)` after every n epochs, the last one left out.
+  """Calls `probe(step)` after every n epochs, except the last.
 
-  Between two epochs, before the next one begins: a run that was killed while it probed does
-  so when it goes on.
+  The probe runs at the start of the next epoch. A run that is killed during the probe repeats it
+  when it resumes.
   """
 
   def __init__(self, probe: Callable[[int], None], every_epochs: int, steps_per_epoch: int):
-    """Probes every `every_epochs` epochs; 0: never."""
+    """Probes every `every_epochs` epochs; 0 disables it."""
     super().__init__()
     self._probe = probe
     self._every_epochs = every_epochs
@@ -33,9 +33,9 @@ class EpochProbe(StepCounter):
 
 
 class EpochStart(StepCounter):
-  """Calls `begin(epoch)` before each epoch, and logs what it returns.
+  """Calls `begin(epoch)` before each epoch, and logs the returned values.
 
-  An epoch that was cut off goes on without: what was begun then is in the checkpoint.
+  It is not called when a run resumes in the middle of an epoch: the checkpoint contains the state.
   """
 
   def __init__(
@@ -44,14 +44,14 @@ class EpochStart(StepCounter):
     metrics: Metrics,
     steps_per_epoch: int,
   ):
-    """Logs numbers and histograms to `metrics`."""
+    """Creates the callback; numbers and histograms are logged to `metrics`."""
     super().__init__()
     self._begin = begin
     self._metrics = metrics
     self._steps_per_epoch = steps_per_epoch
 
   def on_epoch_begin(self, epoch, logs=None):
-    """Begins the epoch."""
+    """Calls `begin` and logs its values, if the epoch is not resumed."""
     if self.step == epoch * self._steps_per_epoch:
       with stops.allowed():
         values = self._begin(epoch)
@@ -60,7 +60,7 @@ class EpochStart(StepCounter):
 
 
 class BatchPictures(StepCounter):
-  """Draws a batch at the start of each of the first epochs."""
+  """Draws clips of the batch at the start of each of the first epochs."""
 
   def __init__(
     self,
@@ -69,7 +69,7 @@ class BatchPictures(StepCounter):
     metrics: Metrics,
     steps_per_epoch: int,
   ):
-    """Draws by `draw(step)`, uint8 `[H, W, 3]`, at the starts of `num_epochs` epochs."""
+    """Draws `draw(step)`, uint8 `[H, W, 3]`, at the start of the first `num_epochs` epochs."""
     super().__init__()
     self._draw = draw
     self._num_epochs = num_epochs
@@ -77,7 +77,7 @@ class BatchPictures(StepCounter):
     self._steps_per_epoch = steps_per_epoch
 
   def on_epoch_begin(self, epoch, logs=None):
-    """Draws when due: an epoch that was cut off was drawn when it began."""
+    """Draws when due; not when a run resumes in the middle of an epoch."""
     if epoch < self._num_epochs and self.step == epoch * self._steps_per_epoch:
       with stops.allowed():
         picture = self._draw(self.step)

@@ -1,4 +1,4 @@
-"""The log of losses, which also watches for NaN, and the end of a run that a signal asks for."""
+"""Callbacks that log losses, detect NaN, and end a run on a signal."""
 
 import math
 import time
@@ -13,15 +13,15 @@ from avssl_tf.training.optimization import keras_optimizers
 
 
 class LossLog(StepCounter):
-  """Logs means over the last steps; also the NaN guard, since it is what looks at the losses."""
+  """Logs means over the last steps, and raises an error if a loss is NaN or infinite."""
 
   def __init__(self, metrics: Metrics, every_steps: int, batch_size: int):
     """Logs every `every_steps` steps, and at the end of an epoch, to `metrics`.
 
     Args:
-      metrics: the run's log.
-      every_steps: steps that one line averages.
-      batch_size: clips per step over all replicas, for the rate.
+      metrics: the log of the run.
+      every_steps: number of steps averaged by one line.
+      batch_size: clips per step over all replicas, for `clips_per_sec`.
     """
     super().__init__()
     self._metrics = metrics
@@ -31,17 +31,17 @@ class LossLog(StepCounter):
     self._since = time.monotonic()
 
   def on_epoch_begin(self, epoch, logs=None):
-    """Starts an interval: what came between two epochs takes no part in the rate."""
+    """Starts an interval, to exclude the time between two epochs from `clips_per_sec`."""
     self._start_interval()
 
   def on_step_end(self, logs):
-    """Collects; averages and logs when due."""
+    """Collects the losses; averages and logs them when due."""
     self._pending.append(logs)
     if self.step % self._every_steps == 0:
       self.flush()
 
   def on_epoch_end(self, epoch, logs=None):
-    """Logs what is left, so that no loss goes unread."""
+    """Logs the remaining losses."""
     self.flush()
 
   def check(self) -> dict[str, float]:
@@ -64,7 +64,7 @@ class LossLog(StepCounter):
     return means
 
   def flush(self) -> None:
-    """Logs the means since the last line, if there is any step since."""
+    """Logs the means since the last line, if there was a step since."""
     means = self.check()
     if means:
       clips = len(self._pending) * self._batch_size
@@ -84,18 +84,18 @@ class LossLog(StepCounter):
 
 
 class StopPoint(StepCounter):
-  """Ends `fit` after a step if a signal asked for a stop meanwhile; the last of the callbacks.
+  """Ends `fit` after a step if a signal has requested a stop; must be the last callback.
 
-  `fit` runs in `stops.held`, so that no step is broken off and none is lost.
+  `fit` runs in `stops.held`, which prevents a stop in the middle of a step.
   """
 
   def __init__(self, loss_log: LossLog):
-    """Logs what is left in `loss_log` before."""
+    """Creates the callback; `loss_log` is flushed before the stop."""
     super().__init__()
     self._loss_log = loss_log
 
   def on_step_end(self, logs):
-    """Stops if asked to."""
+    """Stops if requested."""
     if stops.requested():
       self._loss_log.flush()
       stops.check()

@@ -1,1 +1,1 @@
-"""Gin configurations: names that they may use, parsing and checking, comparing settings."""
+"""Gin configurations: registration, parsing, checks and comparison."""

@@ -1,4 +1,4 @@
-"""Gin: reading files and bindings, and saying what is wrong with them."""
+"""Gin: parsing files and bindings, and reporting errors in them."""
 
 import contextlib
 import dataclasses
@@ -17,19 +17,19 @@ from avssl_tf.training import run_folder
 from avssl_tf.training.configurations import gin_check, gin_names
 from avssl_tf.training.configurations.settings import ConfigurationError, Settings, included_files
 
-assert gin_names  # Imported for what it registers.
+assert gin_names  # Imported to register configurables.
 
 PACKAGE = os.path.dirname(os.path.abspath(avssl_tf.__file__))
-# An installed package has the gin files inside, a checkout beside it.
+# An installed package contains the gin files; in a checkout they are next to it.
 _SHIPPED = os.path.join(PACKAGE, "shipped")
-# Folder that holds `gin/`. Includes are written from there, and found from anywhere.
+# Folder that contains `gin/`. Includes are relative to it and resolved from any working directory.
 ROOT = _SHIPPED if os.path.isdir(_SHIPPED) else os.path.dirname(PACKAGE)
 gin.add_config_file_search_path(ROOT)
-# gin can be given more readers, but tries its own first, which takes a byte order mark for a name.
+# gin accepts additional readers, but tries its own first, which fails on a byte order mark.
 gin.config._FILE_READERS[:] = [(text_files.open_text, os.path.isfile)]
 
 
-# More than any configuration needs; files that include each other twice and more multiply.
+# More than any configuration requires; repeated includes multiply the number of files.
 _MAX_FILES = 100
 _BYTES = re.compile("[\udc80-\udcff]")
 
@@ -39,8 +39,8 @@ class _GinFile:
   """A gin file to parse.
 
   Attributes:
-    path: from here or from the folder that holds `gin/`.
-    blamed: what error messages call it.
+    path: relative to the working directory or to the folder that contains `gin/`.
+    blamed: its name in error messages.
     may_include: whether it may include other files.
   """
 
@@ -52,22 +52,22 @@ class _GinFile:
 def parse(
   gin_files: Sequence[str], gin_params: Sequence[str] = (), used_by: Optional[str] = None
 ) -> None:
-  """Reads gin files, then single bindings; replaces whatever was bound before.
+  """Parses gin files, then single bindings; replaces the current configuration.
 
   Args:
-    gin_files: paths, from here or from the folder that holds `gin/`; later files
-      override earlier ones.
+    gin_files: paths, relative to the working directory or to the folder that contains `gin/`; later
+      files override earlier ones.
     gin_params: bindings such as `"num_epochs=2"`.
-    used_by: name of the configurable function that all of it is for; None: bindings of components
-      that nothing refers to are no mistake.
+    used_by: name of the configurable function that must use every binding; None: bindings of
+      components that nothing refers to are accepted.
 
   Raises:
-    ConfigurationError: a file is missing, a name is not known or a macro not
-      used (the message suggests the nearest), a value has a wrong type, or a binding has no effect
-      on `used_by` (the message says what has), or a value is an address, which no setting takes.
+    ConfigurationError: a file is missing, a name is unknown or a macro is not used (the message
+      suggests the nearest names), a value has a wrong type, a binding has no effect on `used_by`
+      (the message lists valid names), or a value is an address such as `gs://...`.
   """
   _parse([_GinFile(path, f"--gin_file={path}") for path in gin_files], gin_params, used_by)
-  # Not those of an old run: its network can be used wherever its data was.
+  # Not checked for a saved run: its network can be used wherever its data was.
   settings = Settings.parse(gin.config_str())
   try:
     for name, value in {**settings.macros, **settings.bindings}.items():
@@ -87,10 +87,10 @@ def _parse(
     stages.append(Settings.parse(gin.config_str()))
   for param in gin_params:
     flag = f"--gin_param={param}"
-    # Names of files may hold bytes that are no text, which gin reads as escapes alone.
+    # File names may contain bytes that are not valid text; gin reads these only as escapes.
     param = _BYTES.sub(lambda found: ascii(found[0])[1:-1], param)
     if _explained(included_files, param, flag):
-      raise ConfigurationError(f"{flag}: a parameter includes no file; use --gin_file.")
+      raise ConfigurationError(f"{flag}: a binding cannot include a file; use --gin_file.")
     sources.append(_explained(Settings.parse, param, flag))
     _explained(gin.parse_config, param, flag)
     stages.append(Settings.parse(gin.config_str()))
@@ -98,15 +98,15 @@ def _parse(
   if used_by is not None and not problems:
     problems = gin_check.unused(stages, used_by)
   if problems:
-    raise ConfigurationError("The configuration cannot be used:\n  " + "\n  ".join(problems))
+    raise ConfigurationError("The configuration is invalid:\n  " + "\n  ".join(problems))
   gin.finalize()
 
 
 def check_complete(function: Callable) -> None:
-  """Checks that a configurable function has a value for all that it requires.
+  """Checks that all required parameters of a configurable function are set.
 
   Raises:
-    ConfigurationError: it has not; the message names what is missing.
+    ConfigurationError: a parameter is not set; the message lists all of them.
   """
   name = function.__name__
   bound = gin.get_bindings(name, resolve_references=False)
@@ -117,29 +117,30 @@ def check_complete(function: Callable) -> None:
   ]
   if missing:
     raise ConfigurationError(
-      f"The configuration does not set {', '.join(missing)}. Begin with the file of a method, such "
-      "as --gin_file=gin/avid.gin; files of gin/base and gin/scale complete one."
+      f"The configuration does not set {', '.join(missing)}. Start from the file of a method, such "
+      "as --gin_file=gin/avid.gin; files of gin/base and gin/scale extend it."
     )
 
 
 def parse_operative(model_dir: str) -> None:
-  """Reads the configuration of the run or converted checkpoint in `model_dir`.
+  """Parses the configuration of the run or converted checkpoint in `model_dir`.
 
   Raises:
-    ConfigurationError: there is none, or it does not fit this version.
+    ConfigurationError: there is none, or it is not valid for this version.
   """
   path = os.path.join(model_dir, run_folder.OPERATIVE_CONFIG)
   if not os.path.exists(path):
     raise ConfigurationError(
-      f"--model_dir={model_dir}: no {run_folder.OPERATIVE_CONFIG} there. Expected the folder of a "
-      "run (avssl_tf.train) or of a converted checkpoint (tools/convert_checkpoint.py)."
+      f"--model_dir={model_dir} does not contain {run_folder.OPERATIVE_CONFIG}. Expected the "
+      "folder of a run (avssl_tf.train) or of a converted checkpoint "
+      "(tools/convert_checkpoint.py)."
     )
   _parse([_GinFile(path, path, may_include=False)], [])
 
 
 @contextlib.contextmanager
 def present_kept() -> Iterator[None]:
-  """Lets other gin configurations be read, from an empty one on; restores the present one."""
+  """Clears the gin configuration within a block, and restores it afterwards."""
   present = gin.config_str()
   gin.clear_config()
   try:
@@ -150,11 +151,11 @@ def present_kept() -> Iterator[None]:
 
 
 def _sources(file: _GinFile) -> list[Settings]:
-  """What a gin file sets, and what each file sets that it includes, all of them checked.
+  """Settings of a gin file and of each file that it includes, all of them checked.
 
   Raises:
-    ConfigurationError: a file is missing or not understood, imports a module, includes itself, or
-      includes another where it must not, or there are too many.
+    ConfigurationError: a file is missing or invalid, imports a module, includes itself, or includes
+      a file although it must not; or there are too many files.
   """
   found, waiting = [], [(file.path, file.blamed, ())]
   while waiting:
@@ -173,8 +174,8 @@ def _sources(file: _GinFile) -> list[Settings]:
     included = _explained(included_files, text, blamed)
     if included and not file.may_include:
       raise ConfigurationError(
-        f"{blamed} includes {included[0]!r}; expected the whole configuration of a run, as "
-        "avssl_tf.train writes it. Put the text of the included file in its place."
+        f"{blamed} includes {included[0]!r}; expected the complete configuration of a run, as "
+        "written by avssl_tf.train. Replace the include with the text of the file."
       )
     found.append(_explained(Settings.parse, text, blamed))
     waiting += [(other, f"{blamed} includes {other}", (*inside, identity)) for other in included]
@@ -182,12 +183,12 @@ def _sources(file: _GinFile) -> list[Settings]:
 
 
 def _explained(function: Callable, argument, blamed: str):
-  """`function(argument)`, whose errors come with what is to blame and a suggestion."""
+  """`function(argument)`, with errors that name the source and suggest a correction."""
   try:
     return function(argument)
   except (RecursionError, MemoryError) as error:
     raise ConfigurationError(f"{blamed}: brackets are nested too deeply.") from error
-  except tokenize.TokenError as error:  # A bracket or a text that is never closed.
+  except tokenize.TokenError as error:  # A bracket or a string is not closed.
     raise ConfigurationError(f"{blamed}: {error.args[0]}") from error
   except (ValueError, SyntaxError, TypeError, LookupError, NameError, AttributeError) as error:
     message = str(error).strip()
@@ -200,4 +201,4 @@ def _suggest_file(path: str) -> str:
   if not os.path.isdir(folder):
     return f"There is no folder {folder!r} either."
   files = sorted(f for f in os.listdir(folder) if f.endswith(".gin"))
-  return f"In {folder!r} there are: {', '.join(files) or 'no gin files'}."
+  return f"Files in {folder!r}: {', '.join(files) or 'no gin files'}."

@@ -1,7 +1,7 @@
-"""Finds what gin lets pass: macros that nothing uses, misspelt parameters, values of a wrong type.
+"""Finds errors that gin accepts: unused macros, misspelt parameters, values of a wrong type.
 
-gin takes `num_epoch = 2` for a new macro and hands `train.batch_size = "abc"` on as it is; a run
-would then ignore what was asked for, or fail late and obscurely.
+gin interprets `num_epoch = 2` as a new macro and passes on `train.batch_size = "abc"` unchecked. A
+run would then ignore the setting, or fail late with an unclear error.
 """
 
 import collections.abc
@@ -16,21 +16,22 @@ import gin
 
 from avssl_tf.training.configurations.settings import Macro, Reference, Settings, configurable_name
 
-# Functions of commands, which gin configures, but which no setting may refer to: a configuration of
-# somebody else would train or evaluate, in folders of its choice, while it is read.
+# Configurable functions of commands. No setting may refer to them: otherwise, parsing a
+# configuration from elsewhere could start a training or an evaluation in any folder.
 _COMMANDS = frozenset({"train", "evaluate"})
 _NUMBERS = {int: (int,), float: (int, float)}
-# A parameter so close to a known one is a misspelling, also where any name is taken.
+# Minimum similarity to a known parameter to be reported as a misspelling, even if the function
+# accepts any name.
 _MISSPELT = 0.8
 
 
 def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
-  """What is wrong with a parsed configuration, a sentence each.
+  """Errors in a parsed configuration, one sentence each.
 
   Args:
-    settings: what `gin.config_str()` says, once gin itself has accepted all names.
-    sources: the files and bindings that it was put together from. What only settings refer to
-      that later ones override is no mistake.
+    settings: the settings of `gin.config_str()`, after gin has accepted all names.
+    sources: the files and bindings that it was parsed from. A macro or scope that only overridden
+      settings use is not an error.
   """
   found = []
   used = settings.macros_used()
@@ -44,8 +45,10 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
   for reference, where in settings.references().items():
     name = configurable_name(reference.text)
     if name in _COMMANDS:
-      found.append(f"{where} refers to {reference}, but @{name} is a command: name a component.")
-  # What a macro makes, it makes in a scope of its name.
+      found.append(
+        f"{where} refers to {reference}, but @{name} is a command: expected a component."
+      )
+  # The name of a macro is a scope of the configurables that it creates.
   scopes = {*settings.macros}.union(*(source.scopes_used() for source in sources))
   for name, value in settings.resolved().items():
     scope, _, selector = name.rpartition("/")
@@ -57,14 +60,14 @@ def problems(settings: Settings, sources: Sequence[Settings]) -> list[str]:
 
 
 def unused(stages: Sequence[Settings], command: str) -> list[str]:
-  """Which bindings have no effect on what a command does, a sentence each.
+  """Bindings without effect on a command, one sentence each.
 
-  A component takes part where the command refers to it, or what it refers to does. What a later
-  setting takes out of use is no mistake: the binding was of use when it was made.
+  A component is used if the command refers to it, directly or through other components. A binding
+  that has an effect when it is set, and loses it by a later setting, is not an error.
 
   Args:
-    stages: what `gin.config_str()` said after each file and binding, the last one at the end.
-    command: name of the configurable function. Its caller gives it all parameters but those that
+    stages: the settings of `gin.config_str()` after each file and binding, in order.
+    command: name of the configurable function. Its caller passes all parameters except those that
       are `gin.REQUIRED`.
   """
   if not stages:
@@ -82,12 +85,12 @@ def unused(stages: Sequence[Settings], command: str) -> list[str]:
   sentences = []
   for name in sorted(useless):
     hint = suggestion(name.rpartition(".")[2], taken)
-    sentences.append(f"{name} is set, but nothing here uses it.{hint}")
-  return [*sentences, f"What can be set: {', '.join(taken)}."]
+    sentences.append(f"{name} is set, but has no effect.{hint}")
+  return [*sentences, f"Valid settings: {', '.join(taken)}."]
 
 
 def _ineffective(settings: Settings, command: str) -> set[str]:
-  """Names of the bindings that the command does not use."""
+  """Names of the bindings without effect on the command."""
   reachable = settings.reachable(command)
   given = _given(settings, reachable, command)
   return {
@@ -99,7 +102,7 @@ def _ineffective(settings: Settings, command: str) -> set[str]:
 
 
 def _given(settings: Settings, reachable: Iterable[str], command: str) -> set[str]:
-  """Parameters that are given by who calls, so that gin's values are ignored."""
+  """Parameters that the caller passes, which override values of gin."""
   given = {f"{command}.{name}" for name in _parameter_names(_function(command))}
   parameters = inspect.signature(_function(command)).parameters.values()
   given -= {f"{command}.{p.name}" for p in parameters if p.default is gin.REQUIRED}
@@ -113,7 +116,7 @@ def _given(settings: Settings, reachable: Iterable[str], command: str) -> set[st
 
 
 def _taken(settings: Settings, command: str) -> list[str]:
-  """What can be set for a command: macros that are in use, and parameters."""
+  """Valid settings of a command: macros, and parameters of the components in use."""
   reachable = settings.reachable(command)
   given = _given(settings, reachable, command)
   parameters = [
@@ -128,7 +131,7 @@ def _unscoped(name: str) -> str:
 
 
 def explain(message: str) -> str:
-  """A suggestion for an error message of gin, or ""."""
+  """A suggestion for an error message of gin; "" if there is none."""
   parameter = re.search(r"'([\w./]+)' doesn't have a parameter named '(\w+)'", message)
   if parameter:
     function = _function(parameter[1])
@@ -140,26 +143,26 @@ def explain(message: str) -> str:
       if hint:
         return hint
   if "malformed node" in message:
-    return """ Text needs quotes of its own, as in --gin_param='data_dir="my/records"'."""
+    return """ A string requires its own quotes, as in --gin_param='data_dir="my/records"'."""
   return ""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-  """` Did you mean ...?` with the known names that are nearest, or ""."""
+  """` Did you mean ...?` with the nearest known names; "" if there are none."""
   close = difflib.get_close_matches(name, sorted(set(known)), n=2)
-  # A name that is right but for its prefix is the best suggestion of all.
+  # Also suggest the same name with another prefix.
   close += [k for k in known if k.split(".")[-1] == name and k not in close]
   return f" Did you mean {' or '.join(close[:3])}?" if close else ""
 
 
 def _known_selectors() -> set[str]:
-  # gin has no public listing of what is registered.
+  # gin has no public list of registered configurables.
   selectors = gin.config._REGISTRY._selector_map  # pylint: disable=protected-access
   return {selector.split(".")[-1] for selector in selectors}
 
 
 def _parameters_called(name: str) -> list[str]:
-  """`train.<name>` and the like: parameters of registered functions, `train` first."""
+  """Parameters `name` of registered functions, such as `train.<name>`; `train` first."""
   found = [
     f"{selector}.{name}"
     for selector in _known_selectors() - {"macro", "constant", "singleton"}
@@ -176,7 +179,7 @@ def _function(selector: str) -> Optional[Callable]:
 def _configurable(selector: str) -> Optional[Callable]:
   try:
     return gin.get_configurable(selector.split("/")[-1])
-  except (ValueError, KeyError):  # Ambiguous: several modules have one.
+  except (ValueError, KeyError):  # Ambiguous: registered by several modules.
     return None
 
 
@@ -195,7 +198,7 @@ def _problems_of_binding(name: str, value: Any) -> list[str]:
     return []
   names = _parameter_names(function)
   if parameter not in names:
-    # One of **kwargs: gin takes any, the class behind may not.
+    # One of **kwargs: gin accepts any name, but the class may not.
     if difflib.get_close_matches(parameter, names, n=1, cutoff=_MISSPELT):
       hint = suggestion(parameter, names)
       return [f"{selector} has no parameter {parameter!r}.{hint}"]
@@ -206,7 +209,7 @@ def _problems_of_binding(name: str, value: Any) -> list[str]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-  """Whether a literal suits a type; a parameter without one takes any literal but mappings."""
+  """Whether a literal has a type; a parameter without a type accepts all but mappings."""
   if isinstance(value, (Reference, Macro)):
     return True
   if hint is Any:
@@ -237,7 +240,7 @@ def _fits(value: Any, hint: Any) -> bool:
 def _holds_mapping(value: Any) -> bool:
   """Whether a literal is or contains a mapping.
 
-  Keras takes a mapping for a serialised object and imports whatever module it names.
+  Keras interprets a mapping as a serialised object and imports any module that it names.
   """
   if isinstance(value, (list, tuple)):
     return any(map(_holds_mapping, value))

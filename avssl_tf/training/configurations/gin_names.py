@@ -1,6 +1,6 @@
-"""Everything that a gin file may name: importing this module registers it.
+"""Importing this module registers all configurables that a gin file may refer to.
 
-`configuration` imports it; who reads gin files needs no list of modules.
+`configuration` imports it, so modules that parse gin files need no list of imports.
 """
 
 # ruff: noqa: F401

@@ -1,4 +1,4 @@
-"""Gin configurations as text: every setting with its value, and what differs between two."""
+"""Settings of a gin text, and differences between two texts."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from avssl_tf.errors import UserError
 
 
 class ConfigurationError(UserError):
-  """A configuration that cannot be used; the message says why and what to do."""
+  """A configuration is invalid; the message states the reason and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-  """A configurable that a setting names, such as `@AVID` or `@ClipSpec()`."""
+  """A configurable that a setting refers to, such as `@AVID` or `@ClipSpec()`."""
 
   text: str
 
@@ -37,7 +37,7 @@ DEFAULT = Reference("(default)")
 
 
 class _Values(config_parser.ParserDelegate):
-  """Lets the parser of gin make our own placeholders, which need nothing registered."""
+  """Makes gin's parser return placeholders, which do not require registered configurables."""
 
   def configurable_reference(self, scoped_configurable_name, evaluate):
     return Reference(f"@{scoped_configurable_name}{'()' if evaluate else ''}")
@@ -48,11 +48,10 @@ class _Values(config_parser.ParserDelegate):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """What a gin text sets.
+  """The settings of a gin text.
 
   Attributes:
-    bindings: values by name, such as `"audio/MLPHead.name"`; with `Reference`
-      and `Macro` in them.
+    bindings: values by name, such as `"audio/MLPHead.name"`; may contain `Reference` and `Macro`.
     macros: values by the name of the macro.
   """
 
@@ -61,7 +60,7 @@ class Settings:
 
   @classmethod
   def parse(cls, text: str) -> "Settings":
-    """Reads gin text, without what it includes."""
+    """Parses a gin text, without the files that it includes."""
     bindings, macros = {}, {}
     for statement in config_parser.ConfigParser(text, _Values()):
       if not isinstance(statement, config_parser.BindingStatement):
@@ -75,11 +74,11 @@ class Settings:
     return cls(bindings, macros)
 
   def scopes_used(self) -> set[str]:
-    """Scopes in which configurables are referred to, as "audio" in `@audio/MLPHead()`."""
+    """Scopes of the references, such as "audio" in `@audio/MLPHead()`."""
     return {scope for r in self.references() for scope in r.text[1:].split("/")[:-1]}
 
   def references(self) -> dict[Reference, str]:
-    """The configurables that are referred to, each with the name of a setting that does."""
+    """The references, each with the name of a setting that contains it."""
     return {
       part: name
       for name, value in {**self.macros, **self.bindings}.items()
@@ -88,9 +87,9 @@ class Settings:
     }
 
   def reachable(self, name: str) -> set[str]:
-    """Names of the configurables that `name` refers to, and those that these refer to, and so on.
+    """Names of the configurables that `name` refers to, directly or indirectly, and `name` itself.
 
-    Names are without scopes and modules; `name` is one of them.
+    The names have no scopes and modules.
     """
     references: dict[str, set[str]] = {}
     for key, value in self.resolved().items():
@@ -104,7 +103,7 @@ class Settings:
     return found
 
   def macros_used(self) -> dict[str, str]:
-    """Names of the macros that are referred to, each with a setting that does."""
+    """Names of the macros in use, each with the name of a setting that refers to it."""
     used = {}
     for name, value in {**self.macros, **self.bindings}.items():
       for part in _parts(value):
@@ -113,7 +112,7 @@ class Settings:
     return used
 
   def resolved(self) -> dict[str, Any]:
-    """The bindings with the values of macros in their place."""
+    """The bindings, with macros replaced by their values."""
     return {name: self._resolve(value, ()) for name, value in self.bindings.items()}
 
   def _resolve(self, value: Any, inside: tuple[str, ...]) -> Any:
@@ -126,11 +125,12 @@ class Settings:
     return value
 
   def differences(self, other: "Settings") -> dict[str, tuple[Any, Any]]:
-    """Settings with other values in `other`: `{name: (here, there)}`.
+    """Settings that differ from those of `other`: `{name: (here, there)}`.
 
-    What only one of the two has is left out: a configurable that only one uses is named by a
-    setting of both, and versions of the code may add parameters. But gin writes down a
-    function only where a file names it, not where it is a default: this counts as `DEFAULT`.
+    Settings that only one of the two contains are ignored: if only one uses a configurable, the
+    setting that refers to it differs as well, and versions of the code may add parameters.
+    References are an exception: gin omits those that are defaults. A missing reference counts as
+    `DEFAULT`.
     """
     here, there = self.resolved(), other.resolved()
     found = {}
@@ -146,7 +146,7 @@ class Settings:
     return found
 
   def table(self) -> str:
-    """All settings, a line each, with the values of macros in their place."""
+    """All settings, one per line, with macros replaced by their values."""
     names = sorted(self.bindings, key=lambda name: (name.split("/")[-1].lower(), name))
     resolved = self.resolved()
     return "\n".join(f"  {name} = {resolved[name]!r}" for name in names)
@@ -158,10 +158,10 @@ def configurable_name(text: str) -> str:
 
 
 def included_files(text: str) -> list[str]:
-  """Checks that gin text sets values and does nothing else.
+  """Checks that a gin text only sets values.
 
-  gin can import modules, which runs their code. Configurations are passed around with runs, so
-  this has to be called with every text before gin parses it.
+  gin can import modules, which runs their code. Since configurations are shared together with runs,
+  this function must be called with every text before gin parses it.
 
   Returns:
     Paths of the files that the text includes, in order.
@@ -173,9 +173,9 @@ def included_files(text: str) -> list[str]:
   for statement in config_parser.ConfigParser(text, _Values()):
     if isinstance(statement, config_parser.ImportStatement):
       raise ConfigurationError(
-        f"line {statement.location.line_num}: {statement.format()!r}. Gin files import nothing, so "
-        "that reading a configuration of somebody else runs no code. Remove the line; to use "
-        "components of your own, see docs/trust.md."
+        f"line {statement.location.line_num}: {statement.format()!r}. Gin files must not import "
+        "modules: parsing a configuration from elsewhere must not run code. Remove the line; to "
+        "use your own components, see docs/guides/trust.md."
       )
     if isinstance(statement, config_parser.IncludeStatement):
       paths.append(statement.filename)
@@ -183,7 +183,7 @@ def included_files(text: str) -> list[str]:
 
 
 def _parts(value: Any):
-  """Yields `value` and, if it is a container, all that is in it."""
+  """Yields `value` and, if it is a container, all its elements."""
   yield value
   if isinstance(value, dict):
     value = list(value.values())

@@ -1,4 +1,4 @@
-"""Optimisers of Keras: new ones, and those of the old kind as in TensorFlow Addons, alike."""
+"""A uniform interface to new Keras optimisers and legacy ones, such as TensorFlow Addons'."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,30 @@ import tensorflow as tf
 
 
 def build(optimizer, trained: Sequence[tf.Variable]) -> None:
-  """Creates the variables of an optimiser, which a checkpoint has to find in place.
+  """Creates the variables of an optimiser, as required to restore a checkpoint.
 
   Args:
-    optimizer: any optimiser of Keras.
-    trained: the variables that it will change.
+    optimizer: any Keras optimiser.
+    trained: the variables to train.
   """
   if hasattr(optimizer, "build"):
     optimizer.build(trained)
   else:
-    # Those of the old kind have no public method for it.
+    # Legacy optimisers have no public method for it.
     optimizer.iterations  # noqa: B018
     optimizer._create_all_weights(trained)  # pylint: disable=protected-access
 
 
 def variables(optimizer) -> Sequence[tf.Variable]:
-  """Variables of any optimiser of Keras: a method of old ones, a property of new ones."""
+  """Variables of any Keras optimiser: a method of legacy ones, a property of new ones."""
   found = optimizer.variables
   return found() if callable(found) else found
 
 
 def learning_rate(optimizer) -> float:
-  """Learning rate of the next step, of any Keras optimiser and with any wrapper around it."""
+  """Learning rate of the next step of any Keras optimiser, wrapped or not."""
   optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-  # New optimisers keep a schedule to themselves and show its last value.
+  # The public attribute of new optimisers is the last value of the schedule, not the schedule.
   rate = getattr(optimizer, "_learning_rate", None)
   rate = optimizer.learning_rate if rate is None else rate
   if isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule):

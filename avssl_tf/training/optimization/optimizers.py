@@ -1,4 +1,4 @@
-"""Optimisers a gin file can pick: each takes a learning rate or schedule first."""
+"""Optimisers for gin files; the first argument of each is a learning rate or schedule."""
 
 import gin
 import tensorflow as tf
@@ -13,10 +13,10 @@ gin.external_configurable(addons.LAMB, module="optimizers")
 
 @gin.register(module="optimizers")
 class Adam(tf.keras.optimizers.Adam):
-  """Adam with L2 regularisation coupled into the gradient.
+  """Adam with L2 regularisation added to the gradient.
 
-  This is PyTorch's `Adam(weight_decay=...)`, with which the published models
-  were trained; the penalty passes through the moments, unlike AdamW's.
+  Same as PyTorch's `Adam(weight_decay=...)`, which trained the published models. Unlike in AdamW,
+  the penalty enters the moments.
   """
 
   def __init__(
@@ -26,23 +26,24 @@ class Adam(tf.keras.optimizers.Adam):
 
     Args:
       learning_rate: number or schedule.
-      l2: adds `l2 * weight` to every gradient, biases and batch norm included.
-      torch_epsilon: whether `epsilon` is added to the root of the corrected second moment, as in
-        PyTorch. Keras adds it before the correction, so that in step t it counts 1 / sqrt(1 -
-        beta_2^t) times as much: 32 times in the first one.
-      **kwargs: of `tf.keras.optimizers.Adam`, whose `epsilon` is 1e-7 (PyTorch: 1e-8).
+      l2: adds `l2 * weight` to every gradient, biases and batch normalisation included.
+      torch_epsilon: add `epsilon` to the root of the bias-corrected second moment, as in PyTorch.
+        Keras adds it before the correction, which increases its effect in step t by a factor of
+        1 / sqrt(1 - beta_2^t): 32 in the first step.
+      **kwargs: arguments of `tf.keras.optimizers.Adam`; its default `epsilon` is 1e-7 (PyTorch:
+        1e-8).
 
     Raises:
       UserError: `l2` is negative.
     """
     super().__init__(learning_rate=learning_rate, **kwargs)
     if l2 < 0:
-      raise UserError(f"l2 must not be negative, got {l2}.")
+      raise UserError(f"l2 is {l2}; expected 0 or more.")
     self.l2 = l2
     self.torch_epsilon = torch_epsilon
 
   def update_step(self, gradient, variable):
-    """Adam's step on the regularised gradient."""
+    """Adam's update with the regularised gradient."""
     if self.l2:
       gradient = gradient + tf.cast(self.l2, variable.dtype) * variable
     if not self.torch_epsilon:
@@ -50,7 +51,7 @@ class Adam(tf.keras.optimizers.Adam):
       return
     epsilon, dtype = self.epsilon, variable.dtype
     done = tf.cast(self.iterations + 1, dtype)
-    # Keras reads its epsilon here and nowhere else.
+    # Keras reads epsilon only in this update.
     self.epsilon = epsilon * tf.sqrt(1 - tf.pow(tf.cast(self.beta_2, dtype), done))
     try:
       super().update_step(gradient, variable)

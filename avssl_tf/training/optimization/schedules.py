@@ -1,4 +1,4 @@
-"""Learning-rate schedules, in steps or epochs of the run they are built for."""
+"""Learning-rate schedules, in steps or epochs of a run."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ Schedule = tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 class WarmUp(Schedule):
-  """Rises linearly from 0 to `after`'s value within `num_steps`, then follows it."""
+  """Multiplies `after` by a factor that rises linearly to 1 over the first `num_steps` steps."""
 
   def __init__(self, after: Schedule, num_steps: int):
-    """Puts a warm-up of `num_steps` steps in front of `after`."""
+    """Adds a warm-up of `num_steps` steps to `after`."""
     self.after = after
     self.num_steps = num_steps
 
   def __call__(self, step):
     """Learning rate at `step`, a float32 scalar."""
-    # The first step already moves.
+    # The rate of the first step is not 0.
     share = (tf.cast(step, tf.float32) + 1.0) / max(1, self.num_steps)
     return self.after(step) * tf.minimum(share, 1.0)
 
@@ -37,9 +37,10 @@ def cosine(
   warmup_steps: int = 0,
   final_share: float = 0.0,
 ) -> Schedule:
-  """Half a cosine from `learning_rate` to `final_share` of it over the run.
+  """Cosine decay over the run, from `learning_rate` to `final_share * learning_rate`.
 
-  Loshchilov, Hutter, "SGDR", ICLR 2017, without restarts.
+  Loshchilov, Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, without
+  restarts.
   """
   del steps_per_epoch
   decay = tf.keras.optimizers.schedules.CosineDecay(learning_rate, total_steps, alpha=final_share)
@@ -56,19 +57,19 @@ def step_decay(
   factor: float = 0.1,
   milestone_steps: Sequence[int] = (),
 ) -> Schedule:
-  """`learning_rate`, multiplied by `factor` at each milestone; constant without.
+  """`learning_rate`, multiplied by `factor` at each milestone; constant without milestones.
 
-  As PyTorch's `MultiStepLR`: epochs and steps are counted from 0, and the first step of the epoch
-  that a milestone names, or the step that it names, already has the lower rate.
+  As in PyTorch's `MultiStepLR`, epochs and steps are counted from 0. The lower rate applies from
+  the first step of a milestone epoch, or from a milestone step, on.
 
   Args:
     total_steps: not used.
-    steps_per_epoch: steps of an epoch.
-    learning_rate: rate of the first steps.
-    warmup_steps: steps of a linear rise before that.
-    milestone_epochs: epochs at whose beginning the rate falls.
-    factor: by which it is multiplied.
-    milestone_steps: steps at which the rate falls.
+    steps_per_epoch: number of steps per epoch.
+    learning_rate: initial learning rate.
+    warmup_steps: number of steps of the linear warm-up.
+    milestone_epochs: epochs at the start of which the rate is reduced.
+    factor: factor of each reduction.
+    milestone_steps: steps at which the rate is reduced.
   """
   del total_steps
   milestones = [*(epoch * steps_per_epoch for epoch in milestone_epochs), *milestone_steps]

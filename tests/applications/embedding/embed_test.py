@@ -1,4 +1,4 @@
-"""Tests of embedding folders of files: what comes out, what is missing, and going on."""
+"""Tests of embedding folders of files: outputs, failures and resuming."""
 
 import json
 import os
@@ -74,7 +74,7 @@ class EmbedTest(media_variants.MediaTestCase):
     spatial_files.change_mp4(path, [spatial_files.st3d(1)])
     told = self.embed()
     self.assertIn("1 file(s), such as", told)
-    self.assertIn("two eyes (top-bottom): the left eye is taken", told)
+    self.assertIn("(top-bottom): the left eye is used", told)
     arrays = self.arrays()
     by_file = {str(i): e for i, e in zip(arrays["id"], arrays["video_embeddings"])}
     np.testing.assert_allclose(by_file["eyes.mp4"], by_file["green.mp4"], atol=0.02)
@@ -117,7 +117,7 @@ class EmbedTest(media_variants.MediaTestCase):
     os.symlink("..", os.path.join(self.media, "deep", "up"))
     told = self.embed()
     self.assertIn("2 windows of 1 file(s)", told)
-    self.assertIn("already are left out: 1, such as 'deep/up'", told)
+    self.assertIn("already listed are skipped: 1, such as 'deep/up'", told)
     self.assertEqual(
       {name: reason.split(":")[0] for name, reason in self.failures().items()},
       {
@@ -169,7 +169,7 @@ class EmbedTest(media_variants.MediaTestCase):
     told = self.embed(batch_size=4)
     self.assert_only_output()
     self.assertIn("Wrote", told)
-    self.assertIn("11 windows of 4 file(s), 9 with pictures and 10 with sound", told)
+    self.assertIn("11 windows of 4 file(s), 9 with video and 10 with audio", told)
 
     found = self.arrays()
     about = json.loads(str(found.pop("about")))
@@ -240,11 +240,11 @@ class EmbedTest(media_variants.MediaTestCase):
     self.assertEqual(list(reasons), ["bad.mp4", "cut.mkv", "empty.wav", "still.flac"])
     for name, words in (
       ("bad.mp4", "not a video"), ("cut.mkv", "truncated"), ("empty.wav", "empty file"),
-      ("still.flac", "all-silent sound"),
+      ("still.flac", "the audio is silent"),
     ):  # fmt: skip
       self.assertIn(words, reasons[name])
       self.assertIn(words, told)
-    # Once all is well the list is gone.
+    # Without failures, the list is deleted.
     for name in list(reasons):
       os.remove(os.path.join(self.media, name))
     self.assertNotIn("Missing", self.embed(overwrite=True))
@@ -252,12 +252,12 @@ class EmbedTest(media_variants.MediaTestCase):
 
   def test_nothing_that_can_be_read(self):
     self.text("bad.mp4")
-    with self.assertRaisesRegex(ValueError, "(?s)nothing of 1 file.*not a video.*jsonl"):
+    with self.assertRaisesRegex(ValueError, "(?s)none of 1 file.*not a video.*jsonl"):
       self.embed()
     self.assertEqual(sorted(os.listdir(self.folder)), ["media", "out.failures.jsonl"])
 
   def interrupt_after(self, num_calls):
-    """Makes the network stop at a call as Ctrl-C does; returns what counts its windows."""
+    """Makes the network stop at a call, as with Ctrl-C; returns the counter of its windows."""
     call = window_features.WindowFeatures.__call__
     seen = []
 
@@ -281,7 +281,7 @@ class EmbedTest(media_variants.MediaTestCase):
         self.embed(batch_size=2)
       self.assertEqual(seen, [2] * 4)
       self.assertFalse(os.path.exists(self.output))
-      # The file of three windows, and four of the nine of the next.
+      # The file with three windows, and four of the nine windows of the next one.
       parts = [n for n in os.listdir(f"{self.output}.parts") if n.endswith(".npz")]
       self.assertCountEqual([n.partition("-")[2] for n in parts],
                             ["00000-of-00001.npz", "00000-of-00003.npz"])  # fmt: skip
@@ -289,12 +289,12 @@ class EmbedTest(media_variants.MediaTestCase):
       with patched:
         told = self.embed(batch_size=2)
     self.assertEqual(sum(seen), 14 - 7)
-    self.assertIn("1 file(s) of these were done before", told)
+    self.assertIn("1 of these file(s) had been embedded before", told)
     self.assertRegex(told, r"1  not a video.* as '.*b\.mp4'")
     with np.load(os.path.join(self.folder, "whole.npz")) as whole:
       for name, array in self.arrays().items():
         if array.dtype == np.float32:
-          # Windows meet in other batches, whose last bits depend on the processor.
+          # Batches differ, and their last bits depend on the processor.
           np.testing.assert_allclose(array, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
         else:
           np.testing.assert_array_equal(array, whole[name], err_msg=name)
@@ -323,9 +323,9 @@ class EmbedTest(media_variants.MediaTestCase):
       ({"weights": "ckpt-8 ba9876543210"}, "weights: 'ckpt-7 0123456789ab' -> 'ckpt-8"),
       ({"stride_sec": 0.5}, "stride_sec: 1.0 -> 0.5"),
     ):
-      with self.assertRaisesRegex(ValueError, f"(?s)made otherwise.*{words}.*--overwrite"):
+      with self.assertRaisesRegex(ValueError, f"(?s)with other settings.*{words}.*--overwrite"):
         self.embed(**options)
-    # With --overwrite they go; those of the same settings stay.
+    # --overwrite deletes them; those with the same settings are kept.
     seen, patched = self.interrupt_after(None)
     with patched:
       self.embed(overwrite=True)
@@ -343,13 +343,13 @@ class EmbedTest(media_variants.MediaTestCase):
     self.film("a.mkv", "red", 1.0)
     folder = f"{self.output}.parts"
     with embedding_parts.Parts(folder, {}, overwrite=False):
-      with self.assertRaisesRegex(ValueError, "Another command is at work"):
+      with self.assertRaisesRegex(ValueError, "Another command is using"):
         self.embed()
     shutil.rmtree(folder)
     os.makedirs(folder)
     with open(os.path.join(folder, "thesis.txt"), "w", encoding="utf-8") as f:
       f.write("mine")
-    with self.assertRaisesRegex(ValueError, "holds 'thesis.txt', .*Move it away"):
+    with self.assertRaisesRegex(ValueError, "contains 'thesis.txt', .*Move it away"):
       self.embed(overwrite=True)
     self.assertIn("thesis.txt", os.listdir(folder))
 
@@ -378,14 +378,14 @@ class EmbedTest(media_variants.MediaTestCase):
     for path in victims:
       link = os.path.join(folder, os.path.basename(path))
       os.symlink(path, link)
-      assert_refused(f"holds '{os.path.basename(path)}'")
+      assert_refused(f"contains '{os.path.basename(path)}'")
       os.remove(link)
-    victims.append(os.path.join(folder, part))  # Without settings that mark the folder.
+    victims.append(os.path.join(folder, part))  # Without the settings file that marks the folder.
     shutil.copy(victims[0], victims[-1])
-    assert_refused(f"holds '{part}', .*no settings.json")
+    assert_refused(f"contains '{part}', .*no settings.json")
     os.remove(victims.pop())
     with open(os.path.join(folder, "lock"), "w", encoding="utf-8"):
-      pass  # Of an earlier version.
+      pass  # From an earlier version.
     self.embed()
     self.assertFalse(os.path.exists(folder))
 
@@ -395,7 +395,7 @@ class EmbedTest(media_variants.MediaTestCase):
     for text in ("mine", '{"path": "a"}\n', "[1]"):
       with open(path, "w", encoding="utf-8") as f:
         f.write(text)
-      with self.assertRaisesRegex(ValueError, f"{path} is there, and no list of failures"):
+      with self.assertRaisesRegex(ValueError, f"{path} exists but is not a list of failures"):
         self.embed(overwrite=True)
     os.remove(path)
     self.text("b.mp4")
@@ -406,17 +406,17 @@ class EmbedTest(media_variants.MediaTestCase):
   def test_flags_that_make_no_sense(self):
     self.text("a.txt")
     for options, words in (
-      ({"input": "nowhere"}, "--input=nowhere: there is no such"),
-      ({"output": "out.parquet"}, "--output=out.parquet ends in none of .npz"),
+      ({"input": "nowhere"}, "--input=nowhere: no such"),
+      ({"output": "out.parquet"}, "--output=out.parquet: expected a name that ends in .npz"),
       ({"stride_sec": 0.0}, "--stride_sec=0.0; expected more"),
       ({"batch_size": 0}, "--batch_size=0; expected 1"),
-      ({}, "no media in that folder. Looked for files that end in .3gp"),
+      ({}, "no media files in that folder. Expected files with an extension among .3gp"),
     ):
       with self.assertRaisesRegex(ValueError, words):
         self.embed(**options)
     with open(self.output, "wb"):
       pass
-    with self.assertRaisesRegex(ValueError, "is there already. --overwrite"):
+    with self.assertRaisesRegex(ValueError, "already exists. Pass --overwrite"):
       self.embed()
 
 

@@ -1,4 +1,4 @@
-"""Tests of files of embeddings: what is written is read, and other files are refused."""
+"""Tests of embedding files: writing, reading, and refusing other files."""
 
 import json
 import os
@@ -14,7 +14,7 @@ _ABOUT = {"model_dir": "runs/a", "weights": "online"}
 
 
 def _features(count, there):
-  """Of windows, of which those of `there` have sound."""
+  """Features of windows; those of `there` have audio."""
   rng = np.random.default_rng(count)
   found = {}
   for modality in ("video", "audio"):
@@ -44,7 +44,7 @@ class EmbeddingFileTest(unittest.TestCase):
     return rows
 
   def test_parts_are_joined_in_order(self):
-    # Names of which NumPy makes arrays of different types.
+    # Names for which NumPy creates arrays of different dtypes.
     parts = [self.part("0.npz", "a.mp4", [1, 0]), self.part("1.npz", "ä/long name.wav", [1, 1, 0])]
     embedding_file.join(self.path("all.npz"), [self.path("0.npz"), self.path("1.npz")], _ABOUT)
     with np.load(self.path("all.npz")) as found:
@@ -70,20 +70,20 @@ class EmbeddingFileTest(unittest.TestCase):
       with open(self.path(name), "wb") as f:
         f.write(content)
     for name in ("other.npz", "single.npy", "objects.npz", "text", "empty", "zip"):
-      with self.subTest(name), self.assertRaisesRegex(ValueError, f"{name} holds no embeddings"):
+      with self.subTest(name), self.assertRaisesRegex(ValueError, f"{name} contains no embeddings"):
         embedding_file.EmbeddingFile.open(self.path(name))
-    with self.assertRaisesRegex(FileNotFoundError, "there is no such file"):
+    with self.assertRaisesRegex(FileNotFoundError, "no such file"):
       embedding_file.EmbeddingFile.open(self.path("nothing.npz"))
 
   def test_other_formats_and_empty_files(self):
     rows = embedding_file.rows_of("a.mp4", [], _features(0, []))
     np.savez(self.path("part.npz"), **rows)
     for about, words in (
-      (_ABOUT, "holds no windows"),
-      ({**_ABOUT, "format": 7}, "has the format 7; this version reads 1"),
-      # What else another version writes is not known.
-      ({"format": 7}, "has the format 7; this version reads 1"),
-      ({"model_dir": "runs/a"}, "holds no embeddings .*`about` does not say weights"),
+      (_ABOUT, "contains no windows"),
+      ({**_ABOUT, "format": 7}, "has format 7; this version reads format 1"),
+      # Other content of another version is unknown.
+      ({"format": 7}, "has format 7; this version reads format 1"),
+      ({"model_dir": "runs/a"}, "contains no embeddings .*`about` does not contain weights"),
     ):
       embedding_file.join(self.path("all.npz"), [self.path("part.npz")], about)
       with self.assertRaisesRegex(ValueError, words):

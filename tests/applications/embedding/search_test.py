@@ -1,4 +1,4 @@
-"""Tests of searching in files of embeddings: across modalities, within one, and what is refused."""
+"""Tests of searching embedding files: across and within modalities, and invalid input."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ _COLORS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
 
 
 def _pictures(colors):
-  """A second of each colour."""
+  """One second of each colour."""
   return [
     (i + k / 10, np.full((32, 48, 3), _COLORS[color], np.uint8))
     for i, color in enumerate(colors)
@@ -56,7 +56,7 @@ class SearchTest(media_variants.MediaTestCase):
     embed.run(self.encoder, _WEIGHTS, "runs/colours", job)
 
   def make_colours(self):
-    """Films of a colour with no sound, tones, and a film whose sound is of another colour."""
+    """Silent films of one colour, tones, and a film with audio of another colour."""
     for color in _COLORS:
       self.file(f"{color}.mkv", colors=[color, color])
       self.file(f"{color}.flac", tones=[color])
@@ -80,7 +80,7 @@ class SearchTest(media_variants.MediaTestCase):
     for color in _COLORS:
       found = self.search(self.query(f"query_{color}.mka", tones=[color]), top=2)
       self.assertEqual((found["query_modality"], found["find"]), ("audio", "video"))
-      # A window of the film of all colours is as near as the film of this one.
+      # A window of the film with all colours is as near as the film of this colour.
       self.assertCountEqual([r["file"] for r in found["results"]], [f"{color}.mkv", "mixed.mkv"])
       self.assertEqual([result["rank"] for result in found["results"]], [1, 2])
       window = next(r for r in found["results"] if r["file"] == "mixed.mkv")
@@ -95,10 +95,10 @@ class SearchTest(media_variants.MediaTestCase):
       self.assertEqual((found["query_modality"], found["find"]), ("video", "audio"))
       self.assertEqual(found["results"][0]["file"], "green.flac")
       self.assertLess(found["results"][1]["similarity"], 0.5)
-      # Silent films have nothing to find.
+      # Silent films are not found.
       files = [result["file"] for result in found["results"]]
       self.assertCountEqual(files, ["red.flac", "green.flac", "blue.flac", "mixed.mkv"])
-    self.assertIn(f"Sound of {self.index} nearest to the pictures of {query}", self.told)
+    self.assertIn(f"Audio windows in {self.index} nearest to the video of {query}", self.told)
     self.assertRegex(self.told, r"\n   1 +0\.9\d\d +0\.0-1\.0 s  green\.flac\n")
 
   def test_other_modalities(self):
@@ -132,7 +132,7 @@ class SearchTest(media_variants.MediaTestCase):
     self.assertEqual(self.found(path, top=1), ["green.flac"])
 
   def test_what_is_cut_from_a_file_finds_it(self):
-    # Real pictures and sound, of which no two windows are alike.
+    # Real video and audio, in which no two windows are alike.
     times = media_variants.regular_times(25, end_sec=5.0)
     film = list(media_variants.pictures_at(times))
     sound = media_variants.source_sound()[2:3, :240000]
@@ -170,20 +170,20 @@ class SearchTest(media_variants.MediaTestCase):
     silent = os.path.join(self.folder, "silent.mka")
     media_variants.write_media(silent, None, np.zeros((1, 48000), np.float32), audio_codec="flac")
     for query, options, words in (
-      (sound, {"weights": "ckpt-8 00"}, r"of another network: of the weights 'ckpt-7.*'ckpt-8 00'"),
-      (sound, {"query_modality": "video"}, r"sound.mka has no pictures .*, but sound"),
-      (video, {"query_modality": "audio"}, r"video.mkv has no sound .*, but pictures"),
-      (video, {}, r"has no sound \(--find=audio\) in any window"),
-      (sound, {"start_sec": 3.0}, r"sound.mka: it lasts 1.0\d s, and there is no part"),
-      (sound, {"end_sec": 3.0}, r"sound.mka: it lasts 1.0\d s, and there is no part"),
+      (sound, {"weights": "ckpt-8 00"}, r"of another network, with weights 'ckpt-7.*'ckpt-8 00'"),
+      (sound, {"query_modality": "video"}, r"sound.mka has no video .*, only audio"),
+      (video, {"query_modality": "audio"}, r"video.mkv has no audio .*, only video"),
+      (video, {}, r"has no audio \(--find=audio\) in any window"),
+      (sound, {"start_sec": 3.0}, r"sound.mka: it is 1.0\d s long and has no part"),
+      (sound, {"end_sec": 3.0}, r"sound.mka: it is 1.0\d s long and has no part"),
       (sound, {"start_sec": 2.0, "end_sec": 1.0}, "--end_sec=1; expected more than --start_sec=2"),
       (sound, {"start_sec": -1.0}, "--start_sec=-1; expected 0 or more"),
       (sound, {"top": 0}, "--top=0; expected 1 or more"),
       (text, {}, "text.mp4: not a video"),
-      (silent, {}, "silent.mka: all-silent sound"),
-      ("nothing.wav", {}, "--query=nothing.wav: there is no such file"),
-      (sound, {"index": "nothing.npz"}, "--index=nothing.npz: there is no such file"),
-      (sound, {"index": text}, r"text.mp4 holds no embeddings .*; expected a file that"),
+      (silent, {}, "silent.mka: the audio is silent throughout"),
+      ("nothing.wav", {}, "--query=nothing.wav: no such file"),
+      (sound, {"index": "nothing.npz"}, "--index=nothing.npz: no such file"),
+      (sound, {"index": text}, r"text.mp4 contains no embeddings .*; expected a file written"),
     ):
       with self.subTest(words), self.assertRaisesRegex(ValueError, words):
         self.search(query, **options)
@@ -198,7 +198,7 @@ class SearchTest(media_variants.MediaTestCase):
       rows = list(csv.DictReader(f))
     self.assertEqual(list(rows[0]), ["rank", "similarity", "file", "start_sec", "end_sec"])
     self.assertLen(rows, 2)
-    with self.assertRaisesRegex(ValueError, "is there already"):
+    with self.assertRaisesRegex(ValueError, "already exists"):
       job.check()
 
   def test_names_are_no_formulas_and_no_commands_of_the_terminal(self):
@@ -207,7 +207,7 @@ class SearchTest(media_variants.MediaTestCase):
       self.file(name, tones=["red"])
     self.make_index()
     query = self.query("query.mkv", colors=["red"])
-    self.assertCountEqual(self.found(query), names)  # JSON keeps them as they are.
+    self.assertCountEqual(self.found(query), names)  # JSON keeps them unchanged.
     self.assertIn("  \\x1b[2Ja.flac", self.told)
     self.assertNotIn("\x1b", self.told)
     output = os.path.join(self.folder, "found.csv")

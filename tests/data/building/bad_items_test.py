@@ -1,4 +1,4 @@
-"""Tests that whatever goes wrong with one file is that file's failure, and no more."""
+"""Tests that any error of one file is only a failure of that file."""
 
 import json
 import os
@@ -65,7 +65,7 @@ class UnexpectedTest(BuildCase):
 
   def test_any_exception_in_encoding(self):
     with mock.patch.object(encoding, "encode_example", side_effect=ValueError("peak is 3")):
-      with self.assertRaisesRegex(BuildError, "unexpected ValueError, as"):
+      with self.assertRaisesRegex(BuildError, "unexpected ValueError, such as"):
         build(fake_source.recipe(self.inputs), self.output, 0, max_failure_rate=0.9)
 
   def test_who_stops_the_build_stops_it(self):
@@ -87,7 +87,7 @@ class UnexpectedTest(BuildCase):
 
 
 class HostileFilesTest(BuildCase):
-  """Real files, through the real reader."""
+  """Real files and the real reader."""
 
   def build(self, paths, modalities=("video", "audio"), cutting=_CUTTING, **settings):
     requests = [
@@ -160,12 +160,12 @@ class HostileFilesTest(BuildCase):
       failures,
       {
         "years.mkv": "too long",
-        "day.mkv": "time stamps jump by 86398 s at 1.90 s; expected at most 300 s without picture "
-        "and sound. Cut the file there, or write it again with new time stamps",
+        "day.mkv": "time stamps jump by 86398 s at 1.90 s; expected at most 300 s without video "
+        "and audio. Cut the file there, or rewrite it with new time stamps",
         "wide.mkv": "frames too narrow",
         "bomb.mov": "truncated or damaged",
         "pipe.mp4": "not a regular file",
-        "script.mp4": "a playlist or script, which names other files",
+        "script.mp4": "a playlist or script, which refers to other files",
       },
     )
 

@@ -1,4 +1,4 @@
-"""What the tests of the builder share: inputs, some of them broken, and references."""
+"""Shared parts of the builder tests: inputs, some of them broken, and references."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ BROKEN = {2: "unreadable", 5: "4.5 bad 2.0", 8: "8.0 bad 0.0"}
 
 
 def all_bytes(directory):
-  """Content of all files that a reader of the data set sees, by name."""
+  """Content of all files of the data set except the work folder, by name."""
   content = {}
   for name in os.listdir(directory):
     if name != ".build":
@@ -36,14 +36,14 @@ class BuildCase(test_base.TestCase):
     self.inputs = os.path.join(self.new_folder(), "inputs")
     self.output = self.new_folder()
     fake_source.write_files(self.inputs, GOOD)
-    # Hundreds of files are written, and the tests do not cut the power.
+    # Hundreds of files are written, and the tests need no protection from power failures.
     self.enter_context(mock.patch.object(os, "fsync"))
 
   def new_folder(self):
     return self.enter_context(tempfile.TemporaryDirectory())
 
   def reference(self, **changes):
-    """All bytes of an uninterrupted build of the inputs as they are."""
+    """All bytes of an uninterrupted build of the current inputs."""
     directory = self.new_folder()
     build(fake_source.recipe(self.inputs, **changes), directory, 0, 0.9)
     return all_bytes(directory)

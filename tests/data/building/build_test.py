@@ -1,4 +1,4 @@
-"""Tests of the builder: what comes out, whatever happens on the way."""
+"""Tests of the builder: its output, and robustness to interruptions."""
 
 import contextlib
 import glob
@@ -25,12 +25,12 @@ REPOSITORY = os.path.dirname(
 
 
 class Killed(BaseException):
-  """Stands for the end of the process."""
+  """Simulates the end of the process."""
 
 
 @contextlib.contextmanager
 def killed_at(step):
-  """Lets a build die at its `step`-th change of the file system, for good; yields the count."""
+  """Ends a build at its `step`-th change of the file system; yields the count."""
   count = [0]
 
   def counted(function):
@@ -56,7 +56,7 @@ class BuildTest(build_case.BuildCase):
     info = build(fake_source.recipe(self.inputs), self.output, 0).info
     self.assertEqual(info, DatasetInfo.load(self.output))
     for split, starts in (
-      # Rests of 1.5 s are clips, one of 0.5 s is not; 1.5 s are a whole file.
+      # Remainders of 1.5 s are clips, one of 0.5 s is not; one file lasts 1.5 s.
       ("train", ["00@0", "00@2", "01@0", "02@0", "02@2", "02@4", "04@0", "05@0", "05@2", "06@0"]
        + ["08@0", "08@2", "08@4", "08@6", "09@0"]),
       ("test", ["03@0", "03@2", "03@4", "07@0", "07@2"]),

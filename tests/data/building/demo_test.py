@@ -1,4 +1,4 @@
-"""Tests of the demo data set that is built where it is needed."""
+"""Tests of the demo data set, which is built when it is needed."""
 
 import contextlib
 import dataclasses
@@ -61,7 +61,7 @@ class DemoDataTest(unittest.TestCase):
   def test_other_world_is_refused(self):
     self.build()
     other = dataclasses.replace(self.data, world=PlanarWorld(num_train=4, num_test=2))
-    with self.assertRaisesRegex(BuildError, "'num_train': 3.*'num_train': 4.*is asked for"):
+    with self.assertRaisesRegex(BuildError, "'num_train': 3.*'num_train': 4.*another folder"):
       self.build(other)
 
   def test_flow_is_made_where_it_is_asked_for(self):
@@ -69,14 +69,14 @@ class DemoDataTest(unittest.TestCase):
     plain = dataclasses.replace(self.data, world=world)
     wanted = dataclasses.replace(plain, flow=True)
     self.build(plain)
-    with self.assertRaisesRegex(BuildError, "holds no optical flow, which DemoData.flow asks for"):
+    with self.assertRaisesRegex(BuildError, "has no optical flow, which DemoData.flow requires"):
       self.build(wanted)
     other = dataclasses.replace(wanted, folder=plain.folder + "_flow")
     self.build(other)
     self.assertTrue(dataset_info.DatasetInfo.load(other).flow)
-    # Who does not ask for it may have it all the same.
+    # Flow is accepted where it is not required.
     self.assertEqual(self.build(dataclasses.replace(other, flow=False)), "")
-    with self.assertRaisesRegex(ValueError, "pictures of 360° clips alone: leave it out"):
+    with self.assertRaisesRegex(ValueError, "flow requires the frames of 360° clips"):
       self.build(dataclasses.replace(self.data, folder=plain.folder + "_planar", flow=True))
 
   def test_is_a_path(self):

@@ -1,6 +1,6 @@
-"""A source of tiny clips whose files are texts that say how they behave.
+"""A source of tiny clips, read from text files that specify their behaviour.
 
-Run as a script it builds a data set: `python fake_source.py INPUT_DIR OUTPUT_DIR NUM_WORKERS`.
+As a script it builds a data set: `python fake_source.py INPUT_DIR OUTPUT_DIR NUM_WORKERS`.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ def _words(path):
 
 
 def write_files(directory, texts) -> None:
-  """Writes the files 00, 01, ... with the given texts; leaves alone those that have theirs."""
+  """Writes the files 00, 01, ... with the given texts; skips unchanged files."""
   os.makedirs(directory, exist_ok=True)
   for number, text in enumerate(texts):
     path = os.path.join(directory, f"{number:02d}")
@@ -75,7 +75,7 @@ def write_files(directory, texts) -> None:
 
 
 def recipe(directory, delay_sec=0.0, **changes) -> Recipe:
-  """A recipe of all files of a folder: every fourth is for testing; classes "even" and "odd"."""
+  """A recipe of all files of a folder: every fourth is a test file; classes "even" and "odd"."""
   names = sorted(name for name in os.listdir(directory) if name.isdigit())
   requests = [
     ClipRequest(

@@ -1,4 +1,4 @@
-"""Task functions for the tests of the workers; light, since each process imports them."""
+"""Task functions for the tests of the workers; small, because each process imports them."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 
 
 def double(task, monitor):
-  """Doubles the items of a task. Items that are texts misbehave as they say."""
+  """Doubles the items of a task. Items that are strings name a failure to cause."""
   results = []
   for number, item in enumerate(task):
     if number in monitor.skip:

@@ -1,4 +1,4 @@
-"""Tests of the table of sources of media files."""
+"""Tests of the table of media sources."""
 
 import os
 import unittest

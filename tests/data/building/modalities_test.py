@@ -1,4 +1,4 @@
-"""Tests of data sets of pictures alone and of sound alone, from real files and from a world."""
+"""Tests of video-only and audio-only data sets, from real files and from a world."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ REPOSITORY = os.path.dirname(media_variants.SOURCE).rsplit("tests", 1)[0]
 
 
 class MediaFilesTest(media_variants.MediaTestCase):
-  """Videos without sound and sounds without pictures, a record each."""
+  """Videos without audio and audio files without video, one record each."""
 
   def build(self, paths, modality, num_channels=1):
     requests = [ClipRequest("train", p, None, None, ("x",), os.path.basename(p)) for p in paths]
@@ -72,8 +72,8 @@ class MediaFilesTest(media_variants.MediaTestCase):
     differences = np.abs(np.diff(batch[keys.VIDEO].numpy().astype(int), axis=0)).mean((1, 2, 3, 4))
     self.assertTrue(np.all(differences > 1), differences)
     told = self.inspect(output)
-    self.assertIn("pictures   57x32 (2), 16 Hz", told)
-    self.assertIn("sound      none", told)
+    self.assertIn("video      57x32 (2), 16 Hz", told)
+    self.assertIn("audio      none", told)
 
   def test_sounds(self):
     paths = [
@@ -97,8 +97,8 @@ class MediaFilesTest(media_variants.MediaTestCase):
     self.assertEqual(batch[keys.AUDIO].shape, (4, 4000, 1))
     self.assertGreater(np.abs(batch[keys.AUDIO]).max(axis=1).min(), 0.4)
     told = self.inspect(output)
-    self.assertIn("pictures   none", told)
-    self.assertIn("sound      8000 Hz, 1 channel", told)
+    self.assertIn("video      none", told)
+    self.assertIn("audio      8000 Hz, 1 channel", told)
 
   def test_modalities_that_are_none(self):
     for modalities in ([], ["video", "smell"]):

@@ -1,4 +1,4 @@
-"""Tests of the order of records: random, so that a slice of a split is a sample of it."""
+"""Tests of the random order of records, which makes a slice of a split a random sample."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ _FILES_OF_A_CLASS = 50
 
 
 def _by_class(directory):
-  """A recipe of files that are listed class by class, as those of class folders are."""
+  """A recipe whose files are listed class by class, like those of class folders."""
   requests = []
   for label in _CLASSES:
     for number in range(_FILES_OF_A_CLASS):
@@ -48,7 +48,7 @@ class OrderTest(build_case.BuildCase):
     return stream.getvalue()
 
   def begin(self, recipe):
-    """Leaves a build all of whose clips are encoded, and nothing more."""
+    """Interrupts a build after all clips are encoded."""
     killed = mock.patch.object(finish, "write_final_shards", side_effect=KeyboardInterrupt)
     with killed, self.assertRaises(KeyboardInterrupt):
       build(recipe, self.output, 0)
@@ -63,7 +63,7 @@ class OrderTest(build_case.BuildCase):
     for split in ("train[:60]", "train[60:120]", "train[140:]"):
       labels = info.records(split).labels
       counts = np.bincount(labels, minlength=len(_CLASSES))
-      # 15 of 60 are the share of each; the spread of a sample is 3.
+      # The expected number of each is 15 of 60, with a standard deviation of about 3.
       self.assertGreaterEqual(counts.min(), 6, split)
       self.assertLessEqual(counts.max(), 24, split)
     found = [
@@ -99,11 +99,11 @@ class OrderTest(build_case.BuildCase):
     self.assertEqual(all_bytes(self.output), expected)
 
   def test_what_an_earlier_version_began_keeps_its_order(self):
-    # Its recipes said nothing of any order.
+    # Its recipes had no setting for the order.
     self.begin(self.recipe(shuffle=False))
     with mock.patch.object(fake_source.FakeReader, "read", side_effect=AssertionError):
       text = self.output_of(lambda: build(self.recipe(), self.output, 0))
-    self.assertIn("in the order of the source, and keeps it", text)
+    self.assertIn("order of the source. This order is kept", text)
     self.assertIn("--overwrite", text)
     self.assertEqual(all_bytes(self.output), self.reference())
     self.assertFalse(DatasetInfo.load(self.output).is_shuffled)

@@ -1,4 +1,4 @@
-"""Tests of cutting files into clips and spreading them over shards."""
+"""Tests of cutting files into clips and distributing them over shards."""
 
 import json
 import os
@@ -21,15 +21,15 @@ def _request(path, start=None, end=None, split="train"):
 
 class CutTest(parameterized.TestCase):
   @parameterized.parameters(
-    # A whole file: cut; the rest is kept from the minimum on; a short file stays whole.
+    # A whole file: cut; the remainder is kept if long enough; a short file is one clip.
     (None, None, 30.0, [(0, 10), (10, 20), (20, 30)]),
     (None, None, 32.0, [(0, 10), (10, 20), (20, 30), (30, 32)]),
     (None, None, 31.9, [(0, 10), (10, 20), (20, 30)]),
     (None, None, 2.0, [(0, 2)]),
-    # One end open: cut likewise.
+    # One end open: cut in the same way.
     (5.0, None, 17.0, [(5, 15), (15, 17)]),
     (None, 12.5, 20.0, [(0, 10), (10, 12.5)]),
-    # Both ends given: likewise, up to the end of the file.
+    # Both ends given: cut up to the end of the file.
     (5.0, 14.5, 40.0, [(5, 14.5)]),
     (5.0, 30.5, 40.0, [(5, 15), (15, 25), (25, 30.5)]),
     (5.0, 30.5, 16.0, [(5, 15)]),
@@ -97,7 +97,7 @@ class PlanTest(absltest.TestCase):
     probes = {"a": Probe("a", num_channels=4), "b": Probe("b", reason="?", num_channels=0)}
     self.assertEqual(plan.common_num_channels(probes), 4)
     probes["c"] = Probe("c", num_channels=2)
-    with self.assertRaisesRegex(ValueError, "4 channels in 1 .as 'a'.*2 channels in 1 .as 'c'"):
+    with self.assertRaisesRegex(ValueError, "4 channels in 1 .such as 'a'.*2 .* in 1 .such as 'c'"):
       plan.common_num_channels(probes)
 
 

@@ -1,4 +1,4 @@
-"""Tests of what the builder refuses, and of what it leaves alone then."""
+"""Tests of what the builder refuses, and that it then changes nothing."""
 
 import os
 from unittest import mock
@@ -16,7 +16,8 @@ class RefusalsTest(build_case.BuildCase):
   def test_too_many_failures_end_the_build_but_keep_the_work(self):
     self.break_files()
     recipe = fake_source.recipe(self.inputs)
-    with self.assertRaisesRegex(BuildError, r"(?s)3 of 18 clips.*damaged.*--max_failure_rate=0.1"):
+    message = r"(?s)3 of 18 requested clips.*damaged.*--max_failure_rate=0.1"
+    with self.assertRaisesRegex(BuildError, message):
       build(recipe, self.output, 0, 0.1)
     self.assertNotIn("dataset_info.json", os.listdir(self.output))
     with mock.patch.object(
@@ -39,21 +40,21 @@ class RefusalsTest(build_case.BuildCase):
     with mock.patch.object(workers, "run", observed):
       try:
         build(fake_source.recipe(self.inputs), self.output, 0, 0.1)
-      except BuildError:  # While it is handled, it keeps alive what raised it.
+      except BuildError:  # While the exception is handled, its traceback keeps objects alive.
         self.assertEqual(stopped[-1], shards.build_shard)
       else:
-        self.fail("It was to give up.")
+        self.fail("It was expected to fail.")
 
   def test_files_count_as_much_as_the_many_clips_of_others(self):
     fake_source.write_files(self.inputs, ["400.0", *["unreadable"] * 3, *GOOD[4:]])
-    with self.assertRaisesRegex(BuildError, r"(?s)3 of 10 files or parts of files asked for.*"):
+    with self.assertRaisesRegex(BuildError, r"3 of 10 requested files or parts of files failed"):
       build(fake_source.recipe(self.inputs), self.output, 0, 0.1)
 
   def test_nothing_usable_ends_the_build_at_any_rate(self):
     fake_source.write_files(self.inputs, ["unreadable"] * len(GOOD))
     with self.assertRaisesRegex(BuildError, "10 of 10 .*"):
       build(fake_source.recipe(self.inputs), self.output, 0, 1.0)
-    with self.assertRaisesRegex(BuildError, "Nothing is asked for"):
+    with self.assertRaisesRegex(BuildError, "No clips are requested"):
       build(fake_source.recipe(self.inputs, requests=[]), self.output, 0)
 
   def test_another_recipe_is_refused_unless_overwritten(self):
@@ -81,7 +82,7 @@ class RefusalsTest(build_case.BuildCase):
     path = os.path.join(self.output, "train-00000-of-00003.tfrecord")
     with open(path, "wb"):
       pass
-    with self.assertRaisesRegex(BuildError, "of which nothing is known"):
+    with self.assertRaisesRegex(BuildError, "of unknown origin"):
       build(fake_source.recipe(self.inputs), self.output, 0)
     self.assertTrue(os.path.exists(path))
 

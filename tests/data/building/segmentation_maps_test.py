@@ -14,7 +14,7 @@ _PERSON, _CAR, _SKY, _UNKNOWN = 0, 1, 16, segmentation_maps.UNKNOWN_CLASS
 
 
 def write_map(folder, kind, number, classes):
-  """Writes a map as the authors do: the class is the red channel."""
+  """Writes a map in the format of the authors: the class is the red channel."""
   os.makedirs(folder, exist_ok=True)
   picture = np.zeros([*np.shape(classes), 3], np.uint8)
   picture[..., 2] = classes
@@ -27,7 +27,7 @@ class SegmentationMapsTest(test_base.TestCase):
     return os.path.join(self.get_temp_dir(), self.id())
 
   def test_things_come_before_stuff_and_other_classes_are_unknown(self):
-    # A person, a bicycle (left out by the evaluation), no thing, no thing.
+    # A person, a bicycle (not evaluated), no thing, no thing.
     write_map(self.folder(), "things", 0, [[0, 1, 80, 80]] * 2)
     # Sky is the class 120, and none the class 134 of both together.
     write_map(self.folder(), "stuff", 0, [[40, 40, 40, 54]] * 2)
@@ -41,7 +41,7 @@ class SegmentationMapsTest(test_base.TestCase):
     for number, thing in ((0, 0), (1, 2), (4, 80)):
       write_map(self.folder(), "things", number, np.full([2, 4], thing))
       write_map(self.folder(), "stuff", number, np.full([2, 4], 40))
-    write_map(self.folder(), "things", 2, np.full([2, 4], 2))  # Has no stuff: is not taken.
+    write_map(self.folder(), "things", 2, np.full([2, 4], 2))  # Has no stuff map: not used.
     found = segmentation_maps.read(self.folder(), np.array([0.0, 0.1, 0.2, 0.5, 0.9, 9.0]), 4)
     self.assert_shape(found, [6, 4, 8])
     self.assertAllEqual(found[:, 1, 3], [_PERSON, _PERSON, _CAR, _CAR, _SKY, _SKY])
@@ -59,14 +59,14 @@ class SegmentationMapsTest(test_base.TestCase):
       read()
     write_map(self.folder(), "things", 0, [[81, 0]])
     write_map(self.folder(), "stuff", 0, [[0, 0]])
-    with self.assertRaisesRegex(MediaError, r"things-0000.png' has the class 81; expected 0..80"):
+    with self.assertRaisesRegex(MediaError, r"things-0000.png' has the value 81; expected 0..80"):
       read()
     write_map(self.folder(), "things", 0, [[0, 0]] * 2)
-    with self.assertRaisesRegex(MediaError, r"have the shapes \(2, 2\) and \(1, 2\)"):
+    with self.assertRaisesRegex(MediaError, r"have different shapes: \(2, 2\) .* and \(1, 2\)"):
       read()
     with open(os.path.join(self.folder(), "stuff-0000.png"), "wb") as file:
       file.write(b"no picture")
-    with self.assertRaisesRegex(MediaError, "stuff-0000.png' is no PNG that can be decoded"):
+    with self.assertRaisesRegex(MediaError, "stuff-0000.png' cannot be decoded as a PNG"):
       read()
 
 

@@ -1,4 +1,4 @@
-"""Tests of builds of files that say something of their pictures and tracks."""
+"""Tests of builds of files with metadata on their video and audio tracks."""
 
 import contextlib
 import io
@@ -65,14 +65,14 @@ class SpatialFilesTest(test_base.TestCase):
     result = self.build(self.recipe(paths), self.output, max_failure_rate=0.5)
     reasons = {os.path.basename(f.path): f.reason for f in result.failures}
     self.assertEqual(sorted(reasons), ["unmarked.mp4", "vr180.mp4"])
-    self.assertStartsWith(reasons["vr180.mp4"], "half a sphere: the file says")
+    self.assertStartsWith(reasons["vr180.mp4"], "half a sphere: the file states")
     self.assertIn("--stereo_mode=top_bottom", reasons["unmarked.mp4"])
     self.assertNotIn("Scale it to 2:1", reasons["unmarked.mp4"])
-    self.assertRegex(result.notes[0], r"^2 file\(s\), such as .*a.mp4': .*two eyes \(top-bottom\)")
-    self.assertRegex(result.notes[1], r"^1 file\(s\), such as .*tracks.mkv': sound track 2 is")
+    self.assertRegex(result.notes[0], r"^2 file\(s\), such as .*a.mp4': .*file \(top-bottom\)")
+    self.assertRegex(result.notes[1], r"^1 file\(s\), such as .*tracks.mkv': audio track 2 is")
     found = survey(self.output, result.info, num_samples=10)
     self.assertEqual({(c.height, c.width) for c in found.samples}, {(32, 64)})
-    # Notes stay, where a build is up to date.
+    # A build that is up to date prints the notes again.
     again = self.build(self.recipe(paths), self.output, max_failure_rate=0.5)
     self.assertEqual(again.notes, result.notes)
 
@@ -98,7 +98,7 @@ class SpatialFilesTest(test_base.TestCase):
       self.assertTrue(result.was_complete)
       self.assertEmpty(result.notes)
     changed = MediaReader(short_side=32, stereo_mode="top_bottom", **_READER)
-    with self.assertRaisesRegex(build_lib.BuildError, "asked for differently"):
+    with self.assertRaisesRegex(build_lib.BuildError, "with other settings"):
       self.build(self.recipe(paths, changed), output)
 
   def test_damaged_notes_in_the_journal(self):
@@ -112,7 +112,7 @@ class SpatialFilesTest(test_base.TestCase):
     path = self.file("a.mp4", "top-bottom", spatial_files.st3d(1))
     result = self.build(self.recipe([path], MediaReader(short_side=32, **_READER)), self.output)
     (note,) = result.notes
-    self.assertIn("the left eye is taken", note)
+    self.assertIn("the left eye is used", note)
     (clip,) = survey(self.output, result.info, num_samples=10).samples
     self.assertEqual((clip.height, clip.width), (32, 64))
     frame = tf.io.decode_jpeg(clip.frames[0]).numpy()

@@ -1,4 +1,4 @@
-"""Tests of reading 360° files: pictures of their projections, sound in its orders."""
+"""Tests of reading 360° files: frames by projection, audio by channel order."""
 
 import os
 
@@ -25,7 +25,7 @@ def _real_field() -> np.ndarray:
 
 
 def _pictures(height=64, width=128, count=40):
-  """Red on the left half, blue on the right one, 20 a second."""
+  """Red left half, blue right half, 20 frames per second."""
   frame = np.zeros([height, width, 3], np.uint8)
   frame[:, : width // 2, 0] = 200
   frame[:, width // 2 :, 2] = 200
@@ -66,7 +66,7 @@ class SphericalReaderTest(test_base.TestCase):
     reader = self.reader()
     duration_sec, num_channels, notes = reader.probe(path, _BOTH)
     self.assertEqual(notes, ())
-    # The last picture stays while there is sound.
+    # The last frame is repeated while there is audio.
     self.assertAllClose(duration_sec, len(self.field) / 48000, atol=0.05)
     self.assertEqual(num_channels, 4)
     content = self.read(reader, path)
@@ -79,7 +79,7 @@ class SphericalReaderTest(test_base.TestCase):
     path = self.write("video/abc-3.mp4", None, _pictures())
     reader = self.reader()
     os.makedirs(os.path.join(os.path.dirname(path), "..", "audio"))
-    with self.assertRaisesRegex(MediaError, "no sound: there is no file 'abc-3' in .*audio"):
+    with self.assertRaisesRegex(MediaError, "no audio: no file 'abc-3' in .*audio"):
       reader.probe(path, _BOTH)
     self.write("audio/abc-3.mkv", self.field)
     self.assertAllClose(reader.probe(path, _BOTH)[0], 2.0, atol=0.1)
@@ -91,7 +91,7 @@ class SphericalReaderTest(test_base.TestCase):
   def test_sound_in_a_file_of_its_own_beside_the_video(self):
     path = self.write("abc-video.mkv", self.field, _pictures())
     reader = self.reader()
-    # A file with sound that is called so by chance.
+    # An unrelated file with audio and this name.
     self.assertAllClose(self.read(reader, path).waveform, self.field[:72000], atol=1e-4)
     turned = self.field * np.float32([1, -1, 1, -1])
     self.write("abc-ambix.mkv", turned)
@@ -107,13 +107,13 @@ class SphericalReaderTest(test_base.TestCase):
     folder = os.path.join(os.path.dirname(path), "..", "segmentation", "abc-3")
     for number in range(8):
       segmentation_maps_test.write_map(folder, "things", number, np.full([16, 32], 80))
-      # Sky, and a wall from second 1.2 of the file on.
+      # Sky, and a wall from 1.2 s on.
       stuff = np.full([16, 32], 40 if number < 5 else 52)
       segmentation_maps_test.write_map(folder, "stuff", number, stuff)
     clip = PlannedClip(0, "train", path, "name", (), 500_000, 2_000_000)
     content = reader.read(clip, _BOTH)
     self.assert_shape(content.masks, [12, 64, 128], np.uint8)
-    # Frames at 0.5, 0.625 ... of the file.
+    # Frames at 0.5, 0.625, ... s of the file.
     self.assertAllEqual(content.masks[:, 5, 7], [16] * 6 + [17] * 6)
     self.assertIsNone(reader.read(clip, ("audio",)).masks)
 
@@ -141,7 +141,7 @@ class SphericalReaderTest(test_base.TestCase):
     self.assertAllClose(ratio, loud[:, 3].std() / loud[:, 0].std(), rtol=1e-4)
 
   def test_cubemaps_become_equirectangular(self):
-    # In the upper half of a cubemap lie the left, the front and the right face.
+    # The upper half of a cubemap has the left, the front and the right face.
     frame = np.zeros([96, 144, 3], np.uint8)
     for i in range(3):
       frame[:48, 48 * i : 48 * (i + 1), i] = 200
@@ -152,7 +152,7 @@ class SphericalReaderTest(test_base.TestCase):
     found = content.frames[3, 32, [32, 64, 96]]
     self.assertAllClose(found, 200 * np.eye(3), atol=12)
     flat = self.write("flat.mkv", self.field, _pictures())
-    with self.assertRaisesRegex(MediaError, "no equi-angular cubemap: .* 3:2"):
+    with self.assertRaisesRegex(MediaError, "not an equi-angular cubemap: .* 3:2"):
       self.read(self.reader(input_projection=EQUI_ANGULAR_CUBEMAP), flat)
 
   def test_pictures_that_are_not_two_to_one(self):
@@ -171,7 +171,7 @@ class SphericalReaderTest(test_base.TestCase):
     for channels, order, message in (
       ([w, nothing, nothing, nothing], "acn", "all channels but the first, W, are silent"),
       ([nothing, y, z, x], "acn", "the first channel, W, is silent"),
-      ([w / 8, y, z, x], "acn", "in the order 'acn': Y, Z and X are at .* dB against W"),
+      ([w / 8, y, z, x], "acn", "in the order 'acn': Y, Z and X are at .* dB relative to W"),
       ([w, y], "youtube_aac", "AAC of YouTube's 360° videos has 4 or 6"),
     ):
       with self.assertRaisesRegex(MediaError, message):

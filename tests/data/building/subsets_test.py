@@ -1,4 +1,4 @@
-"""Tests of named selections of clips: from media ids to the records that were built."""
+"""Tests of named selections of clips: from media ids to record positions."""
 
 import tensorflow as tf
 
@@ -9,7 +9,7 @@ from avssl_tf.data.pipeline import datasets
 from tests.data.building import build_case, fake_source
 from tests.data.building.build_case import GOOD
 
-# Files 3 and 7 are for testing, the others for training.
+# Files 3 and 7 are test files, the others training files.
 FOLDS = {"train1": ["00", "04", "02"], "test1": ["02", "01", "02"], "tested": ["07"]}
 
 
@@ -56,7 +56,7 @@ class SubsetsTest(build_case.BuildCase):
     self.assertEqual(result.missing, {"train1": ["02"], "test1": ["02"], "fold2": ["08", "05"]})
     self.assertEqual(self.ids(result.info, "test1"), ["01@0"])
     self.assertEqual(self.ids(result.info, "fold2"), ["05@0", "08@2", "08@4", "08@6"])
-    self.assertIn("fold2: of 2 files clips are missing, as '08', '05'",
+    self.assertIn("fold2: clips of 2 files are missing, such as '08', '05'",
                   subsets.describe_missing(result.missing))  # fmt: skip
     fake_source.write_files(self.inputs, GOOD)
     result = self.build(FOLDS, retry_failed=True)
@@ -70,10 +70,10 @@ class SubsetsTest(build_case.BuildCase):
 
   def test_lists_that_make_no_sense_are_refused_before_the_work(self):
     for chosen, message in (
-      ({"train": ["00"]}, "as a split is"),
+      ({"train": ["00"]}, "has the name of a split"),
       ({"train[1]": ["00"]}, "without brackets"),
-      ({"fold1": []}, "names no clip"),
-      ({"fold1": ["00", "x", "y", "z", "w"]}, "4 clips that are not asked for: 'x', 'y', 'z', .*"),
+      ({"fold1": []}, "is empty"),
+      ({"fold1": ["00", "x", "y", "z", "w"]}, "4 clips that the source does not have: 'x', .*"),
       ({"fold1": ["00", "03"]}, r"clips of the splits \['test', 'train'\]"),
     ):
       with self.subTest(message), self.assertRaisesRegex(BuildError, message):

@@ -1,4 +1,4 @@
-"""Tests that a build deletes and overwrites nothing that no build made."""
+"""Tests that a build deletes and overwrites only files of builds."""
 
 import os
 import shutil
@@ -70,17 +70,18 @@ class WorkFolderTest(build_case.BuildCase):
 
   def test_a_folder_of_this_name_that_is_no_build(self):
     victim = self.write(".build/0/objects.o")
-    self.assert_refused(r"\.build holds '0', .*no recipe.json", victim)
+    self.assert_refused(r"\.build contains '0', .*no recipe.json", victim)
     os.rename(victim, self.write(".build/0/film-00000-of-00001.tfrecord"))
-    self.assert_refused(r"\.build holds '0'", self.write(".build/0/film-00000-of-00001.tfrecord"))
+    victim = self.write(".build/0/film-00000-of-00001.tfrecord")
+    self.assert_refused(r"\.build contains '0'", victim)
 
   def test_foreign_files_among_the_work(self):
     self.build()
     for name in (".build/thesis.tex", ".build/0/thesis.tex", ".build/0/figures/a.png"):
       with self.subTest(name):
         victim = self.write(name)
-        self.build()  # Nothing is in its way.
-        self.assert_overwriting_refused(r"\.build holds '\S+', which this program", victim)
+        self.build()  # Nothing prevents it.
+        self.assert_overwriting_refused(r"\.build contains '\S+', which this program", victim)
         os.remove(victim)
         if "figures" in name:
           os.rmdir(os.path.dirname(victim))
@@ -94,30 +95,30 @@ class WorkFolderTest(build_case.BuildCase):
       with self.subTest(name):
         victim = self.write(name)
         self.build()
-        self.assert_overwriting_refused(f"holds '{name}', of which nothing is known", victim)
+        self.assert_overwriting_refused(f"contains .*'{name}'.* of unknown origin", victim)
         os.remove(victim)
     link = os.path.join(self.output, "test-00000-of-00003.tfrecord")
     self.assertTrue(os.path.exists(link))
     os.replace(link, os.path.join(self.elsewhere, "moved"))
     os.symlink(os.path.join(self.elsewhere, "moved"), link)
-    self.build()  # Records may be linked to.
+    self.build()  # Records may be links.
     self.assertEqual(all_bytes(self.output), reference)
     with self.assertRaisesRegex(BuildError, f"{link} is a symbolic link to"):
       self.build(overwrite=True)
     self.assertIn("moved", os.listdir(self.elsewhere))
 
   def test_files_of_others_with_names_of_a_data_set(self):
-    # TensorFlow Datasets describes a data set under this name too.
+    # TensorFlow Datasets uses this file name too.
     for name in ("dataset_info.json", "failures.jsonl"):
       with self.subTest(name):
         victim = self.write(name)
-        self.assert_refused(f"holds '{name}', of which nothing is known", victim)
+        self.assert_refused(f"contains .*'{name}'.* of unknown origin", victim)
         os.remove(victim)
 
   def test_a_data_set_without_its_work_folder(self):
     self.build()
     shutil.rmtree(self.work)
-    with self.assertRaisesRegex(BuildError, "of which nothing is known"):
+    with self.assertRaisesRegex(BuildError, "of unknown origin"):
       self.build()
     self.build(overwrite=True, num_shards=2)
     self.assertEqual(all_bytes(self.output), self.reference(num_shards=2))
@@ -193,7 +194,7 @@ class WorkFolderTest(build_case.BuildCase):
 
   def test_nothing_is_made_before_the_check(self):
     victim = self.write("failures.jsonl")
-    self.assert_refused("of which nothing is known", victim)
+    self.assert_refused("of unknown origin", victim)
     self.assertEqual(os.listdir(self.output), ["failures.jsonl"])
     work_folder.WorkFolder(os.path.join(self.output, "new"))
     self.assertEqual(os.listdir(self.output), ["failures.jsonl"])
@@ -203,7 +204,7 @@ class WorkFolderTest(build_case.BuildCase):
     name = os.path.join("..", os.path.basename(self.elsewhere), "thesis")
     for request in requests:
       object.__setattr__(request, "split", name)
-    with self.assertRaisesRegex(BuildError, "is called '../.*without brackets and slashes"):
+    with self.assertRaisesRegex(BuildError, "name '../.*without brackets and slashes"):
       self.build(requests=requests)
     self.assertEqual(os.listdir(self.elsewhere), ["thesis.tex"])
 

@@ -1,4 +1,4 @@
-"""Tests of the worker processes: results, crashes, and ends."""
+"""Tests of the worker processes: results, crashes and shutdown."""
 
 import concurrent.futures
 import os
@@ -54,7 +54,7 @@ class WorkersTest(absltest.TestCase):
     self.assertEqual(results, {0: [2, crashed, 4, crashed], 1: [6, 8], 2: [crashed, 10]})
 
   def test_processes_that_cannot_start_end_the_run(self):
-    with self.assertRaisesRegex(workers.WorkerError, "before they begin"):
+    with self.assertRaisesRegex(workers.WorkerError, "die at startup"):
       list(workers.run(fake_tasks.double, [[fake_tasks.CannotStart()]], 1))
 
   def test_an_error_stops_the_others_at_their_next_item(self):
@@ -96,7 +96,7 @@ class WorkersTest(absltest.TestCase):
       "from avssl_tf.data.building import workers\n"
       "from tests.data.building import fake_tasks\n"
       "if __name__ == '__main__':\n"
-      # Tests that run in the background of a shell inherit that interrupts are ignored.
+      # Background processes of a shell inherit ignored interrupts.
       "  signal.signal(signal.SIGINT, signal.default_int_handler)\n"
       "  try:\n"
       "    list(workers.run(fake_tasks.double, [[1]] * 9, 2))\n"
@@ -120,7 +120,7 @@ class WorkersTest(absltest.TestCase):
     while not os.path.exists(self.marker):
       self.assertIsNone(process.poll(), "It was to be interrupted, but has ended already.")
       time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # As a terminal does it.
+    os.killpg(process.pid, signal.SIGINT)  # Like a terminal.
     output, errors = process.communicate()
     self.assertEqual((output, errors), ("stopped\n", ""))
 

@@ -1,4 +1,4 @@
-"""Tests of reading clips: from real files, in step, and with reasons where it cannot be."""
+"""Tests of reading clips: real files, synchronisation, and errors."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def _time(packet: av.Packet) -> float:
 
 
 class VariantsTest(parameterized.TestCase):
-  """One real video in many forms."""
+  """One real video in many formats."""
 
   @classmethod
   def setUpClass(cls):
@@ -60,7 +60,7 @@ class VariantsTest(parameterized.TestCase):
     for picture, timestamp_us in zip(clip.frames[::5], clip.timestamps_us[::5]):
       index = (starts_sec + 1.0 + timestamp_us / 1e6) * 25
       height, width = variant.size[::-1] if turns == -1 else variant.size
-      # The variant's own frame rate may show a picture of up to 0.12 s before.
+      # At the frame rate of the variant, the frame may be up to 0.12 s old.
       candidates = media_variants.source_pictures()[int(index) - 3 : int(index) + 2]
       candidates = np.rot90(candidates[:, :height, :width], turns, axes=(1, 2))
       errors = np.abs(candidates.astype(np.float32) - picture).mean(axis=(1, 2, 3))
@@ -82,7 +82,7 @@ class VariantsTest(parameterized.TestCase):
     clip = clip_reading.read_clip(path, 2.0, 4.0, short_side=90, modalities=["video"])
     self.assertIsNone(clip.waveform)
     self.assertLen(clip.timestamps_us, 32)
-    for k in range(0, 32, 5):  # The start of the sound is of no account.
+    for k in range(0, 32, 5):  # The start of the audio does not matter.
       expected = media_variants.source_pictures()[int((2 + k / 16) * 25 + 1e-6)]
       self.assertLess(np.abs(expected.astype(np.float32) - clip.frames[k]).mean(), 6.0)
 
@@ -95,7 +95,7 @@ class VariantsTest(parameterized.TestCase):
     self.assertIsNone(clip.frames)
     self.assertIsNone(clip.timestamps_us)
     self.assertEqual(clip.waveform.shape, (48000, info.num_channels))
-    if name != "no_pictures.mp4":  # With pictures, from the same time line.
+    if name != "no_pictures.mp4":  # With video, on the same time line.
       both = clip_reading.read_clip(path, 1.0, 3.0, num_channels=None)
       np.testing.assert_allclose(clip.waveform, both.waveform, atol=2e-3)
 
@@ -111,16 +111,16 @@ class VariantsTest(parameterized.TestCase):
     message = "truncated or damaged: .* stream .* at 2.1. s"
     with self.assertRaisesRegex(clip_reading.MediaError, message):
       clip_reading.read_clip(path, 1.0, 5.0)
-    with self.assertRaisesRegex(clip_reading.MediaError, r"truncated: .* promises 5.\d\d s"):
+    with self.assertRaisesRegex(clip_reading.MediaError, r"truncated: .* states 5.\d\d s"):
       media_probe.probe(path)
 
   @parameterized.parameters(
     ("pcm_u8_stereo.mov", "video", 0, "damaged: the video stream cannot be decoded at 2.[5-7]. s"),
-    ("variable_rate.mkv", "video", 20, "damaged: the picture at 2.[5-7]. s is corrupt"),
+    ("variable_rate.mkv", "video", 20, "damaged: the frame at 2.[5-7]. s is corrupt"),
     ("rotated_90.mp4", "audio", 0, "damaged: the audio stream cannot be decoded at 2.[5-7]. s"),
   )
   def test_damage_in_mid_file(self, name, kind, kept, problem):
-    """A packet is overwritten from its byte `kept` on."""
+    """Overwrites a packet from byte `kept` on."""
     source = os.path.join(self.folder, name)
     with open(source, "rb") as f:
       data = f.read()
@@ -139,7 +139,7 @@ class VariantsTest(parameterized.TestCase):
 
 
 class SoundFilesTest(media_variants.MediaTestCase):
-  """Files of sound: a tone whose level tells the second."""
+  """Audio files: a tone with a level that encodes the second."""
 
   @parameterized.parameters(
     ("a.wav", "pcm_s16le", 44100), ("a.flac", "flac", 44100), ("a.ogg", "libopus", 48000),
@@ -175,9 +175,10 @@ class ErrorsTest(media_variants.MediaTestCase):
 
   def test_shorter_than_asked(self):
     path = self.write("a.mp4", duration_sec=2.0)
-    with self.assertRaisesRegex(clip_reading.MediaError, r"shorter than asked: .* ends at 2.0\d s"):
+    message = r"shorter than requested: .* ends at 2.0\d s"
+    with self.assertRaisesRegex(clip_reading.MediaError, message):
       clip_reading.read_clip(path, 1.0, 3.0)
-    with self.assertRaisesRegex(clip_reading.MediaError, "shorter than asked"):
+    with self.assertRaisesRegex(clip_reading.MediaError, "shorter than requested"):
       clip_reading.read_clip(path, 40.0, 42.0)
 
   def test_sound_shorter_than_asked(self):
@@ -185,7 +186,7 @@ class ErrorsTest(media_variants.MediaTestCase):
       "a.mkv", samples=media_variants.sine(1.0), duration_sec=2.0, audio_codec="pcm_s16le"
     )
     self.assertAlmostEqual(media_probe.probe(path).duration_sec, 1.0, delta=0.01)
-    with self.assertRaisesRegex(clip_reading.MediaError, "shorter than asked: the audio stream"):
+    with self.assertRaisesRegex(clip_reading.MediaError, "shorter than requested: the audio"):
       clip_reading.read_clip(path, 0.0, 1.5)
 
   def test_empty_span(self):
@@ -210,7 +211,7 @@ class ErrorsTest(media_variants.MediaTestCase):
 
   def test_channels_that_cannot_be_made(self):
     path = self.write("a.mp4")
-    with self.assertRaisesRegex(clip_reading.MediaError, "has 1 channels, not the 4 asked for"):
+    with self.assertRaisesRegex(clip_reading.MediaError, "has 1 channels, not the requested 4"):
       clip_reading.read_clip(path, 0.0, 0.5, num_channels=4)
 
   def test_samples_not_finite(self):
@@ -225,7 +226,7 @@ class SynchronyTest(media_variants.MediaTestCase):
   """Flashes and beeps that happen together must be read together."""
 
   def write_flashes(self, name, times_sec, flashes_sec, sound_start_sec=0.0, **options):
-    """Bright pictures, and a tone, for 0.2 s from each of `flashes_sec` on."""
+    """Bright frames and a tone, for 0.2 s from each of `flashes_sec`."""
     times_sec = np.asarray([float(t) for t in times_sec])
     rate_hz = options.get("audio_rate_hz", 48000)
     sound_sec = np.arange(round((times_sec[-1] + 0.04) * rate_hz)) / rate_hz
@@ -244,7 +245,7 @@ class SynchronyTest(media_variants.MediaTestCase):
     )  # fmt: skip
 
   def assert_synchronous(self, path, flash_sec):
-    """Flash and beep are found at `flash_sec` of the clip's time line, in windows around it."""
+    """Finds flash and beep at `flash_sec` of the clip, in windows around it."""
     for before_sec in (1.0, 0.47):
       start_sec = flash_sec - before_sec
       clip = clip_reading.read_clip(path, start_sec, start_sec + 1.3, short_side=16)
@@ -252,7 +253,7 @@ class SynchronyTest(media_variants.MediaTestCase):
       flash_read = start_sec + clip.timestamps_us[np.argmax(bright)] / 1e6
       beep_read = start_sec + np.argmax(np.abs(clip.waveform[:, 0]) > 0.2) / 24000
       self.assertTrue(bright.any())
-      # A picture shows at the first instant of the clip's rate from its own time on.
+      # A frame shows at the first instant of the clip's rate from its time on.
       self.assertBetween(flash_read - flash_sec, -0.002, FRAME_SEC)
       self.assertAlmostEqual(beep_read, flash_sec, delta=0.005)
       self.assertLess(abs(flash_read - beep_read), FRAME_SEC)
@@ -294,7 +295,7 @@ class SynchronyTest(media_variants.MediaTestCase):
     with media_streams.open_streams(path) as opened:
       firsts = media_probe.first_frames(opened)
     common_sec = max(media_streams.frame_time_sec(frame) for frame in firsts)
-    # Encoders may prime the sound with up to a frame of silence before its first sample.
+    # Encoders may prepend up to a frame of silence to the audio.
     self.assertBetween(common_sec, 0.65, 0.69)
     self.assertAlmostEqual(media_probe.probe(path).duration_sec, 10.0 - common_sec, delta=0.05)
     for flash_sec in flashes_sec:
@@ -314,7 +315,7 @@ class ReadClipTest(media_variants.MediaTestCase):
 
   def test_silence_where_it_is_accepted(self):
     path = self.write("silent.mp4", samples=np.zeros((1, 48000), np.float32))
-    with self.assertRaisesRegex(media_streams.MediaError, "all-silent"):
+    with self.assertRaisesRegex(media_streams.MediaError, "the audio is silent"):
       clip_reading.read_clip(path, 0.0, 0.5)
     clip = clip_reading.read_clip(path, 0.0, 0.5, accept_silence=True)
     self.assertLess(np.abs(clip.waveform).max(), 1e-4)

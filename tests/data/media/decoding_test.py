@@ -1,4 +1,4 @@
-"""Tests that frames get their times, and that what is lawful in packets is no damage."""
+"""Tests that frames get their times, and that valid packets are not treated as damaged."""
 
 import os
 import struct
@@ -22,12 +22,12 @@ from avssl_tf.data.media.media_limits import MediaError
 from tests import media_variants
 
 _RATE_HZ = 25
-# A delimiter, a message and filling: units of H.264 that hold no picture.
+# A delimiter, a message and filler data: H.264 units without a frame.
 _NO_PICTURES = (b"\x09\xf0", b"\x06\x05\x04abcd\x80", b"\x0c\xff\xff\x80")
 
 
 def numbered(count, size=(48, 96)):
-  """Pictures that show their number as the width of a bar."""
+  """Frames with their number encoded as the width of a bar."""
   for k in range(count):
     picture = np.full((*size, 3), 30, np.uint8)
     picture[:, : 1 + k % 90] = 220
@@ -35,14 +35,14 @@ def numbered(count, size=(48, 96)):
 
 
 def numbers(frames):
-  """What `numbered` pictures show, but for a step or two of the codec."""
+  """Numbers of `numbered` frames, up to a step or two of the codec."""
   return [int(round((f[:, :, 0].mean(axis=0) > 125).sum() * 96 / f.shape[1])) - 1 for f in frames]
 
 
 class DecodingTest(media_variants.MediaTestCase):
 
   def read_all(self, path, modalities=("video", "audio")):
-    """All pictures at their rate, and the sound."""
+    """All frames at their rate, and the audio."""
     info = media_probe.probe(path, modalities)
     return info, clip_reading.read_clip(
       path, 0.0, info.duration_sec, frame_rate_hz=_RATE_HZ, short_side=48, modalities=modalities
@@ -54,7 +54,7 @@ class DecodingTest(media_variants.MediaTestCase):
     np.testing.assert_allclose(found, np.arange(len(found)), atol=tolerance)
 
   def h264_in_program_stream(self, num_b_frames):
-    """Small pictures share packets of the container, of which each has one time."""
+    """Small frames share packets of the container, each with one time."""
     path = os.path.join(self.folder, "a.mpg")
     packets = []
     with av.open(path, "w", format="vob") as output:
@@ -87,19 +87,19 @@ class DecodingTest(media_variants.MediaTestCase):
     info, clip = self.read_all(path, ("video",))
     self.assertAlmostEqual(info.duration_sec, 3.2, delta=0.02)
     self.assert_numbered(clip.frames, 80)
-    # After a seek as well.
+    # Also after a seek.
     clip = clip_reading.read_clip(path, 2.4, 3.0, frame_rate_hz=_RATE_HZ, short_side=48)
     np.testing.assert_allclose(numbers(clip.frames), np.arange(60, 75), atol=1)
     with picture_stream.open_pictures(path, projection=None) as pictures:
       times_sec = [time_sec for time_sec, _ in pictures.frames()]
       self.assertEqual(pictures.num_damaged, 0)
-    # FFmpeg gives one of the times twice.
+    # FFmpeg returns one of the times twice.
     self.assertBetween(len(times_sec), 79, 80)
     self.assertLess(np.diff(times_sec).max(), 2 / _RATE_HZ + 1e-3)
     self.assertAlmostEqual(times_sec[-1] - times_sec[0], 79 / _RATE_HZ, delta=1e-3)
 
   def test_windows_media_audio(self):
-    """Its decoder gives one more frame at the end, without a time."""
+    """The decoder returns an additional frame at the end, without a time."""
     path = os.path.join(self.folder, "a.asf")
     with av.open(path, "w", format="asf") as output:
       audio = output.add_stream("wmav2", rate=44100, layout="mono")
@@ -178,7 +178,7 @@ class DecodingTest(media_variants.MediaTestCase):
     tables = [i for i in range(len(data)) if data[i : i + 4] == b"stsz"]
     at = tables[0 if kind == "video" else 1] + 16
     sizes = struct.unpack_from(">2I", data, at + 4 * 20)
-    # The bytes of a sample become those of the one before.
+    # The bytes of a sample become those of the previous one.
     struct.pack_into(">2I", data, at + 4 * 20, sum(sizes), 0)
     with open(path, "wb") as f:
       f.write(data)

@@ -1,4 +1,4 @@
-"""Tests of where files end: what is measured counts, not what was guessed or left as it was."""
+"""Tests of the ends of files: they are measured, not estimated or placeholders."""
 
 import os
 import struct
@@ -18,7 +18,7 @@ _RATE_HZ = 44100
 
 
 class _Pipe:
-  """A file that cannot be sought."""
+  """A file that is not seekable."""
 
   def __init__(self, path):
     self._file = open(path, "wb")
@@ -26,14 +26,14 @@ class _Pipe:
 
 
 def _sound(duration_sec=_SEC, rate_hz=_RATE_HZ):
-  """Noise, which takes many bits, and then silence."""
+  """Noise, which takes many bits, followed by silence."""
   noise = np.random.default_rng(0).uniform(-1, 1, round(duration_sec * rate_hz))
   noise *= np.where(np.arange(len(noise)) < len(noise) / 2, 0.5, 0.0)
   return noise.astype(np.float32)[None]
 
 
 def _write(target, kind, video_codec, audio_codec, rate_hz=_RATE_HZ, times_sec=None, **options):
-  """Writes pictures that differ, and sound, each of `_SEC`; returns nothing."""
+  """Writes distinct frames and audio, each of `_SEC`."""
   packets = []
   with av.open(target, "w", format=kind, options=options) as output:
     if video_codec:
@@ -106,7 +106,7 @@ class EndsTest(media_variants.MediaTestCase):
       self.assertEqual(stream.shortfall_sec(), 0.0)
 
   def test_mp3_without_a_header_of_its_length(self):
-    """The bit rate of the beginning tells nothing of the end."""
+    """The bit rate of the beginning does not predict the end."""
     data = []
     for rate in ("320000", "32000"):
       path = self.path("part.mp3")
@@ -238,7 +238,7 @@ class HeldPicturesTest(media_variants.MediaTestCase):
     self.assertLess(media_probe.probe(path, ("video",)).duration_sec, 2.5)
 
   def test_one_picture_of_an_hour(self):
-    """No frame rate is too low: the picture stays."""
+    """No frame rate is too low: the frame is held."""
     path = os.path.join(self.folder, "a.mp4")
     _write(path, None, "libx264", "aac", times_sec=(0.0,))
     with open(path, "rb") as f:

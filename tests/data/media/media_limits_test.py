@@ -1,4 +1,4 @@
-"""Tests that small files which ask for much are refused before anything is spent on them."""
+"""Tests that small files with excessive demands are refused before they use resources."""
 
 import os
 import re
@@ -28,21 +28,21 @@ _MOST_MB = 100
 class PageTest(unittest.TestCase):
 
   def test_the_documented_limits_are_those_in_force(self):
-    page = (source_tree.ROOT / "docs" / "trust.md").read_text(encoding="utf-8")
+    page = (source_tree.ROOT / "docs" / "guides" / "trust.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", page, re.MULTILINE))
     limits = media_limits
     for row, expected in (
       ("pixels of a decoded frame", f"{limits.MAX_PIXELS} "),
       ("pixels of a stored frame", f"{limits.MAX_STORED_PIXELS} "),
       ("long side over short side, with square pixels", f"{limits.MAX_ASPECT:g}"),
-      ("memory of the frames, or of the sound, of one clip", f"{limits.MAX_CLIP_BYTES} bytes"),
+      ("memory of the frames, or of the audio, of one clip", f"{limits.MAX_CLIP_BYTES} bytes"),
       ("sample rate", f"{limits.MIN_SAMPLE_RATE_HZ} to {limits.MAX_SAMPLE_RATE_HZ} Hz"),
       ("channels", f"{limits.MAX_CHANNELS}"),
       (
         "frame rate that a file states",
         f"at most {limits.MAX_FRAME_RATE_HZ} Hz",
       ),
-      ("stretch without picture and sound", f"{limits.MAX_GAP_SEC:g} s"),
+      ("gap without video and audio", f"{limits.MAX_GAP_SEC:g} s"),
       ("duration", f"{limits.MAX_DURATION_SEC:g} s"),
       ("clips or windows of a file", f"{limits.MAX_CLIPS}"),
     ):
@@ -91,7 +91,7 @@ class SoundTest(media_variants.MediaTestCase):
   def test_clip_that_would_not_fit(self):
     # A minute of 64 channels at 1 MHz.
     path = hostile_media.write_wav(os.path.join(self.folder, "a.wav"), 1_000_000, 2000, 64)
-    with self.assertRaisesRegex(MediaError, "clip too large: its sound would take .* GiB"):
+    with self.assertRaisesRegex(MediaError, "clip too large: its audio would take .* GiB"):
       clip_reading.read_clip(path, 0, 60.0, modalities=("audio",), num_channels=None)
 
 
@@ -149,7 +149,7 @@ class PicturesTest(media_variants.MediaTestCase):
   def test_huge_frames_of_codecs_that_predict(self, case):
     codec, kind = case.split(":")
     path = os.path.join(self.folder, f"a.{kind}")
-    # A little more than the limit: what is written here takes memory as well.
+    # Slightly above the limit: writing this takes memory as well.
     height, width = 8208, 8192
     with av.open(path, "w") as output:
       stream = output.add_stream(codec, rate=25)

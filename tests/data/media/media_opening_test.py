@@ -1,4 +1,4 @@
-"""Tests that a path is that of a file, whatever it looks like, and that files name no others."""
+"""Tests that a path always refers to a local file, and that files refer to no others."""
 
 import http.server
 import os
@@ -80,7 +80,7 @@ class KindsTest(media_variants.MediaTestCase):
       (pipe, "not a regular file: a named pipe"),
       (folder, "not a regular file: a folder"),
       (zero, "not a regular file: a device"),
-      (nothing, "no such file: a link to 'gone.mp4', which is not there"),
+      (nothing, "no such file: a link to 'gone.mp4', which does not exist"),
       (os.path.join(self.folder, "none.mp4"), "^no such file$"),
       (os.path.join(pipe, "none.mp4"), "^no such file$"),
       ("a\0b.mp4", "cannot be opened: embedded null"),
@@ -92,7 +92,7 @@ class KindsTest(media_variants.MediaTestCase):
     path = os.path.join(self.folder, unicodedata.normalize("NFD", "é.wav"))
     hostile_media.write_wav(path, 8000)
     other = os.path.join(self.folder, unicodedata.normalize("NFC", "é.wav"))
-    with self.assertRaisesRegex(MediaError, f"no such file; '{path}' is there, .*accents"):
+    with self.assertRaisesRegex(MediaError, f"no such file; '{path}' exists, .*accents"):
       media_probe.probe(other)
 
   def test_playlists_and_scripts(self):
@@ -128,7 +128,7 @@ class KindsTest(media_variants.MediaTestCase):
 
   def test_formats_are_known_to_ffmpeg(self):
     known = {name for names in av.formats_available for name in names.split(",")}
-    # Older ones lack some.
+    # Older versions lack some.
     newer = {
       "apv", "evc", "g728", "hxvs", "iamf", "lc3", "osq", "qoa", "rka", "sdns", "vvc", "wavarc",
     }  # fmt: skip

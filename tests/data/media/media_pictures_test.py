@@ -1,4 +1,4 @@
-"""Tests of the pictures of clips: which ones, which way up, how large."""
+"""Tests of the frames of clips: selection, orientation and size."""
 
 from fractions import Fraction
 from unittest import mock
@@ -12,7 +12,7 @@ from tests import media_variants
 
 
 def _numbered_picture(number: int) -> np.ndarray:
-  """A picture that shows a number in 10 binary digits, bright or dark blocks of 8 x 8."""
+  """A frame with a number in 10 binary digits, bright or dark blocks of 8 x 8."""
   digits = [(number >> k) & 1 for k in range(10)]
   row = np.repeat(np.array(digits, np.uint8) * 200 + 20, 8)
   return np.repeat(np.tile(row, (16, 1))[..., None], 3, axis=-1)
@@ -36,7 +36,7 @@ class PicturesTest(media_variants.MediaTestCase):
       audio_codec="pcm_s16le",
     )  # fmt: skip
     clip = clip_reading.read_clip(path, start_sec, start_sec + 2.0, frame_rate_hz=16, short_side=16)
-    # The rule, spelt out: the last picture whose time has come.
+    # The last frame with a time up to the requested one.
     expected = []
     for k in range(32):
       time_ms = round(start_sec * 1000) + k * 62.5
@@ -53,7 +53,7 @@ class PicturesTest(media_variants.MediaTestCase):
       np.testing.assert_array_equal(picture, expected)
 
   def test_seeks(self):
-    """A clip deep within a file takes pictures from the key picture before it on, not all."""
+    """A clip far into a file decodes frames only from the previous key frame on."""
     pictures = [(Fraction(k, 25), _numbered_picture(k)) for k in range(1000)]
     path = self.write(
       "a.mp4", pictures, media_variants.sine(40.0), time_base=Fraction(1, 25), keyframe_interval=50
@@ -123,7 +123,7 @@ class PicturesTest(media_variants.MediaTestCase):
     self.assertEqual(media_pictures.scaled_size(size, short_side), expected)
 
   def test_shrinking_averages(self):
-    """Fine stripes become grey, where a filter without averaging would keep black or white."""
+    """Fine stripes become grey; a filter without averaging would keep black or white."""
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[:, ::2] = 255
     path = self.write(

@@ -1,4 +1,4 @@
-"""Tests of the sound of clips: samples, channels, rates and gaps."""
+"""Tests of the audio of clips: samples, channels, rates and gaps."""
 
 import os
 from fractions import Fraction
@@ -20,7 +20,7 @@ class SoundTest(media_variants.MediaTestCase):
     levels = np.array([0.1, 0.2, 0.3, 0.9, 0.4, 0.5])  # FL FR FC LFE, back or side L R
     path = self.write("a.mkv", samples=_constants(levels), layout="5.1", audio_codec="pcm_f32le")
     clip = clip_reading.read_clip(path, 0.3, 0.6)
-    # ITU-R BS.775: centre 1, front and surround each 3 dB less than the one before, no LFE.
+    # ITU-R BS.775: centre 1, front and surround each 3 dB less than the previous one, no LFE.
     weights = np.array([0.5**0.5, 0.5**0.5, 1.0, 0.0, 0.5, 0.5])
     np.testing.assert_allclose(clip.waveform, levels @ weights / weights.sum(), rtol=1e-3)
 
@@ -29,7 +29,7 @@ class SoundTest(media_variants.MediaTestCase):
     ("a.wav", "pcm_s16le", "hexadecagonal"), ("a.wv", "wavpack", "hexadecagonal"),
   )  # fmt: skip
   def test_many_channels(self, name, codec, layout):
-    """With a plane for each, PyAV takes memory that is none of them for more."""
+    """With one plane per channel, PyAV reads out of bounds for more channels."""
     count = av.AudioLayout(layout).nb_channels
     levels = np.arange(1, count + 1) / 20
     time_sec = np.arange(48000) / 48000
@@ -137,7 +137,7 @@ class SoundTest(media_variants.MediaTestCase):
     np.testing.assert_array_equal(waveform, expected)
 
   def test_long_gap(self):
-    with self.assertRaisesRegex(clip_reading.MediaError, "no sound for 0.60 s before 0.90 s"):
+    with self.assertRaisesRegex(clip_reading.MediaError, "no audio for 0.60 s before 0.90 s"):
       self.collect((0, 0.5, 300), (900, 0.25, 300))
     waveform = self.collect((-900, 0.5, 300), (0, 0.25, 1100))  # Before the span.
     np.testing.assert_array_equal(waveform, 0.25)

@@ -1,4 +1,4 @@
-"""Tests of writing sound and videos: read back, everything is where it was put."""
+"""Tests of writing audio and videos, and reading them back."""
 
 import errno
 import io
@@ -113,20 +113,20 @@ class MediaWritingTest(media_variants.MediaTestCase):
     channel_map = spatial_files.components_of(marked)
     with av.open(marked) as container:
       frame = next(container.decode(audio=0))
-      # What players know: the order of the loudspeakers of this layout, and not that of AAC.
+      # Players use the loudspeaker order of this layout, not that of AAC.
       self.assertEqual([c.name for c in frame.layout.channels], ["FL", "FR", "FC", "BC"])
     _, samples = _heard(marked)
     for channel, component in zip(samples, channel_map):
       spectrum = np.abs(np.fft.rfft(channel[12000:60000]))
       self.assertEqual(np.argmax(spectrum), _TONES_HZ[component])
-      # Little of the others.
+      # Little crosstalk.
       others = [spectrum[f] for f in _TONES_HZ if f != _TONES_HZ[component]]
       self.assertLess(max(others), 0.01 * spectrum.max())
     self.assertEqual(len(samples[0]) // 1024, 1.5 * 48000 // 1024 + 1)
 
   def test_directions_survive_the_encoding(self):
     rng = np.random.default_rng(0)
-    # Noise from one direction: what encoders would like to invent.
+    # Noise from one direction, which encoders tend to synthesise.
     weights = np.array([1.0, 0.6, -0.3, 0.5], np.float32)
     field = (0.2 * rng.normal(size=(48000, 1))).astype(np.float32) * weights
     source = self.write("a.mp4", duration_sec=2.0)

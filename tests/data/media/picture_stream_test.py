@@ -1,4 +1,4 @@
-"""Tests of the pictures of whole files as a stream and on a grid of times."""
+"""Tests of the frames of whole files as a stream and on a regular grid."""
 
 import os
 import unittest
@@ -17,7 +17,7 @@ def _gray(level, height=32, width=64):
 
 
 def _grid(path, start_sec, rate_hz, height=16):
-  """Opens a grid; also gives the list of pictures that were converted."""
+  """Opens a grid; also returns the list of converted frames."""
   context = picture_stream.open_pictures(path)
   stream = context.__enter__()
   converted = []
@@ -33,7 +33,7 @@ def _grid(path, start_sec, rate_hz, height=16):
 class PictureStreamTest(media_variants.MediaTestCase):
 
   def video(self, times_sec, name="a.mkv", **options):
-    """A video whose pictures are as bright as their numbers times ten."""
+    """A video with frames of a brightness of ten times their numbers."""
     pictures = [(t, _gray(10 * k)) for k, t in enumerate(times_sec)]
     return self.write(name, pictures, **options)
 
@@ -67,7 +67,7 @@ class PictureStreamTest(media_variants.MediaTestCase):
 
   def test_the_picture_on_screen_at_each_time(self):
     path = self.video([Fraction(k, 10) for k in range(20)])
-    # Sooner than the first one that stays, later than the last one that one.
+    # The first frame before its time, the last one after it.
     self.assertEqual(
       self.levels(path, -0.2, 5.0, (0, 4), (1, 3), (10, 3)), [[0, 0, 2, 4], [0, 2, 4], [18, 19, 19]]
     )
@@ -82,7 +82,7 @@ class PictureStreamTest(media_variants.MediaTestCase):
   def test_takes_overlap_and_hold_no_more_than_they_need(self):
     path = self.video([Fraction(k, 10) for k in range(20)])
     context, grid, converted = _grid(path, 0.0, 10.0)
-    with self.assertRaisesRegex(ValueError, "those before 6 are gone"):
+    with self.assertRaisesRegex(ValueError, "frames before 6 are discarded"):
       for first in (0, 2, 4, 6, 5):
         grid.take(first, 4)
         self.assertEqual(grid.num_held, 4)
@@ -99,7 +99,7 @@ class PictureStreamTest(media_variants.MediaTestCase):
         self.assertEqual(stream.to_equirect(frame, 16).shape, (16, 32, 3))
 
   def test_cubemaps_become_equirectangular(self):
-    # Left, front, right, and below them bottom, back, top.
+    # Left, front, right; below them bottom, back, top.
     faces = np.kron(np.array([[10, 90, 170], [50, 130, 210]]), np.ones((16, 16)))
     pictures = [(k / 10, np.stack([faces] * 3, -1).astype(np.uint8)) for k in range(3)]
     path = self.write("a.mkv", pictures, video_codec="ffv1", pixel_format="yuv444p")
@@ -111,10 +111,10 @@ class PictureStreamTest(media_variants.MediaTestCase):
     np.testing.assert_allclose(places, [10, 90, 170, 50, 130, 210], atol=4)
 
   @parameterized.parameters(
-    (32, 48, "equirectangular", "are 48x32; an equirectangular picture is twice as wide as high: "
-     "if it is an equi-angular cubemap, say --projection=cubemap"),
-    (32, 64, "cubemap", "if it is an equirectangular picture, say --projection=equirectangular"),
-    (36, 64, "equirectangular", "scale it to 2:1, or convert it from its own projection"),
+    (32, 48, "equirectangular", "are 48x32; an equirectangular frame is twice as wide as high: "
+     "if it is an equi-angular cubemap, pass --projection=cubemap"),
+    (32, 64, "cubemap", "if it is an equirectangular frame, pass --projection=equirectangular"),
+    (36, 64, "equirectangular", "scale it to 2:1, or convert it from its projection"),
     (32, 32, "equirectangular", "if it shows two eyes, .* pass --stereo_mode=top_bottom"),
     (16, 64, "equirectangular", "if it shows two eyes side by side, pass --stereo_mode=left_right"),
   )  # fmt: skip
@@ -126,7 +126,7 @@ class PictureStreamTest(media_variants.MediaTestCase):
 
   def test_after_damage_the_picture_before_stays(self):
     times = [Fraction(k, 10) for k in range(20)]
-    # Each picture by itself.
+    # Each frame separately.
     path = self.video(times, "a.mov", video_codec="mjpeg", pixel_format="yuvj420p")
     media_variants.damage(path, "video", 7)
     with picture_stream.open_pictures(path) as stream:

@@ -1,4 +1,4 @@
-"""Tests of which track and which channels of a file become W, Y, Z and X."""
+"""Tests of the selection of the track and the channels for W, Y, Z and X."""
 
 import os
 import unittest
@@ -19,7 +19,7 @@ _STEREO = np.stack([0.4 * media_variants.sine(2.0, 48000, f)[0] for f in (2000, 
 
 
 def _read(path, **settings):
-  """The field of a file as it goes into records, and the notes of its probe."""
+  """The field of a file as stored in records, and the notes of its probe."""
   reader = SphericalReader(frame_rate_hz=8.0, height=64, sample_rate_hz=48000, **settings)
   notes = reader.probe(path, ("audio",)).notes
   clip = PlannedClip(0, "train", path, "name", (), 0, 1_500_000)
@@ -48,7 +48,7 @@ class SoundFieldTest(media_variants.MediaTestCase):
     self.assertEqual(notes, ())
     found, notes = _read(self.mov([_X, _W, _Z, _Y], spatial_files.sa3d([3, 0, 2, 1])))
     self.assert_field(found)
-    self.assertIn("its box SA3D says that W is channel 2, Y is channel 4, Z is channel 3", notes[0])
+    self.assertIn("its SA3D box states that W is channel 2, Y is channel 4, Z is", notes[0])
 
   @parameterized.parameters((1, "4.0", 6), (2, "9 channels", 11), (3, "hexadecagonal", 18))
   def test_head_locked_stereo_is_left_out(self, order, layout, count):
@@ -59,7 +59,7 @@ class SoundFieldTest(media_variants.MediaTestCase):
     found, notes = _read(path)
     self.assert_field(found)
     self.assertRegex(
-      notes[0], f"{count} channels: the first {number} are taken .* head-locked stereo, which is"
+      notes[0], f"{count} channels: the first {number} are read .* head-locked stereo, are ignored"
     )
 
   def test_head_locked_stereo_of_mp4(self):
@@ -67,7 +67,7 @@ class SoundFieldTest(media_variants.MediaTestCase):
     path = self.mov(samples, spatial_files.sa3d([4, 5, 0, 3, 1, 2], kind=128), layout="5.1")
     found, notes = _read(path)
     self.assert_field(found)
-    self.assertRegex(notes[1], "says that 2 of the 6 channels are no ambisonics")
+    self.assertRegex(notes[1], "states that 2 of the 6 channels are not ambisonics")
 
   def test_the_header_of_wave_files_is_heeded(self):
     fuma = np.stack([_W / np.sqrt(2.0), _X, _Y, _Z])
@@ -80,7 +80,7 @@ class SoundFieldTest(media_variants.MediaTestCase):
     found, notes = _read(path)
     np.testing.assert_allclose(found[[0, 1, 3]], _FIELD[[0, 1, 3], :72000], atol=1e-3)
     self.assertFalse(found[2].any())
-    self.assertRegex(notes[-1], r"has no Z \(height\): it is silent")
+    self.assertRegex(notes[-1], r"lists no Z channel \(height\): Z is silent")
     names = [f"AT_000401{place + 1:02x}_01" for place in (0, 1, 2, 3)]
     n3d = np.stack([_W, *(np.sqrt(3.0) * channel for channel in (_Y, _Z, _X))])
     chunk = spatial_files.chna(names)
@@ -91,22 +91,22 @@ class SoundFieldTest(media_variants.MediaTestCase):
 
   def test_a_flag_that_contradicts_the_file(self):
     wave = spatial_files.write_wave(self.path("a.wav"), _FIELD.T, spatial_files.B_FORMAT)
-    with self.assertRaisesRegex(MediaError, "another order of channels: its WAVE header .*youtube"):
+    with self.assertRaisesRegex(MediaError, "channel order mismatch: its WAVE header .*youtube"):
       _read(wave, channel_order="youtube_aac")
     mov = self.mov([_W, _Y, _Z, _X], spatial_files.sa3d([0, 1, 2, 3]))
-    with self.assertRaisesRegex(MediaError, "its box SA3D .* and --channel_order=fuma something"):
+    with self.assertRaisesRegex(MediaError, "its SA3D box .* contradicts --channel_order=fuma"):
       _read(mov, channel_order="fuma")
 
   def test_fields_that_cannot_be_read(self):
     for box, message in (
-      (spatial_files.sa3d([0, 1, 2, 3], version=1), "its box SA3D says version 1; expected 0"),
-      (spatial_files.sa3d([1, 2, 3, 4], order=2), "its box SA3D says of no channel that it is W"),
+      (spatial_files.sa3d([0, 1, 2, 3], version=1), "in its SA3D box: version 1; expected 0"),
+      (spatial_files.sa3d([1, 2, 3, 4], order=2), "its SA3D box lists no W channel"),
     ):
       with self.assertRaisesRegex(MediaError, message):
         _read(self.mov([_W, _Y, _Z, _X], box))
     path = self.mov([_W, _Y, _Z, _X, _X, _X], spatial_files.sa3d([0, 1, 2, 3]), layout="5.1")
     with self.assertRaisesRegex(MediaError,
-      r"SA3D says 4 channel\(s\), and the description of the sound 6"
+      r"SA3D box: 4 channel\(s\), but the sample description states 6"
     ):
       _read(path)
 
@@ -125,7 +125,7 @@ class SoundFieldTest(media_variants.MediaTestCase):
     wave = spatial_files.write_wave(self.path("a.wav"), fuma.T, spatial_files.B_FORMAT)
     for name in (path, wave):
       with sound_stream.open_mono(name, 48000) as stream:
-        self.assertEqual(stream.made_from, "W of its ambisonics")
+        self.assertEqual(stream.made_from, "the W channel of its ambisonics")
         np.testing.assert_allclose(np.concatenate(list(stream.blocks())), _W, atol=1e-3)
 
 
@@ -143,7 +143,7 @@ class TracksTest(media_variants.MediaTestCase):
     clip = clip_reading.read_clip(path, 0.5, 1.5, sample_rate_hz=48000, audio_track=1)
     np.testing.assert_allclose(clip.waveform[:, 0], 0.5 * tones[0][0, 24000:72000], atol=1e-3)
     with self.assertRaisesRegex(
-      MediaError, r"--audio_track=3, but the file has 2 sound tracks: 1 \(flac, 1 channel\(s\)\); "
+      MediaError, r"--audio_track=3, but the file has 2 audio tracks: 1 \(flac, 1 channel\(s\)\); "
       r"2 \(flac, 1 channel\(s\), the default\)",
     ):
       media_probe.probe(path, audio_track=3)
@@ -159,8 +159,8 @@ class TracksTest(media_variants.MediaTestCase):
     path = self.tracks(name, (_STEREO, "stereo"), (_FIELD, "4.0"), default=0)
     found, notes = _read(path)
     np.testing.assert_allclose(found, _FIELD[:, :72000], atol=1e-3)
-    self.assertRegex(notes[0], "sound track 2 is taken, which can be ambisonics, and not the")
-    with self.assertRaisesRegex(MediaError, r"has 2 channel\(s\).* The file has 2 sound tracks: 1"):
+    self.assertRegex(notes[0], "audio track 2 is used, which can be ambisonics, instead of")
+    with self.assertRaisesRegex(MediaError, r"has 2 channel\(s\).* The file has 2 audio tracks: 1"):
       _read(path, audio_track=1)
     both = np.concatenate([_FIELD, _STEREO])
     path = self.tracks(
@@ -173,7 +173,7 @@ class TracksTest(media_variants.MediaTestCase):
   def test_no_track_can_be_ambisonics(self):
     path = self.tracks("a.mkv", (_STEREO, "stereo"), (_STEREO[:1], "mono"))
     with self.assertRaisesRegex(
-      MediaError, r"no ambisonics: the sound has 2 channel\(s\).* 2 sound tracks: .*; 2 \(flac, 1"
+      MediaError, r"not ambisonics: the audio has 2 channel\(s\).* 2 audio tracks: .*; 2 \(flac, 1"
     ):
       _read(path)
 

@@ -1,4 +1,4 @@
-"""Tests of reading the sound of whole files."""
+"""Tests of reading the audio of whole files."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ class ReadSoundTest(test_base.TestCase):
     samples = np.arange(400).reshape(100, 4)
     found = sound_file.read_sound(self._write(samples, 24000), 24000, 4)
     self.assertAllClose(found, samples / 2**15, atol=1e-7)
-    with self.assertRaisesRegex(MediaError, "4 channels, not the 3"):
+    with self.assertRaisesRegex(MediaError, "4 channels, not the requested 3"):
       sound_file.read_sound(self._write(samples, 24000), 24000, 3)
 
   def test_reads_the_sound_of_videos(self):
@@ -57,9 +57,9 @@ class ReadSoundTest(test_base.TestCase):
     (folder / "empty.wav").write_text("")
     cases = {
       "no such file": str(folder / "none.wav"),
-      "of an unknown kind": str(folder / "text.wav"),
+      "in an unknown format": str(folder / "text.wav"),
       "empty file": str(folder / "empty.wav"),
-      "nothing to decode|shorter than a sample": self._write(np.zeros([0, 1]), 24000),
+      "nothing to decode|shorter than one sample": self._write(np.zeros([0, 1]), 24000),
     }
     for message, path in cases.items():
       with self.assertRaisesRegex(MediaError, message):

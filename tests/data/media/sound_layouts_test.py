@@ -1,4 +1,4 @@
-"""Tests that channels which are named one by one do not corrupt the memory of the process."""
+"""Tests that custom channel layouts do not corrupt the memory of the process."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Tests of the sound of whole files as a stream, on files with all that files have."""
+"""Tests of the audio of whole files as a stream, on a variety of files."""
 
 import os
 import unittest
@@ -16,7 +16,7 @@ from tests import media_variants
 
 
 def _read(path, rate_hz=48000):
-  """All samples, and the stream at its end."""
+  """All samples, and the stream after reading."""
   with sound_stream.open_mono(path, rate_hz) as stream:
     return np.concatenate([np.zeros(0, np.float32), *stream.blocks()]), stream
 
@@ -62,7 +62,7 @@ class SoundStreamTest(media_variants.MediaTestCase):
     for name, options, taken in (
       ("foa.mkv", {"layout": "4.0", "audio_codec": "flac"}, "the first of its 4 channels"),
       ("foa.mp4", {"layout": "4.0"}, "the first of its 4 channels"),
-      ("quad.mkv", {"layout": "quad", "audio_codec": "flac"}, "the mix of its 4 channels"),
+      ("quad.mkv", {"layout": "quad", "audio_codec": "flac"}, "a mix of its 4 channels"),
     ):
       with self.subTest(name):
         found, stream = _read(self.write(name, samples=tones, duration_sec=1.0, **options))
@@ -78,7 +78,7 @@ class SoundStreamTest(media_variants.MediaTestCase):
       with open(plain, "rb") as source, open(path, "wb") as target:
         spatial_media.mark(source, target)
     found, stream = _read(path)
-    self.assertEqual(stream.made_from, "W of its ambisonics")
+    self.assertEqual(stream.made_from, "the W channel of its ambisonics")
     self.assertEqual(np.argmax(np.abs(np.fft.rfft(found[:48000]))), 1500)
 
   def test_gaps_are_silent_and_later_sound_stays_in_its_place(self):
@@ -126,7 +126,7 @@ class SoundStreamTest(media_variants.MediaTestCase):
     self.assertEqual((stream.num_damaged, len(found)), (1, 48000))
 
   def test_sound_that_ends_early_is_told(self):
-    # What it announces stands at the beginning.
+    # The stated end is at the beginning of the file.
     options = {"container_options": {"movflags": "+faststart"}}
     path = self.write("a.mp4", duration_sec=4.0, samples=_tones(4.0, 440), **options)
     self.assertEqual(_read(path)[1].shortfall_sec(), 0.0)

@@ -1,4 +1,4 @@
-"""Tests of what files say of the channels of their sound."""
+"""Tests of the metadata of files about their audio channels."""
 
 import os
 import unittest
@@ -11,7 +11,7 @@ from avssl_tf.data.metadata.ambisonic_field import FUMA, N3D, SN3D
 from avssl_tf.data.metadata.isobmff import Box
 from tests import media_variants, spatial_files
 
-_BOX = "its box SA3D"
+_BOX = "its SA3D box"
 
 
 class AmbisonicMetadataTest(media_variants.MediaTestCase):
@@ -49,7 +49,7 @@ class AmbisonicMetadataTest(media_variants.MediaTestCase):
     self.assertEqual(field.components, (*range(9), None, None))
 
   @parameterized.parameters(
-    ({"version": 1}, "version 1; expected 0"), ({"kind": 2}, "kind of ambisonics 2; expected 0"),
+    ({"version": 1}, "version 1; expected 0"), ({"kind": 2}, "ambisonic type 2; expected 0"),
     ({"weights": 1}, "normalisation 1; expected 0"),
   )  # fmt: skip
   def test_boxes_that_cannot_be_heeded(self, options, problem):
@@ -58,12 +58,12 @@ class AmbisonicMetadataTest(media_variants.MediaTestCase):
 
   def test_damaged_boxes(self):
     whole = spatial_files.sa3d([0, 1, 2, 3]).fields
-    for length in (0, 5, 11, 15, 27):  # FFmpeg refuses most of these files as a whole.
+    for length in (0, 5, 11, 15, 27):  # FFmpeg refuses most of these files entirely.
       entry = Box(b"sowt", bytes(28), [Box(b"SA3D", whole[:length])])
       field = ambisonic_metadata._of_entries([entry])
-      self.assertIn("it is damaged", field.problem)
+      self.assertIn("damaged data", field.problem)
     field = spatial_files.field_of(self.mp4(spatial_files.sa3d([0, 1, 1, 3])))
-    self.assertIn("named twice", field.problem)
+    self.assertIn("same component", field.problem)
 
   def test_layouts_of_coreaudio(self):
     for tag, labels, components, weights in (
@@ -118,7 +118,7 @@ class AmbisonicMetadataTest(media_variants.MediaTestCase):
     self.assertIsNone(spatial_files.field_of(path))
     own = [spatial_files.chna(["AT_00041001_01"] * 4)]
     path = spatial_files.write_wave(self.path("a.wav"), samples, None, own)
-    self.assertIn("definitions of its own", spatial_files.field_of(path).problem)
+    self.assertIn("custom definitions", spatial_files.field_of(path).problem)
 
   @parameterized.parameters(".mkv", ".webm", ".mp4", ".ogg")
   def test_ambisonics_in_opus(self, ending):

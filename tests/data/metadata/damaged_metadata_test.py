@@ -1,4 +1,4 @@
-"""Tests that damaged metadata of containers says nothing, or something else, and nothing worse."""
+"""Tests that damaged container metadata is ignored or misread, but causes no other error."""
 
 import io
 import os
@@ -21,7 +21,7 @@ _NUM_DAMAGED = 300
 class DamagedMetadataTest(media_variants.MediaTestCase):
 
   def damaged(self, path, first, last):
-    """Copies of a file with bytes changed in a part of it, or cut off there."""
+    """Copies of a file with changed bytes in a part of it, or truncated there."""
     with open(path, "rb") as f:
       data = f.read()
     rng = np.random.default_rng(0)

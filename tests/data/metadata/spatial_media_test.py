@@ -1,4 +1,4 @@
-"""Tests of the marks of 360° video and ambisonics, read back by a reader of boxes of its own."""
+"""Tests of the metadata of 360° video and ambisonics, with an independent reader of boxes."""
 
 import io
 import struct
@@ -43,7 +43,7 @@ def _boxes(data, start=0, end=None, path=""):
 
 
 def _decoded(data):
-  """Pictures with their times, and samples with the time of the first, of a file."""
+  """Frames of a file with their times, and samples with the time of the first."""
   with av.open(io.BytesIO(data)) as container:
     pictures = [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     container.seek(0)
@@ -54,7 +54,7 @@ def _decoded(data):
 class SpatialMediaTest(media_variants.MediaTestCase):
 
   def file(self, **options):
-    """A little video with four channels; the bytes of it."""
+    """Bytes of a small video with four audio channels."""
     rng = np.random.default_rng(0)
     pictures = [
       (Fraction(k, 10), np.kron(rng.integers(0, 255, (4, 8, 3)), np.ones((16, 16, 1))).astype("u1"))
@@ -92,7 +92,7 @@ class SpatialMediaTest(media_variants.MediaTestCase):
     self.assertEqual(boxes[f"{entry}/sv3d/svhd"], b"\0\0\0\0avssl_tf\0")
     self.assertEqual(boxes[f"{entry}/sv3d/proj/prhd"], bytes(16))
     self.assertEqual(boxes[f"{entry}/sv3d/proj/equi"], bytes(20))
-    # After what describes the codec, before what a description need not have.
+    # After the codec configuration, before the optional boxes.
     order = [b.path.removeprefix(f"{entry}/") for b in found if b.path.startswith(f"{entry}/")]
     order = [name for name in order if "/" not in name]
     self.assertEqual(order[:3], ["avcC", "st3d", "sv3d"])
@@ -106,7 +106,7 @@ class SpatialMediaTest(media_variants.MediaTestCase):
     self.assertEqual((texts["Spherical"], texts["Stitched"]), ("true", "true"))
     self.assertEqual(texts["ProjectionType"], "equirectangular")
     self.assertIn("StitchingSoftware", texts)
-    # The mark is of the pictures' track alone.
+    # Only the video track has the metadata.
     self.assertEqual([box.path for box in found].count("/moov/trak/uuid"), 1)
 
   def test_files_play_as_before_whatever_the_order_of_their_boxes(self):
@@ -136,7 +136,7 @@ class SpatialMediaTest(media_variants.MediaTestCase):
     movie = isobmff.read_movie(io.BytesIO(self.file()))
     tables = list(movie.find_all(b"trak", b"mdia", b"minf", b"stbl", b"stco"))
     self.assertEqual(len(tables), 2)
-    # As in a file of 4 GiB, whose last samples the larger movie box pushes beyond.
+    # As in a file of 4 GiB, in which the larger movie box moves the last samples beyond the limit.
     first, last = 100, 2**32 - 10
     for table in tables:
       table.fields = bytes(4) + struct.pack(">3I", 2, first, last)
@@ -156,20 +156,20 @@ class SpatialMediaTest(media_variants.MediaTestCase):
     with open(self.write("sound.mp4", None, np.zeros((4, 4800), "f4"), layout="4.0"), "rb") as f:
       sound = f.read()
     for content, message in (
-      (b"", "it has 0 boxes 'moov'"),
+      (b"", "it has 0 'moov' boxes"),
       (b"This is no video." * 9, "a box of 1416128883 bytes at 0 of 153"),
-      (data[:-9], "no MP4, or damaged"),
-      (stereo, r"the sound has 2 channel\(s\), expected 4"),
-      (sound, "no track of pictures"),
-      (fragments, "in fragments"),
-      (data.replace(b"mdat", b"free"), "where there is no box 'mdat'"),
+      (data[:-9], "not an MP4, or damaged"),
+      (stereo, r"the audio has 2 channel\(s\); expected 4"),
+      (sound, "no video track"),
+      (fragments, "is fragmented"),
+      (data.replace(b"mdat", b"free"), "outside of all 'mdat' boxes"),
     ):
       with self.subTest(message), self.assertRaisesRegex(isobmff.BoxError, message):
         self.marked(content)
 
 
 def _with_large_places(data: bytes) -> bytes:
-  """The same file with `co64` in place of `stco`."""
+  """The same file with `co64` instead of `stco`."""
   source, target = io.BytesIO(data), io.BytesIO()
   movie = isobmff.read_movie(source)
   with mock.patch.object(isobmff, "_LARGEST_U32", 2):

@@ -1,4 +1,4 @@
-"""Tests of what MP4 and Matroska files say of their pictures."""
+"""Tests of the metadata of MP4 and Matroska files about their frames."""
 
 import unittest
 

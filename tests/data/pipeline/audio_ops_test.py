@@ -33,9 +33,9 @@ class AudioOpsTest(test_base.TestCase, parameterized.TestCase):
       lambda x: audio_ops.resample(x, rate_in_hz, rate_out_hz, round(1.5 * rate_out_hz))
     )
     result = resample(tones(rate_in_hz)).numpy()
-    # The ends are next to silence, which rings.
+    # Ringing at the ends, next to silence.
     inner = slice(200, -200)
-    # Resampling delays by whole samples of the output: less than half of one is left.
+    # The delay is corrected by whole output samples: less than half a sample remains.
     tolerance = 2 * np.pi * 1000 * 0.5 / rate_out_hz + 1e-3
     self.assertAllClose(result[inner], tones(rate_out_hz)[inner], rtol=0, atol=tolerance)
 

@@ -1,4 +1,4 @@
-"""Tests that boxes of what sounds lie where frames show it, however frames are cut and scaled."""
+"""Tests that boxes of sound sources match the frames for any crop and scale."""
 
 import dataclasses
 import tempfile
@@ -19,7 +19,7 @@ _COUNT = toy_records.NUM_STORED_FRAMES
 
 
 def _moving_box(seed):
-  """A white rectangle that moves over black: frames, and its box in each."""
+  """Frames of a white rectangle that moves over black, and its box in each frame."""
   rng = np.random.default_rng(seed)
   frames = np.zeros([_COUNT, _HEIGHT, _WIDTH, 3], np.uint8)
   boxes = []
@@ -44,7 +44,7 @@ def _record(index, boxes=True):
 
 
 def _middles(frames):
-  """Share of each frame that is white, and its middle as a share of the sides."""
+  """White share of each frame, and the centre of the white area, relative to the sides."""
   white = frames[..., 0] / 255.0
   mass = white.sum(axis=(-2, -1))
   y, x = ((np.arange(size) + 0.5) / size for size in white.shape[-2:])
@@ -74,7 +74,7 @@ class BoxesTest(test_base.TestCase):
       boxes = data[keys.BOXES].astype(np.float64)
       sides = boxes[..., 2:] - boxes[..., :2]
       area, middle = _middles(data[keys.VIDEO])
-      # Of a quarter of a pixel, though JPEG blurs.
+      # Within a quarter of a pixel, although JPEG blurs.
       self.assertAllClose(area, sides.prod(axis=-1), atol=0.01)
       seen = sides.prod(axis=-1) > 0.02
       self.assertGreater(seen.mean(), 0.5)
@@ -106,7 +106,7 @@ class BoxesTest(test_base.TestCase):
   def test_boxes_are_of_ordinary_clips(self):
     for name in ("boxes", "whole_picture"):
       for spherical in (dict(panorama=True), dict(viewpoints=ViewpointSpec())):
-        with self.assertRaisesRegex(ValueError, f"ClipSpec.{name} is of ordinary clips"):
+        with self.assertRaisesRegex(ValueError, f"ClipSpec.{name} requires ordinary clips"):
           ClipSpec(**{name: True}, **spherical)
 
 

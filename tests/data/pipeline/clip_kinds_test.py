@@ -1,4 +1,4 @@
-"""Tests of what is taken of a clip: windows, augmentation."""
+"""Tests of windows and augmentation of clips."""
 
 import dataclasses
 import os
@@ -65,11 +65,11 @@ class WindowsTest(ToyRecordsCase):
 
 
 class PublishedWindowsTest(ToyRecordsCase):
-  """How far picture and sound are apart under the published settings, beside an oracle.
+  """Offset of video and audio under the published settings, compared with a reference.
 
-  There, the window of the sound is drawn first, uniformly over the clip, and that of the picture
-  then uniformly over where it may be: from so many seconds before the sound begins to so many
-  after it ends, inside the clip.
+  In the reference, the audio window is drawn first, uniformly over the clip, then the video window,
+  uniformly over its range: from some seconds before the start of the audio to some seconds after
+  its end, inside the clip.
   """
 
   _CLIP_SEC = 6.0
@@ -95,7 +95,7 @@ class PublishedWindowsTest(ToyRecordsCase):
     cls.data_dir = folder.name
 
   def drawn(self, files):
-    """Starts of the sound and offsets of the centres, in seconds, with the clips of gin files."""
+    """Starts of the audio and offsets of the centres, in seconds, with the gin files."""
     configuration.parse(files)
     self.addCleanup(gin.clear_config)
     published = gin.get_bindings("train")["clip"]
@@ -109,7 +109,7 @@ class PublishedWindowsTest(ToyRecordsCase):
     return start_sec, frame / FRAME_RATE_HZ + 0.25 - start_sec - clip.audio_sec / 2
 
   def expected(self, audio_sec, beyond_sec):
-    """The same, drawn as published."""
+    """The same, as published."""
     rng = np.random.default_rng(5)
     start_sec = rng.uniform(0, self._CLIP_SEC - audio_sec, self._STEPS * self._BATCH)
     low = np.maximum(start_sec - beyond_sec, 0.0)
@@ -121,7 +121,7 @@ class PublishedWindowsTest(ToyRecordsCase):
     oracle_start_sec, oracle_sec = self.expected(audio_sec, beyond_sec)
     self.assertAllInRange(offset_sec, -most_sec - 0.01, most_sec + 0.01)
     last = self._CLIP_SEC - audio_sec
-    # All clips, the two ends of a clip, where it cuts the range, and its middle.
+    # All clips; the two ends of a clip, which limit the range; and its middle.
     for first, end in ((0, last), (0, 0.5), (last - 0.5, last), (1, 3)):
       inside = (first <= start_sec) & (start_sec <= end)
       oracle_inside = (first <= oracle_start_sec) & (oracle_start_sec <= end)
@@ -152,7 +152,7 @@ class PublishedWindowsTest(ToyRecordsCase):
 
 
 class OneModalityTest(ToyRecordsCase):
-  """Clips of 2, 1.6 and 1 seconds that have pictures alone, or sound alone."""
+  """Clips of 2, 1.6 and 1 seconds with video only, or audio only."""
 
   def write_alone(self, modality):
     folder = tempfile.TemporaryDirectory()
@@ -198,8 +198,8 @@ class OneModalityTest(ToyRecordsCase):
 
   def test_a_clip_that_is_too_short_is_named(self):
     for modality, changes, found in (
-      (keys.VIDEO, {"num_frames": 12}, r"clip2@0.000.*many stored frames:.*\[10\].*\[12\]"),
-      (keys.AUDIO, {"audio_sec": 1.2}, r"clip2@0.000.*many samples:.*\[1000\].*\[1200\]"),
+      (keys.VIDEO, {"num_frames": 12}, r"clip2@0.000.*Number of stored frames:.*\[10\].*\[12\]"),
+      (keys.AUDIO, {"audio_sec": 1.2}, r"clip2@0.000.*Number of samples:.*\[1000\].*\[1200\]"),
     ):
       self.write_alone(modality)
       with self.assertRaisesRegex(tf.errors.InvalidArgumentError, found):
@@ -240,7 +240,7 @@ class AugmentationTest(ToyRecordsCase):
 
 
 class StillClipTest(test_base.TestCase):
-  """A clip whose frames are all the same, dark on the left and bright on the right."""
+  """A clip of identical frames, dark on the left and bright on the right."""
 
   @classmethod
   def setUpClass(cls):

@@ -139,8 +139,8 @@ class ErrorsTest(ToyRecordsCase):
       ("no records", {"split": "empty"}),
       ("no records", {"split": "train[12:]"}),
       ("has 12", {"split": "train[:13]"}),
-      ("not understood", {"split": "train[:50%]"}),
-      ("has only 12: lower the batch size", {"batch_size": 13}),
+      ("is not valid", {"split": "train[:50%]"}),
+      ("has only 12 clips: lower the batch size", {"batch_size": 13}),
       ("has only 12", {"batch_size": 5, "num_workers": 3}),
       ("batch_size is 0", {"batch_size": 0}),
       ("worker is 2 of 2", {"num_workers": 2, "worker": 2}),
@@ -180,9 +180,9 @@ class ErrorsTest(ToyRecordsCase):
 
   def test_records_of_another_build(self):
     message = self._first_error([record(1), record(0)])
-    self.assertRegex(message, "not what dataset_info.json says.*build the data set again")
+    self.assertRegex(message, "does not match dataset_info.json.*build the data set again")
     message = self._first_error([record(0, num_channels=1)])
-    self.assertRegex(message, "not what dataset_info.json says")
+    self.assertRegex(message, "does not match dataset_info.json")
 
   def test_damaged_record(self):
     folder = self.enter_context(tempfile.TemporaryDirectory())

@@ -6,7 +6,7 @@ from tests import test_base
 
 
 def _stream(sampling, num_records, num_elements, seed=0):
-  """Record numbers of the first elements of a stream."""
+  """Positions of the first records of a stream."""
 
   def draw(element):
     uniform = tf.random.stateless_uniform([], [seed, element], dtype=tf.float64)
@@ -98,10 +98,10 @@ class WindowTest(test_base.TestCase):
 
 
 class AgeOfRowsTest(test_base.TestCase):
-  """The memory bank's rows must not be told apart by their age.
+  """The age of the rows of the memory bank must carry no information.
 
-  A row's age is the number of steps since its record was drawn last. Where the ages of
-  positives and negatives differ, a network can find the positive without looking at it.
+  The age of a row is the number of steps since its record was last drawn. If positives and
+  negatives differ in age, a network can find the positive without using its content.
   """
 
   def _auc(self, sampling):
@@ -112,14 +112,13 @@ class AgeOfRowsTest(test_base.TestCase):
     self.assertNear(self._auc("independent"), 0.5, 0.03)
 
   def test_shuffling_gives_the_age_away(self):
-    # In theory 3/4: a record's turn in the last pass was on average a whole pass ago, while a
-    # random row has been drawn in this pass already with probability 1/2 on average, and is
-    # then younger for sure.
+    # In theory 3/4: the positive was drawn one whole pass ago on average. A random row was already
+    # drawn in this pass with probability 1/2 on average, and is then certainly younger.
     self.assertNear(self._auc("shuffle"), 0.75, 0.04)
 
 
 def age_auc(stream, num_records, rng):
-  """How well a row's age alone tells the positive from uniformly drawn negatives.
+  """How well the age of a row alone distinguishes the positive from uniformly drawn negatives.
 
   Args:
     stream: int `[steps, batch]`, the records drawn.
@@ -134,7 +133,7 @@ def age_auc(stream, num_records, rng):
   scores = []
   for step, records in enumerate(stream):
     if step >= len(stream) // 2:
-      # Uniform over all rows but the positive's own.
+      # Uniform over all rows except the positive.
       shift = rng.integers(1, num_records, size=(64, len(records)))
       difference = drawn_at[(records + shift) % num_records] - drawn_at[records]
       scores.append(np.mean((difference > 0) + 0.5 * (difference == 0)))

@@ -10,7 +10,7 @@ ASPECT = (3 / 4, 4 / 3)
 
 
 def _numpy_crop_box(uniforms, height, width, area, aspect):
-  """The same drawing of a box, one try after the other."""
+  """Reference that draws a box with one try after the other."""
   tries = uniforms[: 2 * frame_ops.CROP_TRIES].reshape(2, -1)
   for share, position in zip(*tries):
     target = (area[0] + (area[1] - area[0]) * share) * height * width

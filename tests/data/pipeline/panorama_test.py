@@ -1,4 +1,4 @@
-"""Tests of whole 360° clips: channels that a sound field lacks."""
+"""Tests of panoramas: missing channels of sound fields."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
-    # A quiet recording of the second order.
+    # A quiet second-order recording.
     self.field = 0.05 * self.rng.normal(size=[2000, 9]).astype(np.float32)
 
   def known(self, missing):
@@ -27,7 +27,7 @@ class KnownChannelsTest(test_base.TestCase, parameterized.TestCase):
   @parameterized.parameters(
     ([], []),
     ([2], [2]),
-    # Turns about the vertical axis mix Y and X, and others of a degree.
+    # Rotations about the vertical axis mix Y and X, and other pairs of the same degree.
     ([1], [1, 3]),
     ([3], [1, 3]),
     ([1, 2, 3], [1, 2, 3]),

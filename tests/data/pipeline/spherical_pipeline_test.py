@@ -1,4 +1,4 @@
-"""Tests of batches of 360° clips: views, what is heard from them, and where they look."""
+"""Tests of batches of 360° clips: frames, audio and directions of viewpoints."""
 
 import contextlib
 import dataclasses
@@ -61,7 +61,7 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assert_shape(batch[keys.FIELD_OF_VIEW], [4, 3, 2], tf.float32)
     self.assertAllInRange(batch[keys.FIELD_OF_VIEW][..., 0], *np.deg2rad([25.4, 90.1]))
     self.assertLess(np.abs(batch[keys.DIRECTION][..., 1]).max(), np.deg2rad(30.1))
-    # W is the same from everywhere.
+    # W does not depend on the direction.
     self.assertAllClose(batch[keys.AUDIO][:, 0, :, 0], batch[keys.AUDIO][:, 2, :, 0])
     self.assertNotAllClose(batch[keys.AUDIO][:, 0, :, 3], batch[keys.AUDIO][:, 2, :, 3])
     self.assertAllInRange(batch[keys.VIEW_LABEL], -1, 15)
@@ -71,7 +71,7 @@ class SphericalPipelineTest(test_base.TestCase):
       self.assertAllEqual(second[name], again[name])
 
   def test_colors_of_a_clip_or_of_each_view(self):
-    # Twice the same view: what differs are colours.
+    # The same viewpoint twice: only the colours differ.
     spec = ViewpointSpec(
       num_viewpoints=3, placement="even", azimuth_jitter_deg=0.0, max_elevation_deg=0.0,
       horizontal_fov_deg=(80.0, 80.0), aspect=(1.0, 1.0), flip_probability=0.0,
@@ -86,22 +86,22 @@ class SphericalPipelineTest(test_base.TestCase):
     plain = frames()
     ratios = {}
     for own in (False, True):
-      # Factors that take no pixel to 255.
+      # Factors that do not saturate any pixel.
       darker = frames(brightness=0.5, color_each_view=own) / np.maximum(plain, 1)
       ratios[own] = np.array([[np.median(darker[i, k][(plain[i, k] > 50) & (plain[i, k] < 150)])
                                for k in range(3)] for i in range(4)])  # fmt: skip
     self.assertAllLess(np.ptp(ratios[False], axis=1), 0.02)
     self.assertAllGreater(np.ptp(ratios[True], axis=1), 0.02)
-    # Views, windows and sound stay as they are.
+    # Viewpoints, windows and audio do not change.
     self.assertAllEqual(frames(color_each_view=True), plain)
 
   def test_views_are_those_of_the_clip(self):
-    """Evaluation: frames and sound of a view are what its direction says, and so is its label."""
+    """In evaluation, frames, audio and label of a viewpoint match its direction."""
     (batch,) = datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 6)
     centre, found, visible = _CLIP.frame_size // 2, [], 0
     for index in range(6):
       clip = _WORLD.clip("train", index)
-      # The sound's window of 1.2 s lies in the middle of the 1.5 s, the frames' as well.
+      # The audio window of 1.2 s is in the middle of the 1.5 s, like the frame window.
       waveform = clip.waveform[1200:10800]
       azimuth, elevation = tf.unstack(batch[keys.DIRECTION][index], axis=-1)
       for view in range(3):
@@ -126,7 +126,7 @@ class SphericalPipelineTest(test_base.TestCase):
         else:
           self.assertGreater(angles[view].min(), 8.0)  # Inside of any field of view.
     self.assertGreater(visible, 4)
-    self.assertLess(np.median(found), 30)  # Noise of the pixels, and JPEG.
+    self.assertLess(np.median(found), 30)  # Pixel noise and JPEG.
 
   def test_evaluation_views_are_always_the_same_and_never_mirrored(self):
     whole = list(datasets.evaluation_dataset(self.data_dir, "train", _CLIP, 6))[0]
@@ -146,8 +146,8 @@ class SphericalPipelineTest(test_base.TestCase):
       self.assertAllEqual(plain[name], turned[name])
     yaws = []
     for index in range(6):
-      # Back to where the front of the clip is in front again: there, it is a turn about the
-      # vertical axis, the same for all views.
+      # Rotated back to the front of the clip, where it is a rotation about the vertical axis, the
+      # same for all viewpoints.
       fields = []
       for batch in (plain, turned):
         azimuth, elevation = tf.unstack(plain[keys.DIRECTION][index], axis=-1)
@@ -184,7 +184,7 @@ class SphericalPipelineTest(test_base.TestCase):
       for view in range(3):
         row = int((0.5 - elevation[view] / np.pi) * 64)
         column = int((0.5 - azimuth[view] / (2 * np.pi)) * 128) % 128
-        # The middle frame of the window is stored frame 6 or a neighbour, and a pixel's half off.
+        # The middle frame of the window is stored frame 6 or a neighbour, off by half a pixel.
         near = world.masks[5:8, max(0, row - 1) : row + 2].take(
           range(column - 1, column + 2), axis=2, mode="wrap"
         )
@@ -194,7 +194,7 @@ class SphericalPipelineTest(test_base.TestCase):
         found.extend(shown)
     self.assertGreater(len(found), 5)
     self.assertNotIn(keys.MASK, next(iter(self.batches())))
-    with self.assertRaisesRegex(ValueError, "masks are of 360° clips: set ClipSpec.viewpoints"):
+    with self.assertRaisesRegex(ValueError, "masks requires 360° clips: set ClipSpec.viewpoints"):
       ClipSpec(masks=True)
 
   def test_flips_mirror_the_sound_too(self):
@@ -229,7 +229,7 @@ class SphericalPipelineTest(test_base.TestCase):
     for index in range(6):
       clip = _WORLD.clip("train", index)
       self.assertAllClose(batch[keys.AUDIO][index], clip.waveform[3500:7500], atol=1e-6)
-      # Frames 4 to 7, whose times have the same middle. What differs is JPEG.
+      # Frames 4 to 7, whose mean time is the same. Only JPEG errors differ.
       difference = np.abs(batch[keys.VIDEO][index].numpy().astype(int) - clip.frames[4:8])
       self.assertLess(np.mean(difference), 8)
     small = dataclasses.replace(_PANORAMA, frame_size=16)
@@ -246,7 +246,7 @@ class SphericalPipelineTest(test_base.TestCase):
       expected = np.stack([one.directions(time_sec) for one in sounding], axis=1)
       found = batch[keys.SOURCES][index].numpy()
       self.assertAllEqual(found[:, len(sounding):], np.zeros([25, 8 - len(sounding), 3]))
-      # Straight lines between the frames of an eighth of a second cut the curves of fast motions.
+      # Linear interpolation between frames 1/8 s apart cuts the curves of fast motions.
       cosine = np.sum(found[:, : len(sounding)] * expected, axis=-1)
       self.assertLess(np.max(np.degrees(np.arccos(np.clip(cosine, -1, 1)))), 6.0)
       self.assertAllClose(np.linalg.norm(found[:, : len(sounding)], axis=-1), np.ones(cosine.shape))
@@ -270,7 +270,7 @@ class SphericalPipelineTest(test_base.TestCase):
       matches = [n for n in range(128) if np.array_equal(np.roll(before, -n, axis=2), after)]
       self.assertLen(matches, 1)
       columns += matches
-      # What was in front is as many columns to the left.
+      # The front has moved to the left by this number of columns.
       yaw_rad = tf.constant(2 * np.pi * matches[0] / 128, tf.float32)
       expected = ambisonics.rotate(plain[keys.AUDIO][index], directions.rotation(yaw_rad))
       self.assertAllClose(turned[keys.AUDIO][index], expected, atol=1e-5)
@@ -288,7 +288,7 @@ class SphericalPipelineTest(test_base.TestCase):
       expected = optical_flow.flow_pictures(_WORLD.clip("train", index).frames)
       difference = np.abs(batch[keys.FLOW][index].numpy().astype(int) - expected[4:8])
       self.assertLess(np.mean(difference), 1.5)
-      # Of every second stored frame, it is that to the next stored one all the same.
+      # For every second stored frame, flow is still to the next stored frame.
       moving = every_second[keys.FLOW][index].numpy().astype(int)
       differences = [np.mean(np.abs(moving - expected[n : n + 3 : 2])) for n in range(10)]
       self.assertLess(min(differences), 1.5)
@@ -322,10 +322,10 @@ class SphericalPipelineTest(test_base.TestCase):
   def test_flow_must_be_stored_and_is_of_panoramas(self):
     without = _build(dataclasses.replace(_WORLD, num_train=2))
     clip = dataclasses.replace(_PANORAMA, flow=True)
-    with self.assertRaisesRegex(ValueError, "hold no optical flow, .* build them with --flow"):
+    with self.assertRaisesRegex(ValueError, "have no optical flow, .* build them with --flow"):
       datasets.evaluation_dataset(without, "train", clip, 2)
     self.assertIn(keys.VIDEO, next(iter(self.evaluation(without))))
-    with self.assertRaisesRegex(ValueError, "ClipSpec.flow is of whole 360° clips: set ClipSpec.p"):
+    with self.assertRaisesRegex(ValueError, "ClipSpec.flow requires panoramas: set ClipSpec.p"):
       dataclasses.replace(_CLIP, flow=True)
 
   def evaluation(self, data_dir):
@@ -341,16 +341,16 @@ class SphericalPipelineTest(test_base.TestCase):
     self.assertAllEqual(next(iter(scenes))[keys.CHANNELS], np.full([4, 4], True))
 
   def test_clips_are_whole_or_seen_from_viewpoints(self):
-    with self.assertRaisesRegex(ValueError, "panorama and ClipSpec.viewpoints are both set"):
+    with self.assertRaisesRegex(ValueError, "panorama and ClipSpec.viewpoints exclude each other"):
       dataclasses.replace(_CLIP, panorama=True)
 
   def test_records_and_clip_spec_must_go_together(self):
     ordinary = _build(PlanarWorld(num_train=4, num_test=1))
-    with self.assertRaisesRegex(ValueError, "are of ordinary video, and ClipSpec.viewpoints asks"):
+    with self.assertRaisesRegex(ValueError, "ordinary video, but ClipSpec.viewpoints requires"):
       datasets.evaluation_dataset(ordinary, "train", _CLIP, 2)
-    with self.assertRaisesRegex(ValueError, "show all directions .equirectangular.: set ClipSpec"):
+    with self.assertRaisesRegex(ValueError, "contain 360° video .equirectangular.: set ClipSpec"):
       datasets.evaluation_dataset(self.data_dir, "train", ClipSpec(audio_sec=1.0), 2)
-    with self.assertRaisesRegex(ValueError, "are of ordinary video, and ClipSpec.panorama asks"):
+    with self.assertRaisesRegex(ValueError, "ordinary video, but ClipSpec.panorama requires"):
       datasets.evaluation_dataset(ordinary, "train", _PANORAMA, 2)
 
 

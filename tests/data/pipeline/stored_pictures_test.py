@@ -1,4 +1,4 @@
-"""Tests that pictures in records that claim gigabytes are refused by their headers."""
+"""Tests that stored images that declare gigabytes of pixels are refused by their headers."""
 
 import dataclasses
 import io
@@ -24,7 +24,7 @@ _CLAIMED = "too large .*256000000 pixels.*; expected at most 33554432"
 
 
 def _with_frames(serialized: bytes, encoded: bytes, places=None) -> bytes:
-  """A record in which some frames, or all, are another picture."""
+  """A record in which some or all frames are replaced by another image."""
   example = tf.train.SequenceExample.FromString(serialized)
   steps = example.feature_lists.feature_list[schema.IMAGE_ENCODED].feature
   for place in range(len(steps)) if places is None else places:
@@ -88,9 +88,9 @@ class OutsideOfGraphsTest(toy_records.ToyRecordsCase):
     hostile_media.reset_peak_memory()
     with self.assertRaisesRegex(ValueError, _CLAIMED):
       jpeg.decode(hostile_media.jpeg(16000, 16000))
-    with self.assertRaisesRegex(ValueError, "is no JPEG that can be decoded"):
+    with self.assertRaisesRegex(ValueError, "cannot be decoded as a JPEG"):
       jpeg.decode(hostile_media.png(16000, 16000))
-    with self.assertRaisesRegex(ValueError, "is no JPEG that can be decoded"):
+    with self.assertRaisesRegex(ValueError, "cannot be decoded as a JPEG"):
       jpeg.decode(b"")
     self.assertLess(hostile_media.peak_memory_mb(), 100)
 
@@ -102,7 +102,7 @@ class OutsideOfGraphsTest(toy_records.ToyRecordsCase):
     with self.assertRaisesRegex(ValueError, "too large .*256000000 pixels"):
       clip_media._frame(clip.frames[0])
     found = list(survey._check_decoding(clip, clip.frames, "frame"))
-    self.assertRegex(found[0], "frame 0 is not a JPEG that can be decoded: .*256000000 pixels")
+    self.assertRegex(found[0], "frame 0 cannot be decoded as a JPEG: .*256000000 pixels")
 
   def test_segmentation_maps(self):
     folder = self.enter_context(toy_records.tempfile.TemporaryDirectory())

@@ -1,4 +1,4 @@
-"""Tests of viewpoints: where they lie, and that picture and sound go together."""
+"""Tests of viewpoints: their directions, and the match of frames and audio."""
 
 import math
 
@@ -62,7 +62,7 @@ class ViewpointsTest(test_base.TestCase):
     self.assertTrue(np.all(self.draw(ViewpointSpec(flip_probability=1.0)).mirrored))
 
   def test_what_is_seen_in_a_view_is_heard_from_there(self):
-    """A view to the right of an object shows it on the left, and it sounds from the left."""
+    """A viewpoint to the right of an object shows and plays it on the left."""
     world = spherical.SphericalWorld(
       num_train=12, num_test=0, num_sounding=(1, 1), num_silent=(0, 0)
     )
@@ -70,7 +70,7 @@ class ViewpointsTest(test_base.TestCase):
       clip = world.clip("train", index)
       motion = planar_scene.MOTIONS[clip.tracks.labels[0] % len(planar_scene.MOTIONS)]
       if motion in ("oscillate", "orbit"):
-        continue  # Where these are changes all the time.
+        continue  # These change all the time.
       azimuth = float(clip.tracks.azimuth_rad[6, 0])
       elevation, off = float(clip.tracks.elevation_rad[6, 0]), math.radians(18.0)
       views = viewpoints.Viewpoints(
@@ -91,7 +91,7 @@ class ViewpointsTest(test_base.TestCase):
         up = rows[seen[view]].mean() / 16 * math.tan(0.7)
         y, z, x = energy[view]
         self.assertAllClose([y / x, z / x], [left, up], atol=0.15)
-      self.assertGreater(energy[0, 0], 0)  # Left of the view.
+      self.assertGreater(energy[0, 0], 0)  # Left of the viewpoint.
       self.assertLess(energy[1, 0], 0)
       self.assertGreater(energy[2, 1], 0)  # Above it.
       self.assertLess(energy[3, 0], 0)  # Mirrored.
@@ -137,15 +137,15 @@ class ViewpointsTest(test_base.TestCase):
       (dict(max_elevation_deg=100.0), "max_elevation_deg is 100.0; expected 0..90"),
       (dict(horizontal_fov_deg=(30.0, 150.0)), "both fields of view below 180 degrees"),
       (dict(aspect=(0.0, 1.0)), r"aspect is \(0.0, 1.0\)"),
-      (dict(num_viewpoints=20), "20 viewpoints drawn at random.*there is room for"),
+      (dict(num_viewpoints=20), "20 viewpoints drawn at random.*the maximum is"),
       (
         dict(placement="even", num_viewpoints=8, azimuth_jitter_deg=10.0),
-        "8 viewpoints in even places, give or take 10 degrees, come as near .* as 22",
+        "8 evenly placed viewpoints with azimuth_jitter_deg=10 can be as close as 22",
       ),
       (
-        # Opposite each other in azimuth, and yet near where both look up.
+        # Opposite azimuths, but close if both look up.
         dict(placement="even", num_viewpoints=2, max_elevation_deg=80.0),
-        "2 viewpoints in even places, give or take 0 degrees, come as near .* as 20",
+        "2 evenly placed viewpoints with azimuth_jitter_deg=0 can be as close as 20",
       ),
     ):
       with self.assertRaisesRegex(ValueError, message):

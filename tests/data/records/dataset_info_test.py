@@ -44,7 +44,7 @@ class NamesTest(test_base.TestCase):
           json.dump(content, f)
         with self.assertRaises(ValueError) as caught:
           dataset_info.DatasetInfo.load(folder)
-        self.assertIn(f"{path}: A shard is the file {name!r}", str(caught.exception))
+        self.assertIn(f"{path}: Invalid shard file {name!r}", str(caught.exception))
 
   def test_splits_and_subsets_that_are_paths(self):
     info = _info()
@@ -76,7 +76,7 @@ class ParseSplitTest(test_base.TestCase):
 
   def test_other_forms_are_errors(self):
     for split in ("", "train[3]", "train[:10%]", "train[-5:]", "train[:3", "train[:3]x", "[:3]"):
-      with self.subTest(split), self.assertRaisesRegex(ValueError, "not understood"):
+      with self.subTest(split), self.assertRaisesRegex(ValueError, "is not valid"):
         split_names.parse_split(split)
 
 
@@ -109,7 +109,7 @@ class RecordsTest(test_base.TestCase):
       self.assertLen(table.sound_replaced, len(numbers))
       self.assertEqual(_info().num_clips(split), len(offsets))
 
-  def test_nobody_knows_whose_sound_it_is_unless_all_shards_tell(self):
+  def test_replaced_sound_is_unknown_unless_all_shards_state_it(self):
     info = _info()
     info.splits["train"][2].sound_replaced = None
     self.assertIsNone(info.records("train").sound_replaced)
@@ -151,9 +151,9 @@ class SubsetsTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "'test1' has 2"):
       _info().records("test1[:3]")
 
-  def test_unknown_names_are_told_what_there_is(self):
-    told = r"no split 'train3'.*\['none', 'train'\]. It has the subsets \['test1', 'train1'\]"
-    with self.assertRaisesRegex(ValueError, told):
+  def test_unknown_names_report_the_known_ones(self):
+    message = r"no split 'train3'.*\['none', 'train'\]. It has the subsets \['test1', 'train1'\]"
+    with self.assertRaisesRegex(ValueError, message):
       _info().records("train3")
 
   def test_subsets_that_make_no_sense(self):

@@ -1,4 +1,4 @@
-"""Tests of records: what is written is what others read."""
+"""Tests of records: other programs read back what was written."""
 
 import dataclasses
 import os
@@ -166,10 +166,10 @@ class RecordsTest(test_base.TestCase):
     for pattern, content in (
       ("Frames are float32", _content(rng, frames=np.zeros((4, 2, 2, 3), np.float32))),
       ("Frames are uint8 \\(0", _content(rng, 0)),
-      ("4 frames come with 3", _content(rng, timestamps_us=np.arange(3))),
+      ("4 frames have 3", _content(rng, timestamps_us=np.arange(3))),
       ("strictly increasing", _content(rng, timestamps_us=np.zeros(4, int))),
       ("waveform is float64", _content(rng, waveform=np.zeros((5, 1)))),
-      ("not finite", _content(rng, waveform=np.full((5, 1), np.nan, np.float32))),
+      ("non-finite", _content(rng, waveform=np.full((5, 1), np.nan, np.float32))),
       ("peak is 1.5", _content(rng, waveform=np.full((5, 1), -1.5, np.float32))),
       ("Boxes have the shape", _content(rng, boxes=np.zeros((3, 4), np.float32))),
     ):
@@ -196,7 +196,7 @@ class RecordsTest(test_base.TestCase):
           read()
       for size in (os.path.getsize(path) - 1, 45):
         os.truncate(path, size)
-        with self.assertRaisesRegex(ValueError, "record 2 ends beyond.*Delete it"):
+        with self.assertRaisesRegex(ValueError, "record 2 exceeds the file size.*Delete it"):
           encoding.scan_offsets(path)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the frames' compression."""
+"""Tests of the JPEG compression of frames."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def _psnr(a, b):
 
 
 def _film(num_frames=24):
-  """Frames of great detail, 340x256."""
+  """Highly detailed frames, 340x256."""
   pictures = media_variants.source_pictures()
   steps = np.linspace(0, len(pictures) - 1, num_frames).astype(int)
   return np.stack([
@@ -41,7 +41,7 @@ class JpegTest(absltest.TestCase):
     pictures = np.mean([len(jpeg) for jpeg in jpegs]) * 160
     sound = 10 * 24000 * 4
     self.assertLess(pictures + sound, 3e6)
-    self.assertGreater(pictures, 1.8e6)  # No smaller than it must be.
+    self.assertGreater(pictures, 1.8e6)  # No smaller than necessary.
     self.assertGreater(_psnr(_decode(jpegs), frames), 29)
 
   def test_what_fits_has_the_quality_asked_for(self):

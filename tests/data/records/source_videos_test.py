@@ -1,4 +1,4 @@
-"""Tests of clips that are drawn by the video that they were cut from."""
+"""Tests of drawing clips by their source video."""
 
 import collections
 import tempfile
@@ -14,7 +14,7 @@ from tests import test_base, two_replicas
 from tests.data import toy_records
 from tests.data.toy_records import merge, take
 
-# Clips of each video, which follow each other in the data set, as unequal as those of YT-360.
+# Number of clips of each video, as unequal as in YT-360. Clips of a video are adjacent.
 _CLIPS = (1, 40, 2, 1, 7, 3, 1, 25, 2, 1, 5)
 _VIDEO_OF_CLIP = np.repeat(np.arange(len(_CLIPS)), _CLIPS)
 
@@ -28,7 +28,7 @@ def _info(ids, source="folder", subsets=None):
 
 
 def _stream(num_elements, group_size, seed=0, clips=_CLIPS):
-  """Record numbers of the first elements of a stream that draws videos."""
+  """Positions of the first records of a stream that draws videos."""
   videos = np.repeat(np.arange(len(clips)), clips)
   table = source_videos.of_split(_info([f"v{video}@0" for video in videos]), "train")
   records, starts = tf.constant(table.records), tf.constant(table.starts)
@@ -42,7 +42,7 @@ def _stream(num_elements, group_size, seed=0, clips=_CLIPS):
 
 
 def _oracle(num_groups, group_size, rng, clips=_CLIPS):
-  """The same by lists: a deck of videos is shuffled whenever no whole group is left of it."""
+  """Reference with lists: the videos are shuffled again when less than a group is left."""
   first = np.cumsum([0, *clips])
   deck, found = [], []
   for _ in range(num_groups):
@@ -99,13 +99,13 @@ class DrawTest(test_base.TestCase):
     group_size, num_groups = 4, 6000
     found = _stream(num_groups * group_size, group_size)
     expected = _oracle(num_groups, group_size, np.random.default_rng(0))
-    # Each clip as often, whatever its video: five standard deviations.
+    # Clips of a video are equally frequent, within five standard deviations.
     probability = 1 / (len(_CLIPS) * np.array(_CLIPS)[_VIDEO_OF_CLIP])
     mean = num_groups * group_size * probability
     for drawn in (found, expected):
       counts = np.bincount(drawn, minlength=len(_VIDEO_OF_CLIP))
       self.assertAllLess(np.abs(counts - mean) / np.sqrt(mean), 5.0)
-    # And each pair of videos meets as often in a group.
+    # Pairs of videos in a group are equally frequent.
     pairs = [
       collections.Counter(
         pair
@@ -150,7 +150,7 @@ class PipelineTest(test_base.TestCase):
     for batch in videos:
       self.assertLen(set(batch), 4)
     self.assertLen(set(videos.ravel()), 9)
-    # Rows of memory banks are those of the records.
+    # Rows of memory banks are positions of records.
     starts = [int(float(key.partition(b"@")[2])) for key in data[keys.KEY]]
     self.assertAllEqual(data[keys.INDEX], starts)
 
@@ -194,7 +194,7 @@ class PipelineTest(test_base.TestCase):
     self.assertAllEqual(first[keys.KEY], batch[keys.KEY][:4])
 
   def test_fewer_videos_than_a_batch_has_clips(self):
-    message = "A batch has 10 clips, of different videos .* 22 clips of split 'train' are of 9"
+    message = "A batch needs 10 clips from different videos, .* 'train' come from only 9 videos"
     with self.assertRaisesRegex(ValueError, message):
       self.training(batch_size=10)
     with self.assertRaisesRegex(ValueError, message):

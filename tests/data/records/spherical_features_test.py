@@ -1,4 +1,4 @@
-"""Tests of records of 360° clips: what goes in comes out, and what does not fit is refused."""
+"""Tests of records of 360° clips: contents round-trip, and invalid contents are refused."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ class SphericalRecordsTest(test_base.TestCase):
     data = demo.DemoData(world, _SPECTROGRAM, folder.name, flow)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
       data.build_if_missing(num_workers=0)
-      data.build_if_missing(num_workers=0)  # Finds its own data again.
+      data.build_if_missing(num_workers=0)  # Reads its own data.
     return folder.name
 
   def test_clips_and_their_truth_come_out_as_they_went_in(self):
@@ -80,7 +80,7 @@ class SphericalRecordsTest(test_base.TestCase):
       decode = functools.partial(tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE")
       found = np.stack([decode(picture).numpy() for picture in stored.flow])
       self.assert_shape(found, expected.shape, np.uint8)
-      # Of steps of 0.18°.
+      # In steps of 0.18°.
       error = np.abs(found.astype(int) - expected)
       self.assertLess(error.mean(axis=(0, 1, 2)).max(), 1.2)
       self.assertLess(np.percentile(error, 99), 6)
@@ -136,14 +136,14 @@ class SphericalRecordsTest(test_base.TestCase):
     whole = self.content()
     for fields, message in (
       (dict(frames=whole.frames[:, :, :100]), "A frame of a 360° clip has 100x64 pixels"),
-      (dict(waveform=whole.waveform[:, :2]), r"Sound of 2 channel\(s\) is no ambisonics"),
+      (dict(waveform=whole.waveform[:, :2]), r"Audio with 2 channel\(s\) is not ambisonics"),
       (dict(projection="cubemap"), "projection is 'cubemap'; expected 'equirectangular'"),
-      (dict(projection=None), "Tracks, masks and flow belong to 360° clips"),
+      (dict(projection=None), "Tracks, masks and flow require a 360° clip"),
       (dict(flow=whole.frames[:5]), r"Flow is uint8 \(5, 64, 128, 3\); expected uint8 \(12"),
       (dict(masks=whole.masks[:5]), r"Masks are uint8 \(5, 64, 128\); expected uint8 \(12"),
       (
         dict(tracks=dataclasses.replace(whole.tracks, azimuth_rad=whole.tracks.azimuth_rad[:3])),
-        r"Tracks have azimuth_rad of the shape \(3, 4\); expected \(12, 4\)",
+        r"Tracks.azimuth_rad has the shape \(3, 4\); expected \(12, 4\)",
       ),
     ):
       with self.assertRaisesRegex(ValueError, message):

@@ -63,9 +63,9 @@ class ChecksTest(test_base.TestCase):
     for pattern, waveform in (
       ("silent", np.full_like(clip.waveform, 1e-5)),
       ("more than 1", clip.waveform * 2),
-      ("not finite", np.where(np.arange(1600)[:, np.newaxis] == 9, np.nan, clip.waveform)),
+      ("non-finite", np.where(np.arange(1600)[:, np.newaxis] == 9, np.nan, clip.waveform)),
       ("of shape (1599, 1)", clip.waveform[1:]),
-      ("no sound", clip.waveform[:0]),
+      ("no audio samples", clip.waveform[:0]),
     ):
       found = check_clip(dataclasses.replace(clip, waveform=waveform), self.info)
       self.assertTrue(any(pattern in problem for problem in found), f"{pattern!r}: {found}")
@@ -76,7 +76,7 @@ class ChecksTest(test_base.TestCase):
       waveform = np.resize(clip.waveform, (num_samples, 1))
       changed = dataclasses.replace(clip, waveform=waveform, num_samples=num_samples)
       found = check_clip(changed, self.info)
-      self.assertEqual(any("longer than the sound" in problem for problem in found), drifts)
+      self.assertEqual(any("longer than the audio" in problem for problem in found), drifts)
 
   def test_timestamps_that_drift_are_found(self):
     clip = Record.parse(next(encoding.read_file(self.path("train", 0))))
@@ -91,21 +91,21 @@ class ChecksTest(test_base.TestCase):
       context[schema.CLIP_INDEX].int64_list.value[:] = [1]
 
     self.change(edit)
-    self.assert_problem("clip/index is 1, expected 0")
+    self.assert_problem("clip/index is 1; expected 0")
 
   def test_double_ids_are_found(self):
     def edit(context, lists):
       context[schema.EXAMPLE_ID].bytes_list.value[:] = [b"02@0.000"]
 
     self.change(edit)
-    self.assert_problem("'02@0.000' is there twice")
+    self.assert_problem("duplicate id '02@0.000'")
 
   def test_frames_that_do_not_decode_are_found(self):
     def edit(context, lists):
       lists[schema.IMAGE_ENCODED].feature[0].bytes_list.value[:] = [b"no picture"]
 
     self.change(edit)
-    self.assert_problem("frame 0 is not a JPEG")
+    self.assert_problem("frame 0 cannot be decoded")
 
   def test_frames_without_timestamps_are_found(self):
     def edit(context, lists):
@@ -121,9 +121,9 @@ class ChecksTest(test_base.TestCase):
       context[schema.LABEL_INDEX].int64_list.value[:] = [1]
 
     self.change(edit)
-    self.assert_problem("frame 0 is (16, 24), expected (20, 24)")
-    self.assert_problem("sound at 900 Hz, expected 800 Hz")
-    self.assert_problem("label 1 is called 'even'")
+    self.assert_problem("frame 0 is (16, 24); expected (20, 24)")
+    self.assert_problem("audio at 900 Hz; expected 800 Hz")
+    self.assert_problem("label 1 is named 'even'")
 
   def test_missing_features_are_found(self):
     def edit(context, lists):
@@ -135,7 +135,7 @@ class ChecksTest(test_base.TestCase):
   def test_wrong_offsets_are_found(self):
     self.info.splits["train"][0].offsets[0] += 1
     self.info.save(self.data_dir)
-    self.assert_problem("the offsets of dataset_info.json are not those of the file")
+    self.assert_problem("the offsets in dataset_info.json do not match the file")
 
   def test_another_listing_is_found(self):
     self.info.splits["train"][0].ids[0] = "another"
@@ -149,7 +149,7 @@ class ChecksTest(test_base.TestCase):
     os.remove(self.path("test", 0))
     self.assert_problem(f"The rest of {self.info.shards('train')[0].file} cannot be read")
     self.assert_problem("is missing")
-    self.assert_problem("Split 'test' holds 1 records that can be read, not 2")
+    self.assert_problem("Split 'test' has 1 readable records; expected 2")
 
 
 if __name__ == "__main__":

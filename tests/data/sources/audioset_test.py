@@ -66,7 +66,7 @@ class AudiosetTest(source_case.SourceCase):
     lists = {f"csv/{name}": content for name, content in LISTS.items()}
     root = self.make(lists, ["eval/4_evaluation_5_15.mp4", "x.mp4", "balanced_train/y.mp4"])
     listing = clips_of_audioset(root)
-    self.assert_notes(listing, "2 of 3 clips.*66.7%.*max_failure_rate", "left out: 2,")
+    self.assert_notes(listing, "2 of 3 listed clips.*66.7%.*max_failure_rate", "skipped: 2,")
     self.assertEqual(self.summary(listing)[0][1], "balanced_train/--PJHxphWEs_30_40.mp4")
     chosen = clips_of_audioset(root, [self.path("csv/eval_segments.csv")])
     self.assertEqual([r.split for r in chosen.requests], ["test"])
@@ -75,7 +75,7 @@ class AudiosetTest(source_case.SourceCase):
     with self.assertRaisesRegex(ListError, "(?s)No class_labels_indices.csv in.*Expected:.*YTID"):
       clips_of_audioset(self.make({"eval_segments.csv": EVAL}))
     self.make({"class_labels_indices.csv": CLASSES})
-    with self.assertRaisesRegex(ListError, "None of the 1 files.*4_evaluation_5_15.mp4'; 0 other"):
+    with self.assertRaisesRegex(ListError, "None of the 1 listed.*_5_15.mp4'.* 0 other"):
       clips_of_audioset(self.folder)
 
   def test_no_segments(self):
@@ -84,13 +84,13 @@ class AudiosetTest(source_case.SourceCase):
 
   def test_wrong_lists(self):
     for name, content, problem in (
-      ("eval_segments.csv", "4_evaluation, 5.0, 15.0\n", "row 1: 3 fields, expected 4"),
+      ("eval_segments.csv", "4_evaluation, 5.0, 15.0\n", "row 1: 3 fields; expected 4"),
       ("eval_segments.csv", 'a, 5.0, 15.0, "/m/none"\n', "row 1: label '/m/none' is not in"),
       ("eval_segments.csv", HEADER + 'a, 5, 5, "/m/09x0r"\n', "row 4: end_seconds 5 is not after"),
       ("eval_segments.csv", HEADER + 'a, x, 5, "/m/09x0r"\n', "row 4: start_seconds is 'x'"),
-      ("eval_segments.csv", EVAL + EVAL, "row 8: the same clip as .*eval_segments.csv, row 4"),
+      ("eval_segments.csv", EVAL + EVAL, "row 8: duplicate of .*eval_segments.csv, row 4"),
       ("class_labels_indices.csv", "index,mid\n", "no column 'display_name'"),
-      ("class_labels_indices.csv", CLASSES + "4,/m/1,Cat\n", "row 5: index '4', expected 3"),
+      ("class_labels_indices.csv", CLASSES + "4,/m/1,Cat\n", "row 5: index '4'; expected 3"),
       ("class_labels_indices.csv", CLASSES + "3,/m/1,Dog\n", "a class is listed twice"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
@@ -98,7 +98,7 @@ class AudiosetTest(source_case.SourceCase):
 
   def test_a_list_of_another_name(self):
     root = self.make({**LISTS, "mine.csv": EVAL})
-    with self.assertRaisesRegex(ListError, "mine.csv: expected a list called"):
+    with self.assertRaisesRegex(ListError, "mine.csv: the name determines the split"):
       clips_of_audioset(root, [self.path("mine.csv")])
 
 

@@ -42,14 +42,14 @@ class Dcase2013Test(source_case.SourceCase):
   def test_another_number_of_recordings_is_told(self):
     names = [f"scenes_stereo/{n}" for n in SCENES] + [f"scenes_stereo_testset/{n}" for n in SCENES]
     listing = clips_of_dcase(self.make({}, names[1:]))
-    self.assert_notes(listing, "scenes_stereo' holds 9 of 'bus'; the challenge has 10")
+    self.assert_notes(listing, "scenes_stereo' has 9 of 'bus'; the challenge has 10")
 
   def test_errors(self):
     for names, problem in (
-      ((), "misses sounds in scenes_stereo and scenes_stereo_testset"),
-      (("scenes_stereo/bus01.wav",), "(?s)misses sounds in scenes_stereo_testset. Expected:"),
-      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in one"),
-      (("scenes_stereo/1.wav",), "1.wav': expected the name of a scene and two digits"),
+      ((), "has no recordings in scenes_stereo and scenes_stereo_testset"),
+      (("scenes_stereo/bus01.wav",), "(?s)has no recordings in scenes_stereo_testset. Expected:"),
+      (("scenes_stereo_testset/tube01.wav",), r"Scenes \['bus', 'tube'\] are in only one"),
+      (("scenes_stereo/1.wav",), "1.wav': expected a scene name followed by two digits"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
         clips_of_dcase(self.make({}, names))
@@ -69,7 +69,7 @@ class LaterChallengesTest(source_case.SourceCase):
       ],
     )
     self.assertEqual(listing.subsets, {})
-    self.assert_notes(listing, "left out: 1, .*'audio/d.wav'")
+    self.assert_notes(listing, "skipped: 1, .*'audio/d.wav'")
 
   def test_several_folds_give_subsets(self):
     listing = clips_of_dcase(self.make({**LISTS, **FOLD2}, AUDIO[:2]))
@@ -77,7 +77,7 @@ class LaterChallengesTest(source_case.SourceCase):
     self.assertEqual(listing.subsets["train1"], AUDIO[:2])
     self.assertEqual(listing.subsets["test2"], AUDIO[:2])
     self.assertEqual(listing.subsets["train2"], AUDIO[2:])
-    self.assert_notes(listing, "1 of 3 clips listed .*c.wav")
+    self.assert_notes(listing, "1 of 3 listed clips .*c.wav")
 
   def test_lists_with_headers(self):
     lists = {
@@ -92,8 +92,8 @@ class LaterChallengesTest(source_case.SourceCase):
     setup = "evaluation_setup/"
     for changes, problem in (
       ({f"{setup}fold1_train.txt": "audio/a.wav,park\n"}, "row 1: .*expected audio/<file>, a tab"),
-      ({f"{setup}fold1_evaluate.txt": "audio/z.wav\n"}, "no scene of 'audio/z.wav'"),
-      ({f"{setup}fold1_evaluate.txt": "audio/a.wav\tpark\n"}, "both lists of a fold"),
+      ({f"{setup}fold1_evaluate.txt": "audio/z.wav\n"}, "no scene for 'audio/z.wav'"),
+      ({f"{setup}fold1_evaluate.txt": "audio/a.wav\tpark\n"}, "both the training and the test"),
       ({f"{setup}fold2_train.txt": "audio/a.wav\tpark\n"}, "fold2_train, but no fold2_evaluate"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):

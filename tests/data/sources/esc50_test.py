@@ -43,25 +43,25 @@ class Esc50Test(source_case.SourceCase):
     root = self.make(
       {"meta/esc50.csv": HEADER + "".join(ROWS)}, [f"audio/{n}" for n in [*SOUNDS[1:], "x.wav"]]
     )
-    self.assert_notes(clips_of_esc50(root), "1 of 10 clips listed", "left out: 1, .*'x.wav'")
+    self.assert_notes(clips_of_esc50(root), "1 of 10 listed clips", "skipped: 1, .*'x.wav'")
 
   def test_what_is_missing_is_named(self):
-    with self.assertRaisesRegex(ListError, "(?s)misses '.*esc50.csv'.*Expected.*meta/esc50.csv"):
+    with self.assertRaisesRegex(ListError, "(?s)esc50.csv' is missing.*Expected.*meta/esc50.csv"):
       clips_of_esc50(self.make({}, ["audio/a.wav"]))
     self.make({"meta/esc50.csv": HEADER + "".join(ROWS)})
-    with self.assertRaisesRegex(ListError, "None of the 10 files"):
+    with self.assertRaisesRegex(ListError, "None of the 10 listed files"):
       clips_of_esc50(self.folder)
     self.setUp()
-    with self.assertRaisesRegex(ListError, "misses '.*audio'"):
+    with self.assertRaisesRegex(ListError, "audio' is missing"):
       clips_of_esc50(self.make({"meta/esc50.csv": HEADER}))
 
   def test_wrong_lists(self):
     for content, problem in (
       (HEADER.replace("target", "class"), "row 1: no column 'target'"),
-      (HEADER + ROWS[0].replace(",1,1,", ",6,1,"), "row 2: fold '6', expected 1 to 5"),
+      (HEADER + ROWS[0].replace(",1,1,", ",6,1,"), "row 2: fold '6'; expected 1 to 5"),
       (HEADER + ROWS[0] * 2, "row 3: '1-1000-A-1.wav' is listed twice"),
       (HEADER + ROWS[1] + ROWS[2].replace(",2,1,", ",2,0,"), "row 3: target '0' of .*'crow'"),
-      (HEADER + ROWS[0], r"targets \[1\] of 1 categories, expected 0, 1"),
+      (HEADER + ROWS[0], r"targets \[1\] for 1 categories; expected 0, 1"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem):
         clips_of_esc50(self.make({"meta/esc50.csv": content}, ["audio/1-1000-A-1.wav"]))

@@ -86,10 +86,10 @@ class FolderTest(parameterized.TestCase):
   @parameterized.parameters(
     ((), "No videos in"),
     (("a.txt", "dog/b.json"), "No videos in"),
-    (("dog/a.mp4", "b.mp4"), "1 videos without a class such as 'b.mp4'"),
-    (("train/a.mp4", "dog/b.mp4"), r"split folders \['train'\] and, beside them.*\['dog'\]"),
+    (("dog/a.mp4", "b.mp4"), "1 videos without a class, such as 'b.mp4'"),
+    (("train/a.mp4", "dog/b.mp4"), r"split folders \['train'\] and also videos in .*\['dog'\]"),
     (("val/a.mp4", "validation/b.mp4"), "two folders for the split 'validation'"),
-    (("train/dog/a.mp4", "test/b.mp4"), r"but \['test'\] have not"),
+    (("train/dog/a.mp4", "test/b.mp4"), r"but \['test'\] do not"),
   )
   def test_errors(self, names, problem):
     with self.assertRaisesRegex(ValueError, problem):

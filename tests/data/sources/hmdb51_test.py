@@ -27,7 +27,7 @@ class Hmdb51Test(source_case.SourceCase):
       self.summary(listing),
       [("all", f"hmdb51_org/{v}", (None, None), (v.split("/")[0],)) for v in VIDEOS],
     )
-    # Fold 1: number 0 trains, number 1 tests; fold 3: number 1 trains, number 2 tests.
+    # Fold 1: training on number 0, test on 1; fold 3: training on number 1, test on 2.
     self.assertEqual(listing.subsets["train1"], [VIDEOS[0], VIDEOS[3]])
     self.assertEqual(listing.subsets["test1"], [VIDEOS[1], VIDEOS[4]])
     self.assertEqual(listing.subsets["train3"], [VIDEOS[1], VIDEOS[4]])
@@ -37,25 +37,25 @@ class Hmdb51Test(source_case.SourceCase):
   def test_missing_and_superfluous_videos_are_told(self):
     listing = clips_of_hmdb51(self.make(LISTS, [*VIDEOS[:5], "wave/mine.avi"]))
     self.assertLen(listing.requests, 6)
-    self.assert_notes(listing, "1 of 6 clips listed", "left out: 1, .*'wave/mine.avi'")
+    self.assert_notes(listing, "1 of 6 listed clips", "skipped: 1, .*'wave/mine.avi'")
 
   def test_missing_lists_are_named(self):
     lists = {name: text for name, text in LISTS.items() if "wave_test_split2" not in name}
-    with self.assertRaisesRegex(ListError, "misses 1 lists: wave_test_split2.txt"):
+    with self.assertRaisesRegex(ListError, "lacks 1 lists: wave_test_split2.txt"):
       clips_of_hmdb51(self.make(lists, VIDEOS))
 
   def test_no_lists_or_videos(self):
     with self.assertRaisesRegex(ListError, "(?s)No lists .*7030_splits'. Expected:.*<class>"):
       clips_of_hmdb51(self.make({}, VIDEOS))
     self.setUp()
-    with self.assertRaisesRegex(ListError, "None of the 6 files listed"):
+    with self.assertRaisesRegex(ListError, "None of the 6 listed files"):
       clips_of_hmdb51(self.make(LISTS))
 
   def test_wrong_lists(self):
     name = "testTrainMulti_7030_splits/wave_test_split1.txt"
     for content, problem in (
-      ("a.avi 3\n", "row 1: '3' after the video, expected 0, 1 or 2"),
-      ("\na.avi\n", "row 2: 'a.avi', expected 2 words"),
+      ("a.avi 3\n", "row 1: '3' after the video; expected 0, 1 or 2"),
+      ("\na.avi\n", "row 2: 'a.avi'; expected 2 words"),
       ("a.avi 1\na.avi 2\n", "row 2: 'a.avi' is listed twice"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, f"{name}, {problem}"):

@@ -60,10 +60,10 @@ class KineticsTest(source_case.SourceCase):
     listing = clips_of_kinetics(root)
     self.assert_notes(
       listing,
-      r"2 of 3 clips listed \(66.7%\).*--max_failure_rate=0.67 or more",
-      "left out: 1,.*'train/other.mp4'",
+      r"2 of 3 listed clips \(66.7%\).*--max_failure_rate=0.67 or more",
+      "skipped: 1,.*'train/other.mp4'",
     )
-    # Where it would be, so that the build can list it.
+    # The expected path, which the build lists as a failure.
     self.assertEqual(self.summary(listing)[1][1], "train/-_hyphens_x_000000_000010.mp4")
 
   def test_a_replacement_goes_before_the_file_that_it_replaces(self):
@@ -102,19 +102,19 @@ class KineticsTest(source_case.SourceCase):
     names = [f"id_of_video_{ending}.mp4" for ending in times]
     listing = clips_of_kinetics(self.make({"train.csv": HEADER + rows}, names))
     self.assertEqual([r.media_id for r in listing.requests], names[:4])
-    self.assert_notes(listing, "left out: 1,.*id_of_video_5.mp4")
+    self.assert_notes(listing, "skipped: 1,.*id_of_video_5.mp4")
 
   def test_a_clip_of_another_span_is_shown_beside_what_is_missing(self):
     root = self.make({"train.csv": TRAIN}, [TRIMMED, "train/wholevideo1_60_70.mp4"])
     listing = clips_of_kinetics(root)
     self.assert_notes(
       listing,
-      "Of 1 there is a file .*'train/wholevideo1_60_70.mp4' where "
-      "'wholevideo1_000059_000069.mp4' is expected",
-      "left out: 1",
+      "For 1 there is a file .*'train/wholevideo1_60_70.mp4' instead of "
+      "'wholevideo1_000059_000069.mp4':",
+      "skipped: 1",
     )
     os.remove(self.path(TRIMMED))
-    with self.assertRaisesRegex(ListError, "1 other media files are there, such as .*_60_70.mp4"):
+    with self.assertRaisesRegex(ListError, "contains 1 other media files, such as .*_60_70.mp4"):
       clips_of_kinetics(root)
 
   def test_rows_that_share_a_file_are_reported(self):
@@ -138,19 +138,19 @@ class KineticsTest(source_case.SourceCase):
     root = self.make({"train.csv": TRAIN + TRAIN[len(HEADER) :]}, [TRIMMED])
     listing = clips_of_kinetics(root)
     self.assertLen(listing.requests, 3)
-    self.assert_notes(listing, "3 rows of the lists repeat", "2 of 3")
+    self.assert_notes(listing, "3 duplicate rows", "2 of 3")
 
   def test_clips_that_are_named_like_whole_videos(self):
     root = self.make({"train.csv": TRAIN})
     media_variants.write_media(self.path("wholevideo1.mkv"), None, media_variants.sine(1.0))
-    with self.assertRaisesRegex(ListError, "ends before the clip at 59 s.*pass --trimmed"):
+    with self.assertRaisesRegex(ListError, "ends before the start .* at 59 s.*pass --trimmed"):
       clips_of_kinetics(root)
     self.assertLen(clips_of_kinetics(root, trimmed=True).requests, 3)
 
   def test_nothing_is_there(self):
     root = self.make({"train.csv": TRAIN}, ["other.mp4"])
     with self.assertRaisesRegex(
-      ListError, r"(?s)None of the 3 files.*000022.mp4'; 1 other media.*Expected:.*annotations/"
+      ListError, "(?s)None of the 3 listed.*000022.mp4'.* contains 1 other.*Expected:.*annotations/"
     ):
       clips_of_kinetics(root)
 
@@ -166,12 +166,12 @@ class KineticsTest(source_case.SourceCase):
     for content, problem in (
       ("", "is empty"),
       ("label,id\na,b\n", "row 1: no column 'youtube_id', 'time_start', 'time_end'"),
-      (HEADER + "zumba,0Ab1cD2eF3g,12\n", "row 2: 3 fields, expected 6"),
+      (HEADER + "zumba,0Ab1cD2eF3g,12\n", "row 2: 3 fields; expected 6"),
       (HEADER + "zumba,0Ab1cD2eF3g,a,22,train,0\n", "row 2: time_start is 'a'"),
       (HEADER + "\nzumba,0Ab1cD2eF3g,22,12,train,0\n", "row 3: time_end 12 is not after"),
       (HEADER + "zumba,a/b,12,22,train,0\n", "row 2: youtube_id is 'a/b'"),
       (HEADER + "zumba,0Ab1cD2eF3g,12,22,some,0\n", "row 2: unknown split 'some'"),
-      (HEADER, "name no clips"),
+      (HEADER, "contain no clips"),
     ):
       with self.subTest(problem), self.assertRaisesRegex(ListError, problem) as caught:
         clips_of_kinetics(self.make({"train.csv": content}, [TRIMMED]))

@@ -1,4 +1,4 @@
-"""What the tests of the sources of published data sets share: folders in their layouts."""
+"""Common code of the tests of published data sets: folders in their layouts."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ def write_files(folder: str, files: dict[str, str]) -> None:
 
 
 class SourceCase(parameterized.TestCase):
-  """Makes folders whose media files are empty: sources look at names alone."""
+  """Creates folders with empty media files: sources only read their names."""
 
   def setUp(self):
     super().setUp()

@@ -10,10 +10,10 @@ IDS = ("-ab_cdEFG12", "taARyMZcFJM", "cA88rNC2uuM", "_ngX6cQrmto")
 
 
 def lists_of(name, ids=IDS):
-  """The lists of a data set whose fold n tests on the n-th video."""
+  """Lists of a data set with the n-th video as the test set of fold n."""
   lists = {}
   for fold in (1, 2, 3):
-    # The authors' lists have no line break at the end.
+    # The authors' lists do not end with a line break.
     lists[f"{name}.train.{fold}.lst"] = "\n".join(i for i in ids if i != ids[fold - 1])
     lists[f"{name}.test.{fold}.lst"] = ids[fold - 1]
   return lists
@@ -55,7 +55,7 @@ class SpatialAudioSetsTest(source_case.SourceCase):
     self.assertLen(listing.requests, 4)
     self.assertIn(f"{IDS[0]}.mp4", [request.media_id for request in listing.requests])
     self.assert_notes(
-      listing, "2 of 4 clips listed .*max_failure_rate=0.5", "left out: 1, such as 'another.mp4'"
+      listing, "2 of 4 listed clips .*max_failure_rate=0.5", "skipped: 1, such as 'another.mp4'"
     )
 
   def test_wrong_layouts(self):
@@ -65,19 +65,19 @@ class SpatialAudioSetsTest(source_case.SourceCase):
     both = {**whole, "YT-All.test.3.lst": IDS[0]}
     for lists, media, message in (
       (without, videos, "(?s)No YT-All.test.3.lst in .*Expected:.*YT-All.train.1.lst.*audio/"),
-      (whole, (), "No folder of videos in"),
-      (whole, ["video/else.mp4"], "None of the 4 files listed"),
-      (both, videos, "'-ab_cdEFG12.mp4' and 0 other files are in both lists of a fold"),
-      ({**whole, "YT-All.test.1.lst": ""}, videos, "YT-All.test.1.lst names no video"),
-      ({**whole, "YT-All.test.1.lst": "a\na"}, videos, "row 2: 'a' is in this list already"),
-      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b', expected the id of a video"),
+      (whole, (), "No video folder in"),
+      (whole, ["video/else.mp4"], "None of the 4 listed files"),
+      (both, videos, "'-ab_cdEFG12.mp4' and 0 other files are in both"),
+      ({**whole, "YT-All.test.1.lst": ""}, videos, "YT-All.test.1.lst lists no video"),
+      ({**whole, "YT-All.test.1.lst": "a\na"}, videos, "row 2: 'a' is already in this list"),
+      ({**whole, "YT-All.test.1.lst": "a b"}, videos, "row 1: 'a b'; expected a video id"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):
         clips_of_spatial_audio_set(self.make(lists, media), "YT-All")
     with self.assertRaisesRegex(FileNotFoundError, "is not a folder"):
       clips_of_spatial_audio_set(self.path("nowhere"), "YT-All")
-    with self.assertRaisesRegex(ValueError, "'YT-Street' is none of the data sets REC-Street, YT-"):
+    with self.assertRaisesRegex(ValueError, "Unknown data set 'YT-Street'; expected one of REC"):
       clips_of_spatial_audio_set(self.folder, "YT-Street")
     self.assertLen(NAMES, 4)
 

@@ -37,8 +37,8 @@ class Yt360Test(source_case.SourceCase):
     self.assertLen(listing.requests, 4)
     self.assertEqual(self.summary(listing)[0][1], VIDEOS[0])
     self.assert_notes(
-      listing, "not in segments.txt", "2 of 4 clips listed .*max_failure_rate=0.5",
-      "left out: 1, .*'mine-0.mp4'",
+      listing, "not in segments.txt", "2 of 4 listed clips .*max_failure_rate=0.5",
+      "skipped: 1, .*'mine-0.mp4'",
     )  # fmt: skip
 
   def test_wrong_layouts(self):
@@ -46,10 +46,10 @@ class Yt360Test(source_case.SourceCase):
       ({"train.txt": "", "test.txt": ""}, VIDEOS, "(?s)No segments.txt in .* Expected:.*audio/"),
       ({k: v for k, v in LISTS.items() if k != "test.txt"}, VIDEOS, "No test.txt in "),
       (LISTS, (), "No folder 'video' in"),
-      (LISTS, ["video/else-1.mp4"], "None of the 4 files listed"),
-      ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the id of the video"),
-      ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc', expected 2 words"),
-      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is in train.txt already"),
+      (LISTS, ["video/else-1.mp4"], "None of the 4 listed files"),
+      ({**LISTS, "segments.txt": "abc x,3\n"}, VIDEOS, "row 1: 'x,3' after the video id"),
+      ({**LISTS, "segments.txt": "abc\n"}, VIDEOS, "row 1: 'abc'; expected 2 words"),
+      ({**LISTS, "test.txt": "-ab_cdEFG12\n"}, VIDEOS, "is already in train.txt"),
     ):
       self.setUp()
       with self.assertRaisesRegex(ListError, message):

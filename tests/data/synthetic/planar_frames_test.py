@@ -1,4 +1,4 @@
-"""Tests of the planar world's picture: boxes, visibility, sizes."""
+"""Tests of the frames of the planar world: boxes, visibility, sizes."""
 
 import colorsys
 
@@ -16,8 +16,8 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
 
   @parameterized.product(shape=_SHAPES, motion=_MOTIONS)
   def test_box_bounds_the_object(self, shape, motion):
-    # The same random numbers with another phase give the same background and
-    # another place or size: what differs between the two are the objects.
+    # The same random numbers with another phase give the same background and another position
+    # or size: only the objects differ between the two.
     first, boxes = scenes.render(scenes.scene(shape, motion, phase=0.0))
     second, other_boxes = scenes.render(scenes.scene(shape, motion, phase=0.5))
     for t in range(len(first)):
@@ -28,7 +28,7 @@ class PlanarFramesTest(test_base.TestCase, parameterized.TestCase):
       inside[max(ymin - 1, 0) : ymax + 1, max(xmin - 1, 0) : xmax + 1] = True
       inside[max(other[0] - 1, 0) : other[2] + 1, max(other[1] - 1, 0) : other[3] + 1] = True
       self.assertFalse(np.any(changed & ~inside))
-      if motion == "blink" and changed.any():  # Lit in one of the two: the box is tight.
+      if motion == "blink" and changed.any():  # If lit in one of the two, the box is tight.
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
         found = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
         self.assertAllClose(found, [ymin, xmin, ymax, xmax], atol=1.01)

@@ -1,4 +1,4 @@
-"""Tests of the planar world's sound: pitch, noise, and agreement with the picture."""
+"""Tests of the audio of the planar world: pitch, noise, and match with the video."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ def _sound(scene, seed=0):
 
 
 def _spectrogram(waveform, window=512, hop=250):
-  """Magnitudes `[frames, 257]` and the times of the windows' centres in seconds."""
+  """Magnitudes `[frames, 257]` and the times of the window centres in seconds."""
   starts = np.arange(0, len(waveform) - window + 1, hop)
   windows = np.stack([waveform[s : s + window] for s in starts]) * np.hanning(window)
   return np.abs(np.fft.rfft(windows)), (starts + window / 2) / planar_sound.SAMPLE_RATE_HZ
@@ -53,7 +53,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
         heard = time_sec > 0.25  # after the latest onset
         seen = np.interp(time_sec[heard], np.arange(12) / planar_frames.FRAME_RATE_HZ, area)
         correlations.append(_correlation(seen, loudness[heard]))
-    # Distractors cover a part of some of the sounds.
+    # Distractors mask parts of some clips.
     self.assertGreater(np.median(agreement), 0.85)
     self.assertGreater(np.min(agreement), 0.4)
     self.assertLess(np.abs(np.mean(disagreement)), 0.4)
@@ -75,7 +75,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
     _, boxes = scenes.render(scene, seed)
     time_sec = np.arange(12) / planar_frames.FRAME_RATE_HZ
     height = -(boxes[:, 0] + boxes[:, 2]) / 2
-    # The drift is slow: it leaves the phase of the height's fundamental alone.
+    # The drift is slow and does not change the phase of the fundamental of the height.
     wave = np.exp(2j * np.pi * scene.cycles(time_sec))
     height_phase = np.angle(np.sum((height - height.mean()) * np.conj(wave)))
     self.assertLess(abs(height_phase), 0.6)
@@ -83,7 +83,7 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
     heard = sound_sec > 0.25
     pitch = _peak_hz(magnitude[heard], low_hz=280, high_hz=620)
     expected = scene.cycles(sound_sec[heard]) % 1.0
-    settled = (expected > 0.1) & (expected < 0.9)  # Windows that hold no jump.
+    settled = (expected > 0.1) & (expected < 0.9)  # Windows without a jump.
     self.assertGreater(_correlation(pitch[settled], expected[settled]), 0.9)
 
   @parameterized.parameters(0, 1, 2, 3)
@@ -125,11 +125,11 @@ class PlanarSoundTest(test_base.TestCase, parameterized.TestCase):
       low * (high / low) ** cue for low, high in ((90, 270), (1100, 3200), (330, 1000))
     )
     self.assertNear(level_db(hum_hz - 2, hum_hz + 2), 7.0, 0.2)
-    if cue == 0.0:  # Elsewhere other sounds lie over these.
+    if cue == 0.0:  # Elsewhere other sounds mask these.
       self.assertNear(level_db(2 * hum_hz - 2, 2 * hum_hz + 2), 3.0, 0.2)
     self.assertNear(level_db(0.92 * voice_hz, 1.08 * voice_hz), 4.0, 0.6)
     self.assertNear(level_db(0.85 * murmur_hz, 1.15 * murmur_hz), 3.0, 0.2)
-    if cue < 1.0:  # The highest voice reaches into the hiss.
+    if cue < 1.0:  # The highest band overlaps the hiss.
       self.assertNear(level_db(3501, 4000), -20.0 + 24.0 * cue, 0.5)
     rest = power.sum() - 10**0.7 - 10**0.3 - 10**0.4 - 10**0.3
     self.assertNear(10 * np.log10(rest), -20.0 + 24.0 * cue, 0.01)

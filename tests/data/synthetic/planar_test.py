@@ -12,13 +12,13 @@ from sklearn import linear_model
 from avssl_tf.data.synthetic import planar, planar_scene
 from tests import test_base
 
-# CRC-32 of the frames and of the sound as little-endian 16-bit samples.
+# CRC-32 of the frames and of the audio as little-endian 16-bit samples.
 _GOLDEN_CHECKSUMS = [
   (188232628, 1582731344),
   (468608196, 1134226564),
   (4168261918, 619222342),
 ]
-# Of frames, sound and boxes of the first 64 clips of the default world.
+# Of frames, audio and boxes of the first 64 clips of the default world.
 _GOLDEN_CHECKSUM_OF_MANY = 1258027168
 
 
@@ -91,7 +91,7 @@ class PlanarWorldTest(test_base.TestCase):
     boxes = np.array([clip.boxes for clip in clips])
     colour = frames.mean(axis=(1, 2, 3))
     colour /= colour.sum(axis=1, keepdims=True)
-    # Red to green to blue to violet is a bent path among the mean colours.
+    # Hues from red to violet are a curved path in the space of mean colours.
     seen = np.concatenate([colour[:, :2] ** power for power in (1, 2, 3)], axis=1)
     waveforms = np.array([clip.waveform for clip in clips]).reshape(len(clips), 30, 400)
     heard = np.log(np.mean(np.abs(np.fft.rfft(waveforms * np.hanning(400))) ** 2, axis=1))

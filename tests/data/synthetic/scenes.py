@@ -1,4 +1,4 @@
-"""Scenes with given facts, for tests of the planar world."""
+"""Scenes with given properties, for tests of the planar world."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from avssl_tf.data.synthetic import planar_frames, planar_scene
 
 
 def scene(shape="disc", motion="oscillate", cycles=2.0, phase=0.1, size=0.5, **cues):
-  """A scene whose object does so many cycles in the clip, with the cues given."""
+  """A scene with a given number of motion cycles per clip and given cues."""
   return planar_scene.Scene(
     shape=planar_scene.SHAPES.index(shape),
     motion=planar_scene.MOTIONS.index(motion),

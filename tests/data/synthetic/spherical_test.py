@@ -1,4 +1,4 @@
-"""Tests of the spherical world: what is seen is heard from there, and the truth is true."""
+"""Tests of the spherical world: audio matches visible directions and the ground truth."""
 
 import colorsys
 import dataclasses
@@ -80,7 +80,7 @@ class SphericalWorldTest(test_base.TestCase):
     for index in range(NUM_CLIPS):
       clip = world.clip("train", index)
       seen = _vectors(clip.tracks)
-      # A frame's length of sound around each frame, weighted by its own energy.
+      # The audio of one frame duration around each frame, weighted by its energy.
       errors, weights = [], []
       for frame in range(1, 12):
         field = clip.waveform[frame * 1000 - 500 : frame * 1000 + 500].astype(np.float64)
@@ -112,7 +112,7 @@ class SphericalWorldTest(test_base.TestCase):
           self.assertLess(_angle(centre, vectors[frame, number]), np.deg2rad(4.0))
 
   def test_windows_of_columns_lose_nothing(self):
-    """Drawing into all columns gives the same coverage as into those near the object."""
+    """Rendering all columns gives the same coverage as only those near the object."""
     rng, time_sec = np.random.default_rng(0), np.arange(12) / spherical_frames.FRAME_RATE_HZ
     everywhere = np.arange(spherical_frames.WIDTH)
     for _ in range(80):
@@ -145,7 +145,7 @@ class SphericalWorldTest(test_base.TestCase):
           self.assertLen(set(shapes), 4)
 
   def test_registers_tell_shapes_apart_by_pitch(self):
-    """The lowest loud frequency of a steady tone lies in the register of its shape."""
+    """The lowest strong frequency of a steady tone is in the register of its shape."""
     rng, registers = np.random.default_rng(2), spherical_sound._REGISTERS_HZ
     for shape in range(len(planar_scene.SHAPES)):
       scene = planar_scene.Scene(shape, motion=2, rate_hz=1.0, phase=0.0, size=0.5)
@@ -166,7 +166,7 @@ class SphericalWorldTest(test_base.TestCase):
       self.assertBetween(lowest[1], 220 - 5, 700 + 5)
 
   def test_partials_fall_with_frequency(self):
-    """By so much an octave, against those of the same levels and phases without a fall."""
+    """Attenuation per octave, relative to the same levels and phases without attenuation."""
     for shape in range(len(planar_scene.SHAPES)):
       scene = planar_scene.Scene(shape, motion=2, rate_hz=1.0, phase=0.0, size=0.5)
       flat, tilted = (
@@ -186,7 +186,7 @@ class SphericalWorldTest(test_base.TestCase):
       self.assertAllClose(np.sum(tilted**2), np.sum(flat**2), rtol=1e-3)
 
   def test_motion_moves_the_sound_too(self):
-    """Objects that oscillate or orbit are heard from where they are, not from their middle."""
+    """Audio follows oscillating and orbiting objects, not the centre of their motion."""
     rng = np.random.default_rng(1)
     time_sec = np.arange(100) / 100
     for _ in range(20):
@@ -208,7 +208,7 @@ class SphericalWorldTest(test_base.TestCase):
     plain, strong = _world(), _world(shortcut=1.0)
     for index in range(3):
       one, other = plain.clip("train", index), strong.clip("train", index)
-      # Apart from the common gain, which may be lower, only W is another.
+      # Only W differs, apart from the common gain, which may be lower.
       gains = [np.std(clip.waveform[:, 1]) for clip in (one, other)]
       ratio = gains[1] / gains[0]
       self.assertAllClose(
@@ -226,15 +226,15 @@ class SphericalWorldTest(test_base.TestCase):
 
   def test_bad_fields(self):
     for fields, message in (
-      (dict(seed=-1), "seed must be 0 or more, got -1"),
-      (dict(num_train=-1), "num_train and num_test must be 0 or more"),
-      (dict(shortcut=1.5), "shortcut must be in 0..1, got 1.5"),
-      (dict(num_sounding=(0, 2)), "num_sounding must be .*, got \\(0, 2\\)"),
-      (dict(num_silent=(2, 1)), "num_silent must be .*, got \\(2, 1\\)"),
-      (dict(diffuse_db=(-14.0, -26.0)), "diffuse_db must be .*, got \\(-14.0, -26.0\\)"),
-      (dict(max_elevation_deg=60.0), "max_elevation_deg must be in 0..40, got 60"),
-      (dict(num_silent=(1, 2), look_alikes=False), "room for 4 objects of different shapes"),
-      (dict(num_sounding=(3, 6), num_silent=(0, 3)), "room for 8 objects, got up to 6 sounding"),
+      (dict(seed=-1), "seed is -1; expected 0 or more"),
+      (dict(num_train=-1), "num_train is -1 and num_test is .*; expected 0 or more"),
+      (dict(shortcut=1.5), "shortcut is 1.5; expected 0..1"),
+      (dict(num_sounding=(0, 2)), "num_sounding is \\(0, 2\\); expected"),
+      (dict(num_silent=(2, 1)), "num_silent is \\(2, 1\\); expected"),
+      (dict(diffuse_db=(-14.0, -26.0)), "diffuse_db is \\(-14.0, -26.0\\); expected"),
+      (dict(max_elevation_deg=60.0), "max_elevation_deg is 60.0; expected 0..40"),
+      (dict(num_silent=(1, 2), look_alikes=False), "at most 4 objects of different shapes"),
+      (dict(num_sounding=(3, 6), num_silent=(0, 3)), "at most 8 objects, got up to 6 sounding"),
     ):
       with self.assertRaisesRegex(ValueError, message):
         spherical.SphericalWorld(**fields)

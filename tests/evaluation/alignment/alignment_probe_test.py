@@ -45,7 +45,7 @@ class AlignmentProbeTest(test_base.TestCase):
       view_features.extract(encoder, self.data_dir, split, 1, 16, turned=True)
       for split in ("train", "test")
     )
-    # The same as of the protocols that it stands for.
+    # The same as the protocols that it combines.
     for protocol in (AVSABin(without_translation=False), AVCBin(without_translation=False)):
       for name, value in protocol.scores(encoder, train, test).items():
         self.assertAlmostEqual(found[f"probe/{name}"], value, places=5)
@@ -58,7 +58,7 @@ class AlignmentProbeTest(test_base.TestCase):
   def test_linear_classifiers_of_views_and_of_parts_of_names(self):
     names = [f"{shape}_{motion}" for shape in "ab" for motion in "xyz"]
     labels = self.rng.integers(-1, 6, [60, 3])
-    # Features tell the first part of the name alone; what is unknown is left out.
+    # Features determine only the first part of the name; unlabelled views are skipped.
     video = np.where(labels[..., np.newaxis] < 3, -1.0, 1.0) + 0.1 * self.rng.normal(
       size=[60, 3, 4]
     )
@@ -69,7 +69,7 @@ class AlignmentProbeTest(test_base.TestCase):
     self.assertEqual(found["linear_video_first"], 1.0)
     self.assertLess(found["linear_video_last"], 0.7)
     self.assertLess(found["linear_video"], 0.7)
-    with self.assertRaisesRegex(ValueError, "label_parts is .'one',.; expected as many"):
+    with self.assertRaisesRegex(ValueError, "label_parts is .'one',.; expected one name"):
       AlignmentProbe(label_parts=("one",))._linear(views, views, names)
     nothing = ViewFeatures(views.video, views.audio, None, np.full([60, 3], -1))
     self.assertEqual(AlignmentProbe()._linear(nothing, nothing, names), {})

@@ -1,4 +1,4 @@
-"""Tests of AVC-Bin and AVSA-Bin, on features that are made to have or to lack the answer."""
+"""Tests of AVC-Bin and AVSA-Bin, on features constructed with or without the answer."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ class ScoresTest(test_base.TestCase):
     )
 
   def views(self, count=800, signal=1.0, noise=0.4):
-    """Views whose sign of one feature the right sound shares, and the turned one does not."""
+    """Views with a feature whose sign matches the right audio, but not the rotated audio."""
     sign = self.rng.choice([-1.0, 1.0], [count, 3, 1])
     video, audio, turned = (
       np.concatenate(
@@ -56,8 +56,8 @@ class ScoresTest(test_base.TestCase):
     self.assertGreater(found["avsa_bin_3"], found["avsa_bin_1"])
 
   def test_sounds_of_other_clips(self):
-    # Here the wrong sound of a view agrees with it half of the time: three of four are found, and
-    # the mean of the logits of three views finds more.
+    # Mismatched audio agrees with a view half of the time: the accuracy is 3/4 for single views and
+    # higher for the mean logits of three views.
     found = AVCBin(num_viewpoints=(1, 3), **_FAST).scores(
       self.encoder, self.views(), self.views(200)
     )
@@ -97,7 +97,7 @@ class ScoresTest(test_base.TestCase):
       self.assertTrue(np.all(wrong[:, 0] != wrong[:, 1]))
 
   def test_without_translation_the_picture_itself_is_looked_at(self):
-    # Translation that keeps nothing.
+    # A translation that discards all information.
     blind = dataclasses.replace(
       self.encoder,
       translate=lambda features: {"translated": {"audio": 0 * features["video"]}},
@@ -139,7 +139,7 @@ class ScoresTest(test_base.TestCase):
       AVSABin(dropout=1.5)
     with self.assertRaisesRegex(ValueError, "AVSABin.classifier_clips is 0; expected 1 or more"):
       AVSABin(classifier_clips=0)
-    with self.assertRaisesRegex(ValueError, "AVCBin.milestone_epochs is .9,.; expected rising"):
+    with self.assertRaisesRegex(ValueError, "AVCBin.milestone_epochs is .9,.; expected increasing"):
       AVCBin(milestone_epochs=(9,), num_epochs=9)
 
 
@@ -165,13 +165,13 @@ class ProtocolTest(test_base.TestCase):
     results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}.json"), {})
     for task in (AVCBin, AVSABin):
       protocol = functools.partial(task, num_epochs=1, batch_size=8)
-      with self.assertRaisesRegex(ValueError, "clips have 3 viewpoints: expected 1, 3 or both"):
+      with self.assertRaisesRegex(ValueError, "clips have 3 viewpoints; expected 1, 3 or both"):
         protocol(num_viewpoints=(1, 4))(self.encoder(), self.data_dir, results, "")
     protocol(num_viewpoints=(1, 3))(self.encoder(), self.data_dir, results, "")
     names = [f"avsa_bin_{n}{s}" for n in (1, 3) for s in ("", "_no_translation")]
     for part in ("trained", "untrained"):
       self.assertEqual(list(results.get(part)), names)
-      # Shares of 8 test clips, or of their 24 views, with the right sound and with a wrong one.
+      # Accuracies over 8 test clips, or their 24 views, each with matching and mismatched audio.
       for name, value in results.get(part).items():
         right = value * (16 if "_3" in name else 48)
         self.assertAlmostEqual(right, round(right), places=4)

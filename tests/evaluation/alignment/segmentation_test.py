@@ -73,7 +73,7 @@ class ScoresTest(test_base.TestCase):
     confusion = np.array([[1, 1, 0], [0, 5, 2], [1, 0, 0]])
     found = confusion_matrices.most_frequent(confusion)
     self.assertAllEqual(found, [[0, 2, 0], [0, 7, 0], [0, 1, 0]])
-    # Two classes are never found; of the third, 7 of 10.
+    # Two classes are never predicted; the third for 7 of 10 pixels.
     self.assertAllClose(
       confusion_matrices.scores(found), {"mean_iou": 0.7 / 3, "pixel_accuracy": 0.7}
     )
@@ -121,7 +121,7 @@ class ProtocolTest(test_base.TestCase):
     data_dir = _write_patches(tempfile.mkdtemp(dir=self.get_temp_dir()))
     protocol = self.protocol(num_classes=2, num_epochs=8, learning_rate=2e-2)
     protocol(self.encoder, data_dir, results, work_dir)
-    # Without looking, nothing is found of the class of few pixels.
+    # The baseline without input never predicts the rare class.
     alone = results.get(segmentation.MOST_FREQUENT)
     self.assertBetween(alone["pixel_accuracy"], 0.55, 0.85)
     self.assertAllClose(alone["mean_iou"], alone["pixel_accuracy"] / 2)
@@ -132,7 +132,7 @@ class ProtocolTest(test_base.TestCase):
       self.assertGreater(found["pixel_accuracy"], alone["pixel_accuracy"])
     self.assertIn(segmentation.MOST_FREQUENT, results.table(with_mean=False))
     self.assertEqual(os.listdir(work_dir), [])
-    # The network stays as it was.
+    # The network does not change.
     for old, variable in zip(before, self.encoder.embed_video.__self__.variables):
       self.assertAllEqual(old, variable)
 
@@ -178,7 +178,7 @@ class ProtocolTest(test_base.TestCase):
       tiny_av_model.make(), tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1
     )
     for encoder, data_dir, settings, message in (
-      (ordinary, self.data_dir, {}, "for networks of 360° clips"),
+      (ordinary, self.data_dir, {}, "requires a network of 360° clips"),
       (self.encoder, self.planar_dir, {}, "are of ordinary video"),
       (self.encoder, self.data_dir, {"num_classes": 2}, "Segmentation.num_classes is 2"),
     ):
@@ -186,7 +186,7 @@ class ProtocolTest(test_base.TestCase):
         self.protocol(**settings)(encoder, data_dir, self.results(), "")
     with self.assertRaisesRegex(ValueError, "inputs is .'smell',.; expected some of visual"):
       self.protocol(inputs=("smell",))
-    with self.assertRaisesRegex(ValueError, "milestone_epochs is .5,.; expected rising"):
+    with self.assertRaisesRegex(ValueError, "milestone_epochs is .5,.; expected increasing"):
       self.protocol(milestone_epochs=(5,))
 
 

@@ -70,7 +70,7 @@ class ProtocolTest(test_base.TestCase):
         found["viewpoint_retrieval_video_to_audio"] + found["viewpoint_retrieval_audio_to_video"]
       ) / 2,
     )  # fmt: skip
-    # What is there is not measured again.
+    # Existing results are not computed again.
     blind = dataclasses.replace(self.encoder, embed_video=None, embed_audio=None)
     protocol(blind, self.data_dir, results, "")
 
@@ -79,8 +79,8 @@ class ProtocolTest(test_base.TestCase):
       tiny_av_model.make(), tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1
     )
     for encoder, data_dir, message in (
-      (ordinary, self.data_dir, "for networks of 360° clips"),
-      (self.encoder, self.planar_dir, "are of ordinary video; this task needs 360° clips"),
+      (ordinary, self.data_dir, "requires a network of 360° clips"),
+      (self.encoder, self.planar_dir, "are of ordinary video; this task requires 360° clips"),
     ):
       with self.assertRaisesRegex(ValueError, message):
         ViewpointRetrieval()(encoder, data_dir, Results(self.path, {}), "")

@@ -112,7 +112,7 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
     # 6 sounds with 3 windows; 8 channels of 1 x 2 cells, as the map has one position in time.
     self.assertEqual(first.shape, (18, 16))
     self.assertAllClose(first.mean(axis=0), np.zeros(16), atol=1e-3)
-    # Something is added to what is divided by; constant features become zero.
+    # The divisor has an offset; constant features become zero.
     deviations = first.std(axis=0)
     self.assertAllInRange(deviations[deviations > 1e-6], 0.8, 1.0)
     self.assertGreater(deviations.max(), 0.8)
@@ -157,33 +157,33 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
     metrics = results.get("test")
     self.assertEqual(list(metrics), _METRICS)
     for value in metrics.values():
-      self.assertAlmostEqual(value * 8 % 1, 0)  # of 8 clips
+      self.assertAlmostEqual(value * 8 % 1, 0)  # Of 8 clips.
 
   def test_files_that_cannot_be_read(self):
     data_dir = make_esc50(self.path("esc50"), num_folds=2, per_fold=4)
     path = os.path.join(data_dir, "audio", "1-0-0.wav")
     with open(path, "w") as f:
       f.write("no sound")
-    with self.assertRaisesRegex(ValueError, "1 sounds cannot.*\n.*1-0-0.wav: .*unknown kind"):
+    with self.assertRaisesRegex(ValueError, "1 recordings could.*\n.*1-0-0.wav: .*unknown format"):
       self._run(data_dir)
     with self.assertLogs("absl", "WARNING") as logs:
       results = self._run(data_dir, max_failure_rate=0.1)
-    self.assertIn("Left out: 1-0-0.wav: ", "".join(logs.output))
+    self.assertIn("Skipped: 1-0-0.wav: ", "".join(logs.output))
     self.assertEqual(results.get("fold1")["num_unreadable"], 1)
-    # 11 sounds are left to test in fold1, 12 in fold2.
+    # 11 recordings remain to test in fold1, 12 in fold2.
     self.assertAlmostEqual(results.get("fold1")["conv2x_top1"] * 11 % 1, 0)
     os.remove(path)
     with self.assertRaisesRegex(ValueError, "1 of the 24 files listed.*missing.*\n.*1-0-0.wav"):
       self._run(data_dir, "missing")
 
-  def test_mended_files_are_read_again(self):
+  def test_repaired_files_are_read_again(self):
     data_dir = make_esc50(self.path("esc50"), num_folds=2)
     path = os.path.join(data_dir, "audio", "1-0-0.wav")
     with open(path, "rb") as f:
       sound = f.read()
     with open(path, "wb") as f:
       f.write(b"no sound")
-    with self.assertRaisesRegex(ValueError, "cannot be read"):
+    with self.assertRaisesRegex(ValueError, "could not be read"):
       self._run(data_dir)
     with open(path, "wb") as f:
       f.write(sound)
@@ -207,7 +207,7 @@ class AudioSVMTest(tiny_run.TestCase, tf.test.TestCase):
   def test_warns_of_classifiers_that_are_not_done(self):
     with self.assertLogs("absl", "WARNING") as logs:
       self._run(self.data_dir, max_passes=1, tolerance=1e-6, sizes={"conv5x": (1, 1)})
-    self.assertIn("test, conv5x: the classifiers are not at their optimum", "".join(logs.output))
+    self.assertIn("test, conv5x: the classifiers did not converge", "".join(logs.output))
 
 
 class GinFilesTest(parameterized.TestCase):

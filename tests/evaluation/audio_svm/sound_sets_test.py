@@ -28,7 +28,7 @@ class FindPartsTest(tf.test.TestCase):
     self.assertEqual(
       found,
       [
-        ("fold1", [2, 3, 5, 6], [0, 1]),  # 4 has no label
+        ("fold1", [2, 3, 5, 6], [0, 1]),  # 4 has no label.
         ("fold2", [0, 1, 5, 6], [2, 3]),
         ("fold3", [0, 1, 2, 3], [5, 6]),
       ],
@@ -49,8 +49,8 @@ class FindPartsTest(tf.test.TestCase):
       (r"\['fold2'\] are missing", {"fold1": [0, 1]}, None),
       ("No split or subset 'test'. There are: .'train'", {"train": [0, 1]}, None),
       ("No split or subset 'tset'", {"train": [0, 1], "test": [2]}, [("train", "tset")]),
-      ("also in 'train'", {"train": [0, 1], "test": [1]}, None),
-      ("2 labelled sounds of 1 classes", {"train": [0, 2], "test": [1]}, None),
+      ("also in the training data 'train'", {"train": [0, 1], "test": [1]}, None),
+      ("2 labelled recordings of 1 classes", {"train": [0, 2], "test": [1]}, None),
       ("'test' has 0; expected", {"train": [0, 1], "test": [4]}, None),
     ]
     for message, selections, splits in cases:
@@ -120,7 +120,7 @@ class OfRecordsTest(tiny_run.TestCase, tf.test.TestCase):
     self.assertAllEqual(second.test, first.train)
 
   def test_refuses_other_channels(self):
-    with self.assertRaisesRegex(ValueError, "has 1 channels, but the network takes 4"):
+    with self.assertRaisesRegex(ValueError, "has 1 channels, but the network requires 4"):
       sound_sets.of_records(self.data_dir, 8000, 4)
 
 

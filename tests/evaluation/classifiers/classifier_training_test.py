@@ -1,4 +1,4 @@
-"""Tests of the training of classifiers: phases, schedule, going on, NaN."""
+"""Tests of the training of classifiers: phases, schedule, resuming, NaN."""
 
 import os
 
@@ -48,7 +48,7 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
     self.first_steps = []
 
   def batches(self, first_step):
-    """Three steps an epoch, the same in each."""
+    """Three steps per epoch, the same in each."""
     self.first_steps.append(first_step)
     dataset = tf.data.Dataset.from_tensor_slices(
       {keys.VIDEO: self.frames.astype(np.uint8), keys.LABEL: self.labels}
@@ -56,7 +56,7 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
     return dataset.batch(4).repeat().skip(first_step % 3)
 
   def train(self, num_epochs=(2, 3), settings=None, learning_rate=0.1, stop_after=None):
-    """Trains a new model, in a first phase its classifiers alone; returns its weights."""
+    """Trains a new model, first only its classifiers; returns its weights."""
     tf.keras.utils.set_random_seed(1)
     model = _Classifier()
     model(self.frames[:1])
@@ -148,7 +148,7 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
 
 
 def _stopped(batches_from, num_epochs):
-  """Batches that end with an error in the middle of the epoch after `num_epochs`."""
+  """Batches that fail in the middle of the epoch after `num_epochs`."""
 
   end = tf.constant(3 * num_epochs + 1, tf.int64)
 

@@ -10,7 +10,7 @@ from tests.data import toy_records
 
 
 def _logits(frames):
-  """Scores of three classes that depend on when in a record a clip lies."""
+  """Scores of three classes that depend on the position of a clip in its record."""
   level = tf.reduce_mean(tf.cast(frames, tf.float32), axis=[1, 2, 3, 4]) / 100
   late = tf.stack([1.3 - level, 1.5 * level - 0.6, 1.15 * tf.ones_like(level)], axis=1)
   return {"late": 5 * late, "never": tf.zeros_like(late)}
@@ -55,7 +55,7 @@ class AccuraciesTest(toy_records.ToyRecordsCase):
       self.assertEqual(found["late"].top5, 1.0)
       self.assertEqual(found["never"].top1, 0.0)
       shares.add(found["late"].top1)
-    self.assertLen(shares, 2)  # or the test says nothing of the windows
+    self.assertLen(shares, 2)  # Otherwise the test would not cover the windows.
 
   def test_random_clips_are_each_a_decision(self):
     right = []

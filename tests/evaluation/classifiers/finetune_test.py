@@ -1,4 +1,4 @@
-"""Tests of fine-tuning, and of what it shares with other protocols that train classifiers."""
+"""Tests of fine-tuning and of the base class of protocols that train classifiers."""
 
 import os
 import unittest
@@ -13,7 +13,7 @@ from avssl_tf.evaluation.results import Results
 from avssl_tf.inference.encoder import Encoder
 from tests import tiny_av_model, tiny_run
 
-# As short as there is.
+# As short as possible.
 SETTINGS = dict(
   batch_size=8,
   clips_per_video=1,
@@ -72,7 +72,7 @@ class FinetuneTest(tiny_run.TestCase, parameterized.TestCase):
     self.assertEqual(self.made, [True])
 
   def capture(self, **settings):
-    """What would be trained on the first fold."""
+    """The arguments of the training on the first fold."""
     train = mock.patch.object(classifier_training, "train", side_effect=InterruptedError)
     with train as train, self.assertRaises(InterruptedError):
       self.measure(**settings)
@@ -110,8 +110,8 @@ class FinetuneTest(tiny_run.TestCase, parameterized.TestCase):
 
   @parameterized.parameters(
     ({"num_epochs": 0}, "Finetune.num_epochs is 0; expected 1 or more"),
-    ({"milestone_epochs": (1,)}, "milestone_epochs is .1,.; expected rising numbers in 1..0"),
-    ({"milestone_epochs": (3, 2), "num_epochs": 9}, "expected rising numbers in 1..8"),
+    ({"milestone_epochs": (1,)}, "milestone_epochs is .1,.; expected increasing numbers in 1..0"),
+    ({"milestone_epochs": (3, 2), "num_epochs": 9}, "expected increasing numbers in 1..8"),
     ({"dropout": 1.0}, "dropout is 1.0; expected 0 or more, and less than 1"),
     ({"random_clips_per_video": 0}, "random_clips_per_video is 0; expected 1 or more"),
     ({"learning_rate": 0.0}, "learning_rate is 0.0; expected more than 0"),
@@ -126,14 +126,14 @@ class FinetuneTest(tiny_run.TestCase, parameterized.TestCase):
 
   def test_not_of_a_saved_model(self):
     self.encoder = self.make_encoder(None)
-    with self.assertRaisesRegex(ValueError, "a SavedModel cannot: name the folder of a run"):
+    with self.assertRaisesRegex(ValueError, "A SavedModel cannot be fine-tuned: pass the folder"):
       self.measure()
 
   def test_needs_video(self):
     info = DatasetInfo.load(self.data_dir)
     info.modalities = ["audio"]
     load = mock.patch.object(DatasetInfo, "load", return_value=info)
-    with load, self.assertRaisesRegex(ValueError, "hold sound, but no video"):
+    with load, self.assertRaisesRegex(ValueError, "contain audio, but no video"):
       self.measure()
 
 

@@ -17,7 +17,7 @@ class KineticsLinearTest(tiny_run.TestCase):
   def setUp(self):
     super().setUp()
     self.model = tiny_av_model.make()
-    # As of a SavedModel: there is nothing to train further.
+    # As for a SavedModel, which cannot be trained.
     self.encoder = Encoder.of_model(
       self.model, tiny_av_model.CLIP, tiny_av_model.SAMPLE_RATE_HZ, 1
     )

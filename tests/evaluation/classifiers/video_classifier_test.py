@@ -108,7 +108,7 @@ class StageClassifiersTest(test_base.TestCase):
     model = self.make(_POOLS)
     model(self.frames)
     maps = self.network.video_maps(self.frames)
-    # A map of 4 x 4 x 4 in three overlapping bins a side; one of 1 x 1 x 1, which stays.
+    # A map of 4 x 4 x 4 with three overlapping bins per axis; one of 1 x 1 x 1 is not pooled.
     self.assertEqual(maps["conv2x"].shape[1:4], [4, 4, 4])
     self.assertEqual(model.pools, {"conv2x": (1, 3, 3), "conv5x": (1, 1, 1)})
     conv2x = maps["conv2x"].numpy().max(axis=1, keepdims=True)
@@ -145,7 +145,7 @@ class StageClassifiersTest(test_base.TestCase):
       self.assertAllEqual(old, new)
 
   def test_maps_of_unknown_size(self):
-    """As of a SavedModel that takes frames of any size."""
+    """Maps of a SavedModel that accepts frames of any size."""
     spec = tf.TensorSpec([None] * 4 + [3], tf.uint8)
     maps = tf.function(lambda frames: self.network.video_maps(frames), input_signature=[spec])
     model = video_classifier.StageClassifiers(maps, _POOLS, (4, 16, 16, 3), 5)

@@ -1,4 +1,4 @@
-"""Tests of what protocols on frozen features share, on records of the demo world."""
+"""Tests of the base class of protocols on frozen features, on records of the demo world."""
 
 import dataclasses
 import os
@@ -36,7 +36,7 @@ def _embed_audio(waveform):
 
 
 def make_encoder(clip: ClipSpec = _CLIP, num_channels: int = 1) -> Encoder:
-  """An encoder that averages colours over each column, and loudness over parts of the sound."""
+  """An encoder that averages colours over columns, and loudness over parts of the audio."""
   return Encoder(
     clip, 8000, num_channels, _embed_video, _embed_audio, _embed_video, _embed_audio, _embed_video
   )
@@ -83,7 +83,7 @@ class ProtocolCase(tiny_run.TestCase):
 
 
 def no_reading():
-  """Context in which extracting features is a failure."""
+  """Context in which extracting features fails."""
   return mock.patch.object(features_lib, "extract", side_effect=AssertionError("read clips"))
 
 
@@ -146,7 +146,7 @@ class ClassificationTest(ProtocolCase):
     self.assertIsNone(self.results.get("fold3"))
 
   def test_learns_from_the_one_part_and_tests_on_the_other(self):
-    # The nearest neighbour of a clip that was learnt is itself.
+    # The nearest neighbour of a training clip is itself.
     self.measure(KNN(num_neighbors=1, folds=(("train", "train[:10]"),)))
     self.assertEqual(self.results.get("fold1"), {"knn_video": 1.0, "knn_audio": 1.0})
 
@@ -191,14 +191,14 @@ class ClassificationTest(ProtocolCase):
   def test_modalities(self):
     self.refused("expected some of", KNN(modalities=("vidoe",)))
     self.refused("expected some of", KNN(modalities=()))
-    self.refused("takes 2. Build", KNN(), encoder=make_encoder(num_channels=2))
+    self.refused("requires 2. Build", KNN(), encoder=make_encoder(num_channels=2))
     self.measure(KNN(modalities=("video",)), encoder=make_encoder(num_channels=2))
 
   def test_records_of_one_modality(self):
     for modality, other in (("video", "audio"), ("audio", "video")):
       data_dir = self.change(modalities=[modality])
-      self.refused(f"hold {modality}, but no {other}", KNN(modalities=(other,)), data_dir)
-      self.refused(f"hold {modality}, but no {other}", Retrieval(), data_dir)
+      self.refused(f"contain {modality}, but no {other}", KNN(modalities=(other,)), data_dir)
+      self.refused(f"contain {modality}, but no {other}", Retrieval(), data_dir)
       self.results = Results(self.path(f"{modality}.json"), {})
       self.measure(KNN(), data_dir)
       self.assertEqual(set(self.results.get("fold1")), {f"knn_{modality}"})

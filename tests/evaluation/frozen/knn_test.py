@@ -64,7 +64,7 @@ class KnnTest(parameterized.TestCase):
     rows = np.eye(2)
     with self.assertRaisesRegex(ValueError, "negative training label"):
       knn.predict(rows, [0, -1], rows)
-    with self.assertRaisesRegex(ValueError, "one label a row"):
+    with self.assertRaisesRegex(ValueError, "one label per row"):
       knn.predict(rows, [0], rows)
     with self.assertRaisesRegex(ValueError, "k >= 1"):
       knn.predict(rows, [0, 1], rows, k=0)

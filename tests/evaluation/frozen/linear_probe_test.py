@@ -58,7 +58,7 @@ class LinearProbeTest(absltest.TestCase):
     self.assertEqual(linear_probe.linear_probe(*data), linear_probe.linear_probe(*data))
 
   def test_top5(self):
-    # Ten classes on a line: the direction tells a class up to its neighbours.
+    # Ten classes on a line: the direction determines a class up to its neighbours.
     labels = np.arange(1000) % 10
     x = labels[:, None] + 1.5 * self.rng.normal(size=(1000, 1))
     result = linear_probe.linear_probe(x[:500], labels[:500], x[500:], labels[500:])
@@ -84,7 +84,7 @@ class LinearProbeTest(absltest.TestCase):
     self.assertEqual(result.top1, 0.5)
 
   def test_penalty_is_chosen_without_the_test_rows(self):
-    # Many features and noise only: weak penalties fit the noise. The test labels are random anew.
+    # Many features of noise: weak penalties fit the noise. The test labels are independent.
     centres = np.zeros((4, 60))
     centres[:, 0] = 3 * np.arange(4)
     x, y = _clusters(self.rng, centres, 120)
@@ -103,10 +103,10 @@ class LinearProbeTest(absltest.TestCase):
 
   def test_works_with_a_single_row_of_a_class(self):
     labels = [0, 0, 0, 1, 1, 1, 2]
-    # The classes lie apart, that of the single row too.
+    # All classes are separate, including that of the single row.
     x = 10 * np.eye(3)[labels] + 0.1 * self.rng.normal(size=(7, 3))
     self.assertEqual(linear_probe.linear_probe(x, labels, x, labels).top1, 1.0)
-    # With the other half of the rows under wrong names, nothing is right there.
+    # The other half of the rows has wrong labels, so all of them are misclassified.
     wrong = [1, 1, 1, 0, 0, 0, 0]
     self.assertEqual(linear_probe.linear_probe(x, labels, x, wrong).top1, 0.0)
 
@@ -124,7 +124,7 @@ class LinearProbeTest(absltest.TestCase):
       with self.assertLogs("absl", "WARNING") as logs:
         linear_probe.linear_probe(x, labels, x, labels, c_grid=(1.0,))
     self.assertLen(logs.output, 1)
-    self.assertIn("C = 1 had not converged after 3 iterations", logs.output[0])
+    self.assertIn("C = 1 did not converge in 3 iterations", logs.output[0])
 
   def test_other_warnings_are_passed_on(self):
     def fit(*unused):

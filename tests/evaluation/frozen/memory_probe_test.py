@@ -1,4 +1,4 @@
-"""Tests of what memory banks know, against slow counterparts and constructed banks."""
+"""Tests of the memory bank probe, against slow implementations and constructed banks."""
 
 import unittest
 from unittest import mock
@@ -35,7 +35,7 @@ class MemoryTest(parameterized.TestCase):
     video, audio = _unit(generator.normal(size=(30, 5))), _unit(generator.normal(size=(30, 5)))
     whole = memory_probe.positive_sets(video, audio, np.arange(30), 4)
     with mock.patch.object(memory_probe, "_BLOCK_SIZE", 28):
-      # Probes search again and again: TensorFlow is not to warn of traces.
+      # Repeated searches must not cause retracing warnings of TensorFlow.
       with mock.patch.object(tf.get_logger(), "warning") as warning:
         for _ in range(8):
           sets = memory_probe.positive_sets(video, audio, np.arange(30), 4)
@@ -48,7 +48,7 @@ class MemoryTest(parameterized.TestCase):
     labels = np.array([7, 7, 8, -1])
     self.assertEqual(memory_probe.purity(sets, np.arange(4), labels), 0.5)
     self.assertEqual(memory_probe.purity(sets[[1]], np.array([1]), labels), 1.0)
-    with self.assertRaisesRegex(ValueError, "needs labels"):
+    with self.assertRaisesRegex(ValueError, "requires labels"):
       memory_probe.purity(sets, np.arange(4), np.full(4, -1))
 
   def test_faulty_positives(self):
@@ -70,7 +70,7 @@ class MemoryTest(parameterized.TestCase):
     audio = video.copy()
     audio[:10] = -audio[:10]
     probe = memory_probe.MemoryProbe(num_positives=5)
-    # A faulty video has 9 others of its class in each kind: 5 are enough where both agree.
+    # A faulty video has 9 others of its class in each kind; 5 are enough if both agree.
     found = probe(video, audio, labels, replaced)
     self.assertEqual(set(found), {"purity_k5", "faulty_positive_auc"})
     self.assertEqual(found["faulty_positive_auc"], 1.0)

@@ -1,4 +1,4 @@
-"""Tests of the metrics of clips with several labels against slow oracles."""
+"""Tests of the multi-label metrics against slow implementations."""
 
 import math
 import os
@@ -25,7 +25,7 @@ from tests.data import toy_records
 
 
 def _average_precision(scores, labels):
-  """Mean precision at each positive, where equal scores are found together."""
+  """Mean precision at each positive; equal scores share a rank."""
   total, positives = 0.0, sum(labels)
   for threshold in sorted(set(scores), reverse=True):
     found = [label for score, label in zip(scores, labels) if score >= threshold]
@@ -81,7 +81,7 @@ class ScoresTest(test_base.TestCase):
 
 
 class ProtocolsTest(test_base.TestCase):
-  """Records of several labels each, whose colours tell them."""
+  """Records with several labels each, which their colours determine."""
 
   @classmethod
   def setUpClass(cls):
@@ -90,7 +90,7 @@ class ProtocolsTest(test_base.TestCase):
     cls.addClassCleanup(shutil.rmtree, cls.folder)
     rng = np.random.default_rng(0)
     cls.labels = rng.random((64, 3)) < 0.5
-    cls.labels[60] = False  # Of no class: such clips have no part.
+    cls.labels[60] = False  # Clips without a class are ignored.
     shard = []
     for i, classes in enumerate(cls.labels):
       frames = np.where(classes, 220, 40) + rng.integers(-20, 20, (20, 24, 24, 3))

@@ -40,7 +40,7 @@ class _Model(tf.Module):
 
 
 class _Collapsed(_Model):
-  """Says the same of every input."""
+  """Returns the same for every input."""
 
   def embed_video(self, frames, training=False):
     return tf.nest.map_structure(tf.ones_like, super().embed_video(frames, training))

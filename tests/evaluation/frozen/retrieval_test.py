@@ -12,7 +12,7 @@ def _unit(x):
 
 
 def _oracle(queries, gallery, k):
-  """Sorts the gallery for each query: right where nothing ties."""
+  """Sorts the gallery for each query; correct without ties."""
   found = 0
   for i, query in enumerate(queries):
     order = sorted(range(len(gallery)), key=lambda j: -np.dot(query, gallery[j]))  # noqa: B023
@@ -50,7 +50,7 @@ class RetrievalTest(parameterized.TestCase):
       self.assertAlmostEqual(recalls[k], expected)
 
   def test_directions(self):
-    # Video 0 is the nearest of both sounds; each video is nearest to its own sound.
+    # Video 0 is nearest to both audio rows; each video is nearest to its own audio.
     video = np.array([[1.0, 0.0], [0.0, 1.0]])
     audio = _unit(np.array([[1.0, 0.1], [1.0, 0.9]]))
     result = retrieval.cross_modal(video, audio, ks=(1,))

@@ -1,4 +1,4 @@
-"""Tests of annotations in the layouts of Flickr-SoundNet and of VGG-SS."""
+"""Tests of annotations in the formats of Flickr-SoundNet and VGG-SS."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class BoxAnnotationsTest(absltest.TestCase):
     return self.write(f"{name}.xml", _XML.format(name=name, annotators="\n  ".join(annotators)))
 
   def test_flickr_soundnet_is_a_consensus(self):
-    # Three annotators on pictures of 256 x 256.
+    # Three annotators of images of 256 x 256.
     self.write_xml("2321863", (0, 0, 128, 64), (64, 0, 128, 64), (0, 192, 256, 256))
     self.write_xml("17", (64, 64, 128, 128))
     self.write("list.txt", "17\n")
@@ -60,7 +60,7 @@ class BoxAnnotationsTest(absltest.TestCase):
     ]  # fmt: skip
     path = self.write("vggss.json", json.dumps(entries))
     found = box_annotations.read(path, "vggss")
-    # xmin, ymin, xmax, ymax in the file, cut at the picture's edge.
+    # xmin, ymin, xmax, ymax in the file, clipped to the image.
     np.testing.assert_allclose(found["-0jbRf0bwJU_000045"].boxes[0], [0.0, 0.0, 0.25, 0.5])
     expected = np.zeros([4, 4])
     expected[0, :3] = expected[1, 1:3] = 1.0
@@ -80,12 +80,13 @@ class BoxAnnotationsTest(absltest.TestCase):
     self.assertEqual([found[e["file"]].is_known for e in entries], [True, False, True])
     self.assertRegex(
       "\n".join(logs.output),
-      "vggss.json: 3 boxes .*inside the picture.* 1 files lose all .*not measured: 'b_000002'",
+      "vggss.json: 3 boxes .*inside the image"
+      ".* 1 files have no other boxes .*not evaluated: 'b_000002'",
     )
     self.write_xml("17", (0, 0, 64, 64), (300, 300, 400, 400))
     with self.assertLogs(level="WARNING") as logs:
       self.assertLen(box_annotations.read(self.folder, "flickr_soundnet")["17"].boxes, 1)
-    self.assertNotIn("lose all", logs.output[0])
+    self.assertNotIn("no other boxes", logs.output[0])
 
   def test_entries_of_one_file_are_joined(self):
     box, other = [0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]
@@ -96,11 +97,11 @@ class BoxAnnotationsTest(absltest.TestCase):
     path = self.write("vggss.json", json.dumps(entries))
     with self.assertLogs(level="WARNING") as logs:
       found = box_annotations.read(path, "vggss")
-    self.assertRegex(logs.output[0], "1 entries are of files that have one .* boxes are joined")
+    self.assertRegex(logs.output[0], "1 entries repeat a file: .* boxes .* are combined")
     counts = {name: len(truth.boxes) for name, truth in found.items()}
     self.assertEqual(counts, {"a_000001": 2, "b": 1})
 
-  def test_two_files_of_one_picture_are_refused(self):
+  def test_two_files_of_one_image_are_rejected(self):
     self.write_xml("17", (0, 0, 64, 64))
     self.write_xml("17.jpg", (0, 0, 64, 64))
     with self.assertRaisesRegex(ValueError, "17.xml and .*17.jpg.xml annotate the same .*Keep one"):
@@ -144,18 +145,18 @@ class BoxAnnotationsTest(absltest.TestCase):
     os.mkdir(empty)
     cases = {
       "expected one of flickr_soundnet, vggss": (self.folder, "coco"),
-      "is no folder": (os.path.join(self.folder, "nowhere"), "flickr_soundnet"),
-      "holds no XML files": (empty, "flickr_soundnet"),
+      "is not a folder": (os.path.join(self.folder, "nowhere"), "flickr_soundnet"),
+      "contains no XML files": (empty, "flickr_soundnet"),
       r"KeyError\('bbox'\) after 0 entries": (self.write("a.json", '[{"file": 1}]'), "vggss"),
       "a box has 3 sides": (self.write("b.json", '[{"file": "a", "bbox": [[0, 0, 1]]}]'), "vggss"),
       "is not JSON": (self.write("c.json", "file,bbox"), "vggss"),
-      "holds no annotations": (self.write("d.json", "[]"), "vggss"),
+      "contains no annotations": (self.write("d.json", "[]"), "vggss"),
     }
     for message, arguments in cases.items():
       with self.subTest(message), self.assertRaisesRegex(ValueError, message):
         box_annotations.read(*arguments)
     for text, message in (
-      ("<annotation><bbox>", "broken.xml is no annotation"),
+      ("<annotation><bbox>", "broken.xml is not an annotation"),
       ("<annotation><bbox><xmin>1</xmin></bbox></annotation>", "a bbox has no ymin"),
     ):
       self.write("broken.xml", text)

@@ -1,4 +1,4 @@
-"""Tests of the maps that localisation is compared with."""
+"""Tests of the baselines of sound source localisation."""
 
 import numpy as np
 from absl.testing import absltest

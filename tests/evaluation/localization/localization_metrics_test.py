@@ -1,4 +1,4 @@
-"""Tests of the metrics of localisation against slow counting, and against cases known by hand."""
+"""Tests of the localisation metrics against slow implementations and known cases."""
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -17,7 +17,7 @@ def _iou(positive, truth):
 
 
 def _counts(ious, confidences, visible, threshold):
-  """True positives, false positives and false negatives at a threshold, picture by picture."""
+  """True positives, false positives and false negatives at a threshold, image by image."""
   true = false = missed = 0
   for iou, sure, there in zip(ious, confidences, visible):
     if sure >= threshold:
@@ -81,7 +81,7 @@ class MapsTest(parameterized.TestCase):
     np.testing.assert_array_equal(lm.normalize(np.full([2, 2], -7.0)), np.ones([2, 2]))
 
   def test_enlarged_bilinearly(self):
-    # Between the middles of two cells, which lie at a quarter and three quarters of the picture.
+    # Between the centres of two cells, at a quarter and three quarters of the image.
     found = lm.enlarge(np.array([[0.0, 1.0]]), 3, 8)
     expected = np.clip((np.arange(8) + 0.5) / 4 - 0.5, 0.0, 1.0)
     np.testing.assert_allclose(found, np.tile(expected, (3, 1)), atol=1e-6)
@@ -106,14 +106,14 @@ class ScoresTest(parameterized.TestCase):
     self.assertAlmostEqual(lm.consensus_iou(positive, truth), 8 / (20 + 16 - 8))
     self.assertEqual(lm.consensus_iou(truth > 0, truth), 1.0)
     self.assertEqual(lm.consensus_iou(truth == 0, truth), 0.0)
-    # Everywhere: as much as the box covers.
+    # Positive everywhere: the fraction that the box covers.
     self.assertEqual(lm.consensus_iou(np.ones([10, 10], bool), truth), 0.2)
 
   def test_area_under_curve(self):
     self.assertAlmostEqual(lm.area_under_curve([1.0]), 1.0)
-    # The share falls from 1 to 0 between the thresholds 0 and 0.05.
+    # The fraction falls from 1 to 0 between the thresholds 0 and 0.05.
     self.assertAlmostEqual(lm.area_under_curve([0.0]), 0.025)
-    # 0.6 is reached, though 12 times 0.05 is somewhat more.
+    # 0.6 is reached, although 12 times 0.05 is slightly more in floating point.
     self.assertAlmostEqual(lm.area_under_curve([0.6]), 0.625)
     rng = np.random.default_rng(0)
     ious = rng.random(50)
@@ -132,18 +132,18 @@ class ScoresTest(parameterized.TestCase):
       self.assertAlmostEqual(found[name], value, msg=name)
 
   def test_detection_known_by_hand(self):
-    # All right, and all with a source surer than those without.
+    # All correct, and all with a source more confident than those without.
     best = lm.detection([1.0, 0.6, 0.0], [0.9, 0.8, 0.1], [True, True, False])
     self.assertEqual(best, {"max_f1": 1.0, "loc_ap": 1.0})
-    # Right, but the surer the less there is a source.
+    # Correct, but images without a source have higher confidence.
     worst = lm.detection([1.0, 0.6, 0.0, 0.0], [0.1, 0.2, 0.9, 0.8], [True, True, False, False])
     self.assertAlmostEqual(worst["max_f1"], 2 * 2 / (2 * 2 + 2))
     self.assertAlmostEqual(worst["loc_ap"], 0.5)
-    # Nowhere right.
+    # None correct.
     self.assertEqual(
       lm.detection([0.4, 0.1], [0.5, 0.6], [True, True]), {"max_f1": 0.0, "loc_ap": 0.0}
     )
-    # The same confidence everywhere tells nothing apart: precision as often as it is right.
+    # With constant confidence the precision is the fraction of correct images.
     tied = lm.detection([1.0, 0.2, 0.0, 0.0], [1.0] * 4, [True, True, False, False])
     self.assertAlmostEqual(tied["loc_ap"], 0.25)
     self.assertAlmostEqual(tied["max_f1"], 2 / (2 + 3))
@@ -154,7 +154,7 @@ class ScoresTest(parameterized.TestCase):
     self.assertAlmostEqual(found["mean_ciou"], (0.5 + 0.49 + 0.9) / 3)
     self.assertEqual((found["num_visible"], found["num_invisible"]), (3, 1))
     self.assertIn("max_f1", found)
-    # With a source in each picture there is nothing to be told apart.
+    # With a source in each image there is no detection task.
     self.assertNotIn("max_f1", lm.summarize([0.5, 0.1], [0.4, 0.3], [True, True]))
 
 

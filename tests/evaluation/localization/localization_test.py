@@ -1,4 +1,4 @@
-"""Tests of localisation as a protocol: known truth, baselines, annotations, and resuming."""
+"""Tests of the localisation protocol: known ground truth, baselines, annotations, resuming."""
 
 import csv
 import dataclasses
@@ -24,13 +24,13 @@ def _unused(value):
 
 
 def _embed_audio(waveform):
-  """The same for all sounds."""
+  """The same for all audio."""
   ones = tf.ones([tf.shape(waveform)[0], 1])
   return {"features": ones, "embedding": tf.concat([ones, 0 * ones], axis=-1)}
 
 
 def _brightest(frames):
-  """What is bright in all frames is what sounds: the objects of the world are brighter."""
+  """Bright regions are the sources: the objects of the world are brighter."""
   value = tf.cast(tf.reduce_max(frames, axis=-1, keepdims=True), tf.float32) / 256.0
   value = tf.reduce_mean(value, axis=1, keepdims=True)
   return tf.concat([value, tf.sqrt(1.0 - value**2)], axis=-1)
@@ -75,10 +75,10 @@ class LocalizationTest(test_base.TestCase):
     for part in trivial:
       self.assertGreater(found["trained"]["mean_ciou"], found[part]["mean_ciou"], part)
     self.assertGreater(found["oracle"]["mean_ciou"], found["trained"]["mean_ciou"])
-    # It alone knows when there is no source.
+    # Only the oracle detects that there is no source.
     self.assertGreater(found["oracle"]["max_f1"], max(found[p]["max_f1"] for p in trivial))
     self.assertGreater(found["oracle"]["max_f1"], found["trained"]["max_f1"])
-    # This network does not listen.
+    # This network ignores the audio.
     if found["other sound"]["num_visible"] == 8:
       self.assertEqual(found["other sound"]["ap50"], found["trained"]["ap50"])
     self.assertIn("ap50", results.table(with_mean=False))
@@ -92,7 +92,7 @@ class LocalizationTest(test_base.TestCase):
     self.assertEqual([row["id"] for row in rows], expected)
     self.assertEqual({row["visible"] for row in rows[::12]}, {"1"})
     self.assertTrue({row["visible"] for row in rows[6::12]} <= {"0", ""})
-    # The sound says nothing here: neither does the confidence of a network that hears nothing.
+    # The audio is uninformative, and so is the confidence of a network that ignores it.
     for own, other in zip(rows[::12], rows[6::12]):
       if other["visible"]:
         self.assertEqual(own["confidence"], other["confidence"])
@@ -102,7 +102,7 @@ class LocalizationTest(test_base.TestCase):
     calls = []
 
     def stopped(frames):
-      # Of frames as they are, not of the one that tells the size of the map.
+      # For actual frames, not for those used to determine the size of the map.
       if len(frames) > 1:
         calls.append(len(frames))
       if len(calls) == 2:
@@ -148,7 +148,7 @@ class LocalizationTest(test_base.TestCase):
       f.write(f"{names[7]}\n")
     with self.assertRaisesRegex(ValueError, "1 of the 3 clips .* are not annotated"):
       self.evaluate("unlisted", test_list=listed, **settings)
-    # Of a clip whose boxes are all outside of the picture nothing is known.
+    # A clip with all boxes outside of the image has no ground truth.
     with open(path, "w", encoding="utf-8") as f:
       json.dump([{**entries[0], "bbox": [[1.0, 0.0, 1.5, 1.0]]}, *entries[1:5]], f)
     results = self.evaluate("outside", **settings)
@@ -176,7 +176,7 @@ class LocalizationTest(test_base.TestCase):
 
   def test_what_cannot_be_measured(self):
     spherical = tiny_alignment.make_data(self.path("spherical"), num_train=8)
-    with self.assertRaisesRegex(ValueError, "show all directions; sound sources are localised"):
+    with self.assertRaisesRegex(ValueError, "are of 360° video; localisation requires"):
       self.evaluate("spherical", data_dir=spherical)
     for settings, message in (
       (dict(annotations="a.json"), "set Localization.whole_picture"),

@@ -1,4 +1,4 @@
-"""Tests of how generated sound fields are measured: clip by clip, beside others, and resumed."""
+"""Tests of the evaluation of generated sound fields: single clips, other networks, resuming."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ _BASELINES = (baselines.Silence(), baselines.SpatialPrior(), baselines.OracleDir
 
 
 def _cheat(batch):
-  """Half of the true field, which the batch holds."""
+  """Half of the true field, which is in the batch."""
   return batch[keys.AUDIO] * [1.0, 0.5, 0.5, 0.5]
 
 
@@ -82,11 +82,11 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     with self.assertRaises(KeyboardInterrupt):
       self.evaluate("broken", broken)
     (journal,) = os.listdir(os.path.join(self.get_temp_dir(), "broken", "work"))
-    # As if the machine had died in the middle of a row.
+    # As if the machine had failed in the middle of a row.
     journal = os.path.join(self.get_temp_dir(), "broken", "work", journal)
     with open(journal, "a", encoding="utf-8") as f:
       f.write("half a r")
-    calls.append(0)  # Nothing breaks any more.
+    calls.append(0)  # No further failure.
     results, again = self.evaluate("broken", broken)
     self.assertEqual(calls, [3, 3, 2, 0, 2])
     for part in ("trained", "silence"):
@@ -107,7 +107,7 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
       with self.assertRaises(KeyboardInterrupt):
         self.evaluate("kept", generate)
     results, _ = self.evaluate("kept", generate)
-    # Eight clips, three at a time; the last batch is not whole.
+    # Eight clips, three at a time; the last batch is smaller.
     self.assertEqual(calls, [3, 3, 2, 2])
     self.assertEqual(results.get("trained")["num_all"], 8)
     self.assertEmpty(os.listdir(os.path.join(self.get_temp_dir(), "kept", "work")))
@@ -123,11 +123,11 @@ class SpatialAudioEvaluationTest(test_base.TestCase):
     other = Generator(dataclasses.replace(_CLIP, num_frames=1), 8000, _cheat)
     with self.assertRaisesRegex(ValueError, "'trained' and 'other' take different clips"):
       self.evaluate("clips", others={"other": other})
-    with self.assertRaisesRegex(ValueError, "several parts of the name 'silence'"):
+    with self.assertRaisesRegex(ValueError, "several parts named 'silence'"):
       SpatialAudioEvaluation(baselines=_BASELINES, others={"silence": "runs/x"})
     planar = tiny_run.make_data(os.path.join(self.get_temp_dir(), "planar"))
     results = Results(os.path.join(self.get_temp_dir(), "p", "results.json"), {})
-    with self.assertRaisesRegex(ValueError, "have 1 channels of sound and the projection None"):
+    with self.assertRaisesRegex(ValueError, "have 1 audio channels and the projection None"):
       SpatialAudioEvaluation()({"trained": Generator(_CLIP, 8000, _cheat)}, planar, results, "w")
 
   def test_the_probe_measures_the_same(self):

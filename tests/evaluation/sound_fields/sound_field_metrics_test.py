@@ -76,7 +76,7 @@ class SoundFieldMetricsTest(test_base.TestCase):
 
   def test_log_spectral_distance(self):
     target = self.rng.normal(0, 100, [4800, 1])
-    # Ten times the amplitude is 10 dB everywhere, as the authors count.
+    # Ten times the amplitude is 10 dB everywhere, by the authors' definition.
     found = metrics.log_spectral_distance(target, 10 * target, _RATE_HZ)
     self.assertAllClose(found, [10.0], atol=0.05)
     self.assertAllEqual(metrics.log_spectral_distance(target, target, _RATE_HZ), [0.0])
@@ -84,7 +84,7 @@ class SoundFieldMetricsTest(test_base.TestCase):
   def test_earth_movers_distance_grows_with_the_angle(self):
     signal = self.noise(0.2)
     front = _source(0, 0, signal)
-    # Turned about itself, a map of the first order moves in part only.
+    # Rotated about its axis, a first-order map moves only in part.
     found = [
       metrics.earth_movers_distances(front, _source(turn, 0, signal), _RATE_HZ)[1]
       for turn in (0, 60, 120, 180)

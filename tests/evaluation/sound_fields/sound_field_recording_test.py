@@ -44,14 +44,14 @@ class RecordingTest(test_base.TestCase):
       )
     )  # fmt: skip
     self.assertAllClose(silence["error_ratio"], 1.0)
-    # It sounds from the front, within the 2 degrees of the grid: X is W, Y and Z are faint.
+    # The source is at the front, within the 2 degrees of the grid: X is W, Y and Z are faint.
     self.assertGreater(copied["error_ratio"], 1.5)
     self.assertGreater(copied["loudest_deg"], 40.0)
     self.assertLess(vector["loudest_deg"], 4.0)
     self.assertLess(vector["error_ratio"], 0.2)
     self.assertLess(vector["error_ratio"], prior["error_ratio"])
     self.assertLess(prior["error_ratio"], 1.0)
-    # By all metrics of the paper as well, the best single direction beats silence and copies.
+    # The best single direction beats silence and copies by all metrics of the paper, too.
     for name in ("stft_distance", "envelope_distance", "mean_squared_error", "emd_dir2_distance"):
       self.assertLess(vector[name], silence[name], name)
       self.assertLess(vector[name], copied[name], name)

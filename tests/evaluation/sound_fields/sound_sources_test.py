@@ -1,4 +1,4 @@
-"""Tests of where the single sources of a sound field are."""
+"""Tests of the directions of the sources of a sound field."""
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ def _tone(frequency_hz, level=1.0):
 
 
 def _field(*sources):
-  """Of pairs of a signal and its direction, azimuth and elevation in degrees, or functions."""
+  """Field of signals and their directions: azimuth and elevation in degrees, or functions."""
   total = 0.0
   for signal, azimuth_deg, elevation_deg in sources:
     vector = _vector(np.broadcast_to(azimuth_deg, signal.shape), elevation_deg)
@@ -46,7 +46,7 @@ class CompareTest(test_base.TestCase):
     other = _field((_tone(400, 0.5), 30.0, 35.0), (_tone(1500), -110.0, -20.0))
     tracks = _tracks(*places)
     found = sound_sources.compare(field, other, tracks, _RATE_HZ)
-    # Ten degrees of azimuth are fewer on the sphere at an elevation.
+    # At an elevation, ten degrees of azimuth are a smaller angle on the sphere.
     expected = np.degrees(np.arccos(_vector(-100.0, -20.0) @ _vector(-110.0, -20.0)))
     self.assertAllClose(found.angles_deg, [expected, 25.0], atol=0.3)
     self.assertAllEqual(found.moving, [False, False])
@@ -76,7 +76,7 @@ class CompareTest(test_base.TestCase):
     found = sound_sources.compare(field, field, tracks, _RATE_HZ)
     self.assertAllEqual(found.moving, [True])
     self.assertAllClose(found.angles_deg, [0.0], atol=1e-4)
-    # In the middle of the course, half of the way is 15 degrees off on the mean.
+    # From the centre of the trajectory, the mean deviation is 15 degrees.
     still = sound_sources.compare(field, _field((_tone(700), 0.0, 0.0)), tracks, _RATE_HZ)
     self.assertBetween(still.angles_deg[0], 13.0, 17.0)
 

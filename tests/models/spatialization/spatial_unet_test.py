@@ -108,7 +108,7 @@ class PanoramaEncoderTest(test_base.TestCase):
     maps = layer(frames)
     self.assert_shape(maps, [2, 1, 2, 4, 6], tf.float32)
     self.assertAllClose(layer(tf.roll(frames, 16, axis=3)), tf.roll(maps, 1, axis=3), atol=1e-5)
-    # Without what lies beyond the edges, there would be a seam.
+    # Without circular padding there is a seam.
     plain = layer.encoder(frames)["conv5x"]
     self.assertNotAllClose(plain[..., 0, :], maps[..., 0, :], atol=1e-3)
     fine = self.encoder(16, "conv4x")(frames)
@@ -118,9 +118,9 @@ class PanoramaEncoderTest(test_base.TestCase):
     with self.assertRaisesRegex(ValueError, "the stage 'pooled' and a margin of 16"):
       self.encoder(16, "pooled")
     frames = tf.zeros([1, 2, 16, 32, 3])
-    with self.assertRaisesRegex(ValueError, "margin is 64, and frames are 32 wide"):
+    with self.assertRaisesRegex(ValueError, "margin is 64; expected at most .*, 32"):
       self.encoder(64)(frames)
-    with self.assertRaisesRegex(ValueError, "margin is 8, .*expected a width and a margin of"):
+    with self.assertRaisesRegex(ValueError, "margin is 8 .*expected multiples of the stride"):
       self.encoder(8)(frames)
 
 
@@ -129,8 +129,8 @@ class AttentionLocalizerTest(test_base.TestCase):
   def test_looks_where_the_map_answers(self):
     layer = localizers.AttentionLocalizer(num_tracks=2, key_dim=2)
     picture = np.zeros([1, 1, 6, 12, 2], np.float32)
-    picture[0, 0, 1, 2, 0] = 1.0  # What the first track looks for,
-    picture[0, 0, 4, 9, 1] = 1.0  # and the second one.
+    picture[0, 0, 1, 2, 0] = 1.0  # Matches the query of the first track,
+    picture[0, 0, 4, 9, 1] = 1.0  # and of the second track.
     sound = np.ones([1, 1, 1], np.float32)
     features = {"audio": sound, "video": picture}
     layer(features)
@@ -170,7 +170,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
     field = network.generate(batch)
     self.assert_shape(field, [2, 500, 4], tf.float32)
     self.assertAllEqual(field[..., 0], batch["audio"][..., 0])
-    # Of the other channels nothing is seen.
+    # The other channels are not used.
     mono = {**batch, "audio": batch["audio"][..., :1]}
     self.assertAllClose(network.generate(mono), field, atol=1e-6)
 
@@ -215,7 +215,7 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
       other = network.generate({**batch, changed: batch[changed] // 2})
       self.assertEqual(not np.allclose(field, other, atol=1e-6), matters)
     other = _network(flow_net=panorama_net.PanoramaNet((4,), (2,), name="flow_net"))
-    with self.assertRaisesRegex(ValueError, "frame_net makes maps of .* and flow_net of"):
+    with self.assertRaisesRegex(ValueError, "frame_net returns maps of .*, flow_net of"):
       other(batch)
 
   def test_by_the_picture_or_by_the_sound_alone(self):
@@ -226,9 +226,9 @@ class SpatialUNetTest(test_base.TestCase, parameterized.TestCase):
     by_sound = _network(localizers.DenseLocalizer, frame_net=None)
     weights = by_sound(batch)
     self.assertAllClose(by_sound({"audio": batch["audio"]}), weights)
-    with self.assertRaisesRegex(ValueError, "looks for sources in a picture, and there is neither"):
+    with self.assertRaisesRegex(ValueError, "requires visual maps, and there is neither"):
       _network(frame_net=None)(batch)
-    with self.assertRaisesRegex(ValueError, "nothing is left to find sources by"):
+    with self.assertRaisesRegex(ValueError, "there are no features for localisation"):
       _network(frame_net=None, localize_by_sound=False)
 
   def test_weights_of_a_u_net_alone(self):

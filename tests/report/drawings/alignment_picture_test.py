@@ -1,4 +1,4 @@
-"""Tests of the picture of 360° clips: outlines of views, and what is drawn where."""
+"""Tests of the figure of 360° clips: outlines of views, and positions of the panels."""
 
 import os
 
@@ -70,7 +70,7 @@ class DrawTest(test_base.TestCase):
     small, large = cv2.imread(one), cv2.imread(two)
     self.assertEqual(small.shape[1], large.shape[1])
     self.assertGreater(large.shape[0], 1.6 * small.shape[0])
-    # Both views are there: large areas of their grey levels.
+    # Both views are drawn: large areas of their grey levels.
     for value in (0, 250):
       self.assertGreater((small == value).all(axis=-1).sum(), 5000)
 

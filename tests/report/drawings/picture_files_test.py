@@ -1,4 +1,4 @@
-"""Tests of the check of files that pictures are to be written to."""
+"""Tests of the check of output files of images."""
 
 import os
 import tempfile
@@ -12,9 +12,9 @@ class PictureFilesTest(unittest.TestCase):
   def test_says_what_is_wrong_before_the_work(self):
     with tempfile.TemporaryDirectory() as folder:
       picture_files.check(os.path.join(folder, "picture.png"), "--output")
-      with self.assertRaisesRegex(ValueError, "--output=.*picture.gif ends in none of .png, .jpg"):
+      with self.assertRaisesRegex(ValueError, "--output=.*picture.gif: .* ends in .png or .jpg"):
         picture_files.check(os.path.join(folder, "picture.gif"), "--output")
-      with self.assertRaisesRegex(ValueError, "--output=.*: there is no folder '.*nowhere'"):
+      with self.assertRaisesRegex(ValueError, "--output=.*: no such folder '.*nowhere'"):
         picture_files.check(os.path.join(folder, "nowhere", "picture.png"), "--output")
 
 

@@ -1,4 +1,4 @@
-"""Tests of measuring and drawing where the sound of a recording comes from."""
+"""Tests of measuring and drawing the sound directions of a recording."""
 
 import os
 
@@ -14,7 +14,7 @@ from tests import test_base
 class SoundFieldPictureTest(test_base.TestCase):
 
   def source(self, azimuth_deg, elevation_deg, amplitude):
-    """A source of noise with peaks of +-amplitude, float32 `[1000, 4]`."""
+    """A noise source with peaks of +-amplitude, float32 `[1000, 4]`."""
     signal = amplitude * np.sign(self.rng.normal(size=[1000, 1]))
     angles = np.float32(np.deg2rad([[azimuth_deg], [elevation_deg]]))
     return ambisonics.encode(tf.constant(signal, tf.float32), *angles).numpy()
@@ -26,10 +26,10 @@ class SoundFieldPictureTest(test_base.TestCase):
     left, below, silent = sound_field_picture.measure(field, 500.0, 3)
     self.assertAllClose([left.start_sec, left.end_sec, silent.end_sec], [0.0, 2.0, 6.0])
     self.assertAllClose([left.level_db, below.level_db], [-20.0, 0.0], atol=1e-3)
-    # As exactly as the pixels of the map are wide.
+    # With the resolution of the map.
     self.assertAllClose([left.azimuth_deg, left.elevation_deg], [90.0, 0.0], atol=1.1)
     self.assertAllClose([below.azimuth_deg, below.elevation_deg], [-45.0, 30.0], atol=1.1)
-    # (1 + cos)^2 over all directions has the mean 4/3, and 4 in front.
+    # (1 + cos)^2 has the mean 4/3 over all directions, and is 4 in front.
     self.assertAllClose(below.prominence_db, 10 * np.log10(3.0), atol=0.05)
     heard = dict(zip((name for name, _, _ in sound_field_picture.DIRECTIONS), left.decoded_db))
     self.assertAllClose(heard["left"], -20.0 + 20 * np.log10(2.0), atol=1e-3)

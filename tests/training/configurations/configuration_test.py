@@ -1,4 +1,4 @@
-"""Tests of reading gin configurations, and of what is said about mistakes in them."""
+"""Tests of parsing gin configurations, and of error messages."""
 
 import glob
 import os
@@ -47,7 +47,7 @@ class ConfigurationTest(ConfigurationCase):
     configuration.parse([*_AVID, late], ["num_epochs=9"])
     self.assertEqual((self.bound("num_epochs"), self.bound("batch_size")), (9, 5))
     configuration.parse([late, *_AVID][1:])
-    self.assertNotEqual(self.bound("num_epochs"), 9)  # Nothing is left of the one before.
+    self.assertNotEqual(self.bound("num_epochs"), 9)  # The previous configuration is cleared.
 
   def test_is_found_from_anywhere(self):
     self.addCleanup(os.chdir, os.getcwd())
@@ -113,8 +113,8 @@ class ConfigurationTest(ConfigurationCase):
 
   @parameterized.parameters(
     "AVID.temperature=1",
-    "train.batch_size=8",  # Leaves the macro without a use, which is no mistake.
-    "AudioVisualModel.video_head=@MLPHead()",  # And this a scope.
+    "train.batch_size=8",  # The macro is then unused, which is not an error.
+    "AudioVisualModel.video_head=@MLPHead()",  # The same for a scope.
     "train.augmentation=None",
     "ClipSpec.sample_rate_hz=None",
     "AVID.loss=@losses.info_nce_loss",
@@ -137,7 +137,7 @@ class ConfigurationTest(ConfigurationCase):
 
   def test_file_that_is_not_there(self):
     message = self.message(["gin/avd.gin"])
-    self.assertRegex(message, r"--gin_file=gin/avd.gin: no such file. In 'gin' .*avid.gin")
+    self.assertRegex(message, r"--gin_file=gin/avd.gin: no such file. Files in 'gin': .*avid.gin")
     self.assertIn("There is no folder 'gni' either", self.message(["gni/avid.gin"]))
 
   def test_mistakes_in_files_name_them(self):
@@ -160,7 +160,7 @@ class ConfigurationTest(ConfigurationCase):
 
 
 class ForeignConfigurationTest(ConfigurationCase):
-  """Reading a configuration of somebody else runs no code of theirs."""
+  """Parsing a configuration from elsewhere runs no code."""
 
   def setUp(self):
     super().setUp()
@@ -193,7 +193,7 @@ class ForeignConfigurationTest(ConfigurationCase):
       self.message(_AVID, f"num_epochs=1\n{text}"),
     ):
       self.assertIn(f"{statement!r}", message)
-      self.assertIn("import nothing", message)
+      self.assertIn("must not import modules", message)
 
   def test_parameters_include_nothing(self):
     path = self.write("imports.gin", "import foreign_code\n")
@@ -236,7 +236,7 @@ class ForeignConfigurationTest(ConfigurationCase):
   def test_nothing_but_components_of_the_package_is_registered(self):
     known = {"gin.constant", "gin.macro", "gin.singleton"}
     known |= {f"optimizers.{name}" for name in ("AdamW", "LAMB", "SGD")}
-    # In a process of its own: tests register components as well.
+    # In a separate process: tests register components as well.
     names = command.output_of(
       "-c",
       "import gin\nfrom avssl_tf.training.configurations import configuration\n"

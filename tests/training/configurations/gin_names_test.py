@@ -1,4 +1,4 @@
-"""Tests that one module registers everything that a gin file may name."""
+"""Tests that one module registers all names of gin files."""
 
 import re
 import unittest

@@ -1,4 +1,4 @@
-"""Tests of reading gin text."""
+"""Tests of parsing gin text."""
 
 import unittest
 
@@ -56,8 +56,8 @@ class SettingsTest(unittest.TestCase):
   def test_differences(self):
     then = settings.Settings.parse("n = 2\na.x = %n\na.y = 1\nb.z = 1\nc.w = 5\nd.f = @g\nd.h = 1")
     now = settings.Settings.parse("a.x = 2\na.y = 3\nb.new = 1\ne.w = 6\nd.h = 1\n")
-    # Macros, other configurables and new parameters make no difference, but a function does
-    # that was named and is the default again.
+    # Macros, other configurables and new parameters are not differences, but a function is
+    # that was set and is the default again.
     self.assertEqual(
       then.differences(now), {"a.y": (1, 3), "d.f": (settings.Reference("@g"), settings.DEFAULT)}
     )

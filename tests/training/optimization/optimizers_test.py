@@ -7,7 +7,7 @@ from avssl_tf.training.optimization import optimizers, schedules
 
 
 def _torch_adam(weight, gradients, learning_rate, l2):
-  """Adam with coupled L2 as PyTorch documents it, in NumPy."""
+  """Adam with coupled L2, as documented by PyTorch, in NumPy."""
   first, second = np.zeros_like(weight), np.zeros_like(weight)
   for t, gradient in enumerate(gradients, start=1):
     gradient = gradient + l2 * weight
@@ -33,7 +33,7 @@ class AdamTest(tf.test.TestCase):
     self.assertNotAllClose(variable, _torch_adam(start, gradients, 0.01, 0.0), rtol=1e-3)
 
   def test_small_gradients_move_as_in_torch(self):
-    # Where gradients are of the size of epsilon, its place and its size are what counts.
+    # For gradients of the size of epsilon, its position and size matter.
     gradients = np.array([[1e-8, 1e-7, -1e-6, 1e-5]] * 3)
     expected = _torch_adam(np.zeros(4), gradients, 0.01, 0.0)
     found = {}
@@ -84,7 +84,7 @@ class SchedulesTest(tf.test.TestCase):
       rate = schedules.step_decay(
         60, 7, learning_rate=0.3, milestone_epochs=milestones, factor=0.5
       )
-      for dtype in (tf.int64, tf.float32):  # Counts of new optimisers and of old ones.
+      for dtype in (tf.int64, tf.float32):  # Step counters of new optimisers and of legacy ones.
         found = [float(rate(tf.constant(step, dtype))) for step in range(60)]
         expected = [0.3 * 0.5 ** sum(m <= step // 7 for m in milestones) for step in range(60)]
         self.assertAllClose(found, expected)

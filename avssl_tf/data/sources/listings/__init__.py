@@ -1,1 +1,1 @@
-"""What sources make of lists and folders: clips to build, classes and folds, and their files."""
+"""Common code of the sources: listings of clips, classes and folds, and their files."""

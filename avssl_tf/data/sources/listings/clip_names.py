@@ -1,7 +1,7 @@
-"""Times in the names of clips, as download scripts of Kinetics, AudioSet and VGG-Sound spell them.
+"""Times in clip names, in the formats of download scripts for Kinetics, AudioSet and VGG-Sound.
 
-The id of the video is followed by the start and mostly the end of the clip, in seconds, with or
-without zeros before and a fraction after them, or in milliseconds:
+The video id is followed by the start and usually the end of the clip. Times are in seconds, with or
+without leading zeros and fractional digits, or in milliseconds:
 
 ```
 0Ab1cD2eF3g_000040_000050   0Ab1cD2eF3g_40_50   0Ab1cD2eF3g_40.0_50.0   0Ab1cD2eF3g_40000_50000
@@ -15,20 +15,20 @@ from typing import Optional
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _TIMES = re.compile(rf"[_-]{_NUMBER}(?:[_-]{_NUMBER})?")
-# What one decimal place loses, and what milliseconds lose.
+# Rounding tolerances in seconds, of one decimal place and of milliseconds.
 _TENTH, _MILLISECOND = 0.051, 0.0011
 
 
 def distance(ending: str, span_sec: tuple[float, float]) -> Optional[tuple[bool, float]]:
-  """How well what follows the id in a name fits a span; smaller is better.
+  """Distance between the times in a name and a span; smaller is better.
 
   Args:
-    ending: such as "_000040_000050".
+    ending: the part of the name after the video id, such as "_000040_000050".
     span_sec: start and end.
 
   Returns:
-    Whether the end is not told, and the error in seconds; None where the times are of another span,
-    or no times.
+    Whether the end is missing, and the error in seconds; None if `ending` contains no times, or
+    those of another span.
   """
   found = _TIMES.fullmatch(ending)
   if found is None:
@@ -46,7 +46,7 @@ def _error_of_seconds(text: str, time_sec: float) -> Optional[float]:
   error = abs(float(text) - time_sec)
   if "." in text:
     return error if error < _TENTH else None
-  # Scripts round, or drop what is after the point.
+  # Scripts round or truncate.
   return error if int(text) in (math.floor(time_sec), math.ceil(time_sec)) else None
 
 

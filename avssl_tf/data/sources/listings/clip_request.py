@@ -1,9 +1,9 @@
-"""What a source asks to be built."""
+"""A request of a source to build clips from a file."""
 
 import dataclasses
 from typing import Optional
 
-# Spellings of the splits that sources recognise, and the name that each stands for.
+# Recognised spellings of the splits, and their canonical names.
 SPLIT_NAMES = {
   "train": "train",
   "training": "train",
@@ -19,17 +19,16 @@ DEFAULT_SPLIT = "train"
 
 @dataclasses.dataclass(frozen=True)
 class ClipRequest:
-  """One file, or one span of it, to be read into records.
+  """A file, or a span of it, to be built into records.
 
   Attributes:
-    split: name of the split that it belongs to, "train" where none is given.
+    split: name of its split; "train" if none is given.
     path: file to read.
-    start_sec: start of the span; None stands for the start of the file.
-    end_sec: end of the span; None stands for the end of the file. What is
-      long is cut into clips.
-    labels: names of its classes, the main one first; empty where there is none.
-    media_id: name of the file for records and reports: its path relative to
-      the input, or to the folder of the media in it, with forward slashes.
+    start_sec: start of the span; None means the start of the file.
+    end_sec: end of the span; None means the end of the file. Long spans are cut into clips.
+    labels: names of its classes, the main one first; empty without labels.
+    media_id: name of the file in records and reports: its path relative to the input folder, or to
+      the media folder in it, with forward slashes.
   """
 
   split: str

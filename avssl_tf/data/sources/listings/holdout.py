@@ -1,4 +1,4 @@
-"""Lays part of a data set without splits aside for testing."""
+"""Holds out part of a data set without splits for testing."""
 
 import dataclasses
 import os
@@ -14,22 +14,22 @@ TEST_SPLIT = "test"
 def hold_out(requests: Sequence[ClipRequest], fraction: float) -> list[ClipRequest]:
   """Moves a share of the files of each class to the test split.
 
-  Whole files move, so that no video is in both splits. Which ones follows from their names:
-  the same files give the same split on every machine, and a file more moves few of the others.
+  Whole files are moved: no video is in both splits. The choice depends only on the file names. The
+  same files give the same split on every machine, and an additional file affects few of the others.
 
   Args:
-    requests: what a source asks for.
-    fraction: share of the files of each first label (of all files, where there are none) to move;
-      at least one where a label has two or more. 0 moves nothing.
+    requests: requests of a source.
+    fraction: share to move of the files of each first label, or of all files without labels; at
+      least one file of a label with two or more. 0 moves nothing.
 
   Returns:
-    The requests in their order; unchanged where the source names a split other than "train".
+    The requests in their order; unchanged if the source has a split other than "train".
 
   Raises:
     UserError: `fraction` is not 0 or more and below 1.
   """
   if not 0 <= fraction < 1:
-    raise UserError(f"The share of files for testing is {fraction}; expected 0 or more, below 1.")
+    raise UserError(f"The share of test files is {fraction}; expected 0 or more and below 1.")
   if fraction == 0 or any(request.split != DEFAULT_SPLIT for request in requests):
     return list(requests)
   labels_of = {request.media_id: request.labels[:1] for request in requests}

@@ -1,4 +1,4 @@
-"""Reads lists of clips, as CSV or as lines of words, with errors that name file and row."""
+"""Reads lists of clips, as CSV or lines of words. Errors state the file and the row."""
 
 import csv
 import io
@@ -14,19 +14,20 @@ from avssl_tf.errors import MissingFileError
 def csv_rows(
   path: str, delimiter: str = ",", names: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
-  """Yields the rows of a CSV file that are not blank, each with its place.
+  """Yields the non-blank rows of a CSV file, each with its location.
 
   Args:
     path: file; see `text_files.read`.
-    delimiter: what stands between fields.
-    names: whether fields are names of files: bytes that are no text are kept, as there.
+    delimiter: separator of the fields.
+    names: whether the fields are file names. Bytes that are not valid text are then kept, see
+      `text_files.read`.
 
   Yields:
-    The place ("FILE, row N", counted from 1 as in an editor), and the fields without the blanks
-    around them.
+    The location ("FILE, row N", counted from 1 as in an editor), and the fields without surrounding
+    blanks.
 
   Raises:
-    ListError: the file is no text, or no CSV.
+    ListError: the file is not text, or not CSV.
   """
   lines = io.StringIO(_text(path, names), newline="")
   reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -40,17 +41,17 @@ def csv_rows(
 
 
 def csv_records(path: str, required: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-  """Yields the rows of a CSV file whose first row names the columns.
+  """Yields the rows of a CSV file with a header row.
 
   Args:
     path: file.
-    required: columns that there must be; others are kept too.
+    required: columns that must be present; other columns are kept as well.
 
   Yields:
-    The place of a row and its fields by column.
+    The location of a row and its fields by column.
 
   Raises:
-    ListError: as `csv_rows`; or columns are missing, or a row has more or fewer fields.
+    ListError: see `csv_rows`; or columns are missing, or a row has too many or too few fields.
   """
   header = None
   for where, fields in csv_rows(path):
@@ -60,13 +61,13 @@ def csv_records(path: str, required: tuple[str, ...]) -> Iterator[tuple[str, dic
       if missing:
         raise ListError(
           f"{where}: no column {', '.join(map(repr, missing))} among {header}. The first row must "
-          f"name the columns, {', '.join(required)} among them."
+          f"name the columns, including {', '.join(required)}."
         )
       continue
     if len(fields) != len(header):
       raise ListError(
-        f"{where}: {len(fields)} fields, expected {len(header)} ({','.join(header)}). "
-        "A field that holds a comma must be quoted."
+        f"{where}: {len(fields)} fields; expected {len(header)} ({','.join(header)}). "
+        "A field that contains a comma must be quoted."
       )
     yield where, dict(zip(header, fields))
   if header is None:
@@ -74,15 +75,15 @@ def csv_records(path: str, required: tuple[str, ...]) -> Iterator[tuple[str, dic
 
 
 def word_rows(path: str, num_words: tuple[int, ...]) -> Iterator[tuple[str, list[str]]]:
-  """Yields the lines of a text file that are not blank as words, each with its place.
+  """Yields the words of the non-blank lines of a text file, each line with its location.
 
   Args:
     path: file.
-    num_words: numbers of words that a line may have. What is left of the last words is one
-      word, so that it may hold blanks.
+    num_words: allowed numbers of words per line. Words are split from the right: the first one may
+      contain blanks.
 
   Raises:
-    ListError: the file is no text, or a line has another number of words.
+    ListError: the file is not text, or a line has another number of words.
   """
   for number, line in enumerate(_text(path).split("\n"), start=1):
     words = line.rsplit(maxsplit=max(num_words) - 1)
@@ -90,27 +91,27 @@ def word_rows(path: str, num_words: tuple[int, ...]) -> Iterator[tuple[str, list
       continue
     if len(words) not in num_words:
       counts = " or ".join(map(str, num_words))
-      raise ListError(f"{path}, row {number}: {line.strip()!r}, expected {counts} words.")
+      raise ListError(f"{path}, row {number}: {line.strip()!r}; expected {counts} words.")
     yield f"{path}, row {number}", words
 
 
 def seconds(text: str, column: str, where: str) -> float:
-  """A time of 0 or more seconds.
+  """Parses a time of 0 or more seconds.
 
   Raises:
-    ListError: `text` is none; the message names `column` and `where`.
+    ListError: `text` is not such a time; the message contains `column` and `where`.
   """
   try:
     value = float(text)
   except ValueError as error:
-    raise ListError(f"{where}: {column} is {text!r}, expected a number of seconds.") from error
+    raise ListError(f"{where}: {column} is {text!r}; expected a number of seconds.") from error
   if not math.isfinite(value) or value < 0:
-    raise ListError(f"{where}: {column} is {text!r}, expected a number of seconds from 0 on.")
+    raise ListError(f"{where}: {column} is {text!r}; expected a number of seconds, 0 or more.")
   return value
 
 
 def check_folder(input_dir: str) -> None:
-  """Raises FileNotFoundError where `input_dir` is no folder."""
+  """Raises MissingFileError if `input_dir` is not a folder."""
   if not os.path.isdir(input_dir):
     raise MissingFileError(f"--input_dir={input_dir!r} is not a folder.")
 

@@ -1,4 +1,4 @@
-"""What a source returns: the clips to be built, their classes, and named selections of them."""
+"""The result of a source: the clips to build, their classes, and named subsets of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from avssl_tf.errors import UserError
 
 
 class ListError(UserError):
-  """A list of clips, or the folder that it is about, is not what it should be.
+  """A list of clips, or the folder of its files, is invalid.
 
-  The message names the file and the row, or the folder and the layout expected.
+  The message states the file and the row, or the folder and the expected layout.
   """
 
 
@@ -20,10 +20,10 @@ class Listing:
 
   Attributes:
     requests: files or spans of files, in a stable order.
-    label_names: names of the classes in the order of their index; empty where there are none.
-    subsets: media ids of named selections of clips that may overlap, such as the folds of a
-      cross-validation; each within one split.
-    notes: what is to be told before the build begins, such as files that no list names.
+    label_names: class names in the order of their index; empty without classes.
+    subsets: media ids of named subsets, such as the folds of a cross-validation. Subsets may
+      overlap; each is within one split.
+    notes: remarks for the user before the build, such as files that are in no list.
   """
 
   requests: Sequence[ClipRequest]

@@ -1,4 +1,4 @@
-"""Finds the media files of a folder, and compares them with what lists name."""
+"""Finds the media files of a folder, and compares them with the lists."""
 
 import bisect
 import collections
@@ -20,23 +20,23 @@ AUDIO_EXTENSIONS = frozenset(".aif .aiff .amb .caf .flac .m4a .mka .mp3 .ogg .op
 
 
 class MediaFiles:
-  """The media files at any depth below a folder; hidden files and folders are passed over.
+  """The media files at any depth below a folder; hidden files and folders are skipped.
 
-  Links to folders are followed. What several of them lead to, or a link and the place itself, is
-  listed once: a folder linked into itself would be listed for ever.
+  Links to folders are followed. A folder that can be reached by several paths is listed once, which
+  also handles folders linked into themselves.
 
   Attributes:
     root: the folder.
-    names: their paths relative to it, with forward slashes, sorted.
-    notes: folders that were left out, for the user.
+    names: paths of the files relative to `root`, with forward slashes, sorted.
+    notes: remarks on skipped folders, for the user.
   """
 
   def __init__(self, root: str, extensions: frozenset[str]):
-    """Looks for the files.
+    """Finds the files.
 
     Args:
       root: folder.
-      extensions: what the names of media files end in, lower case.
+      extensions: extensions of the media files, in lower case.
 
     Raises:
       MissingFileError: no such folder.
@@ -54,17 +54,17 @@ class MediaFiles:
     self._paths = {self.path(name) for name in self.names}
 
   def path(self, name: str) -> str:
-    """Where the file of a relative name is."""
+    """Path of the file with a relative name."""
     return os.path.join(self.root, *name.split("/"))
 
   def with_stem(self, stem: str) -> Sequence[str]:
-    """Names of the files called `stem`, whatever their folder and extension; sorted."""
+    """Sorted names of the files with a stem, in any folder and with any extension."""
     return self._by_stem.get(stem, ())
 
   def stems_from(self, start: str) -> Sequence[str]:
-    """Names of the files, without folder and extension, that begin with `start`; sorted."""
+    """Sorted stems of the files that start with `start`."""
     first = bisect.bisect_left(self._stems, start)
-    # No file name continues with the last character that there is.
+    # No file name contains the last Unicode character.
     return self._stems[first : bisect.bisect_left(self._stems, f"{start}\U0010ffff")]
 
   @functools.cached_property
@@ -72,7 +72,7 @@ class MediaFiles:
     return sorted(self._by_stem)
 
   def usual_extension(self, default: str) -> str:
-    """The extension that most files have."""
+    """The most common extension."""
     counts = collections.Counter(os.path.splitext(name)[1] for name in self.names)
     return max(sorted(counts), key=counts.get) if counts else default
 
@@ -81,48 +81,48 @@ class MediaFiles:
     listing: Listing,
     layout: str,
     links_die: bool = False,
-    beside: Mapping[str, str] = types.MappingProxyType({}),
+    similar: Mapping[str, str] = types.MappingProxyType({}),
   ) -> Listing:
-    """The listing with notes about files that are missing, and files that it does not name.
+    """Adds notes about missing files and unlisted files to a listing.
 
-    What is missing stays in the listing: the build lists it among its failures.
+    Missing files stay in the listing: the build reports them as failures.
 
     Args:
-      listing: paths of its requests lie below `root`.
-      layout: the layout expected, for errors.
-      links_die: whether it is usual that files are missing, as their sources are gone: the note
-        says how to go on.
-      beside: for paths that are missing, the name of a file that is there and may be meant.
+      listing: listing with paths below `root`.
+      layout: expected layout, for errors.
+      links_die: whether missing files are common, because videos disappear from the web: the note
+        then states how to build without them.
+      similar: for missing paths, the name of an existing file that may be meant.
 
     Raises:
-      ListError: nothing is listed, or none of the files is there.
+      ListError: nothing is listed, or none of the files exists.
     """
     if not listing.requests:
-      raise ListError(f"The lists of {self.root!r} name no clips. Expected:\n{layout}")
+      raise ListError(f"The lists of {self.root!r} contain no clips. Expected:\n{layout}")
     listed = {request.path for request in listing.requests}
-    # A list may name a file by a link to a folder that is listed under another name.
+    # A list may refer to a file by a link to a folder that is listed under another name.
     missing = [
       r.path
       for r in listing.requests
       if r.path not in self._paths and not os.path.isfile(r.path)
     ]
     if len(missing) == len(listing.requests):
-      ending = f" Media files end in {' '.join(sorted(self._extensions))}."
+      ending = f" Extensions of media files: {' '.join(sorted(self._extensions))}."
       raise ListError(
-        f"None of the {len(listed)} files listed is in {self.root!r}, not even {missing[0]!r}; "
-        f"{len(self.names)} other media files are there"
-        f"{self._such_as(missing, beside)}.{'' if self.names else ending}\nExpected:\n{layout}"
+        f"None of the {len(listed)} listed files is in {self.root!r}, for example {missing[0]!r}. "
+        f"The folder contains {len(self.names)} other media files"
+        f"{self._such_as(missing, similar)}.{'' if self.names else ending}\nExpected:\n{layout}"
       )
     notes = [*listing.notes, *self.notes]
     if missing:
       share = len(missing) / len(listing.requests)
       remedy = (
-        " Videos of this data set vanish over the years; "
-        f"{_allowing(share)} builds what is left."
+        " Videos of this data set disappear over time; "
+        f"{_allowing(share)} builds the remaining ones."
       )
       notes.append(
-        f"{len(missing)} of {len(listing.requests)} clips listed ({share:.1%}) have no file, such "
-        f"as {missing[0]!r}: they count as failures.{self._meant(missing, beside)}"
+        f"{len(missing)} of {len(listing.requests)} listed clips ({share:.1%}) have no file, such "
+        f"as {missing[0]!r}: they count as failures.{self._meant(missing, similar)}"
         f"{remedy if links_die else ''}"
       )
     really_listed = {os.path.realpath(path) for path in listed} if self.notes else set()
@@ -133,30 +133,29 @@ class MediaFiles:
     ]
     if extra:
       notes.append(
-        f"Media files in {self.root!r} that no list names are left out: {len(extra)}, such as "
+        f"Media files in {self.root!r} that are in no list are skipped: {len(extra)}, such as "
         f"{extra[0]!r}."
       )
     return dataclasses.replace(listing, notes=notes)
 
 
-  def _such_as(self, missing: Sequence[str], beside: Mapping[str, str]) -> str:
-    """A file that is there, for the message that those listed are missing."""
-    names = [beside[path] for path in missing if path in beside] or self.names
+  def _such_as(self, missing: Sequence[str], similar: Mapping[str, str]) -> str:
+    """An existing file, for the message that the listed ones are missing."""
+    names = [similar[path] for path in missing if path in similar] or self.names
     return f", such as {names[0]!r}" if names else ""
 
-  def _meant(self, missing: Sequence[str], beside: Mapping[str, str]) -> str:
-    pairs = [(path, beside[path]) for path in missing if path in beside]
+  def _meant(self, missing: Sequence[str], similar: Mapping[str, str]) -> str:
+    pairs = [(path, similar[path]) for path in missing if path in similar]
     if not pairs:
       return ""
     return (
-      f" Of {len(pairs)} there is a file of the same video, such as {pairs[0][1]!r} where "
-      f"{os.path.basename(pairs[0][0])!r} is expected: if it is that clip, rename it or correct "
-      "the list."
+      f" For {len(pairs)} there is a file of the same video, such as {pairs[0][1]!r} instead of "
+      f"{os.path.basename(pairs[0][0])!r}: if it is that clip, rename it or correct the list."
     )
 
 
 def stem_of(name: str) -> str:
-  """The name of a media file without folder and extensions, of which downloaders leave two.
+  """The name of a media file without folder and extensions; downloaders may leave two extensions.
 
   >>> stem_of("train/0Ab1cD2eF3g_12_22.mp4.mkv"), stem_of("a/b_40.5_42.5.MP4"), stem_of("c_40.5")
   ('0Ab1cD2eF3g_12_22', 'b_40.5_42.5', 'c_40.5')
@@ -168,15 +167,15 @@ def stem_of(name: str) -> str:
 
 
 def _allowing(share: float) -> str:
-  """The flag that lets a share of the clips fail; 1 is the most that it takes."""
+  """The flag that allows a share of the clips to fail, at most 1."""
   rounded = math.ceil(share * 100) / 100
   return f"--max_failure_rate={rounded:g}" + (" or more" if rounded < 1 else "")
 
 
 def _files_below(root: str) -> tuple[list[str], list[str]]:
-  """Relative paths of the files below a folder, and notes on the folders that were left out.
+  """Relative paths of the files below a folder, and notes on skipped folders.
 
-  Folders come before links to them, whatever their names.
+  Folders are visited before links to them, regardless of their names.
   """
   files: list[str] = []
   repeated, unreadable = [], []
@@ -186,7 +185,7 @@ def _files_below(root: str) -> tuple[list[str], list[str]]:
     is_link = not folders
     relative = links.popleft() if is_link else folders.popleft()
     path = os.path.join(root, *relative.split("/"))
-    # Not by their inodes, which some network file systems make up.
+    # Not identified by inode, because some network file systems invent them.
     place = os.path.realpath(path)
     if place in seen:
       repeated.append(relative)
@@ -207,19 +206,19 @@ def _files_below(root: str) -> tuple[list[str], list[str]]:
   notes = []
   if repeated:
     notes.append(
-      f"Links in {root!r} to folders that are listed already are left out: {len(repeated)}, such "
-      f"as {repeated[0]!r}."
+      f"Links in {root!r} to folders that are already listed are skipped: {len(repeated)}, such as "
+      f"{repeated[0]!r}."
     )
   if unreadable:
     notes.append(
-      f"Folders in {root!r} that cannot be read are left out: {len(unreadable)}, such as "
+      f"Folders in {root!r} that cannot be read are skipped: {len(unreadable)}, such as "
       f"{unreadable[0]}."
     )
   return files, notes
 
 
 def first_folder(input_dir: str, names: Sequence[str]) -> Optional[str]:
-  """The first of the folders `names` below `input_dir` that exists; "." stands for itself."""
+  """The first existing folder of `names` in `input_dir`; "." means `input_dir`. None if none."""
   for name in names:
     path = os.path.normpath(os.path.join(input_dir, name))
     if os.path.isdir(path):

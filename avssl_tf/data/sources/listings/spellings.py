@@ -1,4 +1,4 @@
-"""Finds files that lists spell in another way than the disk does."""
+"""Finds files with names that are spelled differently in lists and on disk."""
 
 import collections
 import os
@@ -9,20 +9,20 @@ from avssl_tf.data.sources.listings.media_files import AUDIO_EXTENSIONS, VIDEO_E
 
 
 class Spellings:
-  """Finds files by their paths, or by names that differ in two things alone.
+  """Finds files by path, tolerating two differences in the name.
 
-  These are how accents are composed, which differs between systems, and the extension, which
-  downloaders and conversions change and lists leave out: a video is found under any extension of
-  videos, a sound under any of sounds, and a name without extension under both.
+  One is the composition of accents, which differs between systems. The other is the extension,
+  which downloaders and conversions change and lists may omit: a video is found under any video
+  extension, an audio file under any audio extension, and a name without extension under both.
   """
 
   def __init__(self):
-    """Has looked for nothing yet."""
+    """Starts without any searches."""
     self._folders: dict[str, dict[str, list[str]]] = {}
     self._found: list[tuple[str, str]] = []
 
   def find(self, path: str) -> str:
-    """The path of the file that `path` names; `path` itself where there is none, or several."""
+    """The path of the file that `path` refers to; `path` itself if there is none, or several."""
     if os.path.lexists(path):
       return path
     folder, name = os.path.split(path)
@@ -41,13 +41,13 @@ class Spellings:
 
   @property
   def notes(self) -> Sequence[str]:
-    """What to tell of files that were found under other names."""
+    """Remarks on files that were found under other names."""
     if not self._found:
       return ()
     listed, found = self._found[0]
     return (
-      f"{len(self._found)} files are spelled otherwise in the list (extension, or how accents are "
-      f"composed), such as {listed!r} for {found!r}: they are taken.",
+      f"{len(self._found)} files are spelled differently in the list (extension, or composition of "
+      f"accents), such as {listed!r} for {found!r}: they are used.",
     )
 
   def _by_stem(self, folder: str) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
-"""Finds the files of clips that lists name by the id of a video and a span of seconds.
+"""Finds the files of clips that are listed by video id and time span.
 
-Files are either clips, whose names hold the span in one of the spellings of `clip_names`, or whole
-videos, named by their id alone, from which the span is taken.
+A file is either a clip, with the span in its name in one of the formats of `clip_names`, or a whole
+video, named only by its id, from which the span is cut.
 """
 
 import collections
@@ -18,17 +18,17 @@ from avssl_tf.data.sources.listings.clip_request import ClipRequest
 from avssl_tf.data.sources.listings.listing import ListError, Listing
 from avssl_tf.data.sources.listings.media_files import MediaFiles
 
-# Files looked at to tell whole videos from clips.
-_NUM_LOOKED_AT = 5
+# Number of files opened to distinguish whole videos from clips.
+_NUM_CHECKED = 5
 
 
 class ClipFinder:
-  """Makes requests for the clips of lists, as far as their files can be found.
+  """Creates requests for listed clips and finds their files.
 
   Attributes:
-    files: the videos that there are.
-    trimmed: whether files that are named by an id alone are clips too, rather than whole videos.
-    beside: for paths where clips were expected, a file of the same video that is there.
+    files: the existing videos.
+    trimmed: whether files named only by a video id are also clips rather than whole videos.
+    similar: for missing paths, an existing file of the same video.
   """
 
   def __init__(self, files: MediaFiles, trimmed: bool):
@@ -38,7 +38,7 @@ class ClipFinder:
     self._folders = {name for name in os.listdir(files.root) if os.path.isdir(files.path(name))}
     self._whole: list[ClipRequest] = []
     self._clips: list[ClipRequest] = []
-    self.beside: dict[str, str] = {}
+    self.similar: dict[str, str] = {}
 
   def request(
     self,
@@ -49,15 +49,15 @@ class ClipFinder:
     usual_stem: str,
     folders: Sequence[str],
   ) -> ClipRequest:
-    """What to read for a clip; where there is no file, the path where it was expected.
+    """Creates the request for a clip. If there is no file, it has the expected path.
 
     Args:
-      split: of the clip.
-      video_id: name of the whole video.
-      span_sec: where the clip begins and ends in it.
-      labels: classes.
-      usual_stem: name that the file of the clip usually has, without folder and extension.
-      folders: names of folders that it may be in, the best first; files elsewhere come after.
+      split: split of the clip.
+      video_id: id of the whole video.
+      span_sec: start and end of the clip in the video.
+      labels: classes of the clip.
+      usual_stem: usual name of the file of the clip, without folder and extension.
+      folders: names of preferred folders, the best first; files in other folders come last.
     """
     others = self.files.stems_from(video_id)
     distances = {
@@ -79,51 +79,52 @@ class ClipFinder:
     name = "/".join([*expected_in[-1:], usual_stem + self._extension])
     request = ClipRequest(split, self.files.path(name), None, None, labels, name)
     if others:
-      self.beside[request.path] = self.files.with_stem(others[0])[0]
+      self.similar[request.path] = self.files.with_stem(others[0])[0]
     return request
 
   def compared(self, listing: Listing, layout: str) -> Listing:
-    """The listing with notes, as `MediaFiles.compared` makes them.
+    """Adds notes to a listing, see `MediaFiles.compared`.
 
     Raises:
-      ListError: as there; or as `check_whole_videos`.
+      ListError: see `MediaFiles.compared` and `check_whole_videos`.
     """
     counts = collections.Counter(request.path for request in self._clips)
     shared = [request.media_id for request in self._clips if counts[request.path] > 1]
     if shared:
       note = (
         f"{len(shared)} rows of the lists share files with others, such as {shared[0]!r}: the name "
-        "of a clip should tell where it begins."
+        "of a clip should contain its start."
       )
       listing = dataclasses.replace(listing, notes=[*listing.notes, note])
-    listing = self.files.compared(listing, layout, links_die=True, beside=self.beside)
+    listing = self.files.compared(listing, layout, links_die=True, similar=self.similar)
     self.check_whole_videos()
     return listing
 
   def check_whole_videos(self) -> None:
-    """Looks at a few of the whole videos that were asked for: are they?
+    """Checks a few of the files that are requested as whole videos.
 
     Raises:
-      ListError: all of them end before their spans do, as clips under names of videos would.
+      ListError: all of them end before their spans start, like clips with the name of a video.
     """
-    looked_at = sorted(self._whole, key=lambda r: -r.start_sec)[:_NUM_LOOKED_AT]
-    if looked_at and all(_ends_before(request.path, request.start_sec) for request in looked_at):
-      first = looked_at[0]
+    checked = sorted(self._whole, key=lambda r: -r.start_sec)[:_NUM_CHECKED]
+    if checked and all(_ends_before(request.path, request.start_sec) for request in checked):
+      first = checked[0]
       raise ListError(
-        f"{first.path!r} is named like a whole video, but ends before the clip at "
-        f"{first.start_sec:g} s begins, and so do {len(looked_at) - 1} others. If such files are "
-        "the clips themselves, pass --trimmed."
+        f"{first.path!r} is named like a whole video, but ends before the start of the clip at "
+        f"{first.start_sec:g} s, and so do {len(checked) - 1} others. If such files are the clips "
+        "themselves, pass --trimmed."
       )
 
 
 def _rank(name: str, folders: Sequence[str]) -> tuple[int, str]:
-  """Order of preference among files of one name."""
+  """Sort key of files with the same name, by preference."""
   found = [number for number, folder in enumerate(folders) if folder in name.split("/")[:-1]]
   return min(found, default=len(folders)), name
 
 
 def _ends_before(path: str, time_sec: float) -> bool:
-  """Whether a video is known to be shorter than `time_sec`; what cannot be read is not."""
+  """Whether a video is known to be shorter than `time_sec`; False if it cannot be read."""
+
   try:
     with media_opening.open_container(path) as container:
       return container.duration is not None and container.duration / av.time_base < time_sec

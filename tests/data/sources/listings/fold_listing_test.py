@@ -31,8 +31,8 @@ class FoldsTest(source_case.SourceCase):
     self.assertEqual(
       found, {names[0]: self.path(f"{on_disk}.wav"), names[1]: self.path("a.flac")}
     )
-    self.assert_notes(listing, "2 files are spelled otherwise")
-    with self.assertRaisesRegex(ListError, "'a' and 'a.wav' are listed, and are one file"):
+    self.assert_notes(listing, "2 files are spelled differently")
+    with self.assertRaisesRegex(ListError, "'a' and 'a.wav' are listed but are the same file"):
       listing_of_folds(files, {"a": None, "a.wav": None}, [], {})
 
   def test_a_file_on_both_sides(self):

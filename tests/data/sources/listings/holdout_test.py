@@ -1,4 +1,4 @@
-"""Tests of laying files aside for testing."""
+"""Tests of holding out files for testing."""
 
 import os
 import unittest

@@ -1,4 +1,4 @@
-"""Tests that files are listed once, whatever links lead to them."""
+"""Tests that files are listed once, regardless of links to them."""
 
 import os
 import unittest
@@ -26,7 +26,7 @@ class LinksTest(source_case.SourceCase):
     self.link("here", ".")
     found = media_files.MediaFiles(self.folder, _VIDEOS)
     self.assertEqual(found.names, ["cat/b.mp4", "dog/a.mp4"])
-    self.assertRegex("\n".join(found.notes), "already are left out: 3, such as 'here'")
+    self.assertRegex("\n".join(found.notes), "already listed are skipped: 3, such as 'here'")
 
   def test_links_to_elsewhere_are_followed(self):
     self.make({}, ["in/train/x.mp4", "out/deep/a.mp4", "out/b.mp4"])
@@ -54,7 +54,7 @@ class LinksTest(source_case.SourceCase):
     names = [request.media_id for request in listing.requests]
     self.assertEqual(names, ["cat/a/d.mp4", "cat/a-b/c.mp4", "cat/b.mp4", "dog/a.mp4"])
     self.assertEqual(listing.label_names, ["cat", "dog"])
-    self.assertRegex(listing.notes[0], "already are left out: 2")
+    self.assertRegex(listing.notes[0], "already listed are skipped: 2")
 
   def test_splits_that_are_links(self):
     self.make({}, ["store/dog/a.mp4", "store2/dog/b.mp4", "in/readme.txt"])
@@ -72,7 +72,7 @@ class LinksTest(source_case.SourceCase):
     self.link("dog/up", "..")
     sources, notes = embed.Job(self.folder, "out.npz").sources()
     self.assertEqual([source.media_id for source in sources], ["cat/b.wav", "dog/a.mp4"])
-    self.assertRegex(notes[0], "already are left out: 1, such as 'dog/up'")
+    self.assertRegex(notes[0], "already listed are skipped: 1, such as 'dog/up'")
 
   def test_lists_may_name_files_by_links(self):
     self.make({}, ["z/a.mp4", "z/b.mp4"])
@@ -80,7 +80,7 @@ class LinksTest(source_case.SourceCase):
     found = media_files.MediaFiles(self.folder, _VIDEOS)
     request = ClipRequest("train", self.path("a/a.mp4"), None, None, (), "a/a.mp4")
     notes = found.compared(Listing([request], []), "layout").notes
-    self.assertRegex(notes[-1], "that no list names are left out: 1, such as 'z/b.mp4'")
+    self.assertRegex(notes[-1], "that are in no list are skipped: 1, such as 'z/b.mp4'")
     self.assertNotIn("have no file", "\n".join(notes))
 
   def test_links_to_themselves_and_to_nothing(self):
@@ -101,7 +101,7 @@ class LinksTest(source_case.SourceCase):
     with mock.patch.object(os, "scandir", scandir):
       found = media_files.MediaFiles(self.folder, _VIDEOS)
     self.assertEqual(found.names, ["cat/b.mp4"])
-    self.assertRegex(found.notes[0], "cannot be read are left out: 1, such as 'dog' .Permission")
+    self.assertRegex(found.notes[0], "cannot be read are skipped: 1, such as 'dog' .Permission")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tests of finding files that lists spell otherwise."""
+"""Tests of finding files that lists spell differently."""
 
 import os
 import unicodedata
@@ -35,7 +35,7 @@ class SpellingsTest(source_case.SourceCase):
       "a": "a.mp4.mkv",
       "b.mp4": "b.MP4",
       "b.flac": "b.wav",
-      "b": "b",  # Two kinds.
+      "b": "b",  # Two modalities.
       "c": "c",
       "c.webm": "c.webm",
       "c.mkv": "c.mkv",
@@ -56,11 +56,11 @@ class SpellingsTest(source_case.SourceCase):
       listing = manifest.clips_of_manifest(self.path("list.csv"))
       paths = [os.path.relpath(r.path, self.folder) for r in listing.requests]
       self.assertEqual(paths, [f"v/{_NFD}.mp4", "v/plain.mkv"])
-      self.assert_notes(listing, "2 files are spelled otherwise")
+      self.assert_notes(listing, "2 files are spelled differently")
 
   def test_two_spellings_of_one_file_are_one_file(self):
     self.make({"list.csv": f"path\nv/{_NFC}.mp4\nv/{_NFD}.mp4\n"}, [f"v/{_NFD}.mp4"])
-    with self.assertRaisesRegex(ListError, "row 3: the same as row 2"):
+    with self.assertRaisesRegex(ListError, "row 3: duplicate of row 2"):
       manifest.clips_of_manifest(self.path("list.csv"))
 
   def test_names_that_are_no_text(self):
@@ -73,7 +73,7 @@ class SpellingsTest(source_case.SourceCase):
 
   def test_addresses_in_manifests(self):
     self.make({"list.csv": "path\na.mp4\ngs://bucket/b.mp4\n"}, ["a.mp4"])
-    with self.assertRaisesRegex(ListError, "row 3: 'gs://bucket/b.mp4' is an address.*local file"):
+    with self.assertRaisesRegex(ListError, "row 3: 'gs://bucket/b.mp4' is a URL.*local file"):
       manifest.clips_of_manifest(self.path("list.csv"))
 
 
