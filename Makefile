@@ -5,16 +5,20 @@
 # make env    the environment (.venv) with the packages for the tests
 #
 # Each target first creates or updates its environment. Variables:
-#   PYTHON   interpreter for .venv (default: the first of Python 3.11, 3.10, 3.9 that works)
+#   PYTHON   interpreter (default: the first of Python 3.11, 3.10, 3.9, 3.13, 3.12 that works); its
+#            version selects the packages: TensorFlow 2.15 up to Python 3.11, 2.21 for newer versions
+#   LANE     first or second: a separate environment, .venv-first or .venv-second, with the packages
+#            for Python up to 3.11 or those for newer versions (default: .venv)
 #   RUN_DIR  folder of the demo run (default: runs/avid_cma)
 #   ARGS     additional arguments of the command: make demo ARGS="--gin_param=seed=1",
 #            make test ARGS="tests/losses -k memory_bank"
 
 PYTHON ?=
+LANE ?=
 RUN_DIR ?= runs/avid_cma
 ARGS ?=
 
-VENV := .venv
+VENV := .venv$(addprefix -,$(LANE))
 DEMO_DATA := data/demo
 
 # The names of the stamp files contain a checksum of the pins: a change updates the environment.
@@ -22,7 +26,15 @@ checksum = $(shell cat $(1) tools/bootstrap_env.sh | cksum | cut -d " " -f 1)
 RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
 TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-docs.txt requirements-dev.txt)
 
-export PYTHON
+# An environment of another version than PYTHON is created again.
+version = $(shell $(1) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null)
+ifneq ($(PYTHON),)
+ifneq ($(call version,"$(PYTHON)"),$(call version,$(VENV)/bin/python))
+$(shell rm -f $(VENV)/run-* $(VENV)/test-*)
+endif
+endif
+
+export LANE PYTHON
 # Hide log messages of TensorFlow's runtime; its errors are raised as Python exceptions.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
