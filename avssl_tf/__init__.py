@@ -10,15 +10,9 @@ contain Keras layers and pure functions for any Keras code, `spatial` ambisonics
 `inference` applies them. A `UserError` is an error that the user can correct.
 """
 
-import importlib.util
-import os
+from avssl_tf import keras_choice, lazy
 
-from avssl_tf import lazy
-
-# From TensorFlow 2.16 on, tf.keras is Keras 3 unless this variable selects Keras 2, the package
-# tf-keras, before the first use of tf.keras. TensorFlow 2.15 has Keras 2 and needs no tf-keras.
-if importlib.util.find_spec("tf_keras") is not None:
-  os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+keras_choice.choose_keras_2()
 
 __version__ = "0.1.0"
 

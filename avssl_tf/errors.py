@@ -46,7 +46,7 @@ _FILE_ERRORS = frozenset(
 _READS_RECORDS = re.compile(r"\b(Parse\w*Example\w*|Decode(Jpeg|Png|AndCropJpeg|Image|Raw)\w*)\b")
 # Text that gin adds to exceptions of constructors, which are caused by the configured values.
 _IN_CONSTRUCTOR = re.compile(r"In call to configurable '\w+' \(<class ")
-_CHECKING_PACKAGES = ("keras", "tensorflow_addons")
+_CHECKING_PACKAGES = ("keras", "tf_keras", "tensorflow_addons")
 # Text that TensorFlow adds to messages: names of nodes and operations, of no use to users.
 _NAMES_OF_OPERATIONS = re.compile(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\]")
 

@@ -6,7 +6,7 @@ starts as in a new interpreter. Requests are read from standard input, one JSON 
 the exit status is written to standard output.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -17,13 +17,17 @@ import traceback
 _LIBRARIES = (
   "absl.app", "av", "cv2", "gin", "librosa", "matplotlib.figure", "numpy", "ot",
   "plotly.graph_objects", "scipy.signal", "sklearn.svm", "soundfile",
-  "tensorboard.plugins.projector", "tensorflow", "tensorflow_addons", "tqdm",
+  "tensorboard.plugins.projector", "tensorflow", "tqdm",
 )  # fmt: skip
+# Installed with TensorFlow 2.15 alone. Keras is not imported here: the package selects the one that
+# newer versions of TensorFlow use.
+_LIBRARIES_OF_TENSORFLOW_2_15 = ("tensorflow_addons", "tensorflow_io")
 
 
 def main() -> None:
   """Answers requests until standard input ends."""
-  for name in _LIBRARIES:
+  installed = filter(importlib.util.find_spec, _LIBRARIES_OF_TENSORFLOW_2_15)
+  for name in (*_LIBRARIES, *installed):
     importlib.import_module(name)
   while line := sys.stdin.readline():
     request = json.loads(line)

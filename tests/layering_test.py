@@ -14,8 +14,8 @@ LAYERS = (
   {
     "base": {
       "__init__", "addons", "arrays", "checkpoint_files", "cli", "cluster", "errors", "files",
-      "foreign_text", "job_flags", "keys", "lazy", "learning_rates", "local_paths", "own_files",
-      "progress", "replicas", "spectrograms", "stops", "text_files",
+      "foreign_text", "job_flags", "keras_choice", "keys", "lazy", "learning_rates", "local_paths",
+      "own_files", "progress", "replicas", "spectrograms", "stops", "successors", "text_files",
     },
   },
   {"spatial": {"spatial"}},
@@ -76,10 +76,14 @@ class LayeringTest(unittest.TestCase):
       if name == "__init__.py":
         body = source_tree.parse(path).body
         self.assertIsNotNone(ast.get_docstring(source_tree.parse(path)), path)
-        self.assertLessEqual(source_tree.imported_files(path), {"avssl_tf/lazy.py"}, path)
+        # The package selects Keras 2 before anything imports TensorFlow.
+        of_root = {"avssl_tf/keras_choice.py"} if folder == "avssl_tf" else set()
+        imported = source_tree.imported_files(path)
+        self.assertLessEqual(imported, {"avssl_tf/lazy.py", *of_root}, path)
         # The public names and the version.
         others = body[1:] if len(body) == 1 else body[2:]
-        self.assertLessEqual({type(node) for node in others}, {ast.Assign}, path)
+        allowed = {ast.Assign, *([ast.Expr] if of_root else [])}
+        self.assertLessEqual({type(node) for node in others}, allowed, path)
       else:
         self.assertTrue((source_tree.ROOT / folder / "__init__.py").exists(), folder)
 
@@ -119,15 +123,16 @@ class LayeringTest(unittest.TestCase):
 
 
 class AddonsTest(unittest.TestCase):
-  """tensorflow-addons is no longer developed: only one module imports it, without its warning."""
+  """Only one module imports the packages that are no longer developed, without their warnings."""
 
-  def test_one_module_imports_it(self):
-    users = [
-      path
-      for path in source_tree.python_files("avssl_tf", "tools")
-      if "tensorflow_addons" in source_tree.imported_packages(path)
-    ]
-    self.assertEqual(users, ["avssl_tf/addons.py"])
+  def test_one_module_imports_them(self):
+    for package in ("tensorflow_addons", "tensorflow_io"):
+      users = [
+        path
+        for path in source_tree.python_files("avssl_tf", "tools")
+        if package in source_tree.imported_packages(path)
+      ]
+      self.assertEqual(users, ["avssl_tf/addons.py"], package)
 
   def test_its_notice_stays_off_the_screen(self):
     result = subprocess.run(

@@ -11,8 +11,8 @@ class HeatOverlay:
 
   def __init__(self):
     # For each map value, the factor of the pixel and the colour added to it.
-    steps = np.arange(256, dtype=np.uint8)
-    opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[:, np.newaxis, np.newaxis]
+    steps = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    opacity = (_LARGEST_OPACITY * steps / 255.0).astype(np.float32)[..., np.newaxis]
     colors = cv2.applyColorMap(steps, cv2.COLORMAP_TURBO)[..., ::-1]
     self._kept = np.repeat(1.0 - opacity, 3, axis=2)
     self._added = np.round(opacity * colors).astype(np.uint8)

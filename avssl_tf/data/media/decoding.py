@@ -83,7 +83,7 @@ class Decoder:
       is_picture = self._stream.type == VIDEO
       frame.time_base = _PICTURE_TIME_BASE if is_picture else Fraction(1, frame.sample_rate)
       frame.pts = round(self._end_sec / frame.time_base)
-    if frame.pts is not None and frame.time_base is not None:
+    if frame.pts is not None and frame.time_base:
       self._end_sec = frame.pts * frame.time_base + duration_sec
 
 

@@ -45,10 +45,11 @@ _CONTAINER_OPTIONS = {
 }
 # Also limits what FFmpeg decodes when it probes a stream.
 _OPTIONS = {**_CONTAINER_OPTIONS, "max_pixels": str(media_limits.MAX_PIXELS)}
+_PYAV = int(av.__version__.split(".")[0])
 # PyAV 15 allocates options for each stream of the header, and frees them for each stream found by
 # probing. If probing finds more streams, as in MPEG program streams, this corrupts the memory of
 # the process. Formats whose header lists all streams:
-_STREAMS_MAY_APPEAR = int(av.__version__.split(".")[0]) < 18
+_STREAMS_MAY_APPEAR = _PYAV < 18
 _WHOLE_HEADERS = frozenset(
   "aiff apng asf avi caf flac gif ico image2 ivf matroska,webm mjpeg mov,mp4,m4a,3gp,3g2,mj2 mp3 "
   "mxf wav".split()
@@ -88,8 +89,9 @@ def open_container(path: str) -> av.container.InputContainer:
 
 
 def _open(url: str) -> av.container.InputContainer:
-  # Titles and comments in unknown encodings must not make a file unreadable.
-  errors = {"metadata_errors": "replace"}
+  # Titles and comments in unknown encodings must not make a file unreadable. PyAV 19 keeps their
+  # bytes.
+  errors = {"metadata_errors": "replace"} if _PYAV < 19 else {}
   if _STREAMS_MAY_APPEAR:
     # Nothing is decoded: the sizes are those of the header.
     parsed = {**_CONTAINER_OPTIONS, "codec_whitelist": "none"}

@@ -100,7 +100,7 @@ def _check_limits(stream: av.stream.Stream) -> None:
   context = stream.codec_context
   if stream.type == keys.VIDEO:
     media_limits.check_picture(context.height, context.width)
-    media_limits.check_frame_rate(stream.average_rate and float(stream.average_rate))
+    media_limits.check_frame_rate(float(stream.average_rate or 0))
     media_opening.limit_pixels(stream)
   elif context.sample_rate:
     media_limits.check_sound(context.sample_rate, context.channels)
@@ -112,7 +112,7 @@ def frame_time_sec(frame: Frame) -> float:
   Raises:
     MediaError: neither this frame nor any earlier one has a time, as in raw streams.
   """
-  if frame.pts is None or frame.time_base is None:
+  if frame.pts is None or not frame.time_base:
     raise MediaError(
       "frames without presentation times, from the first one on. Raw streams have none: put them "
       "into a container, for example with: ffmpeg -r FRAME_RATE -i IN -c copy OUT.mkv"

@@ -1,13 +1,15 @@
 """Overview of a run and its records."""
 
+import importlib.metadata
+import importlib.util
 import platform
-from importlib import metadata
 
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.report import page
 from avssl_tf.report.reported_run import ReportedRun
 
-_VERSIONS = ("tensorflow", "keras", "numpy")
+# Newer versions of TensorFlow have Keras 2 as a separate package.
+_KERAS = "keras" if importlib.util.find_spec("tf_keras") is None else "tf-keras"
 
 
 def section(run: ReportedRun) -> page.Section:
@@ -27,9 +29,8 @@ def section(run: ReportedRun) -> page.Section:
     "records": _records(run),
     "training split": run.train_split,
     "folder": run.model_dir,
-    "versions": ", ".join(
-      [f"Python {platform.python_version()}", *(f"{n} {metadata.version(n)}" for n in _VERSIONS)]
-    ),
+    "versions": f"Python {platform.python_version()}, "
+    + ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("tensorflow", _KERAS, "numpy")),
   }
   shown = {name: value for name, value in facts.items() if value != ""}
   return page.Section(

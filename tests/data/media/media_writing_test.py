@@ -122,7 +122,8 @@ class MediaWritingTest(media_variants.MediaTestCase):
       # Little crosstalk.
       others = [spectrum[f] for f in _TONES_HZ if f != _TONES_HZ[component]]
       self.assertLess(max(others), 0.01 * spectrum.max())
-    self.assertEqual(len(samples[0]) // 1024, 1.5 * 48000 // 1024 + 1)
+    # FFmpeg of PyAV 19 leaves out what the encoder added at the end.
+    self.assertIn(len(samples[0]), (1.5 * 48000, 71 * 1024))
 
   def test_directions_survive_the_encoding(self):
     rng = np.random.default_rng(0)

@@ -53,9 +53,11 @@ class SoundStreamTest(media_variants.MediaTestCase):
 
   def test_what_an_encoder_added_is_left_out(self):
     path = self.write("a.mp4", samples=_tones(1.3, 440))
-    self.assertEqual(len(sound_file.read_sound(path, 48000, 1)), 61 * 1024)
+    length = round(1.3 * 48000)
+    # FFmpeg of PyAV 19 leaves it out itself.
+    self.assertIn(len(sound_file.read_sound(path, 48000, 1)), (length, 61 * 1024))
     found, _ = _read(path)
-    self.assertEqual(len(found), round(1.3 * 48000))
+    self.assertEqual(len(found), length)
 
   def test_one_channel_of_ambisonics_and_the_mix_of_others(self):
     tones = _tones(1.0, 300, 700, 1500, 4000)
