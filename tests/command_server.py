@@ -1,14 +1,16 @@
-"""A process that has imported the libraries, and forks one that runs a command.
+"""A process that has imported the libraries and the package, and forks one that runs a command.
 
-Importing TensorFlow and other libraries takes seconds, most of the time of many commands in tests.
-Nothing of this project is imported before the fork, and TensorFlow uses no device: the command
-starts as in a new interpreter. Requests are read from standard input, one JSON line each, and
+Imports take seconds, most of the time of many commands in tests. The commands themselves and
+modules that define flags are imported after the fork, and TensorFlow uses no device: a command
+runs as in a new interpreter. Requests are read from standard input, one JSON line each, and
 the exit status is written to standard output.
 """
 
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import sys
@@ -23,8 +25,11 @@ _LIBRARIES = (
 
 def main() -> None:
   """Answers requests until standard input ends."""
-  for name in _LIBRARIES:
+  for name in (*_LIBRARIES, *_package_modules()):
     importlib.import_module(name)
+  # Else each fork looks through all objects of the libraries as it ends, which takes seconds.
+  gc.collect()
+  gc.freeze()
   while line := sys.stdin.readline():
     request = json.loads(line)
     child = os.fork()
@@ -32,6 +37,14 @@ def main() -> None:
       sys.exit(_run(request))
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _package_modules() -> list[str]:
+  """Modules in folders of the package; modules beside them are commands or define flags."""
+  import avssl_tf
+
+  found = (module.name for module in pkgutil.walk_packages(avssl_tf.__path__, "avssl_tf."))
+  return [name for name in found if name.count(".") > 1 and not name.endswith(".__main__")]
 
 
 def _run(request: dict) -> int:
