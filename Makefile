@@ -1,5 +1,5 @@
 # make demo   train, probe and export AVID-CMA on the embedded demo data
-# make test   lint and all tests
+# make test   lint and all tests; both sets of packages: make test LANE=first, make test LANE=second
 # make lint   ruff only
 # make docs   the documentation site, in site/ (open site/index.html)
 # make env    the environment (.venv) with the packages for the tests

@@ -1,14 +1,16 @@
-"""A process that has imported the libraries, and forks one that runs a command.
+"""A process that has imported the libraries and the package, and forks one that runs a command.
 
-Importing TensorFlow and other libraries takes seconds, most of the time of many commands in tests.
-Nothing of this project is imported before the fork, and TensorFlow uses no device: the command
-starts as in a new interpreter. Requests are read from standard input, one JSON line each, and
+Imports take seconds, most of the time of many commands in tests. The commands themselves and
+modules that define flags are imported after the fork, and TensorFlow uses no device: a command
+runs as in a new interpreter. Requests are read from standard input, one JSON line each, and
 the exit status is written to standard output.
 """
 
-import importlib.util
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import sys
@@ -19,16 +21,15 @@ _LIBRARIES = (
   "plotly.graph_objects", "scipy.signal", "sklearn.svm", "soundfile",
   "tensorboard.plugins.projector", "tensorflow", "tqdm",
 )  # fmt: skip
-# Installed with TensorFlow 2.15 alone. Keras is not imported here: the package selects the one that
-# newer versions of TensorFlow use.
-_LIBRARIES_OF_TENSORFLOW_2_15 = ("tensorflow_addons", "tensorflow_io")
 
 
 def main() -> None:
   """Answers requests until standard input ends."""
-  installed = filter(importlib.util.find_spec, _LIBRARIES_OF_TENSORFLOW_2_15)
-  for name in (*_LIBRARIES, *installed):
+  for name in (*_LIBRARIES, *_package_modules()):
     importlib.import_module(name)
+  # Else each fork looks through all objects of the libraries as it ends, which takes seconds.
+  gc.collect()
+  gc.freeze()
   while line := sys.stdin.readline():
     request = json.loads(line)
     child = os.fork()
@@ -36,6 +37,14 @@ def main() -> None:
       sys.exit(_run(request))
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _package_modules() -> list[str]:
+  """Modules in the sub-packages; those of the package itself are commands or define flags."""
+  import avssl_tf
+
+  found = (module.name for module in pkgutil.walk_packages(avssl_tf.__path__, "avssl_tf."))
+  return [name for name in found if name.count(".") > 1 and not name.endswith(".__main__")]
 
 
 def _run(request: dict) -> int:

@@ -12,7 +12,7 @@ from tests import command, source_tree
 _SCRIPT = """
 import os, sys
 print(sys.argv[1:], sys.path[0], os.getcwd(), os.environ["MARK"], __name__, sys.stdin.read())
-print("avssl_tf" in sys.modules, file=sys.stderr)
+print([m for m in ("avssl_tf.cli", "avssl_tf.train") if m in sys.modules], file=sys.stderr)
 {end}
 """
 

@@ -1,6 +1,6 @@
 """Tests that files of each set of packages can be read, and runs resumed, with the other one.
 
-The archives were made by `python -m tests.files_of_a_set` with each set; one of them is that in use.
+`python -m tests.files_of_a_set` made the archives, one with each set.
 """
 
 import os

@@ -65,10 +65,12 @@ def step_of_halves(task: tf.keras.Model, batch: dict[str, tf.Tensor]) -> list[di
     start = context.replica_id_in_sync_group * size
     return {name: value[start : start + size] for name, value in batch.items()}
 
-  @tf.function
-  def run(values):
-    return strategy().run(task.train_step, args=(values,))
-
-  results = run(strategy().experimental_distribute_values_from_function(half))
+  results = _train_step(task)(strategy().experimental_distribute_values_from_function(half))
   local = {n: strategy().experimental_local_results(value) for n, value in results.items()}
   return [{name: copies[i].numpy() for name, copies in local.items()} for i in range(2)]
+
+
+@functools.lru_cache(maxsize=1)
+def _train_step(task: tf.keras.Model):
+  """The step of a task on both replicas, traced once for several steps of a test."""
+  return tf.function(lambda values: strategy().run(task.train_step, args=(values,)))

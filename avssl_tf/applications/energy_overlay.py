@@ -34,6 +34,7 @@ class EnergyOverlay:
     self._energy = tf.function(
       lambda field: ambisonics.energy_map(field, _MAP_HEIGHT, 2 * _MAP_HEIGHT),
       input_signature=[tf.TensorSpec([None, spatial_media.NUM_CHANNELS], tf.float32)],
+      autograph=False,
     )
     self._heat = HeatOverlay()
 

@@ -144,6 +144,7 @@ class WindowReader:
     self._center = tf.function(
       lambda encoded: ordinary.center_frames(tf.unstack(encoded), self._clip),
       input_signature=[tf.TensorSpec([self._clip.num_frames], tf.string)],
+      autograph=False,
     )
 
   def plan(

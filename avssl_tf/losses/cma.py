@@ -192,7 +192,7 @@ class CMA(avid.AVID):
 
     # Traced once per search, on purpose: TensorFlow warns of functions that are traced repeatedly.
     search = tf.function(
-      lambda start: strategy.run(self._search, args=(start,))
+      lambda start: strategy.run(self._search, args=(start,)), autograph=False
     ).get_concrete_function(tf.TensorSpec([], tf.int64))
     sets = np.zeros(self.positive_sets.shape, np.int64)
     stride = self._mining_block * strategy.num_replicas_in_sync

@@ -130,6 +130,7 @@ def _exchange(strategy: tf.distribute.Strategy):
   return tf.function(
     lambda numbers: strategy.run(replicas.all_gather, args=(numbers,)),
     input_signature=[tf.TensorSpec([1], tf.int64)],
+    autograph=False,
   )
 
 

@@ -220,7 +220,7 @@ class RunReportTest(tiny_run.TestCase):
     run_report.write(ReportedRun(avid))
 
   def test_pages_of_others_are_left_alone(self):
-    model_dir = self.train("avid")
+    model_dir = shutil.copytree(self.avid_dir, os.path.join(self.path("runs"), "avid"))
     for name, write in (
       ("run/report.html", lambda path: run_report.write(ReportedRun(os.path.dirname(path)))),
       ("comparison.html", lambda path: run_report.compare([model_dir, self.path("run")], path)),

@@ -87,6 +87,8 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
       if isinstance(layer, tf.keras.layers.BatchNormalization):
         layer.trainable = False
     task.compile(optimizer=tf.keras.optimizers.SGD(learning_rate))
+    # Else the step is traced twice, the first time to create the variables.
+    task.optimizer.build(task.trainable_variables)
     return task
 
   def clips(self, count=8):

@@ -72,7 +72,8 @@ class BootstrapEnvTest(unittest.TestCase):
 
   def test_without_an_interpreter_says_what_to_do(self):
     self.add_command("python3", BROKEN_SHIM)
-    self.add_command("python", '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) echo 3.14 ;; esac\n')
+    too_new = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; *) echo 3.14 ;; esac\n'
+    self.add_command("python", too_new)
     result = self.bootstrap()
     self.assertNotEqual(result.returncode, 0)
     self.assertIn("Found no Python 3.9 to 3.13", result.stderr)

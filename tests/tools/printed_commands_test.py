@@ -17,8 +17,10 @@ from avssl_tf.training.configurations import configuration
 from tests import command, source_tree
 from tests.tools import published_miniatures as miniatures
 
-_TINY = ("batch_size=2", "num_epochs=1", "train.clips_per_video=1", "train.batch_pictures=0",
-         "ClipSpec.num_frames=2", "R2Plus1D.stage_widths=(4, 4, 4, 4)")  # fmt: skip
+_TINY = (
+  "batch_size=2", "num_epochs=1", "train.clips_per_video=1", "train.batch_pictures=0",
+  "ClipSpec.num_frames=2", "R2Plus1D.depth=6", "R2Plus1D.stage_widths=(4, 4, 4, 4)",
+)  # fmt: skip
 _TINY_AUDIO_NET = "AudioNet.stage_widths=(4, 4, 4, 4)"
 # Networks and steps as small as they get, by the method's gin file.
 _TINY_TRAINING = {

@@ -79,6 +79,7 @@ def combine(parts: Sequence[Sums], num_bins: int) -> dict[str, list[float]]:
 
 @functools.lru_cache(maxsize=4)
 def _graph(spectrogram: Spectrogram):
+  # Nothing to convert; the first conversion of a process takes seconds.
   return tf.function(
-    spectrogram.__call__, input_signature=[tf.TensorSpec([1, None, None], tf.float32)]
+    spectrogram.__call__, [tf.TensorSpec([1, None, None], tf.float32)], autograph=False
   )

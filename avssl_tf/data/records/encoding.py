@@ -174,7 +174,7 @@ def _damage_as_user_error(path: str) -> Iterator[None]:
 def _sound_parser():
   # Created at the first call: the process must configure its devices and threads before it
   # creates a tf.function.
-  @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+  @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
   def parse(serialized):
     context, lists = tf.io.parse_single_sequence_example(
       serialized,

@@ -43,7 +43,10 @@ class PairClassifier:
         tf.keras.layers.Dense(1),
       ]
     )
+    # All variables exist before the first step: if that creates some, Keras traces it twice.
+    self._classifier.build([None, rows.shape[-1]])
     self._classifier.compile(optimizer, tf.keras.losses.BinaryCrossentropy(from_logits=True))
+    self._classifier.optimizer.build(self._classifier.trainable_variables)
 
   def fit(
     self,

@@ -40,7 +40,7 @@ def positive_sets(
 
   # Traced explicitly once per call: TensorFlow warns about functions that retrace at each call.
   search = tf.function(
-    lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement)
+    lambda queries: agreement_lib.nearest(video, audio, queries, k, agreement), autograph=False
   ).get_concrete_function(tf.TensorSpec([None], tf.int64))
   sets = np.empty((len(queries), k), np.int32)
   shown = progress is not None

@@ -90,14 +90,14 @@ def flatten(
     number of labelled clips.
   """
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def small_video(frames):
     images = tf.reshape(frames, tf.concat([[-1], tf.shape(frames)[2:]], 0))
     images = _shrink(tf.cast(images, tf.float32) / 255, frames.shape[2:4], [frame_size] * 2)
     values = frames.shape[1] * images.shape[1] * images.shape[2] * 3
     return tf.reshape(images, [tf.shape(frames)[0], values])
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def small_audio(waveform):
     bins = spectrogram(waveform)
     bins = _shrink(bins, bins.shape[1:3], [spectrogram_size] * 2)

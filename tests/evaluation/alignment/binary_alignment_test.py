@@ -22,14 +22,12 @@ _FAST = {"num_epochs": 8, "hidden_units": 64, "learning_rate": 3e-3, "without_tr
 
 class ScoresTest(test_base.TestCase):
 
-  def setUp(self):
-    super().setUp()
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
     # A network whose translation changes nothing.
-    self.encoder = Encoder.of_model(
-      tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4
-    )
-    self.encoder = dataclasses.replace(
-      self.encoder,
+    cls.encoder = dataclasses.replace(
+      Encoder.of_model(tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4),
       translate=lambda features: {
         "translated": {"audio": features["video"], "video": features["audio"]}
       },
@@ -152,12 +150,11 @@ class ProtocolTest(test_base.TestCase):
     cls.addClassCleanup(shutil.rmtree, folder)
     cls.data_dir = tiny_alignment.make_data(os.path.join(folder, "data"))
 
-  def encoder(self):
     def make_model(trained=True):
       assert not trained
       return tiny_alignment.built_network()
 
-    return Encoder.of_model(
+    cls.encoder = Encoder.of_model(
       tiny_alignment.built_network(), tiny_alignment.CLIP, 8000, 4, make_model
     )
 
@@ -166,8 +163,8 @@ class ProtocolTest(test_base.TestCase):
     for task in (AVCBin, AVSABin):
       protocol = functools.partial(task, num_epochs=1, batch_size=8)
       with self.assertRaisesRegex(ValueError, "clips have 3 viewpoints; expected 1, 3 or both"):
-        protocol(num_viewpoints=(1, 4))(self.encoder(), self.data_dir, results, "")
-    protocol(num_viewpoints=(1, 3))(self.encoder(), self.data_dir, results, "")
+        protocol(num_viewpoints=(1, 4))(self.encoder, self.data_dir, results, "")
+    protocol(num_viewpoints=(1, 3))(self.encoder, self.data_dir, results, "")
     names = [f"avsa_bin_{n}{s}" for n in (1, 3) for s in ("", "_no_translation")]
     for part in ("trained", "untrained"):
       self.assertEqual(list(results.get(part)), names)
@@ -177,13 +174,12 @@ class ProtocolTest(test_base.TestCase):
         self.assertAlmostEqual(right, round(right), places=4)
     same_classifier = protocol(num_viewpoints=(1, 3), untrained=False)
     again = Results(os.path.join(self.get_temp_dir(), f"{self.id()}-again.json"), {})
-    encoder = self.encoder()
-    same_classifier(encoder, self.data_dir, again, "")
+    same_classifier(self.encoder, self.data_dir, again, "")
     views = [
-      view_features.extract(encoder, self.data_dir, split, 1, 8, turned=True)
+      view_features.extract(self.encoder, self.data_dir, split, 1, 8, turned=True)
       for split in ("train", "test")
     ]
-    self.assertEqual(again.get("trained"), same_classifier.scores(encoder, *views))
+    self.assertEqual(again.get("trained"), same_classifier.scores(self.encoder, *views))
 
   def test_redraws(self):
     seeds = []
@@ -197,23 +193,18 @@ class ProtocolTest(test_base.TestCase):
       num_epochs=2, batch_size=8, redraws=True, classifier_clips=4, milestone_epochs=(1,),
       test_windows_per_clip=2, untrained=False, seed=5,
     )  # fmt: skip
-    found = []
-    for i in range(2):
-      results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}-{i}.json"), {})
-      with mock.patch.object(view_features, "extract", noted):
-        protocol(self.encoder(), self.data_dir, results, "")
-      found.append(results.get("trained"))
-    self.assertEqual(seeds[:3], [("test", None), ("train", 5), ("train", 6)])
-    self.assertEqual(set(found[0]), {
+    results = Results(os.path.join(self.get_temp_dir(), f"{self.id()}.json"), {})
+    with mock.patch.object(view_features, "extract", noted):
+      protocol(self.encoder, self.data_dir, results, "")
+    self.assertEqual(seeds, [("test", None), ("train", 5), ("train", 6)])
+    self.assertEqual(set(results.get("trained")), {
       f"avsa_bin_{n}{s}" for n in (1, 3) for s in ("", "_no_translation")
     })  # fmt: skip
 
   def test_drawn_views_follow_from_their_seed(self):
-    encoder = self.encoder()
-
     def extract(seed, turned=True):
       return view_features.extract(
-        encoder, self.data_dir, "test", turned=turned, random_seed=seed
+        self.encoder, self.data_dir, "test", turned=turned, random_seed=seed
       )
 
     first, again, other = extract(3), extract(3), extract(4)
@@ -223,10 +214,10 @@ class ProtocolTest(test_base.TestCase):
     self.assertGreater(np.abs(first.wrong - first.audio).max(axis=-1).min(), 1e-3)
 
   def test_turned_sound_is_turned_and_nothing_else(self):
-    views = view_features.extract(self.encoder(), self.data_dir, "test", turned=True)
+    views = view_features.extract(self.encoder, self.data_dir, "test", turned=True)
     self.assert_shape(views.wrong, [8, 3, 8], tf.float32)
     self.assertGreater(np.abs(views.wrong - views.audio).max(axis=-1).min(), 1e-3)
-    again = view_features.extract(self.encoder(), self.data_dir, "test")
+    again = view_features.extract(self.encoder, self.data_dir, "test")
     self.assertIsNone(again.wrong)
     single = views.single_views()
     self.assert_shape(single.video, [24, 1, 8])
