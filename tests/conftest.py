@@ -1,11 +1,40 @@
-"""Isolates tests, and their commands, from files of the user and settings of the shell."""
+"""Isolates tests, and their commands, from files of the user and settings of the shell.
+
+Files that take longest run first: several processes then end at about the same time.
+"""
 
 import os
 import signal
 import tempfile
 
+# Files that take a minute or more, longest first.
+_LONGEST = (
+  "tests/tools/printed_commands_test.py",
+  "tests/docs/tutorials_test.py",
+  "tests/train_test.py",
+  "tests/apply_test.py",
+  "tests/training/trainer_test.py",
+  "tests/end_to_end_test.py",
+  "tests/end_to_end_360_test.py",
+  "tests/report/run_report_test.py",
+  "tests/evaluation/alignment/segmentation_test.py",
+  "tests/evaluation/alignment/binary_alignment_test.py",
+  "tests/training/loading_test.py",
+  "tests/training/kept_checkpoints_test.py",
+  "tests/tasks/uneven_replicas_test.py",
+  "tests/losses/foreign_model_test.py",
+  "tests/docs/contributing_test.py",
+  "tests/evaluation/classifiers/classifier_training_test.py",
+  "tests/docs/site_test.py",
+  "tests/models/conformance_test.py",
+  "tests/training/batch_picture_test.py",
+  "tests/docs/pages_test.py",
+)
+
 
 def pytest_configure(config):
+  # Else pytest-xdist would hand out files by their number of tests.
+  config.option.loadscopereorder = False
   # The record of exported SavedModels.
   folder = tempfile.TemporaryDirectory()
   os.environ["XDG_STATE_HOME"] = folder.name
@@ -13,3 +42,8 @@ def pytest_configure(config):
   # A shell makes commands in the background ignore Ctrl-C, which tests send.
   if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+  places = {path: place for place, path in enumerate(_LONGEST)}
+  items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))

@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import re
+import shutil
 import unittest
 from unittest import mock
 
@@ -344,10 +345,16 @@ class RefusalTest(tiny_run.TestCase):
 class ChangedRunTest(tiny_run.TestCase):
   """Runs that are resumed with another configuration."""
 
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.killed_dir = os.path.join(os.path.dirname(cls.data_dir), "killed")
+    with contextlib.suppress(_Killed), _killed_after(4):
+      tiny_run.train(cls.data_dir, cls.killed_dir)
+
   def setUp(self):
     super().setUp()
-    with self.assertRaises(_Killed), _killed_after(4):
-      tiny_run.train(self.data_dir, self.path("run"))
+    shutil.copytree(self.killed_dir, self.path("run"))
 
   def assert_untouched(self):
     self.assertTrue(checkpoints.latest(self.path("run")).endswith("ckpt-2"))
