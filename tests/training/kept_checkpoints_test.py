@@ -226,7 +226,7 @@ class BackbonesTest(tiny_run.TestCase):
       Spectrogram.sample_rate_hz = 8000
       Spectrogram.num_bins = 64
       Spectrogram.hop_length = 150
-      R2Plus1D.depth = 10
+      R2Plus1D.depth = 6
       R2Plus1D.stage_widths = (4, 4, 4, 8)
       AudioNet.stage_widths = (4, 4, 4, 8)
     """
