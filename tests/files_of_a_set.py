@@ -1,6 +1,6 @@
 """Makes files with the installed set of packages, which tests then read with both sets.
 
-  python -m tests.files_of_a_set tests/testdata/tensorflow-2.15.zip
+  python -c "from tests import files_of_a_set as f; f.make('tests/testdata/tensorflow-2.15.zip')"
 
 The archive contains records, a run after two epochs with its SavedModel, an embedding file, and in
 expected.npz what this set computes: embeddings of the test split, and the losses of a third epoch.
@@ -8,7 +8,6 @@ expected.npz what this set computes: embeddings of the test split, and the losse
 
 import os
 import shutil
-import sys
 import tempfile
 
 import gin
@@ -75,7 +74,7 @@ def embed_media(folder: str, output: str) -> str:
   return output
 
 
-def _make(folder: str) -> None:
+def _make_files(folder: str) -> None:
   gin_file = os.path.join(folder, "tiny.gin")
   with open(gin_file, "w", encoding="utf-8") as f:
     f.write(_GIN)
@@ -113,13 +112,8 @@ def _make(folder: str) -> None:
   np.savez_compressed(os.path.join(folder, "expected.npz"), **expected)
 
 
-def main() -> None:
-  """Makes the archive that the only argument names."""
-  (path,) = sys.argv[1:]
+def make(path: str) -> None:
+  """Makes the archive `path`."""
   with tempfile.TemporaryDirectory() as folder:
-    _make(folder)
+    _make_files(folder)
     shutil.make_archive(path.removesuffix(".zip"), "zip", folder)
-
-
-if __name__ == "__main__":
-  main()

@@ -14,8 +14,9 @@ LAYERS = (
   {
     "base": {
       "__init__", "addons", "arrays", "checkpoint_files", "cli", "cluster", "errors", "files",
-      "foreign_text", "job_flags", "keras_choice", "keys", "lazy", "learning_rates", "local_paths",
-      "own_files", "progress", "replicas", "spectrograms", "stops", "successors", "text_files",
+      "foreign_text", "job_flags", "keras_choice", "keras_optimizers", "keys", "lazy",
+      "learning_rates", "local_paths", "own_files", "progress", "replicas", "spectrograms", "stops",
+      "successors", "text_files",
     },
   },
   {"spatial": {"spatial"}},

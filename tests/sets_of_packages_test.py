@@ -1,6 +1,6 @@
 """Tests that files of each set of packages can be read, and runs resumed, with the other one.
 
-`python -m tests.files_of_a_set` made the archives, one with each set.
+`files_of_a_set.make` made the archives, one with each set.
 """
 
 import os

@@ -12,12 +12,11 @@ from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import checkpoint_files
+from avssl_tf import checkpoint_files, keras_optimizers
 from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
 from avssl_tf.models.network import Network
 from avssl_tf.tasks.task import Task
 from avssl_tf.training import run_folder
-from avssl_tf.training.optimization import keras_optimizers
 
 # Prefixes of the names of values.
 TASK = "task/"

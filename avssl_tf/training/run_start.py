@@ -7,12 +7,12 @@ from typing import Any, Callable, Optional
 import gin
 import tensorflow as tf
 
+from avssl_tf import keras_optimizers
 from avssl_tf.errors import UserError
 from avssl_tf.models.network import Network
 from avssl_tf.tasks.task import Task
 from avssl_tf.training import checkpoints, inherited_memory, normalization, run_folder, strategies
 from avssl_tf.training.configurations.settings import Settings
-from avssl_tf.training.optimization import keras_optimizers
 from avssl_tf.training.training_data import TrainingData
 from avssl_tf.training.variable_table import variable_table
 

@@ -6,13 +6,13 @@ from unittest import mock
 
 import tensorflow as tf
 
-from avssl_tf import addons, errors
+from avssl_tf import addons, errors, keras_optimizers
 from avssl_tf.training.callbacks.checkpointing import Checkpointer
 from avssl_tf.training.callbacks.epoch_bar import Progress
 from avssl_tf.training.callbacks.epoch_start import BatchPictures, EpochProbe
 from avssl_tf.training.callbacks.loss_log import LossLog
 from avssl_tf.training.callbacks.step_counter import StepCounter
-from avssl_tf.training.optimization import keras_optimizers, optimizers
+from avssl_tf.training.optimization import optimizers
 from tests import test_base
 
 _CALLBACKS = (

@@ -5,6 +5,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import keras_optimizers
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
 from avssl_tf.inference.encoder import Encoder
@@ -46,7 +47,7 @@ class PairClassifier:
     # All variables exist before the first step: if that creates some, Keras traces it twice.
     self._classifier.build([None, rows.shape[-1]])
     self._classifier.compile(optimizer, tf.keras.losses.BinaryCrossentropy(from_logits=True))
-    self._classifier.optimizer.build(self._classifier.trainable_variables)
+    keras_optimizers.build(self._classifier.optimizer, self._classifier.trainable_variables)
 
   def fit(
     self,

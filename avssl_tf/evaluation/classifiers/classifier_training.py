@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional
 import tensorflow as tf
 from absl import logging
 
-from avssl_tf import checkpoint_files, keys, learning_rates, own_files
+from avssl_tf import checkpoint_files, keras_optimizers, keys, learning_rates, own_files
 from avssl_tf.errors import NonFiniteError
 from avssl_tf.files import whole_file
 from avssl_tf.keys import Tensor
@@ -94,7 +94,7 @@ def train(
   optimizers = [_wrapped(phase.optimizer) for phase in phases]
   for phase, optimizer in zip(phases, optimizers):
     with _frozen(phase.frozen), phase.meanwhile():
-      optimizer.build(model.trainable_variables)
+      keras_optimizers.build(optimizer, model.trainable_variables)
   checkpoint = tf.train.Checkpoint(
     epochs_done=epochs_done, variables=list(model.variables), optimizers=optimizers
   )

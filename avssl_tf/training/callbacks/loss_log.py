@@ -5,11 +5,10 @@ import time
 
 import tensorflow as tf
 
-from avssl_tf import stops
+from avssl_tf import keras_optimizers, stops
 from avssl_tf.errors import NonFiniteError
 from avssl_tf.training.callbacks.step_counter import Logs, StepCounter
 from avssl_tf.training.metrics import Metrics
-from avssl_tf.training.optimization import keras_optimizers
 
 
 class LossLog(StepCounter):
