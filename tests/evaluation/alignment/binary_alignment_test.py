@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf import addons
 from avssl_tf.evaluation.alignment import view_features
 from avssl_tf.evaluation.alignment.binary_alignment import AVCBin, AVSABin
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
@@ -52,6 +53,13 @@ class ScoresTest(test_base.TestCase):
     self.assertGreater(found["avsa_bin_1"], 0.9)
     # A clip has three chances.
     self.assertGreater(found["avsa_bin_3"], found["avsa_bin_1"])
+
+  def test_a_legacy_optimizer(self):
+    settings = {**_FAST, "num_epochs": 1, "optimizer": addons.LAMB}
+    found = AVSABin(num_viewpoints=(1,), **settings).scores(
+      self.encoder, self.views(32), self.views(8)
+    )
+    self.assertBetween(found["avsa_bin_1"], 0, 1)
 
   def test_sounds_of_other_clips(self):
     # Mismatched audio agrees with a view half of the time: the accuracy is 3/4 for single views and

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from avssl_tf import keys
+from avssl_tf import addons, keys
 from avssl_tf.evaluation.classifiers import classifier_training
 from avssl_tf.evaluation.classifiers.classifier_training import Phase
 from tests import test_base
@@ -55,7 +55,14 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
     )
     return dataset.batch(4).repeat().skip(first_step % 3)
 
-  def train(self, num_epochs=(2, 3), settings=None, learning_rate=0.1, stop_after=None):
+  def train(
+    self,
+    num_epochs=(2, 3),
+    settings=None,
+    learning_rate=0.1,
+    stop_after=None,
+    optimizer=tf.keras.optimizers.Adam,
+  ):
     """Trains a new model, first only its classifiers; returns its weights."""
     tf.keras.utils.set_random_seed(1)
     model = _Classifier()
@@ -69,8 +76,8 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
       batches,
       3,
       [
-        Phase(num_epochs[0], tf.keras.optimizers.Adam(learning_rate), frozen=[model.layer]),
-        Phase(num_epochs[1], tf.keras.optimizers.Adam(schedule)),
+        Phase(num_epochs[0], optimizer(learning_rate), frozen=[model.layer]),
+        Phase(num_epochs[1], optimizer(schedule)),
       ],
       self.folder,
       settings or self.SETTINGS,
@@ -104,14 +111,16 @@ class TrainTest(test_base.TestCase, parameterized.TestCase):
     for value, variable in zip(found, model.variables):
       self.assertAllClose(value, variable, atol=1e-4)
 
-  @parameterized.parameters(1, 3)
-  def test_goes_on_to_the_same_weights(self, epochs):
-    whole = self.train()
+  @parameterized.parameters(
+    (1, tf.keras.optimizers.Adam), (3, tf.keras.optimizers.Adam), (3, addons.LAMB)
+  )
+  def test_goes_on_to_the_same_weights(self, epochs, optimizer):
+    whole = self.train(optimizer=optimizer)
     self.folder += "_stopped"
     with self.assertRaises(tf.errors.InvalidArgumentError):
-      self.train(stop_after=epochs)
+      self.train(stop_after=epochs, optimizer=optimizer)
     self.first_steps.clear()
-    gone_on = self.train()
+    gone_on = self.train(optimizer=optimizer)
     self.assertEqual(self.first_steps[0], 3 * epochs)
     for a, b in zip(whole, gone_on):
       self.assertAllEqual(a, b)
