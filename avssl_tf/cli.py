@@ -19,9 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # ruff: noqa: E402
 from absl import app, flags, logging
 
-from avssl_tf import cluster, errors, local_paths, stops
+from avssl_tf import cluster, errors, local_paths, quiet_tensorflow, stops
 from avssl_tf.foreign_text import printable
 
+quiet_tensorflow.hide_notices()
 # In --help, the flags belong to the module that calls `define_gin_flags`.
 flags.disclaim_key_flags()
 

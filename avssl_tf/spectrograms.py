@@ -111,6 +111,7 @@ class Spectrogram:
     """
     return num_frames * self.hop_length
 
+  @tf.autograph.experimental.do_not_convert  # Nothing to convert, and librosa takes seconds.
   def __call__(self, waveform: tf.Tensor) -> tf.Tensor:
     """Computes the spectrogram of a batch of waveforms.
 
@@ -126,6 +127,7 @@ class Spectrogram:
     stft = self._stft(self._checked(waveform))
     return tf.transpose(self._level(self._binned_power(stft), stft), [0, 2, 3, 1])
 
+  @tf.autograph.experimental.do_not_convert
   def with_intensity(self, waveform: tf.Tensor) -> tf.Tensor:
     """Computes the spectrogram and the intensity vectors of a first-order sound field.
 

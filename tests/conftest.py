@@ -1,6 +1,7 @@
 """Isolates tests, and their commands, from files of the user and settings of the shell.
 
-Files that take longest run first: several processes then end at about the same time.
+Files that take longest run first: several processes then end at about the same time. The option
+--short leaves them out.
 """
 
 import os
@@ -29,7 +30,14 @@ _LONGEST = (
   "tests/models/conformance_test.py",
   "tests/training/batch_picture_test.py",
   "tests/docs/pages_test.py",
+  "tests/tools/make_tfrecords_test.py",
+  "tests/tasks/instance_discrimination_test.py",
+  "tests/evaluation/sound_fields/generation_test.py",
 )
+
+
+def pytest_addoption(parser):
+  parser.addoption("--short", action="store_true", help="Leave out the files that take longest.")
 
 
 def pytest_configure(config):
@@ -44,6 +52,11 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
   places = {path: place for place, path in enumerate(_LONGEST)}
-  items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+  last = len(places)
+  items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], last))
+  if config.getoption("short"):
+    long = [item for item in items if item.nodeid.partition("::")[0] in places]
+    config.hook.pytest_deselected(items=long)
+    del items[: len(long)]

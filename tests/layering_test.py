@@ -15,8 +15,8 @@ LAYERS = (
     "base": {
       "__init__", "addons", "arrays", "checkpoint_files", "cli", "cluster", "errors", "files",
       "foreign_text", "job_flags", "keras_choice", "keras_optimizers", "keys", "lazy",
-      "learning_rates", "local_paths", "own_files", "progress", "replicas", "spectrograms", "stops",
-      "successors", "text_files",
+      "learning_rates", "local_paths", "own_files", "progress", "quiet_tensorflow", "replicas",
+      "spectrograms", "stops", "successors", "text_files",
     },
   },
   {"spatial": {"spatial"}},

@@ -37,6 +37,7 @@ train.batch_pictures = 1
 ClipSpec.num_frames = 2
 ClipSpec.frame_size = 16
 ClipSpec.audio_sec = 0.3
+R2Plus1D.depth = 6
 R2Plus1D.stage_widths = (4, 4, 4, 4)
 AudioNet.stage_widths = (4, 4, 4, 4)
 MLPHead.widths = (8, 4)
