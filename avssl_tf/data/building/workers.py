@@ -162,8 +162,8 @@ class _Pool:
     return suspects
 
   def _submit(self, executor, position: int) -> concurrent.futures.Future:
-    # Ctrl-C and SIGTERM may reach all processes of a group, but only the parent handles them and
-    # stops the workers. A process that is started here inherits the blocked signals.
+    # Ctrl-C may reach all processes of a group, but only the parent handles it and stops the
+    # workers. A process that is started here inherits the blocked signals.
     with _interrupts_blocked():
       return executor.submit(
         _call, self._function, position, self._tasks[position], self._skip.get(position, {})
@@ -191,6 +191,8 @@ def _interrupts_blocked() -> Iterator[None]:
 def _start_worker(slots) -> None:
   global _progress
   _progress = slots
+  # After a crash, the pool ends its other processes by SIGTERM, and waits for their end.
+  signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
   # One thread per process, and no GPU memory. Set before the first task arrives and imports
   # TensorFlow.
   os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
