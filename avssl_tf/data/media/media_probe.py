@@ -1,6 +1,7 @@
 """Properties of a media file, from its streams and first frames."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -44,11 +45,13 @@ class MediaInfo:
 class _FirstFrames(NamedTuple):
   picture: Optional[av.VideoFrame]
   sound: Optional[av.AudioFrame]
+  earliest_sec: float
 
   @property
   def start_sec(self) -> float:
     """Start of the common span, in container time."""
-    return max(media_streams.frame_time_sec(frame) for frame in self if frame is not None)
+    frames = [frame for frame in (self.picture, self.sound) if frame is not None]
+    return max(self.earliest_sec, *map(media_streams.frame_time_sec, frames))
 
 
 class _FirstFrame:
@@ -75,7 +78,14 @@ def first_frames(media: media_streams.MediaStreams) -> _FirstFrames:
   for first, stream in ((picture, media.video), (sound, media.audio)):
     if stream is not None and first.frame is None:
       raise MediaError(f"truncated or damaged: the {stream.type} stream contains nothing to decode")
-  return _FirstFrames(picture.frame, sound.frame)
+  earliest_sec = -math.inf
+  if sound.frame is not None and "matroska" in media.container.format.name:
+    # FFmpeg 7, in PyAV for Python 3.9 and 3.10, puts the delay of the encoder before time 0; newer
+    # versions leave it out. Times in Matroska are rounded to milliseconds.
+    delay_sec = media.audio.codec_context.delay / sound.frame.sample_rate
+    if abs(media_streams.frame_time_sec(sound.frame) + delay_sec) < 0.002:
+      earliest_sec = 0.0
+  return _FirstFrames(picture.frame, sound.frame, earliest_sec)
 
 
 def probe(

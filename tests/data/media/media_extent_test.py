@@ -125,7 +125,10 @@ class EndsTest(media_variants.MediaTestCase):
   def test_mp3_that_states_its_padding(self):
     path = self.path("a.mp3")
     _write(path, "mp3", None, "libmp3lame")
-    self.assertAlmostEqual(media_probe.probe(path, ("audio",)).duration_sec, _SEC, delta=0.001)
+    # FFmpeg 7, in PyAV for Python 3.9 and 3.10, reads the padding of at most a frame as well.
+    delta = 0.001 if av.library_versions["libavformat"][0] > 61 else 1152 / _RATE_HZ
+    duration_sec = media_probe.probe(path, ("audio",)).duration_sec
+    self.assertAlmostEqual(duration_sec, _SEC, delta=delta)
 
   def test_adts_whose_beginning_takes_most_bits(self):
     path = self.path("a.aac")

@@ -83,7 +83,7 @@ class KindsTest(media_variants.MediaTestCase):
       (nothing, "no such file: a link to 'gone.mp4', which does not exist"),
       (os.path.join(self.folder, "none.mp4"), "^no such file$"),
       (os.path.join(pipe, "none.mp4"), "^no such file$"),
-      ("a\0b.mp4", "cannot be opened: embedded null"),
+      ("a\0b.mp4", "cannot be opened: .*embedded null"),
     ):
       with self.subTest(path=path), self.assertRaisesRegex(MediaError, reason):
         media_probe.probe(path)
