@@ -8,20 +8,22 @@ Sub-commands:
   spatialize  generates a sound field for a 360° video with mono or stereo audio
   localize    shows the sound sources of an ordinary video as a heat map
   embed       computes features and embeddings of the video and audio files of a folder
-  search      finds the nearest video or audio files among such embeddings
+  index       makes a search index of such embeddings
+  search      finds the nearest video or audio files among them
 
 `python -m avssl_tf.apply spatialize --help` lists the flags of a sub-command.
 """
 
 import dataclasses
+import functools
 import sys
-from typing import Any, Callable
+from typing import Callable, Optional
 
 from absl import flags
 
 from avssl_tf import cli, job_flags, local_paths, stops
 from avssl_tf.applications import localize, spatialize
-from avssl_tf.applications.embedding import embed, search
+from avssl_tf.applications.embedding import embed, index, search, search_service
 from avssl_tf.errors import UserError
 from avssl_tf.training import loading
 
@@ -35,24 +37,27 @@ class _SubCommand:
 
   Attributes:
     job: dataclass of the job; its fields are the flags.
-    model_help: help of `--model_dir`.
-    run: runs the job with the network; returns lines for the user.
+    model_help: help of `--model_dir`; None: the job needs no network.
+    run: runs the job with the folder of the network, if any; returns lines for the user.
   """
 
   job: type
-  model_help: str
-  run: Callable[[str, Any], list[str]]
+  model_help: Optional[str]
+  run: Callable[..., list[str]]
 
   def define_flags(self) -> None:
     """Defines the flags: those of the job, and `--model_dir`."""
-    local_paths.define_flag("model_dir", None, self.model_help, required=True)
+    if self.model_help is not None:
+      local_paths.define_flag("model_dir", None, self.model_help, required=True)
     job_flags.define(self.job)
 
   def work(self) -> None:
     """Runs the job that the flags describe."""
     job = job_flags.parsed(self.job)
     job.check()
-    print("\n".join(self.run(FLAGS.model_dir, job)))
+    lines = self.run(job) if self.model_help is None else self.run(FLAGS.model_dir, job)
+    if lines:
+      print("\n".join(lines))
 
 
 def _spatialize(model_dir: str, job: spatialize.Job) -> list[str]:
@@ -75,7 +80,12 @@ def _embed(model_dir: str, job: embed.Job) -> list[str]:
 
 def _search(model_dir: str, job: search.Job) -> list[str]:
   loaded = loading.load(model_dir)
-  return search.run(loaded.encoder, loaded.weights, job)
+  if not job.serve:
+    return search.run(loaded.encoder, loaded.weights, job)
+  searched = search.Search(loaded.encoder, loaded.weights, job.index)
+  print("Ready: one query per line.", file=sys.stderr, flush=True)
+  search_service.serve(searched, job, sys.stdin, functools.partial(print, flush=True))
+  return []
 
 
 _SUB_COMMANDS = {
@@ -91,6 +101,7 @@ _SUB_COMMANDS = {
   "embed": _SubCommand(
     embed.Job, "Folder of a run, a converted checkpoint or a SavedModel.", _embed
   ),
+  "index": _SubCommand(index.Job, None, index.run),
   "search": _SubCommand(search.Job, "Folder of the network that computed --index.", _search),
 }
 _EXPECTED = f"expected one of: {', '.join(_SUB_COMMANDS)}. See --help."

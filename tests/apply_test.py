@@ -1,5 +1,6 @@
 """Tests of applying networks to files by the command line."""
 
+import json
 import os
 import shutil
 import signal
@@ -197,7 +198,7 @@ class ApplyTest(unittest.TestCase):
     described = self.spatialize("--help").stdout
     for words in (
       "spatialize  generates a sound field", "localize    shows the sound sources",
-      "embed       computes", "search      finds", "--input", "--output", "--overlay",
+      "embed       computes", "index       makes", "search      finds", "--input", "--output", "--overlay",
     ):  # fmt: skip
       self.assertIn(words, described)
 
@@ -293,6 +294,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       self.assertRegex(process.stdout, rf"\n   1 +{similarity}  film\.mp4\n")
     for name, array in arrays[0].items():
       np.testing.assert_allclose(array, arrays[1][name], rtol=1e-3, atol=1e-4)
+    self.search_an_index(exported)
     # The index is now that of the SavedModel.
     process = _apply(
       "search", f"--model_dir={self.model_dir}", f"--index={self.output}",
@@ -301,6 +303,31 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     self.assertEqual(process.returncode, 1)
     self.assertIn("contains embeddings of another network", process.stdout + process.stderr)
     self.assertNotIn("Traceback", process.stderr)
+
+  def search_an_index(self, model_dir):
+    folder = self.path("index")
+    process = _apply("index", f"--input={self.output}", f"--output={folder}")
+    self.assertEqual(process.returncode, 0, process.stderr)
+    self.assertIn(f"Wrote {folder}: 18 windows", process.stdout)
+    self.assertIn("audio: 18 embeddings, flat, exact.", process.stdout)
+    self.assertNotIn("faiss", process.stderr)
+    asked = {"query": media_variants.SOURCE, "find": "video", "end_sec": 0.3}
+    process = subprocess.run(
+      [sys.executable, "-m", "avssl_tf.apply", "search", f"--model_dir={model_dir}",
+       f"--index={folder}", "--serve"],
+      input=f"{json.dumps(asked)}\nnothing.mp4\n",
+      cwd=source_tree.ROOT,
+      env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+      capture_output=True,
+      text=True,
+      check=True,
+    )  # fmt: skip
+    objects, error, *rest = process.stdout.split("\n")
+    (result,) = json.loads(objects)["results"]
+    self.assertEqual((result["file"], result["start_sec"]), ("film.mp4", 0.0))
+    self.assertEqual(error, "Error: --query=nothing.mp4: no such file.")
+    self.assertEqual("".join(rest), "")
+    self.assertEqual(process.stderr, "Ready: one query per line.\n")
 
   def test_a_command_that_is_stopped_goes_on(self):
     for i in range(8):

@@ -26,9 +26,11 @@ IMPORT_NAMES = {
   "tensorflow-serving-api": "tensorflow_serving",
   "tf-keras": "keras",
 }
-FILES = ("requirements.txt", "requirements-docs.txt", "requirements-dev.txt")
+FILES = (
+  "requirements.txt", "requirements-docs.txt", "requirements-index.txt", "requirements-dev.txt",
+)  # fmt: skip
 # Required by only one command, which prints installation instructions, or by the site.
-OPTIONAL = {"torch", "playwright", "latex2mathml", "mkdocs"}
+OPTIONAL = {"faiss", "torch", "playwright", "latex2mathml", "mkdocs"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:

@@ -196,6 +196,6 @@ def _summary(job: Job) -> str:
   written = embedding_file.EmbeddingFile.open(job.output)
   counts = {m: len(written.embeddings(m)[0]) for m in ("video", "audio")}
   return (
-    f"Wrote {job.output}: {len(written.ids)} windows of {len(np.unique(written.ids))} file(s), "
+    f"Wrote {job.output}: {written.num_rows} windows of {len(np.unique(written.ids))} file(s), "
     f"{counts['video']} with video and {counts['audio']} with audio."
   )

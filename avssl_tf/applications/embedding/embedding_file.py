@@ -13,7 +13,7 @@
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from avssl_tf.files import parse_json
 # Incremented when arrays change their names or meanings.
 FORMAT = 1
 ABOUT = "about"
+# Rows that are read at once: some MB of embeddings.
+BLOCK_ROWS = 1 << 14
 ROWS = ("id", "start_sec", "end_sec", "has_video", "has_audio", *window_features.NAMES)
 
 
@@ -78,25 +80,21 @@ def _load(path: str, name: str) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingFile:
-  """An embedding file opened for search.
+  """An embedding file opened for search; its arrays are read on demand.
 
   Attributes:
     path: the file.
     about: provenance of the embeddings.
-    ids: str `[N]`.
-    start_sec: float64 `[N]`.
-    end_sec: float64 `[N]`.
+    num_rows: number of windows N.
   """
 
   path: str
   about: Mapping[str, Any]
-  ids: np.ndarray
-  start_sec: np.ndarray
-  end_sec: np.ndarray
+  num_rows: int
 
   @classmethod
   def open(cls, path: str) -> "EmbeddingFile":
-    """Opens a file and reads everything except features and embeddings.
+    """Opens a file and checks everything except the values of its arrays.
 
     Raises:
       UserError: it is not an embedding file, has another format version, or is empty.
@@ -107,8 +105,8 @@ class EmbeddingFile:
         about = parse_json(str(content[ABOUT]), f"`{ABOUT}` of {path}")
         found = about["format"]
         if found == FORMAT:
-          loaded = cls(path, about, content["id"], content["start_sec"], content["end_sec"])
-          loaded._check()
+          _check(about, content)
+          (num_rows,), _ = content.shape_and_dtype("id")
     except FileNotFoundError as error:
       raise MissingFileError(f"{path}: no such file.") from error
     except (ValueError, KeyError) as error:
@@ -120,31 +118,54 @@ class EmbeddingFile:
       raise UserError(
         f"{path} has format {found}; this version reads format {FORMAT}. Embed the files again."
       )
-    if not len(loaded.ids):
+    if not num_rows:
       raise UserError(f"{path} contains no windows.")
-    return loaded
+    return cls(path, about, num_rows)
+
+  @property
+  def ids(self) -> np.ndarray:
+    """Names of the files of the windows: str `[N]`."""
+    return _load(self.path, "id")
 
   def embeddings(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the video or audio embeddings.
+    """Reads all video or audio embeddings.
 
     Returns:
       int64 `[M]`, the rows with embeddings, and float32 `[M, E]`, the embeddings of unit length.
     """
     has = _load(self.path, f"has_{modality}")
-    embeddings = _load(self.path, f"{modality}_embeddings")
-    if has.shape != self.ids.shape or embeddings.ndim != 2 or len(embeddings) != len(self.ids):
-      raise UserError(f"{self.path}: the numbers of {modality} embeddings and windows differ.")
-    if embeddings.dtype != np.float32:
-      raise UserError(f"{self.path} has {modality} embeddings of type {embeddings.dtype}.")
-    rows = np.flatnonzero(has)
-    return rows, embeddings[rows]
+    return np.flatnonzero(has), _load(self.path, f"{modality}_embeddings")[has]
 
-  def _check(self) -> None:
-    for name in ("weights", "model_dir"):
-      if not isinstance(self.about.get(name), str):
-        raise UserError(f"`{ABOUT}` does not contain {name}")
-    if self.ids.ndim != 1 or self.ids.dtype.kind != "U":
-      raise UserError("`id` is not a list of names")
-    for times in (self.start_sec, self.end_sec):
-      if times.shape != self.ids.shape or times.dtype != np.float64:
-        raise UserError("`start_sec` and `end_sec` do not have one number per window")
+  def blocks(self, names: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Reads arrays of `ROWS` in blocks of rows: the memory does not depend on the number of rows.
+
+    Args:
+      names: names of the arrays.
+
+    Yields:
+      The rows of each array, by name.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    with arrays.open_npz(self.path) as content:
+      yield from content.blocks(names, BLOCK_ROWS)
+
+
+def _check(about: Mapping[str, Any], content: arrays.Arrays) -> None:
+  """Checks the provenance, and the shapes and dtypes of the arrays that search reads."""
+  for name in ("weights", "model_dir"):
+    if not isinstance(about.get(name), str):
+      raise UserError(f"`{ABOUT}` does not contain {name}")
+  shape, dtype = content.shape_and_dtype("id")
+  if len(shape) != 1 or dtype.kind != "U":
+    raise UserError("`id` is not a list of names")
+  for name in ("start_sec", "end_sec"):
+    if content.shape_and_dtype(name) != (shape, np.float64):
+      raise UserError("`start_sec` and `end_sec` do not have one number per window")
+  for modality in keys.MODALITIES:
+    if content.shape_and_dtype(f"has_{modality}") != (shape, np.bool_):
+      raise UserError(f"`has_{modality}` does not have one truth value per window")
+    of_embeddings, dtype = content.shape_and_dtype(f"{modality}_embeddings")
+    if len(of_embeddings) != 2 or of_embeddings[0] != shape[0] or dtype != np.float32:
+      raise UserError(f"`{modality}_embeddings` does not have one float32 row per window")

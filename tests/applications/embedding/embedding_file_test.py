@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -54,8 +55,13 @@ class EmbeddingFileTest(unittest.TestCase):
         np.testing.assert_array_equal(found[name], expected)
     opened = embedding_file.EmbeddingFile.open(self.path("all.npz"))
     self.assertEqual(opened.ids.tolist(), ["a.mp4"] * 2 + ["ä/long name.wav"] * 3)
-    self.assertEqual(opened.start_sec.tolist(), [0, 1, 0, 1, 2])
-    self.assertEqual(opened.end_sec.tolist(), [1.5, 2.5, 1.5, 2.5, 3.5])
+    self.assertEqual(opened.num_rows, 5)
+    with mock.patch.object(embedding_file, "BLOCK_ROWS", 3):
+      blocks = list(opened.blocks(["start_sec", "id", "video_features"]))
+    self.assertEqual([block["start_sec"].tolist() for block in blocks], [[0, 1, 0], [1, 2]])
+    self.assertEqual(blocks[1]["id"].tolist(), ["ä/long name.wav"] * 2)
+    features = np.concatenate([block["video_features"] for block in blocks])
+    np.testing.assert_array_equal(features, np.concatenate([p["video_features"] for p in parts]))
     rows, embeddings = opened.embeddings("audio")
     self.assertEqual(rows.tolist(), [0, 2, 3])
     self.assertEqual(embeddings.shape, (3, 2))

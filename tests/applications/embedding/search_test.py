@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from absl.testing import absltest
 
-from avssl_tf.applications.embedding import embed, embedding_file, search
+from avssl_tf.applications.embedding import embed, index, search
 from tests import colour_encoder, media_variants
 
 _WEIGHTS = "ckpt-7 0123456789ab"
@@ -153,6 +153,21 @@ class SearchTest(media_variants.MediaTestCase):
       self.assertGreater(nearest["similarity"], 0.9999)
       self.assertLess(other["similarity"], nearest["similarity"])
 
+  def test_an_index_finds_what_its_embeddings_do(self):
+    self.make_colours()
+    folder = os.path.join(self.folder, "made")
+    index.run(index.Job(self.index, folder))
+    query = self.query("query.mkv", colors=["red", "blue", "blue"])
+    for options in ({}, {"find": "video", "top": 2}, {"all_windows": True, "find": "video"}):
+      exact, found = (
+        self.search(query, index=path, **options)["results"] for path in (self.index, folder)
+      )
+      for result in (*exact, *found):
+        result["similarity"] = round(result["similarity"], 5)
+      self.assertEqual(exact, found)
+    with self.assertRaisesRegex(ValueError, "made contains embeddings of another network"):
+      self.search(query, index=folder, weights="ckpt-8 00")
+
   def test_damage_in_a_query(self):
     self.make_colours()
     query = self.query("query.mkv", tones=["red"] * 4)
@@ -181,6 +196,9 @@ class SearchTest(media_variants.MediaTestCase):
       (sound, {"top": 0}, "--top=0; expected 1 or more"),
       (text, {}, "text.mp4: not a video"),
       (silent, {}, "silent.mka: the audio is silent throughout"),
+      (None, {}, "Neither --query nor --serve is set"),
+      (sound, {"serve": True}, r"--query=.*sound.mka with --serve; expected one of both"),
+      (sound, {"index": self.media}, r"media contains no index.json; expected a folder written"),
       ("nothing.wav", {}, "--query=nothing.wav: no such file"),
       (sound, {"index": "nothing.npz"}, "--index=nothing.npz: no such file"),
       (sound, {"index": text}, r"text.mp4 contains no embeddings .*; expected a file written"),
@@ -216,33 +234,6 @@ class SearchTest(media_variants.MediaTestCase):
       cells = [row["file"] for row in csv.DictReader(f)]
     expected = ["'=1+1.flac", "'+a.flac", "'-a.flac", "'@a.flac", "\\x1b[2Ja.flac"]
     self.assertCountEqual(cells, expected)
-
-
-class NearestTest(absltest.TestCase):
-
-  def test_against_a_loop(self):
-    rng = np.random.default_rng(0)
-    ids = rng.choice(["a", "b", "c", "d"], 40)
-    starts = np.arange(40.0)
-    index = embedding_file.EmbeddingFile("x.npz", {}, ids, starts, starts + 1)
-    rows = np.sort(rng.choice(40, 25, replace=False))
-    embeddings = rng.normal(size=(25, 5)).astype(np.float32)
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    query = embeddings[3]
-    expected = sorted(
-      ((float(e @ query), str(ids[row]), float(starts[row])) for e, row in zip(embeddings, rows)),
-      reverse=True,
-    )
-    found = search.nearest(query, embeddings, rows, index, 7, all_windows=True)
-    self.assertEqual([r.file for r in found], [file for _, file, _ in expected[:7]])
-    self.assertEqual([r.start_sec for r in found], [start for *_, start in expected[:7]])
-    np.testing.assert_allclose([r.similarity for r in found], [s for s, *_ in expected[:7]], 1e-5)
-    best = {}
-    for similarity, file, start_sec in expected:
-      best.setdefault(file, (similarity, start_sec))
-    found = search.nearest(query, embeddings, rows, index, 10)
-    self.assertEqual({r.file: r.start_sec for r in found}, {f: s for f, (_, s) in best.items()})
-    self.assertEqual([r.file for r in found], list(best))
 
 
 if __name__ == "__main__":
