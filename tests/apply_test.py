@@ -198,7 +198,8 @@ class ApplyTest(unittest.TestCase):
     described = self.spatialize("--help").stdout
     for words in (
       "spatialize  generates a sound field", "localize    shows the sound sources",
-      "embed       computes", "index       makes", "search      finds", "--input", "--output", "--overlay",
+      "embed       computes", "index       makes", "search      finds", "--input",
+      "--output", "--overlay",
     ):  # fmt: skip
       self.assertIn(words, described)
 

@@ -198,16 +198,17 @@ class CMA(avid.AVID):
     stride = self._mining_block * strategy.num_replicas_in_sync
     with agreement_lib.full_precision():
       for start in range(0, self.num_rows, stride):
-        rows, found = search(tf.constant(start, tf.int64))
-        rows, found = (strategy.experimental_local_results(value)[0] for value in (rows, found))
-        sets[rows.numpy()] = found.numpy()
+        found = strategy.experimental_local_results(search(tf.constant(start, tf.int64)))[0]
+        # Each row from its own block alone, so that the number of replicas changes no rounding.
+        part = sets[start : start + stride]
+        part[:] = found.numpy()[: len(part)]
         if progress is not None:
           progress(min(start + stride, self.num_rows), self.num_rows)
     self.positive_sets.assign(sets)
     self.mined.assign(1)
 
-  def _search(self, start: Tensor) -> tuple[Tensor, Tensor]:
-    """Positive sets of one block of videos per replica, gathered on every replica."""
+  def _search(self, start: Tensor) -> Tensor:
+    """Positive sets of one block of videos per replica, gathered on every replica in order."""
     first = start + tf.cast(replicas.replica_id(), tf.int64) * self._mining_block
     # Blocks wrap around after the last row, so that those of all replicas have the same size.
     rows = tf.math.floormod(first + tf.range(self._mining_block, dtype=tf.int64), self.num_rows)
@@ -218,7 +219,7 @@ class CMA(avid.AVID):
       self._num_positives,
       self._agreement,
     )
-    return replicas.all_gather(rows), replicas.all_gather(tf.cast(found, tf.int64))
+    return replicas.all_gather(tf.cast(found, tf.int64))
 
   def draw_negatives(self, index: Tensor, seed: Tensor) -> Tensor:
     """Draws negatives from outside the positive sets; see `BankObjective.draw_negatives`."""

@@ -37,7 +37,7 @@ def merge_duplicates(indices: Tensor, embeddings: Tensor) -> Tensor:
   Returns:
     float32 `[B, D]`, L2-normalised; rows that occur once are unchanged.
   """
-  same = tf.cast(indices[:, tf.newaxis] == indices[tf.newaxis, :], embeddings.dtype)
+  same = tf.cast(tf.equal(indices[:, tf.newaxis], indices), embeddings.dtype)
   merged = tf.math.l2_normalize(tf.linalg.matmul(same, embeddings), axis=-1)
   occurs_once = tf.reduce_sum(same, axis=1, keepdims=True) < 1.5
   return tf.where(occurs_once, embeddings, merged)
