@@ -30,7 +30,7 @@ FILES = (
   "requirements.txt", "requirements-docs.txt", "requirements-index.txt", "requirements-dev.txt",
 )  # fmt: skip
 # Required by only one command, which prints installation instructions, or by the site.
-OPTIONAL = {"faiss", "torch", "playwright", "latex2mathml", "mkdocs"}
+OPTIONAL = {"faiss", "latex2mathml", "mkdocs", "playwright", "pyarrow", "torch"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:

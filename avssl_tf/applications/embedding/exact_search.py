@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.embedding_shards import Embeddings
 from avssl_tf.applications.embedding.search_results import Result, ranked
 from avssl_tf.errors import UserError
 
@@ -13,7 +13,7 @@ _PLACES = ("id", "start_sec", "end_sec")
 
 
 def embedded_rows(
-  embeddings: EmbeddingFile, modality: str, names: Sequence[str] = ()
+  embeddings: Embeddings, modality: str, names: Sequence[str] = ()
 ) -> Iterator[dict[str, np.ndarray]]:
   """Reads the windows with embeddings of one modality in blocks, in order.
 
@@ -51,7 +51,7 @@ class ExactSearch:
     about: provenance of the embeddings.
   """
 
-  def __init__(self, embeddings: EmbeddingFile):
+  def __init__(self, embeddings: Embeddings):
     self.about = embeddings.about
     self._embeddings = embeddings
 

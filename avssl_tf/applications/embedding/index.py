@@ -11,7 +11,7 @@ import numpy as np
 from avssl_tf import keys, local_paths, own_files, progress
 from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding import index_building, search_index
-from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.embedding_shards import Embeddings, open_embeddings
 from avssl_tf.applications.embedding.index_building import Settings
 from avssl_tf.errors import FileThereError, UserError
 from avssl_tf.files import locked_folder, whole_file
@@ -27,7 +27,7 @@ _SEED = 0
 class Job:
   """An indexing job; each field is a flag of the command."""
 
-  input: str = flag("Embedding file written by `embed`.")
+  input: str = flag("Embedding file or folder of Parquet shards, written by `embed`.")
   output: str = flag("Folder of the index.")
   kind: str = flag(
     "Kind of index: flat (exact), ivf_sq8 (lists of embeddings, 8 bits per dimension), ivf_pq "
@@ -73,7 +73,7 @@ def run(job: Job) -> list[str]:
       written.
   """
   stopwatch = progress.Stopwatch()
-  embeddings = EmbeddingFile.open(job.input)
+  embeddings = open_embeddings(job.input)
   message = f"Another command is using {job.output}. Wait for it to finish, or stop it first."
   with output_files.errors_named(job.output), locked_folder(job.output, message):
     # A folder without its description is unfinished.
@@ -98,7 +98,7 @@ def run(job: Job) -> list[str]:
   return lines
 
 
-def _write(embeddings: EmbeddingFile, job: Job) -> dict[str, Settings]:
+def _write(embeddings: Embeddings, job: Job) -> dict[str, Settings]:
   """Writes all files except the description; returns the settings of each index."""
   faiss = search_index.library()
   folder = local_paths.for_tensorflow(job.output)
@@ -119,7 +119,7 @@ def _write(embeddings: EmbeddingFile, job: Job) -> dict[str, Settings]:
   return indexes
 
 
-def _write_places(embeddings: EmbeddingFile, folder: str) -> dict[str, int]:
+def _write_places(embeddings: Embeddings, folder: str) -> dict[str, int]:
   """Writes the places of the windows; returns the number of embeddings of each modality."""
   numbers: dict[str, int] = {}
   counts = dict.fromkeys(keys.MODALITIES, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from avssl_tf import keys
-from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.embedding_shards import Embeddings
 from avssl_tf.applications.embedding.exact_search import embedded_rows
 from avssl_tf.applications.embedding.search_index import configure, library
 from avssl_tf.errors import UserError
@@ -101,7 +101,7 @@ def factory(kind: str, num_rows: int, dim: int) -> tuple[str, int]:
 
 
 def build(
-  embeddings: EmbeddingFile,
+  embeddings: Embeddings,
   modality: str,
   counts: Mapping[str, int],
   kind: str,
@@ -160,7 +160,7 @@ def build(
 
 
 def _sample(
-  embeddings: EmbeddingFile, modality: str, share: float, rng: np.random.Generator
+  embeddings: Embeddings, modality: str, share: float, rng: np.random.Generator
 ) -> np.ndarray:
   """A random share of the embeddings."""
   return np.concatenate([
@@ -170,7 +170,7 @@ def _sample(
 
 
 def _queries(
-  embeddings: EmbeddingFile,
+  embeddings: Embeddings,
   modality: str,
   count: int,
   are_in_index: bool,

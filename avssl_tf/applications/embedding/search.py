@@ -7,7 +7,7 @@ from typing import Any, Optional
 from avssl_tf import keys
 from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding import query_embedding, search_results
-from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
+from avssl_tf.applications.embedding.embedding_shards import has_shards, open_embeddings
 from avssl_tf.applications.embedding.exact_search import ExactSearch
 from avssl_tf.applications.embedding.query_embedding import AUTO, QueryEmbedder
 from avssl_tf.applications.embedding.search_index import SearchIndex
@@ -25,7 +25,9 @@ _OTHER = {keys.VIDEO: keys.AUDIO, keys.AUDIO: keys.VIDEO}
 class Job:
   """A search job; each field is a flag of the command."""
 
-  index: str = flag("Embedding file written by `embed`, or folder written by `index`.")
+  index: str = flag(
+    "Embedding file or folder of Parquet shards, written by `embed`, or folder written by `index`."
+  )
   query: Optional[str] = flag("Video, audio or image file to search with.", None)
   query_modality: str = flag(
     "Modality of --query to use; auto: video if the file has any, otherwise audio.",
@@ -144,16 +146,16 @@ class Search:
     Args:
       encoder: the network.
       weights: name and checksum of its weights.
-      index: path of an embedding file or of a search index.
+      index: path of an embedding file, of Parquet shards or of a search index.
 
     Raises:
       UserError: the embeddings cannot be read, or are from another network.
     """
     self._embedder = QueryEmbedder(encoder)
-    if os.path.isdir(index):
+    if os.path.isdir(index) and not has_shards(index):
       self._embeddings = SearchIndex(index)
     else:
-      self._embeddings = ExactSearch(EmbeddingFile.open(index))
+      self._embeddings = ExactSearch(open_embeddings(index))
     about = self._embeddings.about
     if about["weights"] != weights:
       raise UserError(

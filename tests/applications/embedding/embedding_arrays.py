@@ -1,8 +1,10 @@
-"""Embedding files with synthetic embeddings, for tests of search."""
+"""Embedding files and Parquet shards with synthetic embeddings, for tests of search."""
 
 import json
+import os
 
 import numpy as np
+import pyarrow.parquet
 
 from avssl_tf import arrays
 
@@ -34,6 +36,25 @@ def make(num_rows: int, dim: int, per_file: int = 10, audio_share: float = 0.8, 
 def write(path: str, content) -> str:
   """Writes an embedding file; returns its path."""
   arrays.save(path, content)
+  return path
+
+
+def write_shards(path: str, content, num_shards: int) -> str:
+  """Writes a folder of Parquet shards; returns its path."""
+  os.mkdir(path)
+  names = [name for name, array in content.items() if array.ndim]
+  places = np.array_split(np.arange(len(content["id"])), num_shards)
+  for number, rows in enumerate(places):
+    columns = []
+    for name in names:
+      array = content[name][rows]
+      column = pyarrow.array(array.reshape(-1))
+      if array.ndim == 2:
+        column = pyarrow.FixedSizeListArray.from_arrays(column, array.shape[1])
+      columns.append(column)
+    table = pyarrow.table(columns, names).replace_schema_metadata({"about": str(content["about"])})
+    name = f"part-{number:05d}-of-{num_shards:05d}.parquet"
+    pyarrow.parquet.write_table(table, os.path.join(path, name), row_group_size=16)
   return path
 
 
