@@ -83,6 +83,7 @@ def _search(model_dir: str, job: search.Job) -> list[str]:
   if not job.serve:
     return search.run(loaded.encoder, loaded.weights, job)
   searched = search.Search(loaded.encoder, loaded.weights, job.index)
+  searched.prepare()
   print("Ready: one query per line.", file=sys.stderr, flush=True)
   search_service.serve(searched, job, sys.stdin, functools.partial(print, flush=True))
   return []

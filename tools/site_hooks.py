@@ -37,6 +37,7 @@ _COMMANDS = (
   ("Report", ("avssl_tf.report",)),
   ("Make records", ("avssl_tf.make_tfrecords",)),
   ("Apply: embed", ("avssl_tf.apply", "embed")),
+  ("Apply: index", ("avssl_tf.apply", "index")),
   ("Apply: search", ("avssl_tf.apply", "search")),
   ("Apply: localize", ("avssl_tf.apply", "localize")),
   ("Apply: spatialize", ("avssl_tf.apply", "spatialize")),

@@ -46,6 +46,11 @@ class QueryEmbedder:
     self._features: Optional[WindowFeatures] = None
     self._readers: dict[Optional[int], WindowReader] = {}
 
+  def prepare(self) -> None:
+    """Runs the network once, which otherwise takes place with the first query."""
+    if self._features is None:
+      self._features = WindowFeatures(self._encoder)
+
   def plan(self, query: Query) -> Plan:
     """Plans the windows of a query, in its one modality.
 
@@ -78,8 +83,7 @@ class QueryEmbedder:
     Raises:
       MediaError: no window can be read.
     """
-    if self._features is None:
-      self._features = WindowFeatures(self._encoder)
+    self.prepare()
     reader = self._reader(query.audio_track)
     name = f"{plan.modalities[0]}_embeddings"
     start_sec, sums, failures = plan.spans[0].start_sec, [], []

@@ -164,6 +164,10 @@ class Search:
         f"--model_dir are {weights!r}. Pass that network, or embed the files again."
       )
 
+  def prepare(self) -> None:
+    """Prepares the network, so that the first query takes as long as the others."""
+    self._embedder.prepare()
+
   def find(self, job: Job) -> Found:
     """Searches with the query of a job.
 
