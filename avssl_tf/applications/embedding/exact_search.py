@@ -5,7 +5,7 @@ from typing import Optional
 
 import numpy as np
 
-from avssl_tf.applications.embedding.embedding_shards import Embeddings
+from avssl_tf.applications.embedding.opened_embeddings import Embeddings
 from avssl_tf.applications.embedding.search_results import Result, ranked
 from avssl_tf.errors import UserError
 

@@ -11,8 +11,8 @@ import numpy as np
 from avssl_tf import keys, local_paths, own_files, progress
 from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding import index_building, search_index
-from avssl_tf.applications.embedding.embedding_shards import Embeddings, open_embeddings
 from avssl_tf.applications.embedding.index_building import Settings
+from avssl_tf.applications.embedding.opened_embeddings import Embeddings, open_embeddings
 from avssl_tf.errors import FileThereError, UserError
 from avssl_tf.files import locked_folder, whole_file
 from avssl_tf.job_flags import flag

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from avssl_tf import keys
-from avssl_tf.applications.embedding.embedding_shards import Embeddings
 from avssl_tf.applications.embedding.exact_search import embedded_rows
+from avssl_tf.applications.embedding.opened_embeddings import Embeddings
 from avssl_tf.applications.embedding.search_index import configure, library
 from avssl_tf.errors import UserError
 from avssl_tf.progress import Bar

@@ -7,8 +7,8 @@ from typing import Any, Optional
 from avssl_tf import keys
 from avssl_tf.applications import output_files
 from avssl_tf.applications.embedding import query_embedding, search_results
-from avssl_tf.applications.embedding.embedding_shards import has_shards, open_embeddings
 from avssl_tf.applications.embedding.exact_search import ExactSearch
+from avssl_tf.applications.embedding.opened_embeddings import has_shards, open_embeddings
 from avssl_tf.applications.embedding.query_embedding import AUTO, QueryEmbedder
 from avssl_tf.applications.embedding.search_index import SearchIndex
 from avssl_tf.applications.embedding.search_results import Result

@@ -11,15 +11,15 @@ from absl.testing import absltest
 
 from avssl_tf.applications.embedding import (
   embedding_file,
-  embedding_shards,
   exact_search,
   index,
+  opened_embeddings,
   search_index,
 )
 from tests.applications.embedding import embedding_arrays
 
 
-class EmbeddingShardsTest(absltest.TestCase):
+class OpenedEmbeddingsTest(absltest.TestCase):
 
   def setUp(self):
     super().setUp()
@@ -35,7 +35,7 @@ class EmbeddingShardsTest(absltest.TestCase):
     return os.path.join(self.folder, name)
 
   def test_rows_are_those_of_the_file(self):
-    opened = embedding_shards.open_embeddings(self.shards)
+    opened = opened_embeddings.open_embeddings(self.shards)
     self.assertEqual(opened.num_rows, 100)
     self.assertEqual(opened.about, embedding_arrays.ABOUT)
     with mock.patch.object(embedding_file, "BLOCK_ROWS", 10):
@@ -50,7 +50,7 @@ class EmbeddingShardsTest(absltest.TestCase):
     query = self.content["audio_embeddings"][np.flatnonzero(self.content["has_audio"])[5]]
     found = []
     for number, path in enumerate((self.file, self.shards)):
-      opened = embedding_shards.open_embeddings(path)
+      opened = opened_embeddings.open_embeddings(path)
       output = self.path(f"index{number}")
       index.run(index.Job(path, output))
       for searched in (exact_search.ExactSearch(opened), search_index.SearchIndex(output)):
@@ -61,7 +61,7 @@ class EmbeddingShardsTest(absltest.TestCase):
 
   def test_which_paths_are_shards(self):
     paths = (self.shards, self.folder, self.file, "nothing")
-    self.assertEqual([embedding_shards.has_shards(p) for p in paths], [True, False, False, False])
+    self.assertEqual([opened_embeddings.has_shards(p) for p in paths], [True, False, False, False])
 
   def test_damage(self):
     first, second = (self.path(f"all.parquet/part-0000{i}-of-00003.parquet") for i in (0, 1))
@@ -81,14 +81,14 @@ class EmbeddingShardsTest(absltest.TestCase):
     ):
       pyarrow.parquet.write_table(change(), second)
       with self.subTest(words), self.assertRaisesRegex(ValueError, words):
-        list(embedding_shards.EmbeddingShards(self.shards).blocks(["id"]))
+        list(opened_embeddings.EmbeddingShards(self.shards).blocks(["id"]))
     with open(first, "r+b") as f:
       f.truncate(100)
     with self.assertRaisesRegex(ValueError, "part-00000-of-00003.parquet is damaged or not a sh"):
-      embedding_shards.EmbeddingShards(self.shards)
+      opened_embeddings.EmbeddingShards(self.shards)
     os.remove(first)
     with self.assertRaisesRegex(ValueError, "all.parquet contains 2 .*; expected all shards"):
-      embedding_shards.EmbeddingShards(self.shards)
+      opened_embeddings.EmbeddingShards(self.shards)
 
   def test_nulls(self):
     path = self.path("all.parquet/part-00001-of-00003.parquet")
@@ -96,14 +96,14 @@ class EmbeddingShardsTest(absltest.TestCase):
     place = table.column_names.index("has_video")
     nulls = pyarrow.array([None] * len(table), "bool")
     pyarrow.parquet.write_table(table.set_column(place, "has_video", nulls), path)
-    opened = embedding_shards.EmbeddingShards(self.shards)
+    opened = opened_embeddings.EmbeddingShards(self.shards)
     with self.assertRaisesRegex(ValueError, "part-00001.*it contains nulls"):
       list(opened.blocks(["has_video"]))
 
   def test_without_pyarrow(self):
     with mock.patch.dict(sys.modules, {"pyarrow": None, "pyarrow.parquet": None}):
       with self.assertRaisesRegex(ValueError, "pip install pyarrow"):
-        embedding_shards.EmbeddingShards(self.shards)
+        opened_embeddings.EmbeddingShards(self.shards)
 
 
 if __name__ == "__main__":
