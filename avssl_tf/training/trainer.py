@@ -66,6 +66,7 @@ def train(
   probe_every_epochs: int = 0,
   split: str = "train",
   batch_size: int = 32,
+  accumulate_steps: int = 1,
   num_epochs: int = 1,
   clips_per_video: int = 1,
   sampling: str = "independent",
@@ -103,6 +104,9 @@ def train(
     probe_every_epochs: number of epochs between probes; 0: only before and after training.
     split: records to train on.
     batch_size: clips per step, over all replicas of all machines.
+    accumulate_steps: number of parts of the batch that each replica computes one after another, to
+      save memory: a step still uses `batch_size` clips and gives the same update, except that batch
+      normalisation uses the statistics of each part.
     num_epochs: total number of epochs.
     clips_per_video: average number of clips per record and epoch; per source video if `sampling`
       draws source videos.
@@ -143,6 +147,7 @@ def train(
   )
   _check_counts(
     num_epochs=num_epochs,
+    accumulate_steps=accumulate_steps,
     log_every_steps=log_every_steps,
   )
   _check_intervals(checkpoint_every_steps, checkpoint_every_minutes)
@@ -165,7 +170,9 @@ def train(
     rate = schedule(
       total_steps=num_epochs * data.steps_per_epoch, steps_per_epoch=data.steps_per_epoch
     )
-    trained = run_start.build(network, task, optimizer(learning_rate=rate), data, seed)
+    trained = run_start.build(
+      network, task, optimizer(learning_rate=rate), data, seed, accumulate_steps
+    )
   ids = data.info.records(split).ids
   strategies.on_chief(strategy, lambda: run_start.introduce(trained, model_dir, ids, num_epochs))
 

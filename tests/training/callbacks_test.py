@@ -121,7 +121,7 @@ class LossLogTest(test_base.TestCase):
 class CheckpointerTest(test_base.TestCase):
 
   def saved_steps(self, minutes_of_a_step, num_steps=6, **settings):
-    """Steps that are saved if each step takes some minutes, at the start of which a clock is read."""
+    """Steps that are saved if each step takes some minutes."""
     saved, log = mock.Mock(), mock.Mock()
     model = _model("sgd")
     now = 0.0

@@ -53,7 +53,7 @@ class AlignmentProbeTest(test_base.TestCase):
     for name, value in viewpoint_retrieval.scores(encoder, test).items():
       self.assertAlmostEqual(found[f"probe/{name}"], value, places=6)
     line = run_probe.summary(found)
-    for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear ", "trained on 20 clips"):
+    for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear ", "on 20 clips"):
       self.assertIn(part, line)
 
   def test_linear_classifiers_of_views_and_of_parts_of_names(self):
