@@ -305,7 +305,9 @@ class CommandTest(tiny_run.TestCase):
     ]
 
   def test_two_workers_learn_as_two_devices(self):
-    flags = (*_PROBED, "--gin_param=num_epochs=3")
+    flags = (
+      *_PROBED, "--gin_param=num_epochs=3", "--gin_param=train.checkpoint_every_minutes=0.001"
+    )  # fmt: skip
     self.kill_when(
       lambda: self.last_logged_step("workers") >= 3, *self.start_workers("workers", *flags)
     )

@@ -97,7 +97,7 @@ def build(
     with WorkFolder(output_dir) as folder:
       if overwrite:
         folder.clear()
-      recipe = _in_known_order(recipe, folder)
+      recipe = _in_known_shards(_in_known_order(recipe, folder), folder)
       folder.check_recipe(recipe.settings())
       return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
   # Errors of the output; inputs that cannot be read are recorded as failures instead.
@@ -120,6 +120,14 @@ def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:
     flush=True,
   )
   return dataclasses.replace(recipe, shuffle=False)
+
+
+def _in_known_shards(recipe: Recipe, folder: WorkFolder) -> Recipe:
+  """Lifts the limit on the size of files if an earlier version began the data set without one."""
+  known = folder.known_recipe()
+  if known is None or "max_shard_clips" in known:
+    return recipe
+  return dataclasses.replace(recipe, max_shard_clips=None)
 
 
 class _Build:
@@ -153,7 +161,9 @@ class _Build:
     # The number of clips of a failed file is unknown, so files are counted first.
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
-    planned = plan.plan_shards(clips, recipe.num_shards, recipe.shuffle)
+    planned = plan.plan_shards(
+      clips, recipe.num_shards, recipe.shuffle, recipe.max_shard_clips
+    )
     self._folder.sweep(shard.name for shard in planned)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
