@@ -6,14 +6,18 @@ import subprocess
 import sys
 import threading
 import time
+from unittest import mock
 
+import numpy as np
 from absl.testing import absltest
+from pyarrow import parquet
 from ray import cluster_utils
 
+from avssl_tf.applications.embedding import embed
 from avssl_tf.data.building.build import build
 from avssl_tf.engines import engine, engine_choice
 from avssl_tf.errors import UserError
-from tests import source_tree
+from tests import colour_encoder, media_variants, source_tree
 from tests.data.building import build_case, fake_source
 from tests.engines import fake_tasks
 
@@ -99,6 +103,26 @@ class RayEngineTest(build_case.BuildCase):
     self.assertEqual(build_case.all_bytes(self.output), self.reference(**settings))
     left = [name for _, _, names in os.walk(self.output) for name in names if ".tmp" in name]
     self.assertEmpty(left)
+
+  def test_embeddings(self):
+    for i in range(8):
+      path = os.path.join(self.inputs, f"{i}.flac")
+      sound = media_variants.sine(3.0, frequency_hz=300 * (i + 1))
+      media_variants.write_media(path, None, sound, audio_codec="flac")
+    found = {}
+    with mock.patch.object(embed, "_FILES_PER_TASK", 2):
+      for name in ("local", "ray"):
+        job = embed.Job(
+          input=self.inputs, output=os.path.join(self.output, f"{name}.parquet"), engine=name,
+          ray_address=self.cluster.address if name == "ray" else None,
+        )  # fmt: skip
+        job.check()
+        told = embed.run(colour_encoder.make(), "ckpt-7", "runs/x", job, colour_encoder.load)
+        self.assertIn("24 windows of 8 file(s)", told[0])
+        table = parquet.read_table(job.output)
+        found[name] = table.column("audio_embeddings").combine_chunks().values.to_numpy()
+        self.assertEqual(os.listdir(job.output), ["part-00000-of-00001.parquet"])
+    np.testing.assert_allclose(found["ray"], found["local"], atol=1e-6)
 
   def kill_second_node(self, num_shards):
     self.wait_for_shards(num_shards)
