@@ -23,6 +23,7 @@ from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.listings import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.engines import engine_choice
 from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spectrograms import Spectrogram
@@ -99,6 +100,8 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     "num_workers", os.cpu_count(), "Worker processes; 0: use the main process only.", lower_bound=0
   )
+  flags.DEFINE_enum("engine", engine_choice.LOCAL, engine_choice.ENGINES, engine_choice.ENGINE_HELP)
+  flags.DEFINE_string("ray_address", None, engine_choice.RAY_ADDRESS_HELP)
   flags.DEFINE_float(
     "max_failure_rate", 0.1, "Maximum share of the files, and of their clips, that may fail.",
     lower_bound=0, upper_bound=1,
