@@ -24,7 +24,7 @@ DEMO_DATA := data/demo
 # The names of the stamp files contain a checksum of the pins: a change updates the environment.
 checksum = $(shell cat $(1) tools/bootstrap_env.sh | cksum | cut -d " " -f 1)
 RUN_ENV := $(VENV)/run-$(call checksum,requirements.txt)
-TEST_ENV := $(VENV)/test-$(call checksum,requirements.txt requirements-docs.txt requirements-index.txt requirements-dev.txt)
+TEST_ENV := $(VENV)/test-$(call checksum,$(wildcard requirements*.txt))
 
 # An environment of another version than PYTHON is created again.
 version = $(shell $(1) -c 'import sys; print(sys.version_info[:2])' 2>/dev/null)

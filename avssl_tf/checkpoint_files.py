@@ -10,6 +10,7 @@ import glob
 import math
 import os
 import re
+from collections.abc import Mapping
 from typing import Optional
 
 import tensorflow as tf
@@ -153,6 +154,28 @@ def restore(checkpoint: tf.train.Checkpoint, path: str):
     path: path prefix of the checkpoint, interpreted literally.
   """
   return checkpoint.restore(local_paths.for_tensorflow(path))
+
+
+def copy(path: str, copied: str, dtypes: Mapping[str, tf.DType]) -> None:
+  """Copies a checkpoint, with some of its values cast to other dtypes.
+
+  Args:
+    path: path prefix of the checkpoint.
+    copied: path prefix of the copy.
+    dtypes: new dtypes of values, by name.
+  """
+  reader = load(path)
+  names = sorted(reader.get_variable_to_shape_map())
+  values = [tf.convert_to_tensor(reader.get_tensor(name)) for name in names]
+  tf.raw_ops.SaveV2(
+    prefix=local_paths.for_tensorflow(copied),
+    tensor_names=names,
+    shape_and_slices=[""] * len(names),
+    tensors=[
+      tf.cast(value, dtypes[name]) if name in dtypes else value
+      for name, value in zip(names, values)
+    ],
+  )
 
 
 class _SyncedManager(tf.train.CheckpointManager):

@@ -1,6 +1,7 @@
 """A uniform interface to new Keras optimisers and legacy ones, such as TensorFlow Addons'."""
 
 from collections.abc import Sequence
+from typing import Optional
 
 import tensorflow as tf
 
@@ -24,6 +25,20 @@ def variables(optimizer) -> Sequence[tf.Variable]:
   """Variables of any Keras optimiser: a method of legacy ones, a property of new ones."""
   found = optimizer.variables
   return found() if callable(found) else found
+
+
+def scaled_loss(optimizer, loss: tf.Tensor) -> tf.Tensor:
+  """The loss to differentiate: scaled if the optimiser scales losses, as for float16."""
+  scale = getattr(optimizer, "get_scaled_loss", None)
+  return loss if scale is None else scale(loss)
+
+
+def unscaled_gradients(
+  optimizer, gradients: Sequence[Optional[tf.Tensor]]
+) -> Sequence[Optional[tf.Tensor]]:
+  """The gradients of the loss from those of `scaled_loss`."""
+  unscale = getattr(optimizer, "get_unscaled_gradients", None)
+  return gradients if unscale is None else unscale(gradients)
 
 
 def learning_rate(optimizer) -> float:

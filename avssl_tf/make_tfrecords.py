@@ -33,6 +33,7 @@ from avssl_tf.data.building.media_sources import SOURCES
 from avssl_tf.data.building.summary import print_summary
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.data.sources.listings.clip_request import DEFAULT_SPLIT
+from avssl_tf.engines import engine_choice
 from avssl_tf.recipe_flags import DEMOS, UsageError
 
 FLAGS = flags.FLAGS
@@ -65,6 +66,7 @@ def _build() -> None:
     FLAGS.max_failure_rate,
     FLAGS.retry_failed,
     FLAGS.overwrite,
+    engine_choice.choose(FLAGS.engine, FLAGS.num_workers, FLAGS.ray_address),
   )
   print_summary(result, output_dir, time.monotonic() - started)
   _print_next_steps(output_dir, result.info)

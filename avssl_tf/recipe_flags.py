@@ -7,7 +7,7 @@ from typing import Optional
 import gin
 from absl import flags
 
-from avssl_tf import local_paths
+from avssl_tf import keys, local_paths
 from avssl_tf.data.building import demo
 from avssl_tf.data.building.media_sources import SOURCES, Inputs, MediaSource
 from avssl_tf.data.building.plan import Cutting
@@ -23,6 +23,7 @@ from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.data.sources.listings import holdout
 from avssl_tf.data.synthetic.planar import PlanarWorld
 from avssl_tf.data.synthetic.spherical import SphericalWorld
+from avssl_tf.engines import engine_choice
 from avssl_tf.errors import UserError
 from avssl_tf.foreign_text import printable
 from avssl_tf.spectrograms import Spectrogram
@@ -62,6 +63,13 @@ _MEDIA_FLAGS = (
 )  # fmt: skip
 _ONLY_360 = frozenset({"channel_order", "flow"})
 
+# Fewer record files could not be built and read in parallel.
+_MIN_SHARDS = 16
+# Larger ones would take long to repeat after a stop.
+_SHARD_BYTES = 256e6
+# Of a JPEG frame, about; its quality and its content change it.
+_BYTES_PER_PIXEL = 0.25
+
 
 class UsageError(UserError):
   """Inconsistent flags; the message states which and a remedy."""
@@ -85,10 +93,15 @@ def define_flags() -> None:
   local_paths.define_flag(
     "output_dir", None, "Folder of the data set; in data/ by default for demo and demo360."
   )
-  flags.DEFINE_integer("num_shards", 16, "Record files per split.", lower_bound=1)
+  flags.DEFINE_integer(
+    "num_shards", None, "Record files per split; by default files of about 256 MB, at least "
+    f"{_MIN_SHARDS}.", lower_bound=1
+  )
   flags.DEFINE_integer(
     "num_workers", os.cpu_count(), "Worker processes; 0: use the main process only.", lower_bound=0
   )
+  flags.DEFINE_enum("engine", engine_choice.LOCAL, engine_choice.ENGINES, engine_choice.ENGINE_HELP)
+  flags.DEFINE_string("ray_address", None, engine_choice.RAY_ADDRESS_HELP)
   flags.DEFINE_float(
     "max_failure_rate", 0.1, "Maximum share of the files, and of their clips, that may fail.",
     lower_bound=0, upper_bound=1,
@@ -167,7 +180,8 @@ def media_recipe(source: MediaSource) -> Recipe:
     ),
     cutting=source.cutting or Cutting(FLAGS.clip_duration_sec, FLAGS.min_duration_sec),
     jpeg=JpegSettings(quality=FLAGS.jpeg_quality),
-    num_shards=FLAGS.num_shards,
+    num_shards=FLAGS.num_shards or _MIN_SHARDS,
+    max_shard_clips=None if FLAGS.num_shards else _clips_per_shard(source, is_360),
     # Evaluation data is normalised with the statistics of the training data.
     spectrogram=None if source.task else _spectrogram_at(FLAGS.sample_rate_hz),
     modalities=source.modalities,
@@ -179,6 +193,21 @@ def media_recipe(source: MediaSource) -> Recipe:
     flow=FLAGS.flow,
     shuffle=True,
   )
+
+
+def _clips_per_shard(source: MediaSource, is_360: bool) -> int:
+  """Number of clips of about `_SHARD_BYTES`, by arithmetic from the flags."""
+  # Sources of whole files have no limit on the duration; theirs are about as long as other clips.
+  limit_sec = source.cutting.clip_duration_sec if source.cutting else FLAGS.clip_duration_sec
+  duration_sec = min(limit_sec, FLAGS.clip_duration_sec)
+  bytes_per_sec = 0.0
+  if keys.VIDEO in source.modalities:
+    pixels = FLAGS.short_side**2 * (2 if is_360 else 16 / 9)
+    bytes_per_sec += FLAGS.frame_rate_hz * pixels * _BYTES_PER_PIXEL * (2 if FLAGS.flow else 1)
+  if keys.AUDIO in source.modalities:
+    channels = 4 if is_360 else 1 if FLAGS.num_channels == "1" else 2
+    bytes_per_sec += FLAGS.sample_rate_hz * channels * 4  # float32
+  return max(1, int(_SHARD_BYTES / (bytes_per_sec * duration_sec)))
 
 
 def _check_media_flags(source: MediaSource, is_360: bool) -> None:
@@ -244,7 +273,8 @@ def demo_recipe(source: Demo) -> Recipe:
       f"--gin_param={source.world.__name__}.num_train=512."
     )
   world = gin.get_configurable(source.world)()
-  return demo.recipe(world, _spectrogram_at(world.sample_rate_hz), FLAGS.num_shards, FLAGS.flow)
+  num_shards = FLAGS.num_shards or _MIN_SHARDS
+  return demo.recipe(world, _spectrogram_at(world.sample_rate_hz), num_shards, FLAGS.flow)
 
 
 def _spectrogram_at(sample_rate_hz: int) -> Optional[Spectrogram]:

@@ -95,6 +95,27 @@ def allowed() -> Iterator[None]:
     _state.is_held = before
 
 
+@contextlib.contextmanager
+def kept_from_others() -> Iterator[None]:
+  """Keeps the signals of this process to itself, while it starts others in this block.
+
+  Ctrl-C reaches all processes of a terminal, but processes started here ignore it. Handlers that
+  libraries set in this block are replaced by those before.
+  """
+  numbers = (signal.SIGINT, signal.SIGTERM)
+  handlers = {number: signal.getsignal(number) for number in numbers}
+  # Others inherit the mask.
+  mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if threading.current_thread() is threading.main_thread():
+      for number, handler in handlers.items():
+        if handler is not None:
+          signal.signal(number, handler)
+
+
 def requested() -> bool:
   """Whether a signal has requested a stop."""
   return _state.number is not None

@@ -61,6 +61,11 @@ def _apply(*arguments):
   return command.run_python("-m", "avssl_tf.apply", *arguments)
 
 
+def _apply_tiny(*arguments):
+  """The command, on a run of `tiny_run.TinyNetwork`."""
+  return command.run_python("-m", "tests.tiny_command", "avssl_tf.apply", *arguments)
+
+
 class ApplyTest(unittest.TestCase):
 
   @classmethod
@@ -248,6 +253,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     settings = (
       f'data_dir = "{cls.data_dir}"', "num_epochs = 1", "train.probe = None",
       "train.fill_memory = False",
+      "train.network = @tiny_run.TinyNetwork",
     )  # fmt: skip
     configuration.parse(
       [str(source_tree.ROOT / "gin/avid.gin")], [*tiny_run.GIN.strip().splitlines(), *settings]
@@ -278,14 +284,14 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       (self.model_dir, ["--end_sec=0.3", "--find=video"], "Video windows in .* to the video of"),
       (exported, ["--query_modality=audio"], "Video windows in .* nearest to the audio of"),
     ):
-      process = _apply(*self.arguments("--overwrite", model_dir=model_dir))
+      process = _apply_tiny(*self.arguments("--overwrite", model_dir=model_dir))
       self.assertEqual(process.returncode, 0, process.stderr)
       self.assertIn("18 windows of 1 file(s), 18 with video and 18 with audio", process.stdout)
       self.assertRegex(process.stdout, r"listed in .*found\.failures\.jsonl:\n +1  not a video")
       self.assertIn("embedding 100%", process.stderr)
       with np.load(self.output) as found:
         arrays.append({name: found[name] for name in found if name.endswith("features")})
-      process = _apply(
+      process = _apply_tiny(
         "search", f"--model_dir={model_dir}", f"--index={self.output}",
         f"--query={media_variants.SOURCE}", *options,
       )  # fmt: skip
@@ -297,7 +303,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       np.testing.assert_allclose(array, arrays[1][name], rtol=1e-3, atol=1e-4)
     self.search_an_index(exported)
     # The index is now that of the SavedModel.
-    process = _apply(
+    process = _apply_tiny(
       "search", f"--model_dir={self.model_dir}", f"--index={self.output}",
       f"--query={media_variants.SOURCE}",
     )  # fmt: skip
@@ -335,7 +341,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
       shutil.copy(media_variants.SOURCE, os.path.join(self.media, f"{i:02d}.mp4"))
     arguments = self.arguments("--stride_sec=0.15", "--batch_size=2")
     process = subprocess.Popen(
-      [sys.executable, "-m", "avssl_tf.apply", *arguments],
+      [sys.executable, "-m", "tests.tiny_command", "avssl_tf.apply", *arguments],
       cwd=source_tree.ROOT,
       env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
       stdout=subprocess.PIPE,
@@ -358,7 +364,7 @@ class EmbedAndSearchTest(tiny_run.TestCase):
     self.assertFalse(os.path.exists(self.output))
     num_done = num_parts()
     self.assertIn(num_done, range(2, 8))
-    process = _apply(*arguments)
+    process = _apply_tiny(*arguments)
     self.assertEqual(process.returncode, 0, process.stderr)
     self.assertIn(f"{num_done} of these file(s) had been embedded before", process.stdout)
     self.assertIn("windows of 8 file(s)", process.stdout)

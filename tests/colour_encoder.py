@@ -25,6 +25,12 @@ def make(num_channels: int = 1, clip: ClipSpec = CLIP) -> Encoder:
   )
 
 
+def load(model_dir: str) -> Encoder:
+  """The encoder, for functions that load a network from a folder."""
+  del model_dir
+  return make()
+
+
 def _embed_video(frames):
   color = tf.reduce_mean(tf.cast(frames, tf.float32) / 255.0, axis=[1, 2, 3])
   return {"features": color, "embedding": tf.math.l2_normalize(color, axis=-1)}

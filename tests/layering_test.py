@@ -19,7 +19,7 @@ LAYERS = (
       "spectrograms", "stops", "successors", "text_files",
     },
   },
-  {"spatial": {"spatial"}},
+  {"engines": {"engines"}, "spatial": {"spatial"}},
   {"data": {"data"}, "models": {"models"}, "losses": {"losses"}},
   {"tasks": {"tasks"}},
   {"inference": {"inference"}},

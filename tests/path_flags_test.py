@@ -11,6 +11,7 @@ from tests import command, source_tree
 _NO_PATHS = {
   "avssl_tf/evaluate.py": {"task"},
   "avssl_tf/cli.py": {"gin_param"},
+  "avssl_tf/recipe_flags.py": {"ray_address"},
   "tools/benchmark_pipeline.py": {"split"},
   "tools/compare_seeds.py": {"method", "gin_param", "baseline", "seeds"},
   "tools/benchmark_step.py": {"precisions", "bank_rows"},

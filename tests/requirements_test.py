@@ -27,10 +27,11 @@ IMPORT_NAMES = {
   "tf-keras": "keras",
 }
 FILES = (
-  "requirements.txt", "requirements-docs.txt", "requirements-index.txt", "requirements-dev.txt",
+  "requirements.txt", "requirements-docs.txt", "requirements-index.txt", "requirements-ray.txt",
+  "requirements-dev.txt",
 )  # fmt: skip
-# Required by only one command, which prints installation instructions, or by the site.
-OPTIONAL = {"faiss", "latex2mathml", "mkdocs", "playwright", "pyarrow", "torch"}
+# Required by only one command or flag, which prints installation instructions, or by the site.
+OPTIONAL = {"faiss", "latex2mathml", "mkdocs", "playwright", "pyarrow", "ray", "torch"}
 
 
 def _pins(file: str) -> list[tuple[str, str]]:
@@ -70,15 +71,17 @@ class RequirementsTest(absltest.TestCase):
   def test_one_version_of_each_package_by_python(self):
     for minor in range(9, 14):
       python = f"3.{minor}"
-      chosen = [
-        requirement.name
+      # Files may repeat a pin: each can be installed alone.
+      pins = {
+        (requirement.name, str(requirement.specifier))
         for path in FILES
         for requirement in _requirements(path)
         if requirement.marker is None
         or requirement.marker.evaluate({
           "python_version": python, "sys_platform": "linux", "platform_machine": "x86_64",
         })
-      ]  # fmt: skip
+      }  # fmt: skip
+      chosen = [name for name, _ in pins]
       self.assertLen(set(chosen), len(chosen), python)
       names = {name for name, _ in _pins("requirements.txt")} - {"tf-keras"}
       if minor > 11:

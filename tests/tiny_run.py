@@ -59,6 +59,9 @@ class TinyNetwork(av_model.AudioVisualModel):
     self.audio_net = tf.keras.layers.Dense(self.embedding_dim)
     self.norm = tf.keras.layers.BatchNormalization() if batch_norm else None
 
+  def input_channels(self, shapes):
+    return 1
+
   def embed_video(self, frames, training=False):
     x = self.video_net(tf.reduce_mean(self.video_front_end(frames), axis=[1, 2]))
     return self._outputs(tf.reduce_mean(x, axis=1), training)
@@ -66,6 +69,16 @@ class TinyNetwork(av_model.AudioVisualModel):
   def embed_audio(self, waveform, training=False):
     x = tf.reduce_mean(self.audio_front_end(waveform), axis=[1, 3])
     return self._outputs(self.audio_net(x), training)
+
+  def video_maps(self, frames, training=False):
+    return {av_model.LAST_STAGE: tf.cast(self.video_net(self.video_front_end(frames)), tf.float32)}
+
+  def audio_maps(self, waveform, training=False):
+    x = tf.reduce_mean(self.audio_front_end(waveform), axis=3)
+    return {av_model.LAST_STAGE: tf.cast(self.audio_net(x)[:, :, tf.newaxis], tf.float32)}
+
+  def embed_video_positions(self, frames, training=False):
+    return tf.math.l2_normalize(self.video_maps(frames)[av_model.LAST_STAGE], axis=-1)
 
   def call(self, batch, training=False):
     return {

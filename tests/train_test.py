@@ -27,6 +27,7 @@ import json
 import sys
 from absl import flags
 from avssl_tf import train
+from tests import tiny_run
 
 for line in json.load(sys.stdin):
   flags.FLAGS.unparse_flags()
@@ -78,6 +79,9 @@ class CommandTest(tiny_run.TestCase):
     cls.tiny = os.path.join(os.path.dirname(cls.data_dir), "tiny.gin")
     with open(cls.tiny, "w", encoding="utf-8") as f:
       f.write(tiny_run.GIN + f'\ndata_dir = "{cls.data_dir}"\n')
+    cls.tiniest = os.path.join(os.path.dirname(cls.data_dir), "tiniest.gin")
+    with open(cls.tiniest, "w", encoding="utf-8") as f:
+      f.write(f"include '{cls.tiny}'\ntrain.network = @tiny_run.TinyNetwork\n")
 
   def setUp(self):
     super().setUp()
@@ -89,10 +93,10 @@ class CommandTest(tiny_run.TestCase):
       process.kill()
       process.communicate()
 
-  def flags(self, model_dir, *flags):
+  def flags(self, model_dir, *flags, gin_file=None):
     return [
-      "--gin_file=gin/avid.gin", f"--gin_file={self.tiny}", f"--model_dir={self.path(model_dir)}",
-      *flags,
+      "--gin_file=gin/avid.gin", f"--gin_file={gin_file or self.tiniest}",
+      f"--model_dir={self.path(model_dir)}", *flags,
     ]  # fmt: skip
 
   def start(self, arguments, environment=None):
@@ -109,7 +113,7 @@ class CommandTest(tiny_run.TestCase):
     return process
 
   def start_training(self, *flags, environment=None):
-    return self.start(["-m", "avssl_tf.train", *flags], environment)
+    return self.start(["-m", "tests.tiny_command", "avssl_tf.train", *flags], environment)
 
   def finish(self, process):
     """Waits for the end; returns the output."""
@@ -133,6 +137,7 @@ class CommandTest(tiny_run.TestCase):
     flags = self.flags(
       "run", *_NOT_PROBED, "--gin_param=InstanceDiscrimination.objective=@MyObjective",
       "--gin_param=num_epochs=1", "--gin_param=MyObjective.num_negatives=8",
+      gin_file=self.tiny,
     )  # fmt: skip
     self.finish(self.start([script, *flags], {"PYTHONPATH": str(source_tree.ROOT)}))
     with open(os.path.join(self.path("run"), "operative_config.gin"), encoding="utf-8") as f:
@@ -141,7 +146,9 @@ class CommandTest(tiny_run.TestCase):
   def test_training_export_and_report_share_a_network(self):
     for name, devices in (("one", ()), ("two", ("--virtual_devices=2",))):
       with self.subTest(name):
-        flags = self.flags(name, *_NOT_PROBED, "--gin_param=num_epochs=1", *devices)
+        flags = self.flags(
+          name, *_NOT_PROBED, "--gin_param=num_epochs=1", *devices, gin_file=self.tiny
+        )
         output, _ = self.finish(self.start(["-c", _COUNTED, *flags]))
         self.assertIn("NETWORKS 1\n", output)
         self.assertTrue(os.path.exists(self.path(f"{name}/report.html")))
@@ -287,7 +294,7 @@ class CommandTest(tiny_run.TestCase):
     workers = [f"localhost:{port}" for port in ports]
     return [
       self.start_training(
-        *self.flags(model_dir, *flags),
+        *self.flags(model_dir, *flags, gin_file=self.tiny),
         environment={
           "TF_CONFIG": json.dumps(
             {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
@@ -298,7 +305,9 @@ class CommandTest(tiny_run.TestCase):
     ]
 
   def test_two_workers_learn_as_two_devices(self):
-    flags = (*_PROBED, "--gin_param=num_epochs=3")
+    flags = (
+      *_PROBED, "--gin_param=num_epochs=3", "--gin_param=train.checkpoint_every_minutes=0.001"
+    )  # fmt: skip
     self.kill_when(
       lambda: self.last_logged_step("workers") >= 3, *self.start_workers("workers", *flags)
     )
@@ -321,8 +330,9 @@ class CommandTest(tiny_run.TestCase):
     self.assertEqual([line["step"] for line in lines if "loss" in line], list(range(1, 10)))
     self.assertEqual([line["step"] for line in lines if "probe/knn_video" in line], [0, 9])
 
-    devices, _ = self.finish(self.start_training(*self.flags("devices", *flags),
-                                                 "--virtual_devices=2"))
+    devices, _ = self.finish(self.start_training(
+      *self.flags("devices", *flags, "--virtual_devices=2", gin_file=self.tiny)
+    ))
     self.assertIn("2 virtual CPUs: 2 replica(s)", devices)
     one, two = tiny_run.saved(self.path("workers")), tiny_run.saved(self.path("devices"))
     self.assertEqual(set(one), set(two))
@@ -378,8 +388,9 @@ class CommandTest(tiny_run.TestCase):
     self.assertTrue(os.path.exists(self.path("other/thesis.tex")))
 
   def test_message_is_all_that_is_seen(self):
-    process = self.start_training(*self.flags("run", "--gin_param=learning_rate=1e30"),
-                                  *_NOT_PROBED)
+    process = self.start_training(
+      *self.flags("run", "--gin_param=learning_rate=1e30", *_NOT_PROBED, gin_file=self.tiny)
+    )
     errors = process.communicate()[1]
     self.assertEqual(process.returncode, 1)
     self.assertRegex(errors, r"^Error: .*NaN or infinit.*the last good checkpoint is .*ckpt-0\.")

@@ -42,7 +42,7 @@ class CMA(avid.AVID):
   | c_cross_P, c_self_P | `positive_cross_coefficient`, `positive_self_coefficient` |
 
   Attributes:
-    positive_sets: int64 variable `[N, num_positives]`, row numbers, highest agreement first; valid
+    positive_sets: int32 variable `[N, num_positives]`, row numbers, highest agreement first; valid
       once `mined` is 1.
     mined: int64 scalar variable; 0 until the first search for positive sets.
 
@@ -163,7 +163,7 @@ class CMA(avid.AVID):
     shares = {pair: positive_cross_coefficient / total / 2 for pair in avid.CROSS}
     shares.update({pair: positive_self_coefficient / total / 2 for pair in avid.SELF})
     self._positive_shares = {pair: share for pair, share in shares.items() if share > 0}
-    self.positive_sets = self._state("positive_sets", tf.int64, [num_rows, num_positives])
+    self.positive_sets = self._state("positive_sets", tf.int32, [num_rows, num_positives])
     self.mined = self._state("mined", tf.int64)
 
   def begin_epoch(
@@ -194,7 +194,7 @@ class CMA(avid.AVID):
     search = tf.function(
       lambda start: strategy.run(self._search, args=(start,)), autograph=False
     ).get_concrete_function(tf.TensorSpec([], tf.int64))
-    sets = np.zeros(self.positive_sets.shape, np.int64)
+    sets = np.zeros(self.positive_sets.shape, np.int32)
     stride = self._mining_block * strategy.num_replicas_in_sync
     with agreement_lib.full_precision():
       for start in range(0, self.num_rows, stride):
@@ -223,7 +223,7 @@ class CMA(avid.AVID):
 
   def draw_negatives(self, index: Tensor, seed: Tensor) -> Tensor:
     """Draws negatives from outside the positive sets; see `BankObjective.draw_negatives`."""
-    positives = tf.gather(self.positive_sets, index)
+    positives = tf.cast(tf.gather(self.positive_sets, index), tf.int64)
     # Row numbers beyond the last row mean "none".
     none = self.num_rows + tf.range(self._num_positives, dtype=tf.int64)
     positives = tf.where(self.mined > 0, positives, none)
@@ -262,7 +262,7 @@ class CMA(avid.AVID):
     self, index: Tensor, queries: dict[str, Tensor], negatives: Tensor, normalizer: Tensor
   ) -> list[Tensor]:
     """Discriminates the positive set of each sample: mean loss of each (query, bank) pair."""
-    positives = tf.gather(self.positive_sets, index)
+    positives = tf.cast(tf.gather(self.positive_sets, index), tf.int64)
     count = self._num_positives
     terms = []
     for query, bank in self._positive_shares:

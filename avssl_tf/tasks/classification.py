@@ -76,10 +76,9 @@ class Classification(Task):
     parts = (self.network.video_net, self.network.audio_net, *self.classifiers.values())
     return [variable for part in parts for variable in part.trainable_variables]
 
-  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
-    """Losses and accuracies on the batch of a replica; see `Task.losses_of`."""
-    labels = batch[LABEL]
-    logits = self(batch, training=True)
+  def losses_of(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Losses and accuracies of logits on the batch of a replica; see `Task.losses_of`."""
+    labels, logits = batch[LABEL], outputs
     # The label -1 means unknown; these clips are excluded from the loss.
     known = labels >= 0
     losses = {

@@ -6,7 +6,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf.keys import AUDIO, INDEX, VIDEO, Batch, Tensor
+from avssl_tf.keys import INDEX, MODALITIES, Batch, Tensor
 from avssl_tf.losses import bank_objective
 from avssl_tf.models.network import Network
 from avssl_tf.progress import OnProgress
@@ -72,17 +72,15 @@ class InstanceDiscrimination(Task):
     """
     return self.network(batch, training=training)
 
-  def _embeddings(self, batch: Batch) -> dict[str, Tensor]:
+  def outputs_of(self, batch: Batch, part: Optional[Tensor] = None) -> dict[str, Tensor]:
+    """Embeddings of both modalities; see `Task.outputs_of`."""
+    del part
     outputs = self.network(batch, training=True)
-    return {
-      VIDEO: outputs[VIDEO]["embedding"],
-      AUDIO: outputs[AUDIO]["embedding"],
-      INDEX: batch[INDEX],
-    }
+    return {modality: outputs[modality]["embedding"] for modality in MODALITIES}
 
-  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+  def losses_of(self, outputs: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """Losses of the objective; see `Task.losses_of`."""
-    return self.objective(self._embeddings(batch), training=True)
+    return self.objective({**outputs, INDEX: batch[INDEX]}, training=True)
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
@@ -96,4 +94,4 @@ class InstanceDiscrimination(Task):
     Batch normalisation uses the statistics of the batch, as in training, because the moving
     averages are not meaningful before the first step.
     """
-    self.objective.fill(self._embeddings(batch))
+    self.objective.fill({**self.whole_outputs_of(batch), INDEX: batch[INDEX]})

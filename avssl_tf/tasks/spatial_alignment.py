@@ -111,11 +111,19 @@ class SpatialAlignment(Task):
     Returns:
       The result of `AlignmentModel.call`.
     """
-    seed = None
     if training:
-      step = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations])
-      seed = tf.random.experimental.stateless_fold_in(step, replicas.replica_id())
-    return self.network(batch, training=training, pool=self._contrast == "avc", seed=seed)
+      return self.outputs_of(batch)
+    return self.network(batch, training=False, pool=self._contrast == "avc", seed=None)
+
+  def outputs_of(
+    self, batch: Batch, part: Optional[Tensor] = None
+  ) -> dict[str, dict[str, Tensor]]:
+    """Targets and predictions in training; see `Task.outputs_of`."""
+    step = tf.stack([tf.constant(self.seed, tf.int64), self.optimizer.iterations])
+    seed = tf.random.experimental.stateless_fold_in(step, replicas.replica_id())
+    if part is not None:  # Clips of different parts get different dropout.
+      seed = tf.random.experimental.stateless_fold_in(seed, part)
+    return self.network(batch, training=True, pool=self._contrast == "avc", seed=seed)
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
@@ -126,9 +134,11 @@ class SpatialAlignment(Task):
     self.in_warmup.assign(in_warmup)
     return {"in_warmup": float(in_warmup)} if self.warmup_epochs else {}
 
-  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+  def losses_of(
+    self, outputs: dict[str, dict[str, Tensor]], batch: Batch
+  ) -> dict[str, Tensor]:
     """Losses and accuracies on the batch of a replica; see `Task.losses_of`."""
-    outputs = self(batch, training=True)
+    del batch
     count = outputs["target"][MODALITIES[0]].shape[1]
     # The mask is data, because collective operations are not allowed in a branch of a graph.
     chosen = tf.where(

@@ -77,7 +77,7 @@ class SpatialAudio(Task):
     """
     return self.network.placed(batch, training=training)
 
-  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+  def losses_of(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
     """Loss and mean relative error of the batch of a replica; see `Task.losses_of`.
 
     `AUDIO` is W Y Z X. Channels that a clip lacks according to `CHANNELS` are excluded from its
@@ -85,7 +85,7 @@ class SpatialAudio(Task):
     """
     target = self.network.spectra(batch[AUDIO][..., 1:4])
     loss, relative = stft.stft_loss(
-      self(batch, training=True), target, self._loss, batch[CHANNELS][:, 1:4]
+      outputs, target, self._loss, batch[CHANNELS][:, 1:4]
     )
     mean = replicas.mean_of_counted(relative, tf.math.is_finite(relative))
     return {"loss": loss, _ERROR: mean}

@@ -7,24 +7,30 @@ from typing import Any, ClassVar, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from avssl_tf import replicas
+from avssl_tf import keras_optimizers, replicas
 from avssl_tf.keys import Batch, Tensor
 from avssl_tf.losses.bank_objective import BankObjective
 from avssl_tf.models.network import Network
 from avssl_tf.progress import OnProgress
+from avssl_tf.tasks import batch_parts
 
 
 class Task(tf.keras.Model, abc.ABC):
   """Base class of training tasks, which can be bound to `train.task`.
 
-  A subclass defines the losses of a batch (`losses_of`). It may have state that it updates between
-  epochs (`begin_epoch`). A task is a Keras model: `compile` it with an optimiser and call `fit`.
+  A subclass defines the losses of a batch (`losses_of`), and, if the network is not simply called
+  with the batch, the outputs that they depend on (`outputs_of`). It may have state that it updates
+  between epochs (`begin_epoch`). A task is a Keras model: `compile` it with an optimiser and call
+  `fit`.
 
   Attributes:
     network: the network.
     objective: `BankObjective` with the memory banks of the training videos; None for tasks without
       state per video.
     warmup_epochs: number of epochs at the start that train differently from the later ones.
+    accumulate_steps: number of parts of a replica's batch that are computed one after another, to
+      save memory; 1 computes the whole batch at once. The update is that of the whole batch, but
+      batch normalisation uses the statistics of each part.
     uses_labels: whether the task trains classifiers on labels instead of embeddings.
     generates: whether the network generates sound fields of 360° clips. Otherwise it embeds video
       and audio.
@@ -61,12 +67,31 @@ class Task(tf.keras.Model, abc.ABC):
     # would not contain them.
     self.objective: Optional[BankObjective] = None
     self.warmup_epochs = 0
+    self.accumulate_steps = 1
+
+  def outputs_of(self, batch: Batch, part: Optional[Tensor] = None) -> Any:
+    """Outputs in training that the losses depend on; by default those of `call`.
+
+    With `accumulate_steps`, this function is called twice for each part of a batch and must return
+    the same both times: random operations must be stateless. The trained variables contribute to
+    the losses through its results only.
+
+    Args:
+      batch: tensors by name, as the task requires; see its `call`.
+      part: number of the part of the batch, an int32 scalar; None if `batch` is the whole batch.
+
+    Returns:
+      Nested float tensors `[B, ...]`.
+    """
+    del part
+    return self(batch, training=True)
 
   @abc.abstractmethod
-  def losses_of(self, batch: Batch) -> dict[str, Tensor]:
+  def losses_of(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
     """Losses on the batch of a replica in training.
 
     Args:
+      outputs: the result of `outputs_of` for the whole batch of the replica.
       batch: tensors by name, as the task requires; see its `call`.
 
     Returns:
@@ -82,15 +107,56 @@ class Task(tf.keras.Model, abc.ABC):
   def train_step(self, batch: Batch) -> dict[str, Tensor]:
     """Performs one optimiser step on the batch of a replica.
 
+    Args:
+      batch: tensors by name; the number of clips is a multiple of `accumulate_steps`.
+
     Returns:
       The results of `losses_of`, averaged over all replicas.
     """
-    with tf.GradientTape() as tape:
-      losses = self.losses_of(batch)
-      # Gradients are summed over the replicas, losses are means over a batch.
-      loss = losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
-    self.optimizer.minimize(loss, self.trained_variables, tape=tape)
+    if self.accumulate_steps > 1:
+      losses = self._step_in_parts(batch)
+    else:
+      with tf.GradientTape() as tape:
+        losses = self.losses_of(self.outputs_of(batch), batch)
+        loss = self._share_of_replica(losses)
+      self.optimizer.minimize(loss, self.trained_variables, tape=tape)
     return {name: replicas.mean(value) for name, value in losses.items()}
+
+  def _step_in_parts(self, batch: Batch) -> dict[str, Tensor]:
+    """Performs the optimiser step with a batch in parts; returns the losses of this replica."""
+    parts = self._parts_of(batch)
+    outputs = parts.outputs(self.outputs_of)
+    with tf.GradientTape() as tape:
+      tape.watch(outputs)
+      losses = self.losses_of(outputs, batch)
+      loss = keras_optimizers.scaled_loss(self.optimizer, self._share_of_replica(losses))
+    output_gradients = tape.gradient(
+      loss, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    variables = self.trained_variables
+    gradients = parts.gradients(self.outputs_of, output_gradients, variables)
+    gradients = keras_optimizers.unscaled_gradients(self.optimizer, gradients)
+    self.optimizer.apply_gradients(zip(gradients, variables))
+    return losses
+
+  def _parts_of(self, batch: Batch) -> batch_parts.BatchParts:
+    statistics = [
+      variable
+      for variable in self.network.non_trainable_variables
+      # Such as those of batch normalisation: each replica has its own.
+      if variable.synchronization == tf.VariableSynchronization.ON_READ
+    ]
+    return batch_parts.BatchParts(batch, self.accumulate_steps, statistics)
+
+  def _share_of_replica(self, losses: dict[str, Tensor]) -> Tensor:
+    # Gradients are summed over the replicas, losses are means over a batch.
+    return losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
+
+  def whole_outputs_of(self, batch: Batch) -> Any:
+    """`outputs_of` for the whole batch of a replica, in parts if `accumulate_steps` says so."""
+    if self.accumulate_steps > 1:
+      return self._parts_of(batch).outputs(self.outputs_of)
+    return self.outputs_of(batch)
 
   def begin_epoch(
     self, epoch: int, strategy: tf.distribute.Strategy, progress: Optional[OnProgress] = None
@@ -112,7 +178,7 @@ class Task(tf.keras.Model, abc.ABC):
     """Writes the batch of a replica into the memory banks, if there are any, without training.
 
     Args:
-      batch: as in `losses_of`.
+      batch: as in `train_step`.
     """
 
   def warmup_warning(self, num_epochs: int) -> Optional[str]:

@@ -5,24 +5,27 @@ Runs and converted checkpoints have the same layout: `task` is the trained task,
 `optimizer`.
 """
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Optional
 
 import tensorflow as tf
 
-from avssl_tf import checkpoint_files, keras_optimizers
+from avssl_tf import checkpoint_files, cluster, keras_optimizers
 from avssl_tf.errors import MissingFileError, NonFiniteError, UserError
 from avssl_tf.models.network import Network
 from avssl_tf.tasks.task import Task
-from avssl_tf.training import run_folder
+from avssl_tf.training import replica_means, run_folder
 
 # Prefixes of the names of values.
 TASK = "task/"
 NETWORK = "task/network/"
 # Their suffix.
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+# Values that earlier versions saved with another dtype.
+_DTYPES = {f"task/objective/positive_sets{_VALUE}": tf.int32}
 
 
 class CheckpointError(UserError):
@@ -152,8 +155,8 @@ def network_shapes(path: str) -> dict[str, list[int]]:
 class RunCheckpoints:
   """The checkpoints of a run during training.
 
-  Each worker of a cluster takes part in saving and reads the chief's files. The other workers write
-  to a temporary folder, which is deleted.
+  Each worker of a cluster calls the same methods, because the workers average some variables before
+  the chief saves. Only the chief writes; all workers read its files.
   """
 
   def __init__(self, task: Task, model_dir: str, is_chief: bool):
@@ -182,8 +185,9 @@ class RunCheckpoints:
       return None
     self._restored = path
     try:
-      status = checkpoint_files.restore(self._checkpoint, path)
-      status.assert_existing_objects_matched().assert_consumed()
+      with _in_present_dtypes(path) as readable:
+        status = checkpoint_files.restore(self._checkpoint, readable)
+        status.assert_existing_objects_matched().assert_consumed()
     except (AssertionError, ValueError) as error:
       raise CheckpointError(
         f"The checkpoint {path} does not match the configured networks, objective (one row per "
@@ -203,14 +207,11 @@ class RunCheckpoints:
     if step == self._saved_step:
       return
     self._check_finite(step)
-    if self._is_chief:
-      if self._manager is None:
-        self._manager = checkpoint_files.manager(
-          self._checkpoint, self._folder, 2, newest=self._restored
-        )
-      self._manager.save(checkpoint_number=step)
-    else:
-      self._save_elsewhere(step)
+    if self._is_chief and self._manager is None:
+      self._manager = checkpoint_files.manager(
+        self._checkpoint, self._folder, 2, newest=self._restored
+      )
+    self._write(self._manager, step)
     self._saved_step = step
 
   def keep(self, epoch: int) -> None:
@@ -220,11 +221,10 @@ class RunCheckpoints:
       NonFiniteError: see `save`.
     """
     self._check_finite(steps_done(self._task))
+    manager = None
     if self._is_chief:
       manager = checkpoint_files.manager(self._checkpoint, self._kept_folder, max_to_keep=None)
-      manager.save(checkpoint_number=epoch)
-    else:
-      self._save_elsewhere(epoch)
+    self._write(manager, epoch)
 
   def kept_epochs(self) -> list[int]:
     """Epochs with a kept checkpoint."""
@@ -235,10 +235,26 @@ class RunCheckpoints:
     if broken:
       raise NonFiniteError(f"NaN or infinity in {_shortened(broken)} after step {step}.")
 
-  def _save_elsewhere(self, number: int) -> None:
-    """Takes part in saving, as each worker must, and discards the files."""
-    with tempfile.TemporaryDirectory() as folder:
-      checkpoint_files.manager(self._checkpoint, folder, 1).save(checkpoint_number=number)
+  def _write(self, manager: Optional[tf.train.CheckpointManager], number: int) -> None:
+    """Writes a checkpoint with `manager`; None on workers that only take part in the averages."""
+    averaged = replica_means.of_cluster if len(cluster.workers()) > 1 else contextlib.nullcontext
+    with averaged(self._checkpoint):
+      if manager is not None:
+        manager.save(checkpoint_number=number)
+
+
+@contextlib.contextmanager
+def _in_present_dtypes(path: str) -> Iterator[str]:
+  """The path of a checkpoint, or of a temporary copy with the dtypes of this version."""
+  dtypes = checkpoint_files.load(path).get_variable_to_dtype_map()
+  changed = {n: dtype for n, dtype in _DTYPES.items() if dtypes.get(n, dtype) != dtype}
+  if not changed:
+    yield path
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    copy = os.path.join(folder, os.path.basename(path))
+    checkpoint_files.copy(path, copy, changed)
+    yield copy
 
 
 def steps_done(task: tf.keras.Model) -> int:

@@ -37,6 +37,7 @@ CHANGEABLE = (
   "train.probe_every_epochs",
   "train.memory_probe",
   "train.checkpoint_every_steps",
+  "train.checkpoint_every_minutes",
   "train.keep_epochs",
   "train.log_every_steps",
   "train.batch_pictures",

@@ -13,6 +13,9 @@ from avssl_tf.models.network import Network
 from avssl_tf.progress import on_terminal
 from avssl_tf.training.metrics import PROBE, Metrics
 
+# Number of clips that classifiers were trained on, if not all.
+_CAP = f"{PROBE}num_train_clips"
+
 
 class RunProbe:
   """Evaluates the network of a run, at most once per step, and logs the results."""
@@ -88,6 +91,8 @@ def summary(result: Mapping[str, float]) -> str:
   'kNN 50.0 video, 25.0 audio; retrieval R@5 12.5 (%)'
   >>> summary({"probe/viewpoint_retrieval": 0.5, "probe/avsa_bin_4": 0.75})
   'viewpoint retrieval 50.0; AVSA-Bin 4 75.0 (%)'
+  >>> summary({"probe/knn_video": 0.5, "probe/num_train_clips": 20000})
+  'kNN 50.0 video (%); classifiers trained on 20000 clips'
   >>> summary({"probe/one_error_db": -16.0, "probe/several_strongest_deg": 9.0})
   'error -16.0 dB (one); strongest source 9.0° (several)'
   """
@@ -115,7 +120,8 @@ def summary(result: Mapping[str, float]) -> str:
     if name.startswith(("probe/purity", "probe/faulty"))
   ]
   percent = ["; ".join(parts) + " (%)"] if parts else []
-  return "; ".join(percent + _of_fields(result))
+  capped = [f"classifiers trained on {result[_CAP]} clips"] if _CAP in result else []
+  return "; ".join(percent + _of_fields(result) + capped)
 
 
 def _of_fields(result: Mapping[str, float]) -> list[str]:

@@ -23,6 +23,7 @@ def build(
   optimizer: Any,
   data: TrainingData,
   seed: int,
+  accumulate_steps: int = 1,
 ) -> Task:
   """Creates the task of a run, with all variables of the task and of its optimiser.
 
@@ -32,13 +33,24 @@ def build(
     optimizer: optimiser of the task.
     data: the training data.
     seed: random seed of the run.
+    accumulate_steps: see `Task.accumulate_steps`.
+
+  Raises:
+    UserError: the batch of a replica cannot be divided into `accumulate_steps` parts.
   """
+  clips_of_replica = data.batch_size // tf.distribute.get_strategy().num_replicas_in_sync
+  if clips_of_replica % accumulate_steps:
+    raise UserError(
+      f"accumulate_steps is {accumulate_steps}; expected a divisor of {clips_of_replica}, the "
+      f"clips of each replica at batch_size = {data.batch_size}."
+    )
   model = network()
   normalization.prepare(model, data)
   zeros = data.zero_batch()
   model(zeros)
   num_classes = len(data.info.label_names)
   trained = task(network=model, num_videos=data.num_videos, num_classes=num_classes, seed=seed)
+  trained.accumulate_steps = accumulate_steps
   trained(zeros)
   trained.compile(optimizer=optimizer)
   keras_optimizers.build(trained.optimizer, trained.trainable_variables)

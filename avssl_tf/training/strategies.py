@@ -90,6 +90,11 @@ def gather(strategy: tf.distribute.Strategy, number: int) -> list[int]:
   return strategy.experimental_local_results(results)[0].numpy().tolist()
 
 
+def any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+  """Whether `flag` is true on any worker; the same on all. Without a cluster, `flag` itself."""
+  return flag if count_workers() < 2 else any(gather(strategy, int(flag)))
+
+
 def on_chief(strategy: tf.distribute.Strategy, function: Callable[[], None]) -> None:
   """Calls `function` on the chief only, while the other workers wait.
 

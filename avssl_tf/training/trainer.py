@@ -66,6 +66,7 @@ def train(
   probe_every_epochs: int = 0,
   split: str = "train",
   batch_size: int = 32,
+  accumulate_steps: int = 1,
   num_epochs: int = 1,
   clips_per_video: int = 1,
   sampling: str = "independent",
@@ -75,7 +76,8 @@ def train(
   init_parts: str = "all",
   init_memory: bool = True,
   fill_memory: bool = True,
-  checkpoint_every_steps: int = 500,
+  checkpoint_every_steps: Optional[int] = 500,
+  checkpoint_every_minutes: Optional[float] = None,
   keep_epochs: Sequence[int] = (),
   log_every_steps: int = 50,
   batch_pictures: int = 3,
@@ -102,6 +104,9 @@ def train(
     probe_every_epochs: number of epochs between probes; 0: only before and after training.
     split: records to train on.
     batch_size: clips per step, over all replicas of all machines.
+    accumulate_steps: number of parts of the batch that each replica computes one after another, to
+      save memory: a step still uses `batch_size` clips and gives the same update, except that batch
+      normalisation uses the statistics of each part.
     num_epochs: total number of epochs.
     clips_per_video: average number of clips per record and epoch; per source video if `sampling`
       draws source videos.
@@ -117,7 +122,9 @@ def train(
       runs have them; see `inherited_memory.memory_from`.
     fill_memory: fill the memory banks with one embedding per video before step 0, unless
       `init_from` provides all rows.
-    checkpoint_every_steps: number of steps between checkpoints; the latest two are retained.
+    checkpoint_every_steps: number of steps between checkpoints; None: only the time counts. The
+      latest two checkpoints are retained.
+    checkpoint_every_minutes: time between checkpoints, in addition; None: only steps count.
     keep_epochs: epochs after which a checkpoint is kept permanently, for use as the `init_epoch` of
       another run.
     log_every_steps: number of steps averaged by one line of the log.
@@ -140,9 +147,10 @@ def train(
   )
   _check_counts(
     num_epochs=num_epochs,
-    checkpoint_every_steps=checkpoint_every_steps,
+    accumulate_steps=accumulate_steps,
     log_every_steps=log_every_steps,
   )
+  _check_intervals(checkpoint_every_steps, checkpoint_every_minutes)
   if keep_epochs and min(keep_epochs) < 1:
     raise UserError(f"keep_epochs is {tuple(keep_epochs)}; expected values of 1 or more.")
   if init_from is None and init_epoch is not None:
@@ -162,7 +170,9 @@ def train(
     rate = schedule(
       total_steps=num_epochs * data.steps_per_epoch, steps_per_epoch=data.steps_per_epoch
     )
-    trained = run_start.build(network, task, optimizer(learning_rate=rate), data, seed)
+    trained = run_start.build(
+      network, task, optimizer(learning_rate=rate), data, seed, accumulate_steps
+    )
   ids = data.info.records(split).ids
   strategies.on_chief(strategy, lambda: run_start.introduce(trained, model_dir, ids, num_epochs))
 
@@ -183,7 +193,15 @@ def train(
     epoch_start.EpochProbe(run_probe.measure, probe_every_epochs, data.steps_per_epoch),
     losses,
     checkpointing.EpochKeeper(saved, keep_epochs, data.steps_per_epoch, losses),
-    checkpointing.Checkpointer(saved, checkpoint_every_steps, losses),
+    checkpointing.Checkpointer(
+      saved,
+      checkpoint_every_steps,
+      losses,
+      checkpoint_every_minutes,
+      agree=lambda is_time: strategies.any_worker(strategy, is_time),
+      # Workers agree by communication, as often as they write the log.
+      agree_every_steps=1 if strategies.count_workers() < 2 else log_every_steps,
+    ),
   ]
   if is_chief:
     draw = batch_picture.of_steps(trained.network, data, sampling, seed)
@@ -232,6 +250,18 @@ def _check_counts(**counts: int) -> None:
   for name, value in counts.items():
     if value < 1:
       raise UserError(f"{name} is {value}; expected 1 or more.")
+
+
+def _check_intervals(every_steps: Optional[int], every_minutes: Optional[float]) -> None:
+  if every_steps is not None:
+    _check_counts(checkpoint_every_steps=every_steps)
+  if every_minutes is not None and not every_minutes > 0:
+    raise UserError(f"checkpoint_every_minutes is {every_minutes}; expected more than 0, or None.")
+  if every_steps is None and every_minutes is None:
+    raise UserError(
+      "checkpoint_every_steps and checkpoint_every_minutes are None: a run that is killed would "
+      "start again. Set one of them."
+    )
 
 
 def _begin_epoch(

@@ -32,11 +32,11 @@ SpatialAlignment.warmup_epochs = 1
 _GALLERY = "section#{} .card"
 
 
-def _train(name: str, data_dir: str, model_dir: str) -> str:
+def _train(name: str, data_dir: str, model_dir: str, *settings: str) -> str:
   os.makedirs(model_dir)
   path = str(source_tree.ROOT / "gin" / f"{name}.gin")
   lines = (tiny_run.GIN + _SETTINGS).strip().splitlines()
-  configuration.parse([path], [*lines, f'data_dir="{data_dir}"'])
+  configuration.parse([path], [*lines, f'data_dir="{data_dir}"', *settings])
   gin.get_configurable(trainer.train)(model_dir=model_dir, strategy=tf.distribute.get_strategy())
   return model_dir
 
@@ -50,7 +50,11 @@ class RunReportTest(tiny_run.TestCase):
     cls.data360_dir = tiny_alignment.make_data(
       os.path.join(cls.folder, "data360"), num_train=tiny_run.NUM_VIDEOS
     )
-    cls.avid_dir = _train("avid", cls.data_dir, os.path.join(cls.folder, "avid"))
+    # For tests in which the network does not matter.
+    cls.avid_dir = _train(
+      "avid", cls.data_dir, os.path.join(cls.folder, "avid"),
+      "train.network = @tiny_run.TinyNetwork",
+    )  # fmt: skip
 
   def train(self, name: str, data_dir: str = "") -> str:
     """A tiny run of `gin/<name>.gin`; returns its folder."""
@@ -170,7 +174,7 @@ class RunReportTest(tiny_run.TestCase):
       text = f.read()
     with open(path, "w", encoding="utf-8") as f:
       f.write(text.replace("AVID.num_negatives = 8", "AVID.num_negatives = 9"))
-    process = command.run_python("-m", "avssl_tf.report", *runs)
+    process = command.run_python("-m", "tests.tiny_command", "avssl_tf.report", *runs)
     self.assertEqual(process.returncode, 0, process.stderr)
     path = os.path.join(self.path("runs"), "comparison.html")
     self.assertTrue(os.path.samefile(re.search("Comparison: (.*)", process.stdout)[1], path))

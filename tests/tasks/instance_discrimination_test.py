@@ -17,6 +17,7 @@ from avssl_tf import keys
 from tests import source_tree, tiny_run
 
 _SCRIPT = """
+import contextlib
 import json
 import sys
 from unittest import mock
@@ -26,6 +27,7 @@ import tensorflow as tf
 from avssl_tf import keys, replicas
 from avssl_tf.losses import memory_bank
 from avssl_tf.training import strategies, training_data
+from avssl_tf.training.callbacks import loss_log
 from tests import tiny_run
 
 data_dir, folder = sys.argv[1:]
@@ -37,13 +39,28 @@ def negatives_of_sample(excluded, num_rows, num_negatives, seed):
   return (excluded[:, :1] + 1 + tf.range(num_negatives, dtype=tf.int64)) % num_rows
 
 
+def killed_after(step):
+  on_step_end = loss_log.LossLog.on_step_end
+
+  def interrupted(self, logs):
+    on_step_end(self, logs)
+    if self.step == step:
+      raise SystemExit
+
+  return mock.patch.object(loss_log.LossLog, "on_step_end", interrupted)
+
+
 def copies(variable):
   return [copy.numpy().tolist() for copy in mirrored.experimental_local_results(variable)]
 
 
 with mock.patch.object(memory_bank, "draw_negatives", negatives_of_sample):
-  for name, strategy in (("one", None), ("two", mirrored)):
-    trained = tiny_run.train(data_dir, f"{folder}/{name}", strategy).task
+  tiny_run.train(data_dir, f"{folder}/one")
+  # Each replica computes its clips in two parts. The second run is killed, and resumes.
+  with contextlib.suppress(SystemExit), killed_after(3):
+    tiny_run.train(data_dir, f"{folder}/resumed", mirrored, accumulate_steps=2)
+  for name in ("two", "resumed"):
+    trained = tiny_run.train(data_dir, f"{folder}/{name}", mirrored, accumulate_steps=2).task
 # With batch norm, and the negatives of training.
 network = lambda: tiny_run.TinyNetwork(batch_norm=True)
 with_norm = tiny_run.train(data_dir, f"{folder}/norm", mirrored, network=network).task
@@ -92,7 +109,7 @@ class TwoReplicasTest(tiny_run.TestCase):
   def state(self, name, step=None):
     return tiny_run.saved(os.path.join(self.runs, name), step)
 
-  def test_learning_is_that_of_one_device(self):
+  def test_learning_in_parts_is_that_of_one_device(self):
     one, two = self.state("one"), self.state("two")
     self.assertEqual(set(one), set(two))
     moved = 0.0
@@ -103,6 +120,9 @@ class TwoReplicasTest(tiny_run.TestCase):
       np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
       moved = max(moved, np.abs(value - start[name]).max())
     self.assertGreater(moved, 1e-3)
+
+  def test_resuming_is_exact(self):
+    self.assert_same_state(self.state("resumed"), self.state("two"))
 
   def test_losses_are_those_of_one_device(self):
     logs = []

@@ -19,8 +19,7 @@ class _MeanFeature(Task):
   def call(self, batch, training=False):
     return self.network(batch, training=training)
 
-  def losses_of(self, batch):
-    outputs = self(batch, training=True)
+  def losses_of(self, outputs, batch):
     losses = {f"loss/{m}": tf.reduce_mean(tf.square(outputs[m]["features"])) for m in MODALITIES}
     return {"loss": tf.add_n(list(losses.values())), **losses}
 

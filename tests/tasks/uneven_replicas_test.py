@@ -1,5 +1,7 @@
 """Tests that a step of two replicas is that of one device, for every task.
 
+In some cases each replica computes its half of the batch in two parts.
+
 Labels, silence and weights are spread unevenly over the replicas, so that a mean over a replica's
 own part is not that over all. Batch normalisation, whose statistics are each replica's own, runs as
 in inference.
@@ -34,6 +36,7 @@ _OBJECTIVES = {
   ),
   "robust_xid": lambda **a: robust_xid.RobustXID(num_negatives=8, **a),
 }
+_IN_PARTS = ("joint_avid", "cma", "robust_xid")
 
 
 def _negatives_of_sample(excluded, num_rows, num_negatives, seed):
@@ -57,11 +60,19 @@ def _sound_field_network():
 
 class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
 
-  def check(self, make, batch, learning_rate=0.1):
-    """Compares results and weights after two steps on one device and on two halves."""
+  def check(self, make, batch, learning_rate=0.1, accumulate_steps=1):
+    """Compares results and weights after two steps on one device and on two halves.
+
+    Args:
+      make: creates the task.
+      batch: the clips of both steps.
+      learning_rate: of the optimiser.
+      accumulate_steps: number of parts of the batch of each replica.
+    """
     alone = self.compiled(make, batch, learning_rate)
     with two_replicas.strategy().scope():
       shared = self.compiled(make, batch, learning_rate)
+    shared.accumulate_steps = accumulate_steps
     shared.set_weights(alone.get_weights())
     before = [v.numpy() for v in alone.trainable_variables]
     if hasattr(alone, "begin_epoch"):
@@ -106,30 +117,32 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
       )
 
     with mock.patch.object(memory_bank, "draw_negatives", _negatives_of_sample):
-      self.check(make, self.clips())
+      self.check(make, self.clips(), accumulate_steps=2 if name in _IN_PARTS else 1)
 
-  @parameterized.parameters("easy+hard", "avc")
-  def test_spatial_alignment(self, contrast):
+  @parameterized.parameters(("easy+hard", 2), ("avc", 1))
+  def test_spatial_alignment(self, contrast, accumulate_steps):
     def make():
       return SpatialAlignment(tiny_alignment.tiny_network(), num_videos=9, contrast=contrast)
 
-    self.check(make, tiny_alignment.random_batch(self.rng))
+    batch = tiny_alignment.random_batch(self.rng)
+    self.check(make, batch, accumulate_steps=accumulate_steps)
 
   @parameterized.parameters(
-    [[2, 0, 1, 1, -1, -1, 0, -1]],
-    [[-1, -1, -1, -1, 2, 0, 1, -1]],
-    [[-1, 1, -1, -1, -1, -1, -1, -1]],
+    ([2, 0, 1, 1, -1, -1, 0, -1], 1),
+    ([-1, -1, -1, -1, 2, 0, 1, -1], 2),
+    ([-1, 1, -1, -1, -1, -1, -1, -1], 2),
   )
-  def test_classification(self, labels):
+  def test_classification(self, labels, accumulate_steps):
     batch = {**self.clips(), keys.LABEL: tf.constant(labels, tf.int64)}
-    self.check(lambda: Classification(tiny_run.TinyNetwork(), 9, num_classes=3), batch)
+    make = lambda: Classification(tiny_run.TinyNetwork(), 9, num_classes=3)  # noqa: E731
+    self.check(make, batch, accumulate_steps=accumulate_steps)
 
   @parameterized.parameters(
-    ("relative", (1, 1, 1, 1, 0, 0, 1, 0)),
-    ("relative", (0, 0, 0, 0, 0, 1, 0, 0)),
-    ("squared", (1, 1, 1, 1, 0, 0, 1, 0)),
+    ("relative", (1, 1, 1, 1, 0, 0, 1, 0), 2),
+    ("relative", (0, 0, 0, 0, 0, 1, 0, 0), 1),
+    ("squared", (1, 1, 1, 1, 0, 0, 1, 0), 2),
   )
-  def test_spatial_audio(self, kind, heard):
+  def test_spatial_audio(self, kind, heard, accumulate_steps):
     gain = np.float32(heard) * np.float32([1, 2, 3, 1, 1, 1, 5, 1])
     batch = {
       keys.VIDEO: tf.constant(self.rng.integers(0, 256, (8, 1, 16, 32, 3)), tf.uint8),
@@ -139,7 +152,7 @@ class UnevenReplicasTest(parameterized.TestCase, test_base.TestCase):
       keys.CHANNELS: tf.constant([[True, True, True, i != 2] for i in range(8)]),
     }
     self.check(
-      lambda: SpatialAudio(_sound_field_network(), 9, loss=kind), batch, learning_rate=10.0
+      lambda: SpatialAudio(_sound_field_network(), 9, loss=kind), batch, 10.0, accumulate_steps
     )
 
   def test_spatial_audio_without_any_sound(self):

@@ -53,6 +53,10 @@ class PublishedDataSetsTest(absltest.TestCase):
     (kept,) = info.records("train").ids
     self.assertEqual(kept, "train/Archery/video-00000_000000_000010.mp4@0.000")
     self.assertEqual(info.records("validation").labels.tolist(), [0])
+    with open(os.path.join(self.output, ".build", "recipe.json"), encoding="utf-8") as f:
+      recipe = json.load(f)
+    # Shards of 256 MB: 16 frames/s of 32 x 57 pixels at 1/4 byte, and 24,000 floats/s, for 10 s.
+    self.assertEqual(recipe["max_shard_clips"], int(256e6 / (10 * (16 * 32 * 32 * 4 / 9 + 96000))))
 
   def test_ucf101_with_and_without_sound(self):
     videos = miniatures.ucf101(self.root)

@@ -63,6 +63,7 @@ def _values(words, flag):
 
 
 class PrintedCommandsTest(parameterized.TestCase):
+  _own_run = ""
 
   def setUp(self):
     super().setUp()
@@ -140,13 +141,20 @@ class PrintedCommandsTest(parameterized.TestCase):
       return json.load(f)
 
   def own_run(self):
-    """A run on own videos, by the command that is printed for them."""
-    root, output = self.path("own"), self.output
-    miniatures.folder(root)
-    self.output = self.path("own records")
-    _, commands = self.build("folder", f"--input_dir={root}", *_BUILD)
-    self.train(commands["Train"])
-    self.output = output
+    """A run on own videos, by the command that is printed for them; tests share it."""
+    if not self._own_run:
+      temporary = tempfile.TemporaryDirectory()
+      self.addClassCleanup(temporary.cleanup)
+      folder, output = self.folder, self.output
+      self.folder = temporary.name
+      self.output = self.path("own records")
+      miniatures.folder(self.path("own"))
+      _, commands = self.build("folder", f"--input_dir={self.path('own')}", *_BUILD)
+      self.train(commands["Train"])
+      type(self)._own_run = self.model_dir
+      self.folder, self.output = folder, output
+    self.model_dir = self._own_run
+    self.metrics = metrics.read(os.path.join(self.model_dir, "metrics.jsonl"))
 
   def test_own_folder_and_sets_of_evaluation(self):
     self.own_run()

@@ -7,6 +7,7 @@ from unittest import mock
 import tensorflow as tf
 
 from avssl_tf import addons, errors, keras_optimizers
+from avssl_tf.training.callbacks import checkpointing
 from avssl_tf.training.callbacks.checkpointing import Checkpointer
 from avssl_tf.training.callbacks.epoch_bar import Progress
 from avssl_tf.training.callbacks.epoch_start import BatchPictures, EpochProbe
@@ -115,6 +116,42 @@ class LossLogTest(test_base.TestCase):
     with self.assertRaisesRegex(errors.NonFiniteError, r"steps 1\.\.2"):
       self.step(1.0)
     self.metrics.add.assert_not_called()
+
+
+class CheckpointerTest(test_base.TestCase):
+
+  def saved_steps(self, minutes_of_a_step, num_steps=6, **settings):
+    """Steps that are saved if each step takes some minutes."""
+    saved, log = mock.Mock(), mock.Mock()
+    model = _model("sgd")
+    now = 0.0
+    with mock.patch.object(checkpointing.time, "monotonic", lambda: now):
+      callback = Checkpointer(saved, loss_log=log, **settings)
+      callback.set_model(model)
+      callback.on_train_begin()
+      for _ in range(num_steps):
+        now += 60 * minutes_of_a_step
+        callback.on_train_batch_end(0)
+    self.assertEqual(log.check.call_count, saved.save.call_count)
+    return [call.args[0] for call in saved.save.call_args_list]
+
+  def test_by_steps_by_time_and_by_both(self):
+    self.assertEqual(self.saved_steps(100, every_steps=4), [4])
+    self.assertEqual(self.saved_steps(1, every_steps=None, every_minutes=2.5), [3, 6])
+    self.assertEqual(self.saved_steps(1, every_steps=4, every_minutes=3), [3, 4])
+
+  def test_a_cluster_agrees_now_and_then(self):
+    asked = []
+
+    def agree(is_time):
+      asked.append(is_time)
+      return len(asked) == 1  # The clock of another worker is ahead.
+
+    steps = self.saved_steps(
+      1, every_steps=None, every_minutes=3.5, agree=agree, agree_every_steps=2
+    )
+    self.assertEqual(asked, [False, False, True])
+    self.assertEqual(steps, [2])
 
 
 class ProgressTest(test_base.TestCase):

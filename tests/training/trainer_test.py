@@ -74,9 +74,13 @@ class ResumeTest(tiny_run.TestCase):
     self.assert_same_state(tiny_run.saved(killed_dir), whole)
     return whole
 
-  def test_clips_drawn_by_video(self):
+  def test_clips_drawn_by_video_and_batches_in_parts(self):
     # Each clip of the demo world is a separate video.
-    self.assert_resumes_exactly((3,), sampling="video")
+    network = lambda: tiny_run.TinyNetwork(batch_norm=True)  # noqa: E731
+    state = self.assert_resumes_exactly((3,), sampling="video", network=network, accumulate_steps=4)
+    # Steps are those of whole batches.
+    self.assertEqual(state["optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"], 6)
+    self.assertEqual(state["task/objective/step/.ATTRIBUTES/VARIABLE_VALUE"], 6)
 
   def test_killed_again_and_again(self):
     network = lambda: tiny_run.TinyNetwork(batch_norm=True)  # noqa: E731
@@ -333,6 +337,13 @@ class RefusalTest(tiny_run.TestCase):
     self.assert_refused(ValueError, "positive multiple", batch_size=0)
     self.assert_refused(ValueError, "num_epochs is 0", num_epochs=0)
     self.assert_refused(ValueError, "log_every_steps is 0", log_every_steps=0)
+    self.assert_refused(ValueError, "every_steps is 0", checkpoint_every_steps=0)
+    self.assert_refused(ValueError, "every_minutes is 0", checkpoint_every_minutes=0)
+    self.assert_refused(ValueError, "Set one of them", checkpoint_every_steps=None)
+    self.assert_refused(ValueError, "accumulate_steps is 0", accumulate_steps=0)
+    self.assert_refused(
+      ValueError, "accumulate_steps is 3; expected a divisor of 8", accumulate_steps=3
+    )
     self.assert_refused(ValueError, "clips_per_video is 0", clips_per_video=0)
     self.assert_refused(ValueError, "sampling is 'some'", sampling="some")
     self.assert_refused(FileNotFoundError, "no .finished. data set", data_dir=self.path("none"))

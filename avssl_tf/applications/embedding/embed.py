@@ -6,17 +6,23 @@ output until all are done: rerun an interrupted command to resume it.
 
 import contextlib
 import dataclasses
-import json
+import functools
+import glob
 import os
 from collections.abc import Sequence
-from typing import Optional
+from typing import Any, Callable, Optional
 
-import numpy as np
-
-from avssl_tf import progress
+from avssl_tf import own_files, progress
 from avssl_tf.applications import output_files
-from avssl_tf.applications.embedding import embedding_file, embedding_parts
-from avssl_tf.applications.embedding.file_embedding import FileEmbedding, Source
+from avssl_tf.applications.embedding import (
+  embedding_file,
+  embedding_output,
+  embedding_parts,
+  embedding_shards,
+  failure_list,
+  file_embedding,
+)
+from avssl_tf.applications.embedding.file_embedding import Source, embed_in_worker
 from avssl_tf.applications.embedding.window_features import WindowFeatures
 from avssl_tf.applications.media_windows import WindowReader
 from avssl_tf.data.building.failure_texts import describe_failures
@@ -26,10 +32,15 @@ from avssl_tf.data.sources.listings.media_files import (
   VIDEO_EXTENSIONS,
   MediaFiles,
 )
+from avssl_tf.engines import engine_choice
+from avssl_tf.engines.engine import Monitor
 from avssl_tf.errors import UserError
-from avssl_tf.files import whole_file
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.job_flags import flag
+from avssl_tf.training import loading
+
+_REMEDY = "Move it away, or choose another --output."
+_FILES_PER_TASK = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +48,9 @@ class Job:
   """An embedding job; each field is a flag of the command."""
 
   input: str = flag("Folder of video and audio files at any depth, or one file.")
-  output: str = flag("Output file (.npz) with one row per window.")
+  output: str = flag(
+    "Output with one row per window: a file (.npz), or a folder of Parquet files (.parquet)."
+  )
   stride_sec: Optional[float] = flag(
     "Time between the starts of consecutive windows; default: the window length.", None
   )
@@ -50,6 +63,16 @@ class Job:
     None,
     at_least=1,
   )
+
+  engine: str = flag(
+    engine_choice.ENGINE_HELP, engine_choice.LOCAL, choices=engine_choice.ENGINES
+  )
+  ray_address: Optional[str] = flag(engine_choice.RAY_ADDRESS_HELP, None)
+
+  @property
+  def is_parquet(self) -> bool:
+    """Whether the output is a folder of Parquet files."""
+    return self.output.lower().endswith(embedding_shards.EXTENSION)
 
   @property
   def parts_folder(self) -> str:
@@ -73,8 +96,14 @@ class Job:
       raise UserError(f"--stride_sec={self.stride_sec}; expected more than 0.")
     if self.batch_size < 1:
       raise UserError(f"--batch_size={self.batch_size}; expected 1 or more.")
-    output_files.check("--output", self.output, (".npz",), self.input, self.overwrite)
-    if os.path.lexists(self.failures_path) and not _lists_failures(self.failures_path):
+    endings = (".npz", embedding_shards.EXTENSION)
+    if self.is_parquet:
+      embedding_shards.check_installed(f"--output={self.output}")
+    if not (self.is_parquet and self.overwrite and os.path.isdir(self.output)):
+      output_files.check("--output", self.output, endings, self.input, self.overwrite)
+    if self.is_parquet:
+      own_files.check(self.output, embedding_shards.TREE, _REMEDY)
+    if os.path.lexists(self.failures_path) and not failure_list.is_one(self.failures_path):
       raise UserError(
         f"{self.failures_path} exists but is not a list of failures by this command, and would be "
         "replaced. Move it away, or choose another --output."
@@ -105,7 +134,18 @@ class Job:
     return sources, notes
 
 
-def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
+def load_encoder(model_dir: str) -> Encoder:
+  """Loads the encoder of a trained network; see `loading.load`."""
+  return loading.load(model_dir).encoder
+
+
+def run(
+  encoder: Encoder,
+  weights: str,
+  model_dir: str,
+  job: Job,
+  load: Callable[[str], Encoder] = load_encoder,
+) -> list[str]:
   """Embeds all files.
 
   Args:
@@ -113,6 +153,7 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
     weights: name and checksum of its weights.
     model_dir: folder that it was loaded from.
     job: the job; its `check` has passed.
+    load: loads the network from `model_dir` in worker processes; a function of a module.
 
   Returns:
     A summary of the output and the failures, as lines for the user.
@@ -120,36 +161,33 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
   Raises:
     UserError: there are no files, none can be read, the folder of parts contains something else, or
       the output cannot be written.
+    WorkerError: the engine cannot run.
   """
   stopwatch = progress.Stopwatch()
   sources, notes = job.sources()
   reader = WindowReader(encoder, job.audio_track)
-  stride_sec = job.stride_sec or reader.window_sec
-  settings = {
-    "format": embedding_file.FORMAT,
-    "weights": weights,
-    "input": os.path.abspath(job.input),
-    "stride_sec": stride_sec,
-  }
-  if job.audio_track is not None:  # Otherwise absent, to resume parts of versions without it.
-    settings["audio_track"] = job.audio_track
-  clip = encoder.ordinary_clip
-  about = {
-    **settings,
-    "model_dir": os.path.abspath(model_dir),
-    "window_sec": reader.window_sec,
-    "video_sec": clip.video_sec,
-    "audio_sec": clip.audio_sec,
-  }
-  with embedding_parts.Parts(job.parts_folder, settings, job.overwrite) as parts:
-    embedding = FileEmbedding(reader, WindowFeatures(encoder), parts, job.batch_size)
-    num_before = sum(parts.complete(source.checksum) for source in sources)
-    embedding.run(sources, stride_sec)
-    failures = embedding.unread + [
-      failure for source in sources for failure in parts.failures(source.checksum)
-    ]
-    failures.sort(key=lambda failure: (failure.path, failure.start_sec or 0.0))
-    _list_failures(job, failures)
+  settings = _settings(job, weights, reader)
+  is_local = job.engine == engine_choice.LOCAL
+  engine = engine_choice.choose(
+    job.engine, 0 if is_local else os.cpu_count(), job.ray_address, uses_gpus=True
+  )
+  with embedding_parts.Parts(job.parts_folder, settings, job.overwrite) as parts, engine:
+    todo = [source for source in sources if not parts.complete(source.checksum)]
+    engine.check_files([parts.settings_path], _files_to_check(todo, model_dir))
+    task = file_embedding.Task(
+      (), parts.folder, settings["stride_sec"], job.batch_size, job.audio_track, model_dir, load
+    )
+    # This process has the network already.
+    function = functools.partial(_embed_here, encoder, reader) if is_local else embed_in_worker
+    tasks = _tasks(task, todo, len(todo) if is_local else _FILES_PER_TASK)
+    embedded = file_embedding.Embedded()
+    with progress.Bar.of_files("embedding", len(sources), len(sources) - len(todo)) as bar:
+      with contextlib.closing(engine.run(function, tasks, bar.reach)) as finished:
+        for _, result in finished:
+          embedded.add(result)
+      bar.reach(len(todo))
+    parts.find()
+    failures = _failures(job, parts, sources, embedded)
     part_paths = [path for source in sources for path in parts.paths(source.checksum)]
     if not part_paths:
       parts.delete()
@@ -157,45 +195,88 @@ def run(encoder: Encoder, weights: str, model_dir: str, job: Job) -> list[str]:
         f"--input={job.input}: none of {len(sources)} file(s) could be embedded:\n"
         f"{describe_failures(failures)}\nAll failures are listed in {job.failures_path}."
       )
-    with output_files.errors_named(job.output), whole_file(job.output) as temporary:
-      embedding_file.join(temporary, part_paths, about)
+    num_files = sum(bool(parts.paths(source.checksum)) for source in sources)
+    about = _about(settings, model_dir, encoder, reader)
+    if job.is_parquet:
+      counts = embedding_output.write_shards(
+        job.output, parts.shards_path, part_paths, about, engine, keep=not todo
+      )
+    else:
+      counts = embedding_output.write_file(job.output, part_paths, about)
     parts.delete()
-  lines = [_summary(job), *notes, *embedding.notes]
-  if num_before:
-    lines.append(f"{num_before} of these file(s) had been embedded before.")
+  lines = [
+    f"Wrote {job.output}: {counts['rows']} windows of {num_files} file(s), {counts['video']} with "
+    f"video and {counts['audio']} with audio.",
+    *notes,
+    *embedded.notes,
+  ]
+  if len(todo) < len(sources):
+    lines.append(f"{len(sources) - len(todo)} of these file(s) had been embedded before.")
   if failures:
     lines.append(f"Failures, listed in {job.failures_path}:\n{describe_failures(failures)}")
   lines.append(f"{len(sources)} file(s) in {stopwatch.seconds:.1f} s.")
   return lines
 
 
-def _lists_failures(path: str) -> bool:
-  """Whether a file was written by `_list_failures`."""
-  if os.path.islink(path) or not os.path.isfile(path):
-    return False
-  names = {field.name for field in dataclasses.fields(Failure)}
-  try:
-    with open(path, encoding="utf-8") as file:
-      return all(set(json.loads(line)) == names for line in file)
-  except (ValueError, TypeError):
-    return False
+def _settings(job: Job, weights: str, reader: WindowReader) -> dict[str, Any]:
+  """Settings that affect the embeddings."""
+  settings = {
+    "format": embedding_file.FORMAT,
+    "weights": weights,
+    "input": os.path.abspath(job.input),
+    "stride_sec": job.stride_sec or reader.window_sec,
+  }
+  if job.audio_track is not None:  # Otherwise absent, to resume parts of versions without it.
+    settings["audio_track"] = job.audio_track
+  return settings
 
 
-def _list_failures(job: Job, failures: Sequence[Failure]) -> None:
-  """Writes the failures, one JSON object per line; without failures, deletes the file."""
-  if not failures:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(job.failures_path)
-    return
-  with output_files.errors_named(job.failures_path), whole_file(job.failures_path) as temporary:
-    with open(temporary, "w", encoding="utf-8") as file:
-      file.writelines(json.dumps(dataclasses.asdict(failure)) + "\n" for failure in failures)
+def _files_to_check(sources: Sequence[Source], model_dir: str) -> list[str]:
+  """Files that each machine needs: one of each folder of the input, and those of the network."""
+  of_folders = {os.path.dirname(source.path): source.path for source in sources}
+  return [*of_folders.values(), *filter(os.path.isfile, glob.glob(f"{glob.escape(model_dir)}/*"))]
 
 
-def _summary(job: Job) -> str:
-  written = embedding_file.EmbeddingFile.open(job.output)
-  counts = {m: len(written.embeddings(m)[0]) for m in ("video", "audio")}
-  return (
-    f"Wrote {job.output}: {written.num_rows} windows of {len(np.unique(written.ids))} file(s), "
-    f"{counts['video']} with video and {counts['audio']} with audio."
-  )
+def _about(
+  settings: dict[str, Any], model_dir: str, encoder: Encoder, reader: WindowReader
+) -> dict[str, Any]:
+  """Provenance of the embeddings."""
+  clip = encoder.ordinary_clip
+  return {
+    **settings,
+    "model_dir": os.path.abspath(model_dir),
+    "window_sec": reader.window_sec,
+    "video_sec": clip.video_sec,
+    "audio_sec": clip.audio_sec,
+  }
+
+
+def _tasks(
+  task: file_embedding.Task, sources: Sequence[Source], per_task: int
+) -> list[file_embedding.Task]:
+  """The task for each group of consecutive files."""
+  return [
+    dataclasses.replace(task, sources=sources[i : i + per_task])
+    for i in range(0, len(sources), max(1, per_task))
+  ]
+
+
+def _embed_here(
+  encoder: Encoder, reader: WindowReader, task: file_embedding.Task, monitor: Monitor
+) -> file_embedding.Embedded:
+  return file_embedding.FileEmbedding(reader, WindowFeatures(encoder), task, monitor).run()
+
+
+def _failures(
+  job: Job,
+  parts: embedding_parts.Parts,
+  sources: Sequence[Source],
+  embedded: file_embedding.Embedded,
+) -> list[Failure]:
+  """Lists all failures, sorted, in the file of the job."""
+  failures = embedded.unread + [
+    failure for source in sources for failure in parts.failures(source.checksum)
+  ]
+  failures.sort(key=lambda failure: (failure.path, failure.start_sec or 0.0))
+  failure_list.write(job.failures_path, failures)
+  return failures

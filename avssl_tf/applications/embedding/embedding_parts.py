@@ -2,6 +2,7 @@
 
   settings.json                       settings of the embeddings, the same for all parts
   <file>-00000-of-00003.npz           a part: consecutive windows of a file
+  shards/                             Parquet shards, if the output is such a folder
 
 The running command locks the folder itself. `<file>` is a checksum of the name, size and
 modification time of a file: changed files are embedded again.
@@ -19,6 +20,7 @@ import numpy as np
 
 from avssl_tf import arrays, own_files
 from avssl_tf.applications import output_files
+from avssl_tf.applications.embedding import embedding_shards
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.errors import UserError
 from avssl_tf.files import (
@@ -31,10 +33,16 @@ from avssl_tf.files import (
   whole_file,
 )
 
+_SHARDS = "shards"
 _SETTINGS = "settings.json"
 _PART = re.compile(r"([0-9a-f]+)-(\d{5})-of-(\d{5})\.npz")
 # Earlier versions created a lock file.
-_TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None, _PART.pattern: None}
+_TREE: own_files.Tree = {
+  "lock": None,
+  re.escape(_SETTINGS): None,
+  _PART.pattern: None,
+  _SHARDS: embedding_shards.TREE,
+}
 # Allowed content before the settings file, which marks the folder, is written.
 _BEGINNING_TREE: own_files.Tree = {"lock": None, re.escape(_SETTINGS): None}
 _REMEDY = "Move it away, or choose another --output."
@@ -43,69 +51,20 @@ _CHECKSUM_LENGTH = 20
 _FAILURES = "failures"
 
 
-class Parts:
-  """The finished parts; a context manager that locks the folder.
+class PartFolder:
+  """The folder of the parts, as the processes that embed files use it.
 
   Attributes:
     folder: path of the folder.
   """
 
-  def __init__(self, folder: str, settings: Mapping[str, Any], overwrite: bool):
-    """Initialises the object. The folder is created or checked on entering the context.
-
-    Args:
-      folder: path of the folder.
-      settings: JSON-compatible values of all settings that affect the embeddings, by name.
-      overwrite: whether to delete parts with other settings.
-    """
+  def __init__(self, folder: str):
+    """Stores the path; no file is accessed."""
     self.folder = folder
-    self._settings = dict(settings)
-    self._overwrite = overwrite
-    self._names: set[str] = set()
-    self._counts: dict[str, int] = {}
-
-  def __enter__(self) -> "Parts":
-    """Locks the folder and finds the parts of an interrupted command.
-
-    Raises:
-      UserError: the folder contains parts with other settings, is in use by another command, or
-        cannot be written.
-      ForeignFilesError: it is a link, or contains files other than parts.
-    """
-    own_files.check_no_link(self.folder, _REMEDY)
-    own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
-    with contextlib.ExitStack() as stack:
-      with output_files.errors_named(self.folder):
-        message = (
-          f"Another command is using {self.folder}. Wait for it to finish, or stop it first."
-        )
-        stack.enter_context(locked_folder(self.folder, message))
-      self._check_settings()
-      self._stack = stack.pop_all()
-    for path in leftovers(self.folder, re.compile("|".join(_TREE))):
-      os.remove(path)
-    for name in os.listdir(self.folder):
-      if (found := _PART.fullmatch(name)) is not None:
-        self._know(found[1], int(found[2]), int(found[3]))
-    return self
-
-  def __exit__(self, *exc_info) -> None:
-    self._stack.close()
 
   def has(self, checksum: str, number: int, count: int) -> bool:
     """Whether part `number` of `count` of a file is done."""
-    return _name(checksum, number, count) in self._names
-
-  def complete(self, checksum: str) -> bool:
-    """Whether all parts of a file are done."""
-    count = self._counts.get(checksum)
-    return count is not None and all(self.has(checksum, i, count) for i in range(count))
-
-  def paths(self, checksum: str) -> list[str]:
-    """Paths of the finished parts of a file, in order."""
-    count = self._counts.get(checksum, 0)
-    names = [_name(checksum, i, count) for i in range(count)]
-    return [os.path.join(self.folder, name) for name in names if name in self._names]
+    return os.path.exists(os.path.join(self.folder, _name(checksum, number, count)))
 
   def write(
     self,
@@ -131,7 +90,77 @@ class Parts:
     listed = [[f.path, f.start_sec, f.end_sec, f.reason] for f in failures]
     with output_files.errors_named(path), whole_file(path) as temporary:
       arrays.save(temporary, {**rows, _FAILURES: np.array(json.dumps(listed))})
-    self._know(checksum, number, count)
+
+
+class Parts(PartFolder):
+  """All parts of one command; a context manager that locks the folder."""
+
+  def __init__(self, folder: str, settings: Mapping[str, Any], overwrite: bool):
+    """Initialises the object. The folder is created or checked on entering the context.
+
+    Args:
+      folder: path of the folder.
+      settings: JSON-compatible values of all settings that affect the embeddings, by name.
+      overwrite: whether to delete parts with other settings.
+    """
+    super().__init__(folder)
+    self._settings = dict(settings)
+    self._overwrite = overwrite
+    self._names: set[str] = set()
+    self._counts: dict[str, int] = {}
+
+  def __enter__(self) -> "Parts":
+    """Locks the folder and finds the parts of an interrupted command.
+
+    Raises:
+      UserError: the folder contains parts with other settings, is in use by another command, or
+        cannot be written.
+      ForeignFilesError: it is a link, or contains files other than parts.
+    """
+    own_files.check_no_link(self.folder, _REMEDY)
+    own_files.check(self.folder, _TREE, f"Parts of embeddings are kept there. {_REMEDY}")
+    with contextlib.ExitStack() as stack:
+      with output_files.errors_named(self.folder):
+        message = (
+          f"Another command is using {self.folder}. Wait for it to finish, or stop it first."
+        )
+        stack.enter_context(locked_folder(self.folder, message))
+      self._check_settings()
+      self._stack = stack.pop_all()
+    for path in leftovers(self.folder, re.compile("|".join(_TREE))):
+      os.remove(path)
+    self.find()
+    return self
+
+  def __exit__(self, *exc_info) -> None:
+    self._stack.close()
+
+  @property
+  def settings_path(self) -> str:
+    """Path of the file of settings."""
+    return os.path.join(self.folder, _SETTINGS)
+
+  @property
+  def shards_path(self) -> str:
+    """Path of the folder in which Parquet shards are written."""
+    return os.path.join(self.folder, _SHARDS)
+
+  def find(self) -> None:
+    """Finds the parts that are there now."""
+    self._names = {name for name in os.listdir(self.folder) if _PART.fullmatch(name)}
+    for found in map(_PART.fullmatch, self._names):
+      self._counts[found[1]] = int(found[3])
+
+  def complete(self, checksum: str) -> bool:
+    """Whether all parts of a file are done."""
+    count = self._counts.get(checksum)
+    return count is not None and len(self.paths(checksum)) == count
+
+  def paths(self, checksum: str) -> list[str]:
+    """Paths of the finished parts of a file, in order."""
+    count = self._counts.get(checksum, 0)
+    names = [_name(checksum, i, count) for i in range(count)]
+    return [os.path.join(self.folder, name) for name in names if name in self._names]
 
   def failures(self, checksum: str) -> list[Failure]:
     """The failures in the parts of a file."""
@@ -149,12 +178,8 @@ class Parts:
     """Deletes the folder."""
     own_files.delete(self.folder, _TREE, _REMEDY)
 
-  def _know(self, checksum: str, number: int, count: int) -> None:
-    self._names.add(_name(checksum, number, count))
-    self._counts[checksum] = count
-
   def _check_settings(self) -> None:
-    path = os.path.join(self.folder, _SETTINGS)
+    path = self.settings_path
     if os.path.exists(path):
       known = read_json(path)
       differences = changes(known, as_json(self._settings))

@@ -5,13 +5,13 @@ moment resumes when it is started again:
 
 1. probe the requested files (a journal);
 2. cut them into clips and distribute these over shards (a pure function of the probes);
-3. encode each shard (`shards.build_shard`, in worker processes);
+3. encode each shard (`shards.build_shard`, a task of the engine);
 4. number the records of each shard and write its final file, now that the failed clips are known:
 `clip/index` is dense;
 5. write `dataset_info.json` last: a folder without it contains no data set.
 
-The bytes of all files depend only on the recipe and the input files, not on the number of
-processes, the time or interruptions. `retry_failed` gives the same data set as if the clips that
+The bytes of all files depend only on the recipe and the input files, not on the engine, the number
+of processes, the time or interruptions. `retry_failed` gives the same data set as if the clips that
 now succeed had never failed.
 """
 
@@ -26,7 +26,7 @@ from typing import Optional
 import tensorflow as tf
 
 from avssl_tf import keys
-from avssl_tf.data.building import finish, plan, shards, subsets, workers
+from avssl_tf.data.building import finish, plan, shards, subsets
 from avssl_tf.data.building.failure_texts import describe_failures, describe_notes
 from avssl_tf.data.building.plan import PlannedShard
 from avssl_tf.data.building.probes import Probe, ProbeJournal
@@ -35,6 +35,8 @@ from avssl_tf.data.building.shards import ShardState
 from avssl_tf.data.building.work_folder import FAILURES_FILE, BuildError, WorkFolder
 from avssl_tf.data.clip_content import Failure
 from avssl_tf.data.records.dataset_info import DatasetInfo
+from avssl_tf.engines.engine import Engine
+from avssl_tf.engines.workers import LocalEngine
 from avssl_tf.files import whole_file
 from avssl_tf.progress import Bar
 
@@ -71,35 +73,38 @@ def build(
   max_failure_rate: float = 0.1,
   retry_failed: bool = False,
   overwrite: bool = False,
+  engine: Optional[Engine] = None,
 ) -> Result:
   """Builds a data set, or resumes its build.
 
   Args:
     recipe: recipe of the data set.
     output_dir: folder of the data set.
-    num_workers: number of worker processes; 0 uses only this process.
+    num_workers: number of worker processes if no engine is given; 0 uses only this process.
     max_failure_rate: maximum share of the requested files (or parts of files), and of their clips,
       that may fail; in 0..1.
     retry_failed: retries the failures of an earlier build.
     overwrite: deletes the data set in the folder first.
+    engine: runs the work; None: worker processes of this machine.
 
   Raises:
     BuildError: nothing is requested, a subset is invalid or empty, too many failures, the folder
       contains something else or cannot be written, inputs have changed, or another build is running
       there.
-    WorkerError: worker processes cannot run.
+    WorkerError: worker processes cannot run, or their machines do not see the same files.
   """
   if not recipe.requests:
     raise BuildError("No clips are requested: the source lists no files.")
   subsets.splits_of_subsets(recipe)
   try:
     os.makedirs(output_dir, exist_ok=True)
-    with WorkFolder(output_dir) as folder:
+    with WorkFolder(output_dir) as folder, engine or LocalEngine(num_workers) as running:
       if overwrite:
         folder.clear()
-      recipe = _in_known_order(recipe, folder)
+      recipe = _in_known_shards(_in_known_order(recipe, folder), folder)
       folder.check_recipe(recipe.settings())
-      return _Build(recipe, folder, num_workers, max_failure_rate).run(retry_failed)
+      running.check_files([folder.recipe_path], _one_of_each_folder(recipe))
+      return _Build(recipe, folder, running, max_failure_rate).run(retry_failed)
   # Errors of the output; inputs that cannot be read are recorded as failures instead.
   except (OSError, tf.errors.OpError) as error:
     raise BuildError(
@@ -122,15 +127,30 @@ def _in_known_order(recipe: Recipe, folder: WorkFolder) -> Recipe:
   return dataclasses.replace(recipe, shuffle=False)
 
 
+def _in_known_shards(recipe: Recipe, folder: WorkFolder) -> Recipe:
+  """Lifts the limit on the size of files if an earlier version began the data set without one."""
+  known = folder.known_recipe()
+  if known is None or "max_shard_clips" in known:
+    return recipe
+  return dataclasses.replace(recipe, max_shard_clips=None)
+
+
+def _one_of_each_folder(recipe: Recipe) -> list[str]:
+  """One input file of each folder; empty if there are no files."""
+  if not recipe.reader.needs_probe:
+    return []
+  return list({os.path.dirname(request.path): request.path for request in recipe.requests}.values())
+
+
 class _Build:
   """One run of a build in a checked folder."""
 
   def __init__(
-    self, recipe: Recipe, folder: WorkFolder, num_workers: int, max_failure_rate: float
+    self, recipe: Recipe, folder: WorkFolder, engine: Engine, max_failure_rate: float
   ):
     self._recipe = recipe
     self._folder = folder
-    self._num_workers = num_workers
+    self._engine = engine
     self._max_failure_rate = max_failure_rate
     self._journal = ProbeJournal(folder.probes_path)
 
@@ -153,7 +173,9 @@ class _Build:
     # The number of clips of a failed file is unknown, so files are counted first.
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
-    planned = plan.plan_shards(clips, recipe.num_shards, recipe.shuffle)
+    planned = plan.plan_shards(
+      clips, recipe.num_shards, recipe.shuffle, recipe.max_shard_clips
+    )
     self._folder.sweep(shard.name for shard in planned)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
@@ -207,7 +229,7 @@ class _Build:
     missing = sum(path not in self._journal.probes for path in paths)
     with Bar("Probing", len(paths), "file", done=len(paths) - missing, stays=True) as bar:
       self._journal.probe_missing(
-        paths, self._recipe.reader, self._recipe.modalities, self._num_workers, bar.reach
+        paths, self._recipe.reader, self._recipe.modalities, self._engine, bar.reach
       )
       bar.reach(missing)
     return {path: self._journal.probes[path] for path in paths}
@@ -230,13 +252,14 @@ class _Build:
       total = sum(len(shard.clips) for shard in planned)
       done = total - sum(len(task.clips) for task in tasks)
       with Bar("Encoding", total, "clip", done=done, stays=True) as bar:
-        run = workers.run(shards.build_shard, tasks, self._num_workers, bar.reach)
+        run = self._engine.run(shards.build_shard, tasks, bar.reach)
         with contextlib.closing(run) as finished:
           for position, state in finished:
             states[missing[position]] = state
             # Stop as soon as there are too many failures, not hours later.
             self._check_failures(failures + _failures(states), num_asked)
         bar.reach(total - done)
+      self._folder.sweep(shard.name for shard in planned)  # Files of processes that died.
     return states, not missing and len(generations) == 1
 
   def _task(self, shard: PlannedShard, generation: int, donors) -> shards.ShardTask:

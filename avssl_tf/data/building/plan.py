@@ -134,23 +134,29 @@ def shuffled(clips: Sequence[PlannedClip]) -> list[PlannedClip]:
 
 
 def plan_shards(
-  clips: Sequence[PlannedClip], num_shards: int, shuffle: bool = False
+  clips: Sequence[PlannedClip],
+  num_shards: int,
+  shuffle: bool = False,
+  max_shard_clips: Optional[int] = None,
 ) -> list[PlannedShard]:
-  """Distributes the clips of each split over `num_shards` files of about equal length.
+  """Distributes the clips of each split over files of about equal length.
 
   A split with fewer clips gets one file per clip.
 
   Args:
     clips: all clips of the data set.
-    num_shards: number of files per split.
+    num_shards: number of files per split; more if `max_shard_clips` requires it.
     shuffle: whether to shuffle the clips first; otherwise their order is kept.
+    max_shard_clips: maximum number of clips of a file; None: no limit.
   """
   by_split = collections.defaultdict(list)
   for clip in shuffled(clips) if shuffle else clips:
     by_split[clip.split].append(clip)
   shards = []
   for split in sorted(by_split):
-    count = min(num_shards, len(by_split[split]))
+    num_clips = len(by_split[split])
+    by_size = 0 if max_shard_clips is None else math.ceil(num_clips / max_shard_clips)
+    count = min(max(num_shards, by_size), num_clips)
     shards.extend(
       PlannedShard(split, f"{split}-{number:05d}-of-{count:05d}.tfrecord", part)
       for number, part in enumerate(split_evenly(by_split[split], count))

@@ -14,8 +14,8 @@ from typing import Callable, Optional
 
 from absl import logging
 
-from avssl_tf.data.building import workers
 from avssl_tf.data.clip_content import Probed, Reader, reason_of
+from avssl_tf.engines.engine import Engine, Monitor
 from avssl_tf.errors import UserError
 from avssl_tf.files import parse_json, whole_file
 
@@ -77,8 +77,8 @@ class ProbeJournal:
     paths: Sequence[str],
     reader: Reader,
     modalities: Sequence[str],
-    num_workers: int,
-    on_progress: Callable[[int], None],
+    engine: Engine,
+    on_progress: Callable[[float], None],
   ) -> None:
     """Probes those of `paths` that have no probe.
 
@@ -86,7 +86,7 @@ class ProbeJournal:
       paths: files.
       reader: reader that probes the files.
       modalities: required modalities.
-      num_workers: number of processes.
+      engine: runs the work.
       on_progress: called with the number of files begun.
     """
     missing = [path for path in paths if path not in self.probes]
@@ -95,7 +95,7 @@ class ProbeJournal:
       for i in range(0, len(missing), _PROBES_PER_TASK)
     ]
     with open(self._path, "a", encoding="utf-8") as f:
-      run = workers.run(_probe_files, tasks, num_workers, on_progress)
+      run = engine.run(_probe_files, tasks, on_progress)
       with contextlib.closing(run) as finished:
         for _, probes in finished:
           for probe in probes:
@@ -129,14 +129,14 @@ class ProbeJournal:
 
 
 def _probe_files(
-  task: tuple[Reader, Sequence[str], list[str]], monitor: workers.Monitor
+  task: tuple[Reader, Sequence[str], list[str]], monitor: Monitor
 ) -> list[Probe]:
   reader, modalities, paths = task
   return [_probe_file(reader, modalities, path, item, monitor) for item, path in enumerate(paths)]
 
 
 def _probe_file(
-  reader: Reader, modalities: Sequence[str], path: str, item: int, monitor: workers.Monitor
+  reader: Reader, modalities: Sequence[str], path: str, item: int, monitor: Monitor
 ) -> Probe:
   if item in monitor.skip:
     return Probe(path, *_stat(path), reason=monitor.skip[item])

@@ -28,7 +28,8 @@ class Recipe:
     reader: reads the content of clips.
     cutting: duration of clips.
     jpeg: compression of the frames.
-    num_shards: number of record files per split; a split with fewer clips has one per clip.
+    num_shards: number of record files per split, or more because of `max_shard_clips`; a split with
+      fewer clips has one per clip.
     spectrogram: spectrogram whose statistics are measured on the training split; `None` disables
       this.
     modalities: modalities that clips must have and records contain: "video", "audio", or both.
@@ -37,6 +38,8 @@ class Recipe:
     flow: for 360° clips, whether to compute and store the optical flow of the frames.
     shuffle: whether to store records in random order, so that a slice of a split is a random
       sample, instead of in the order of the requests. The order is a function of the clip ids.
+    max_shard_clips: maximum number of clips of a record file; None: no limit. A build that is
+      stopped repeats the files that were not finished.
   """
 
   name: str
@@ -52,6 +55,7 @@ class Recipe:
   origin: dict[str, Any] = dataclasses.field(default_factory=dict)
   flow: bool = False
   shuffle: bool = False
+  max_shard_clips: Optional[int] = None
 
   def __post_init__(self):
     if not self.modalities or not set(self.modalities) <= set(keys.MODALITIES):
@@ -83,7 +87,8 @@ class Recipe:
       "requests_sha256": hashlib.sha256(requests.encode("utf-8", "surrogateescape")).hexdigest(),
     }
     # Omitted if off, so that builds of earlier versions can resume.
-    return {**settings, **{name: True for name in ("flow", "shuffle") if getattr(self, name)}}
+    later = ("flow", "shuffle", "max_shard_clips")
+    return {**settings, **{name: getattr(self, name) for name in later if getattr(self, name)}}
 
 
 def _reader_settings(reader: Reader) -> dict[str, Any]:

@@ -20,10 +20,10 @@ import tensorflow as tf
 from avssl_tf import local_paths
 from avssl_tf.data.building import spectrogram_statistics
 from avssl_tf.data.building.spectrogram_statistics import Sums
-from avssl_tf.data.building.workers import Monitor
 from avssl_tf.data.clip_content import Failure, PlannedClip, Reader, reason_of
 from avssl_tf.data.records import encoding, schema
 from avssl_tf.data.records.jpeg import JpegSettings
+from avssl_tf.engines.engine import Monitor
 from avssl_tf.errors import UserError
 from avssl_tf.files import read_json, whole_file
 from avssl_tf.spatial import optical_flow

@@ -90,7 +90,12 @@ class WorkFolder:
       own_files.check(self.path, _BEGINNING_TREE, f"It has no {_RECIPE_FILE}. {_REMEDY}")
 
   def _has_recipe(self) -> bool:
-    return os.path.isfile(os.path.join(self.path, _RECIPE_FILE))
+    return os.path.isfile(self.recipe_path)
+
+  @property
+  def recipe_path(self) -> str:
+    """Path of the recipe."""
+    return os.path.join(self.path, _RECIPE_FILE)
 
   @property
   def probes_path(self) -> str:
@@ -193,7 +198,7 @@ class WorkFolder:
 
   def known_recipe(self) -> Optional[dict[str, Any]]:
     """The recipe that `check_recipe` stored; None if no build has started."""
-    return read_json(os.path.join(self.path, _RECIPE_FILE)) if self._has_recipe() else None
+    return read_json(self.recipe_path) if self._has_recipe() else None
 
   def check_recipe(self, recipe: dict[str, Any]) -> None:
     """Checks that the folder contains only work on `recipe`, and stores the recipe.
@@ -204,7 +209,6 @@ class WorkFolder:
     Raises:
       BuildError: the folder contains something else.
     """
-    path = os.path.join(self.path, _RECIPE_FILE)
     remedy = "Choose another --output_dir, or pass --overwrite to start again."
     known = self.known_recipe()
     if known is not None:
@@ -224,7 +228,7 @@ class WorkFolder:
         f"{self.output_dir!r} contains {own_files.listed(there)} of unknown origin. {remedy}"
       )
     else:
-      with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+      with whole_file(self.recipe_path) as temporary, open(temporary, "w", encoding="utf-8") as f:
         json.dump(recipe, f, indent=1, sort_keys=True)
 
   def _described_files(self) -> list[str]:

@@ -16,7 +16,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.evaluation.alignment import view_features, viewpoint_retrieval
 from avssl_tf.evaluation.alignment.binary_alignment import AVCBin, AVSABin
 from avssl_tf.evaluation.alignment.view_features import ViewFeatures
-from avssl_tf.evaluation.frozen import linear_probe
+from avssl_tf.evaluation.frozen import frozen_features, linear_probe
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.models import alignment_model
 
@@ -29,6 +29,8 @@ class AlignmentProbe:
   Attributes:
     data_dir: folder of other 360° records to evaluate on; None uses the records of the run.
     train_split: split, or slice of one, to train classifiers on.
+    max_train_clips: maximum number of clips of `train_split` to train classifiers on, selected to
+      represent the whole split; None uses all. Each has several views.
     test_split: split, or slice of one, to test them on.
     windows_per_clip: windows of a clip, each with separate viewpoints.
     batch_size: clips per forward pass.
@@ -39,11 +41,15 @@ class AlignmentProbe:
 
   data_dir: Optional[Union[str, DemoData]] = None
   train_split: str = "train"
+  max_train_clips: Optional[int] = 5000
   test_split: str = "test"
   windows_per_clip: int = 1
   batch_size: int = 16
   c_grid: Sequence[float] = (1e-2, 1e-1)
   label_parts: Sequence[str] = ()
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "max_train_clips")
 
   def __call__(
     self,
@@ -64,7 +70,8 @@ class AlignmentProbe:
       Fractions in 0..1: `probe/viewpoint_retrieval...` (see `ViewpointRetrieval`);
       `probe/avsa_bin_1`, `probe/avsa_bin_{K}`, `probe/avc_bin_1` and `probe/avc_bin_{K}`, with
       translation; if views have labels, `probe/linear_video` and `probe/linear_audio`, and the
-      same for each part of the class names.
+      same for each part of the class names. If `max_train_clips` excludes clips,
+      `probe/num_train_clips` is the number of clips that classifiers were trained on.
     """
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
     info = DatasetInfo.load(data_dir)
@@ -72,9 +79,16 @@ class AlignmentProbe:
     view_features.check(encoder, info, data_dir)
     train, test = (
       view_features.extract(
-        encoder, data_dir, split, self.windows_per_clip, self.batch_size, True, progress
+        encoder,
+        data_dir,
+        split,
+        self.windows_per_clip,
+        self.batch_size,
+        True,
+        progress,
+        max_clips=max_clips,
       )
-      for split in (self.train_split, self.test_split)
+      for split, max_clips in ((self.train_split, self.max_train_clips), (self.test_split, None))
     )
     result = viewpoint_retrieval.scores(encoder, test)
     for task in (AVSABin, AVCBin):
@@ -84,6 +98,9 @@ class AlignmentProbe:
       protocol = task(without_translation=False)
       result.update(protocol.scores(encoder, train, test))
     result.update(self._linear(train, test, info.label_names))
+    num_train_clips = len(train) // self.windows_per_clip
+    if num_train_clips < info.num_clips(self.train_split):
+      result["num_train_clips"] = num_train_clips
     return {f"probe/{name}": value for name, value in result.items()}
 
   def _linear(

@@ -55,6 +55,7 @@ def extract(
   turned: bool = False,
   progress: bool = False,
   random_seed: Optional[int] = None,
+  max_clips: Optional[int] = None,
 ) -> ViewFeatures:
   """Runs a frozen network over the views of a split.
 
@@ -68,6 +69,7 @@ def extract(
     progress: whether to show progress bars.
     random_seed: seed of random windows, viewpoints and rotations; None uses evenly spaced windows,
       always the same.
+    max_clips: maximum number of clips, selected to represent the whole split; None uses all.
   """
 
   def rows(turn: bool, title: str) -> features_lib.Features:
@@ -79,6 +81,7 @@ def extract(
       windows_per_clip,
       turn_sound=turn,
       random_seed=random_seed,
+      max_records=max_clips,
     )
     return features_lib.extract(
       encoder,

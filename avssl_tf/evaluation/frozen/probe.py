@@ -13,6 +13,7 @@ from avssl_tf.data.building.demo import DemoData
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.data.records.dataset_info import DatasetInfo
 from avssl_tf.evaluation import units
+from avssl_tf.evaluation.frozen import frozen_features
 from avssl_tf.evaluation.frozen.knn import KNN
 from avssl_tf.evaluation.frozen.linear_probe import LinearProbe
 from avssl_tf.evaluation.frozen.retrieval import Retrieval
@@ -33,6 +34,8 @@ class Probe:
     data_dir: folder of other records to evaluate on, such as clips with matching audio and video;
       None uses the records of the run.
     train_split: split, or slice of one, to train classifiers on.
+    max_train_clips: maximum number of clips of `train_split` to train classifiers on, selected to
+      represent the whole split; None uses all. The time of a probe grows with this number.
     test_split: split, or slice of one, to classify and to search.
     windows_per_clip: evenly spaced windows of a clip whose features are averaged.
     batch_size: windows per forward pass.
@@ -48,6 +51,7 @@ class Probe:
 
   data_dir: Optional[Union[str, DemoData]] = None
   train_split: str = "train"
+  max_train_clips: Optional[int] = 20000
   test_split: str = "test"
   windows_per_clip: int = 1
   batch_size: int = 64
@@ -55,6 +59,9 @@ class Probe:
   num_neighbors: int = 20
   knn_temperature: Optional[float] = 0.07
   c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
+
+  def __post_init__(self):
+    frozen_features.check_counts(self, "max_train_clips")
 
   def __call__(
     self,
@@ -76,29 +83,34 @@ class Probe:
       Fractions in 0..1: `probe/linear_{video,audio}` (top 1), `probe/linear_{video,audio}_top5`,
       `probe/knn_{video,audio}`, `probe/retrieval_{audio_to_video,video_to_audio}_r{1,5,10}` and
       their mean over both directions, `probe/retrieval_r{1,5,10}`. Without labels, the accuracies
-      are skipped and a message is logged.
+      are skipped and a message is logged. If `max_train_clips` excludes clips,
+      `probe/num_train_clips` is the number of clips that classifiers were trained on.
     """
 
     data_dir = data_dir if self.data_dir is None else os.fspath(self.data_dir)
 
-    def extract(split: str) -> features_lib.Features:
+    def extract(split: str, max_clips: Optional[int] = None) -> features_lib.Features:
       dataset = datasets.evaluation_dataset(
-        data_dir, split, clip, self.batch_size, windows_per_clip=self.windows_per_clip
+        data_dir, split, clip, self.batch_size, self.windows_per_clip, max_records=max_clips
       )
       title = f"features of {split}" if progress else None
       return features_lib.extract(model, dataset, self.windows_per_clip, title)
 
     test = extract(self.test_split)
     result = {}
+    info = DatasetInfo.load(data_dir)
     if (test.labels >= 0).any():
-      result.update(self.classification_scores(extract(self.train_split), test))
+      train = extract(self.train_split, self.max_train_clips)
+      result.update(self.classification_scores(train, test))
+      if result and len(train) < info.num_clips(self.train_split):
+        result["probe/num_train_clips"] = len(train)
     else:
       logging.info(
         "kNN and linear accuracy are skipped: split %r of %s has no labels.",
         self.test_split,
         data_dir,
       )
-    result.update(self.retrieval_scores(test, DatasetInfo.load(data_dir).is_shuffled))
+    result.update(self.retrieval_scores(test, info.is_shuffled))
     return result
 
   def classification_scores(

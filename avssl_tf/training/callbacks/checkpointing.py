@@ -1,6 +1,8 @@
 """Callbacks of Keras `fit` that save checkpoints."""
 
+import time
 from collections.abc import Sequence
+from typing import Callable, Optional
 
 from avssl_tf.training import checkpoints
 from avssl_tf.training.callbacks.loss_log import LossLog
@@ -8,22 +10,55 @@ from avssl_tf.training.callbacks.step_counter import StepCounter
 
 
 class Checkpointer(StepCounter):
-  """Saves every `every_steps` steps and at the end of `fit`, if all values are finite."""
+  """Saves after a number of steps, after a time, and at the end of `fit`, if values are finite."""
 
   def __init__(
-    self, run_checkpoints: checkpoints.RunCheckpoints, every_steps: int, loss_log: LossLog
+    self,
+    run_checkpoints: checkpoints.RunCheckpoints,
+    every_steps: Optional[int],
+    loss_log: LossLog,
+    every_minutes: Optional[float] = None,
+    agree: Callable[[bool], bool] = bool,
+    agree_every_steps: int = 1,
   ):
-    """Saves to `run_checkpoints` if the losses of `loss_log` are finite."""
+    """Creates the callback.
+
+    Args:
+      run_checkpoints: the checkpoints of the run.
+      every_steps: number of steps between checkpoints; None: steps are not counted.
+      loss_log: nothing is saved unless its losses are finite.
+      every_minutes: time between checkpoints, from the end of one to the start of the next; None:
+        the time is not measured.
+      agree: called with whether it is time for a checkpoint; returns the same on all workers of a
+        cluster, whose clocks differ.
+      agree_every_steps: number of steps between two calls of `agree`.
+    """
     super().__init__()
     self._checkpoints = run_checkpoints
     self._every_steps = every_steps
     self._loss_log = loss_log
+    self._every_minutes = every_minutes
+    self._agree = agree
+    self._agree_every_steps = agree_every_steps
+    self._since_sec = time.monotonic()
+
+  def on_train_begin(self, logs=None):
+    """Starts to measure the time."""
+    super().on_train_begin(logs)
+    self._since_sec = time.monotonic()
 
   def on_step_end(self, logs):
     """Saves when due."""
-    if self.step % self._every_steps == 0:
+    by_steps = self._every_steps is not None and self.step % self._every_steps == 0
+    if by_steps or self._is_time():
       self._loss_log.check()
       self._checkpoints.save(self.step)
+      self._since_sec = time.monotonic()
+
+  def _is_time(self) -> bool:
+    if self._every_minutes is None or self.step % self._agree_every_steps:
+      return False
+    return self._agree(time.monotonic() - self._since_sec >= 60 * self._every_minutes)
 
   def on_train_end(self, logs=None):
     """Saves the last step."""

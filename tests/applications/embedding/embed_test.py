@@ -404,16 +404,19 @@ class EmbedTest(media_variants.MediaTestCase):
     self.embed(overwrite=True)  # Its own list is replaced.
 
   def test_flags_that_make_no_sense(self):
-    self.text("a.txt")
+    self.film("a.mkv", "red", 1.0)
     for options, words in (
       ({"input": "nowhere"}, "--input=nowhere: no such"),
-      ({"output": "out.parquet"}, "--output=out.parquet: expected a name that ends in .npz"),
+      ({"output": "out.csv"}, "--output=out.csv: expected a name that ends in .npz or .parquet"),
+      ({"ray_address": "auto"}, "--ray_address=auto requires --engine=ray"),
       ({"stride_sec": 0.0}, "--stride_sec=0.0; expected more"),
       ({"batch_size": 0}, "--batch_size=0; expected 1"),
-      ({}, "no media files in that folder. Expected files with an extension among .3gp"),
     ):
       with self.assertRaisesRegex(ValueError, words):
         self.embed(**options)
+    os.remove(os.path.join(self.media, "a.mkv"))
+    with self.assertRaisesRegex(ValueError, "no media files in that folder. Expected .* .3gp"):
+      self.embed()
     with open(self.output, "wb"):
       pass
     with self.assertRaisesRegex(ValueError, "already exists. Pass --overwrite"):

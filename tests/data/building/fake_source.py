@@ -1,6 +1,7 @@
 """A source of tiny clips, read from text files that specify their behaviour.
 
-As a script it builds a data set: `python fake_source.py INPUT_DIR OUTPUT_DIR NUM_WORKERS`.
+As a script it builds a data set, on the Ray cluster at ADDRESS if that is given:
+`python fake_source.py INPUT_DIR OUTPUT_DIR NUM_WORKERS [ADDRESS]`.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from avssl_tf.data.building.recipe import Recipe
 from avssl_tf.data.clip_content import Content, PlannedClip
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.engines import engine_choice
 from avssl_tf.spectrograms import Spectrogram
 
 SPECTROGRAM = Spectrogram(sample_rate_hz=800, fft_length=64, hop_length=8, num_bins=33)
@@ -101,4 +103,7 @@ def recipe(directory, delay_sec=0.0, **changes) -> Recipe:
 
 
 if __name__ == "__main__":
-  build(recipe(sys.argv[1], delay_sec=0.05), sys.argv[2], num_workers=int(sys.argv[3]))
+  inputs, output, count, *address = sys.argv[1:]
+  engine = engine_choice.choose("ray" if address else "local", int(count), *address or [None])
+  settings = {"num_shards": 6} if address else {}
+  build(recipe(inputs, delay_sec=0.05, **settings), output, max_failure_rate=0.9, engine=engine)

@@ -112,6 +112,17 @@ class OrderTest(build_case.BuildCase):
     self.assertNotIn("order of the source", text)
     self.assertEqual(all_bytes(self.output), self.reference(shuffle=True))
 
+  def test_what_an_earlier_version_began_keeps_its_shards(self):
+    # Its recipes had no limit on the clips of a shard.
+    self.begin(self.recipe())
+    limited = self.recipe(max_shard_clips=1)
+    build(limited, self.output, 0)
+    self.assertEqual(all_bytes(self.output), self.reference(shuffle=True))
+    info = build(limited, self.output, 0, overwrite=True).info
+    self.assertEqual({len(shard.offsets) for shard in info.shards("train")}, {1})
+    with self.assertRaisesRegex(build_lib.BuildError, "max_shard_clips: 1 -> 2"):
+      build(self.recipe(max_shard_clips=2), self.output, 0)
+
   def test_other_changes_are_refused_all_the_same(self):
     self.begin(self.recipe(shuffle=False))
     with self.assertRaisesRegex(build_lib.BuildError, "num_shards: 3 -> 2"):

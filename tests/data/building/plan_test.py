@@ -93,6 +93,15 @@ class PlanTest(absltest.TestCase):
     names = [shard.name for shard in plan.plan_shards(clips, 16)]
     self.assertEqual(names, [f"train-0000{i}-of-00002.tfrecord" for i in range(2)])
 
+  def test_large_splits_have_more_shards(self):
+    requests = [_request(str(i), split="test" if i % 4 == 0 else "train") for i in range(20)]
+    probes = {str(i): Probe(str(i), duration_sec=5.0) for i in range(20)}
+    clips, _ = plan.plan_clips(requests, probes, CUTTING)
+    shards = plan.plan_shards(clips, 2, max_shard_clips=4)
+    self.assertEqual([(s.split, len(s.clips)) for s in shards],
+                     [("test", 2), ("test", 3), *[("train", n) for n in (3, 4, 4, 4)]])  # fmt: skip
+    self.assertEqual(plan.plan_shards(clips, 7, max_shard_clips=4), plan.plan_shards(clips, 7))
+
   def test_files_whose_channels_are_kept_must_agree(self):
     probes = {"a": Probe("a", num_channels=4), "b": Probe("b", reason="?", num_channels=0)}
     self.assertEqual(plan.common_num_channels(probes), 4)

@@ -5,9 +5,10 @@ from unittest import mock
 
 import tensorflow as tf
 
-from avssl_tf.data.building import shards, workers
+from avssl_tf.data.building import shards
 from avssl_tf.data.building.build import build
 from avssl_tf.data.building.work_folder import BuildError, WorkFolder
+from avssl_tf.engines import workers
 from tests.data.building import build_case, fake_source
 from tests.data.building.build_case import GOOD, all_bytes
 

@@ -31,19 +31,20 @@ class AlignmentProbeTest(test_base.TestCase):
 
   def test_measures_all_tasks(self):
     model = tiny_alignment.built_network()
-    found = AlignmentProbe(label_parts=("shape", "motion"), c_grid=(0.1,))(
+    found = AlignmentProbe(label_parts=("shape", "motion"), c_grid=(0.1,), max_train_clips=20)(
       model, self.data_dir, tiny_alignment.CLIP
     )
     expected = [
       "viewpoint_retrieval", "viewpoint_retrieval_video_to_audio",
       "viewpoint_retrieval_audio_to_video", "avsa_bin_1", "avsa_bin_3", "avc_bin_1", "avc_bin_3",
       *(f"linear_{m}{part}" for part in ("", "_shape", "_motion") for m in ("video", "audio")),
+      "num_train_clips",
     ]  # fmt: skip
     self.assertEqual(list(found), [f"probe/{name}" for name in expected])
     encoder = Encoder.of_model(model, tiny_alignment.CLIP, 8000, 4)
     train, test = (
-      view_features.extract(encoder, self.data_dir, split, 1, 16, turned=True)
-      for split in ("train", "test")
+      view_features.extract(encoder, self.data_dir, split, 1, 16, turned=True, max_clips=count)
+      for split, count in (("train", 20), ("test", None))
     )
     # The same as the protocols that it combines.
     for protocol in (AVSABin(without_translation=False), AVCBin(without_translation=False)):
@@ -52,7 +53,7 @@ class AlignmentProbeTest(test_base.TestCase):
     for name, value in viewpoint_retrieval.scores(encoder, test).items():
       self.assertAlmostEqual(found[f"probe/{name}"], value, places=6)
     line = run_probe.summary(found)
-    for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear "):
+    for part in ("viewpoint retrieval ", "AVSA-Bin 3 ", "AVC-Bin 1 ", "linear ", "on 20 clips"):
       self.assertIn(part, line)
 
   def test_linear_classifiers_of_views_and_of_parts_of_names(self):

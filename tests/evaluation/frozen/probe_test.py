@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from avssl_tf.data.pipeline import datasets
 from avssl_tf.evaluation.frozen import probe
+from avssl_tf.training import run_probe
 from tests import test_base
 
 _NUM_CLASSES = 3
@@ -57,13 +58,14 @@ class ProbeTest(test_base.TestCase):
     self.folders = set()
     self.enter_context(mock.patch.object(datasets, "evaluation_dataset", self._dataset))
     info = mock.Mock(is_shuffled=True)
+    info.num_clips = lambda split: 60 if split.startswith("train") else 30
     self.enter_context(mock.patch.object(probe.DatasetInfo, "load", return_value=info))
 
-  def _dataset(self, data_dir, split, clip, batch_size, windows_per_clip=1):
+  def _dataset(self, data_dir, split, clip, batch_size, windows_per_clip=1, max_records=None):
     """60 training and 30 test clips; class i has colour i and sounds on channel i."""
     self.folders.add(data_dir)
     self.splits.append(split)
-    count = 60 if split.startswith("train") else 30
+    count = min(60 if split.startswith("train") else 30, max_records or 60)
     index = np.repeat(np.arange(count), windows_per_clip)
     label = index % _NUM_CLASSES
     unit = np.eye(_NUM_CLASSES)[label]
@@ -115,6 +117,15 @@ class ProbeTest(test_base.TestCase):
     self.folders.clear()
     self._run(_Model(), data_dir="clean")
     self.assertEqual(self.folders, {"clean"})
+
+  def test_number_of_training_clips_is_limited_and_stated(self):
+    result = self._run(_Model(), max_train_clips=30)
+    self.assertCountEqual(result, [*_METRICS, *_RETRIEVAL, "probe/num_train_clips"])
+    self.assertEqual(result["probe/num_train_clips"], 30)
+    self.assertIn("; classifiers trained on 30 clips", run_probe.summary(result))
+    self.assertNotIn("probe/num_train_clips", self._run(_Model(), max_train_clips=60))
+    with self.assertRaisesRegex(ValueError, "Probe.max_train_clips is 0; expected 1 or more"):
+      self._run(_Model(), max_train_clips=0)
 
   def test_splits(self):
     self._run(_Model(), train_split="train[:40]", test_split="train[40:]")

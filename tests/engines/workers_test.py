@@ -11,12 +11,10 @@ from unittest import mock
 
 from absl.testing import absltest
 
-from avssl_tf.data.building import workers
-from tests.data.building import fake_tasks
+from avssl_tf.engines import engine, workers
+from tests.engines import fake_tasks
 
-REPOSITORY = os.path.dirname(
-  os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-)
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class WorkersTest(absltest.TestCase):
@@ -50,11 +48,11 @@ class WorkersTest(absltest.TestCase):
   def test_items_that_kill_are_left_out_and_nothing_else(self):
     tasks = [[1, "crash", 2, "crash"], [3, 4], ["crash", 5]]
     results = dict(workers.run(fake_tasks.double, tasks, 2))
-    crashed = workers.CRASHED
+    crashed = engine.CRASHED
     self.assertEqual(results, {0: [2, crashed, 4, crashed], 1: [6, 8], 2: [crashed, 10]})
 
   def test_processes_that_cannot_start_end_the_run(self):
-    with self.assertRaisesRegex(workers.WorkerError, "die at startup"):
+    with self.assertRaisesRegex(engine.WorkerError, "die at startup"):
       list(workers.run(fake_tasks.double, [[fake_tasks.CannotStart()]], 1))
 
   def test_an_error_stops_the_others_at_their_next_item(self):
@@ -69,8 +67,8 @@ class WorkersTest(absltest.TestCase):
 
   def test_workers_end_with_a_parent_that_is_killed(self):
     script = (
-      "from avssl_tf.data.building import workers\n"
-      "from tests.data.building import fake_tasks\n"
+      "from avssl_tf.engines import workers\n"
+      "from tests.engines import fake_tasks\n"
       "if __name__ == '__main__':\n"
       f"  list(workers.run(fake_tasks.double, [['slow {self.marker}'] * 500] * 2, 2))\n"
     )
@@ -93,8 +91,8 @@ class WorkersTest(absltest.TestCase):
   def test_an_interrupt_while_they_start_is_the_parents_alone(self):
     script = (
       "import signal, time\n"
-      "from avssl_tf.data.building import workers\n"
-      "from tests.data.building import fake_tasks\n"
+      "from avssl_tf.engines import workers\n"
+      "from tests.engines import fake_tasks\n"
       "if __name__ == '__main__':\n"
       # Background processes of a shell inherit ignored interrupts.
       "  signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -1,5 +1,6 @@
 """Task functions for the tests of the workers; small, because each process imports them."""
 
+import errno
 import os
 import signal
 import time
@@ -42,3 +43,26 @@ class CannotStart:
 
   def __reduce__(self):
     return os._exit, (1,)
+
+
+def node(task, monitor):
+  """The node that runs the task."""
+  del monitor
+  time.sleep(0.1)
+  import ray
+
+  return ray.get_runtime_context().get_node_id()
+
+
+def fails_on_first_node(task, monitor):
+  """Fails on the node that runs the first such task, which it writes to the file `task`."""
+  place = node(task, monitor)
+  try:
+    with open(task, "x", encoding="utf-8") as f:
+      f.write(place)
+  except FileExistsError:
+    pass
+  with open(task, encoding="utf-8") as f:
+    if f.read() == place:
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), task)
+  return place

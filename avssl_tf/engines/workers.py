@@ -1,13 +1,10 @@
-"""Runs tasks in worker processes, robust to crashing workers and to the end of the parent.
+"""Runs tasks in processes of this machine, robust to crashes and to the end of the parent.
 
-A task is a list of items (files, clips) that one process handles in order. If a process dies, its
-tasks are run again one at a time. An item at which a process dies again is skipped, with the
-reason, and the other items continue.
+If a process dies, the tasks in progress are run again one at a time.
 """
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -18,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Optional
 
-from avssl_tf.errors import UserError
+from avssl_tf.engines.engine import CRASHED, Engine, Monitor, WorkerError, use_one_core
 
 # Not "fork": TensorFlow's threads do not survive it.
 _PROCESSES = multiprocessing.get_context("spawn")
@@ -27,38 +24,40 @@ _POLL_SEC = 0.2
 _TASKS_AHEAD = 4
 _STOP = 0  # Slot of the progress array: 1 stops the workers.
 
-CRASHED = "crash: the worker process died twice"
-
 # Set in a worker process: [stop flag, items begun of task 0, of task 1, ...].
 _progress: Any = None
-
-
-class WorkerError(UserError):
-  """The worker processes cannot run; the message states the reason."""
 
 
 class _Stopped(Exception):
   """Raised in a worker to stop it."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Monitor:
-  """Progress and exclusions, passed to a task function together with its task.
+class LocalEngine(Engine):
+  """Processes of this machine."""
 
-  Attributes:
-    begin: must be called with the number of each item before work on it begins.
-    skip: reasons for items that must be skipped, by item number.
-  """
+  def __init__(self, num_workers: int):
+    """Stores the number of processes.
 
-  begin: Callable[[int], None]
-  skip: dict[int, str]
+    Args:
+      num_workers: number of processes; 0 runs all tasks in this process.
+    """
+    self._num_workers = num_workers
+
+  def run(
+    self,
+    function: Callable[[Any, Monitor], Any],
+    tasks: Sequence[Any],
+    on_progress: Optional[Callable[[float], None]] = None,
+  ) -> Iterator[tuple[int, Any]]:
+    """See `Engine.run`."""
+    return run(function, tasks, self._num_workers, on_progress)
 
 
 def run(
   function: Callable[[Any, Monitor], Any],
   tasks: Sequence[Any],
   num_workers: int,
-  on_progress: Optional[Callable[[int], None]] = None,
+  on_progress: Optional[Callable[[float], None]] = None,
 ) -> Iterator[tuple[int, Any]]:
   """Yields `(position, function(tasks[position], monitor))` in order of completion.
 
@@ -92,16 +91,26 @@ def run(
 
 
 def _run_here(function, tasks, on_progress) -> Iterator[tuple[int, Any]]:
-  begun = 0
+  begun, done = 0, 0.0
+
+  def report(num_items: float) -> None:
+    if on_progress:
+      on_progress(num_items)
 
   def begin(item: int) -> None:
     nonlocal begun
     begun += 1
-    if on_progress:
-      on_progress(begun)
+    report(max(begun - 1, done))
+
+  def advance(share: float) -> None:
+    nonlocal done
+    done += share
+    report(max(begun - 1, done))
 
   for position, task in enumerate(tasks):
-    yield position, function(task, Monitor(begin, {}))
+    result = function(task, Monitor(begin, {}, advance))
+    report(begun)
+    yield position, result
 
 
 class _Pool:
@@ -193,13 +202,7 @@ def _start_worker(slots) -> None:
   _progress = slots
   # After a crash, the pool ends its other processes by SIGTERM, and waits for their end.
   signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-  # One thread per process, and no GPU memory. Set before the first task arrives and imports
-  # TensorFlow.
-  os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
-  os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-  os.environ["OMP_NUM_THREADS"] = "1"
-  os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  use_one_core()  # Before the first task arrives and imports TensorFlow.
   threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
