@@ -1,6 +1,7 @@
 """Base class of training tasks: a network, the losses of its outputs, and a train step."""
 
 import abc
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar, Optional, Union
 
@@ -68,6 +69,16 @@ class Task(tf.keras.Model, abc.ABC):
     self.objective: Optional[BankObjective] = None
     self.warmup_epochs = 0
     self.accumulate_steps = 1
+
+  def __init_subclass__(cls, **kwargs: Any):
+    """Refuses tasks written for earlier versions, whose `losses_of` took the batch alone."""
+    super().__init_subclass__(**kwargs)
+    names = tuple(inspect.signature(cls.losses_of).parameters)
+    if len(names) != 3:
+      raise TypeError(
+        f"{cls.__name__}.losses_of takes {', '.join(names)}; expected self, outputs, batch. Define "
+        "it as a function of the outputs of the network (`outputs_of`) and the batch."
+      )
 
   def outputs_of(self, batch: Batch, part: Optional[Tensor] = None) -> Any:
     """Outputs in training that the losses depend on; by default those of `call`.

@@ -40,6 +40,14 @@ class TaskTest(test_base.TestCase):
     with self.assertRaisesRegex(TypeError, "abstract"):
       Task(tiny_av_model.make(), num_videos=3)
 
+  def test_tasks_of_earlier_versions_are_refused(self):
+    with self.assertRaisesRegex(TypeError, "Old.losses_of takes self, batch; expected self, out"):
+
+      class Old(_MeanFeature):
+
+        def losses_of(self, batch):
+          return super().losses_of(self(batch, training=True), batch)
+
   def test_checkpoints_hold_the_objective(self):
     # Keras tracks no attribute that the class has too.
     task = InstanceDiscrimination(tiny_run.TinyNetwork(), avid.AVID, num_videos=9)
