@@ -8,6 +8,7 @@ Its graphs are traced in a tenth of the time of the package's networks:
 import runpy
 import sys
 
+from avssl_tf import cli  # noqa: F401 It hides notices of TensorFlow, if imported before it.
 from tests import tiny_run  # noqa: F401 It registers the network.
 
 if __name__ == "__main__":
