@@ -173,12 +173,9 @@ def make_task(num_channels: int, num_classes: int) -> tuple[Task, keys.Batch, in
   bound = gin.get_bindings("train")
   tf.keras.mixed_precision.set_global_policy(bound.get("precision", "float32"))
   network = bound["network"]()
-  clip = bound["clip"]
-  batch = dict(clip_kinds.kind_of(clip).zero_batch(network.sample_rate_hz, num_channels))
+  batch = dict(clip_kinds.kind_of(bound["clip"]).zero_batch(network.sample_rate_hz, num_channels))
   network(batch)
-  task = bound["task"](
-    network=network, num_videos=_TRACED_VIDEOS, num_classes=num_classes, seed=0
-  )
+  task = bound["task"](network=network, num_videos=_TRACED_VIDEOS, num_classes=num_classes, seed=0)
   batch[keys.INDEX] = tf.zeros([2], tf.int64)
   batch[keys.LABEL] = tf.zeros([2], tf.int64)
   batch[keys.CHANNELS] = tf.ones([2, num_channels], tf.bool)

@@ -164,7 +164,7 @@ class Task(tf.keras.Model, abc.ABC):
     return losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
 
   def whole_outputs_of(self, batch: Batch) -> Any:
-    """`outputs_of` for the whole batch of a replica, in parts if `accumulate_steps` says so."""
+    """`outputs_of` for the whole batch of a replica, in `accumulate_steps` parts."""
     if self.accumulate_steps > 1:
       return self._parts_of(batch).outputs(self.outputs_of)
     return self.outputs_of(batch)
