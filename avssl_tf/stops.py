@@ -130,7 +130,8 @@ def check() -> None:
 def end(stop: KeyboardInterrupt, message: str) -> NoReturn:
   """Ends the command with a message and the exit status of the signal: 143, or 130 for Ctrl-C."""
   print(f"\n{message}", file=sys.stderr, flush=True)
-  sys.exit(128 + getattr(stop, "number", signal.SIGINT))
+  # A library may have replaced `Stopped` by a plain KeyboardInterrupt.
+  sys.exit(128 + (getattr(stop, "number", None) or _state.number or signal.SIGINT))
 
 
 def with_parent() -> Mapping[str, str]:

@@ -10,7 +10,7 @@ import unittest
 from tests import source_tree
 
 _SCRIPT = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from avssl_tf import stops
 # Tests that run in the background of a shell inherit that interrupts are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -52,6 +52,20 @@ class StopsTest(unittest.TestCase):
       code, output, errors = _run(f"kill({int(number)})\nsay('never')")
       self.assertEqual((code, output), (status, ["at once: False"]))
       self.assertEqual(errors, "\nStopped. Do this.\n")
+
+  def test_a_library_that_replaces_the_exception_and_handlers(self):
+    code, output, errors = _run("""
+with stops.kept_from_others():
+  signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  # Processes inherit the blocked signals; bit 1 is Ctrl-C.
+  status = subprocess.run(["cat", "/proc/self/status"], stdout=subprocess.PIPE, text=True).stdout
+say(int(status.split("SigBlk:")[1].split()[0], 16) & 2)
+try:
+  kill()
+except KeyboardInterrupt:
+  raise KeyboardInterrupt from None
+""")
+    self.assertEqual((code, output), (143, ["2", "at once: None"]), errors)
 
   def test_put_off_to_a_good_moment(self):
     code, output, errors = _run("""
