@@ -11,7 +11,7 @@ import numpy as np
 from avssl_tf import keys
 from avssl_tf.applications.embedding.exact_search import embedded_rows
 from avssl_tf.applications.embedding.opened_embeddings import Embeddings
-from avssl_tf.applications.embedding.search_index import configure, library
+from avssl_tf.applications.embedding.search_index import configure, library, one_thread
 from avssl_tf.errors import UserError
 from avssl_tf.progress import Bar
 
@@ -247,8 +247,9 @@ def _recall(index: Any, queries: _Queries) -> tuple[float, int]:
 def median_ms(index: Any, queries: np.ndarray) -> float:
   """Median duration of searches with one query each, in milliseconds."""
   durations = []
-  for query in queries:
-    start = time.perf_counter()
-    index.search(query[np.newaxis], _K)
-    durations.append(time.perf_counter() - start)
+  with one_thread():
+    for query in queries:
+      start = time.perf_counter()
+      index.search(query[np.newaxis], _K)
+      durations.append(time.perf_counter() - start)
   return float(1e3 * np.median(durations))

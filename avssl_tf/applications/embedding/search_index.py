@@ -72,6 +72,21 @@ def configure(index: Any, nprobe: int, k_factor: int) -> None:
     index.k_factor = k_factor
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+  """FAISS uses one thread in this block.
+
+  A single query is too little work for several threads, which wait for each other.
+  """
+  faiss = library()
+  before = faiss.omp_get_max_threads()
+  faiss.omp_set_num_threads(1)
+  try:
+    yield
+  finally:
+    faiss.omp_set_num_threads(before)
+
+
 class SearchIndex:
   """A search index opened for search.
 
@@ -121,7 +136,7 @@ class SearchIndex:
     settings = self._settings[modality]
     wanted = top if all_windows else min(top, len(self._places["names"]))
     count, growth = top if all_windows else _WINDOWS_PER_FILE * top, 1
-    with self._errors_named():
+    with self._errors_named(), one_thread():
       while True:
         # More results require more lists.
         configure(index, settings["nprobe"] * growth, settings["k_factor"])
