@@ -6,8 +6,7 @@ moment resumes when it is started again:
 1. probe the requested files (a journal);
 2. cut them into clips and distribute these over shards (a pure function of the probes);
 3. encode each shard (`shards.build_shard`, a task of the engine);
-4. number the records of each shard and write its final file, now that the failed clips are known:
-`clip/index` is dense;
+4. write the final file of each shard, now that the failed clips are known: `clip/index` is dense;
 5. write `dataset_info.json` last: a folder without it contains no data set.
 
 The bytes of all files depend only on the recipe and the input files, not on the engine, the number
@@ -103,7 +102,7 @@ def build(
         folder.clear()
       recipe = _in_known_shards(_in_known_order(recipe, folder), folder)
       folder.check_recipe(recipe.settings())
-      running.check_files([folder.recipe_path], _one_of_each_folder(recipe))
+      running.check_files([folder.recipe_path], recipe.one_file_per_folder())
       return _Build(recipe, folder, running, max_failure_rate).run(retry_failed)
   # Errors of the output; inputs that cannot be read are recorded as failures instead.
   except (OSError, tf.errors.OpError) as error:
@@ -133,13 +132,6 @@ def _in_known_shards(recipe: Recipe, folder: WorkFolder) -> Recipe:
   if known is None or "max_shard_clips" in known:
     return recipe
   return dataclasses.replace(recipe, max_shard_clips=None)
-
-
-def _one_of_each_folder(recipe: Recipe) -> list[str]:
-  """One input file of each folder; empty if there are no files."""
-  if not recipe.reader.needs_probe:
-    return []
-  return list({os.path.dirname(request.path): request.path for request in recipe.requests}.values())
 
 
 class _Build:

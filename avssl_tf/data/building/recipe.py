@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -67,6 +68,12 @@ class Recipe:
       raise UserError(
         "Recipe.flow requires the frames of 360° clips: unset it for ordinary or audio-only data."
       )
+
+  def one_file_per_folder(self) -> list[str]:
+    """One requested file of each folder; empty if nothing is read from files."""
+    if not self.reader.needs_probe:
+      return []
+    return list({os.path.dirname(request.path): request.path for request in self.requests}.values())
 
   def settings(self) -> dict[str, Any]:
     """All settings that the records depend on, as plain values; the requests as a fingerprint.
