@@ -164,7 +164,14 @@ class Task(tf.keras.Model, abc.ABC):
     return losses["loss"] / tf.distribute.get_strategy().num_replicas_in_sync
 
   def whole_outputs_of(self, batch: Batch) -> Any:
-    """`outputs_of` for the whole batch of a replica, in `accumulate_steps` parts."""
+    """Computes `outputs_of` for the whole batch of a replica, in `accumulate_steps` parts.
+
+    Args:
+      batch: as in `train_step`.
+
+    Returns:
+      The result of `outputs_of`, as for the whole batch at once.
+    """
     if self.accumulate_steps > 1:
       return self._parts_of(batch).outputs(self.outputs_of)
     return self.outputs_of(batch)
