@@ -45,18 +45,27 @@ class CannotStart:
     return os._exit, (1,)
 
 
-def node(task, monitor):
-  """The node that runs the task."""
-  del monitor
-  time.sleep(0.1)
+def _node():
   import ray
 
   return ray.get_runtime_context().get_node_id()
 
 
+def meet(task, monitor):
+  """Returns the node that runs the task once two nodes have written a file to the folder `task`."""
+  del monitor
+  with open(os.path.join(task, _node()), "w", encoding="utf-8"):
+    pass
+  give_up = time.monotonic() + 60
+  while len(os.listdir(task)) < 2 and time.monotonic() < give_up:
+    time.sleep(0.05)
+  return _node()
+
+
 def fails_on_first_node(task, monitor):
   """Fails on the node that runs the first such task, which it writes to the file `task`."""
-  place = node(task, monitor)
+  del monitor
+  place = _node()
   try:
     with open(task, "x", encoding="utf-8") as f:
       f.write(place)
