@@ -1,9 +1,8 @@
 """Runs tasks on a Ray cluster: one worker (an actor) for each CPU, or GPU, of each node.
 
-A worker keeps its process, and with it what a task function has cached. If a node dies, other
-workers run its tasks again. If a task raises an exception, its node is not used further, since its
-disk may be full; the exception is raised only if there is no other node, or if
-the task fails there too.
+A worker keeps its process and what a task function caches in it. If a node dies, other workers run
+its tasks again. If a task raises an exception, its node is not used further (its disk may be full);
+the exception is raised here only if there is no other node, or if the task fails there too.
 """
 
 import collections
@@ -54,7 +53,6 @@ class RayEngine(Engine):
     }  # fmt: skip
     try:
       with stops.kept_from_others():
-        # Workers import this package from where this process has it.
         job = JobConfig(_py_driver_sys_path=[str(pathlib.Path(__file__).parents[2])])
         ray.init(log_to_driver=False, logging_level="error", job_config=job, **options)
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
@@ -116,8 +114,7 @@ class _Worker:
     use_one_core(hide_gpus)
     self._begun = begun
 
-  def ready(self) -> None:
-    pass
+  def ready(self) -> None: ...
 
   def run(self, function, position: int, task, skip: dict[int, str]) -> Any:
     def begin(item: int) -> None:
@@ -187,9 +184,7 @@ class _Run:
         actor = kind.remote(os.getcwd(), self._begun, resource == "CPU")
         self._busy[actor.ready.remote()] = node_id, actor, None
     if not (self._busy or self._idle):
-      raise WorkerError(
-        "The Ray cluster has no usable node with CPUs. Start one, and rerun the command to resume."
-      )
+      raise WorkerError("The Ray cluster has no usable CPUs. Start a node, and rerun the command.")
 
   def _handle(self, error: exceptions.RayError, node_id: str, position: Optional[int]) -> None:
     """Decides what follows from an exception of a task, or from the death of a worker."""
