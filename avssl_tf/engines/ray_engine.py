@@ -105,9 +105,7 @@ def _at(node_id: str) -> NodeAffinitySchedulingStrategy:
   return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
-class _Worker:
-  """Actor that runs tasks."""
-
+class _Worker:  # Actor that runs tasks.
   def __init__(self, folder: str, begun: Any, hide_gpus: bool):
     with contextlib.suppress(OSError):  # Relative paths would have been reported.
       os.chdir(folder)
@@ -124,9 +122,7 @@ class _Worker:
     return function(task, Monitor(begin, skip))
 
 
-class _Run:
-  """Workers and tasks of one `RayEngine.run`."""
-
+class _Run:  # Workers and tasks of one `RayEngine.run`.
   def __init__(self, engine: RayEngine, function, tasks):
     self._engine = engine
     self._work = (function, tasks)
@@ -178,11 +174,11 @@ class _Run:
     wanted = len(self._attempts.waiting) - len(self._idle) - starting
     for node_id, (resource, count) in places.items():
       for _ in range(min(count - taken[node_id], wanted)):
-        wanted -= 1
         needs = {"num_cpus": int(resource == "CPU"), "num_gpus": int(resource == "GPU")}
         kind = ray.remote(**needs, scheduling_strategy=_at(node_id))(_Worker)
         actor = kind.remote(os.getcwd(), self._begun, resource == "CPU")
         self._busy[actor.ready.remote()] = node_id, actor, None
+        wanted -= 1
     if not (self._busy or self._idle):
       raise WorkerError("The Ray cluster has no usable CPUs. Start a node, and rerun the command.")
 
@@ -194,8 +190,8 @@ class _Run:
         raise error.cause from error
       logging.warning("Machine %s is not used further, because of: %s", address, error.cause)
       return
-    died = isinstance(error, (exceptions.ActorDiedError, exceptions.OutOfMemoryError))
-    if died and node_id in self._engine.places():  # Otherwise the node died.
+    died = (exceptions.ActorDiedError, exceptions.OutOfMemoryError)
+    if isinstance(error, died) and node_id in self._engine.places():  # Otherwise the node died.
       item = None if position is None else ray.get(self._begun.last.remote(position))
       if not self._attempts.died(position, item):
         raise WorkerError(f"The worker processes die at startup: {error}") from error
