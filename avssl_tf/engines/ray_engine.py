@@ -1,9 +1,8 @@
 """Runs tasks on a Ray cluster: one worker (an actor) for each CPU, or GPU, of each node.
 
-A worker keeps its process, and with it what a task function has cached. If a node dies, other
-workers run its tasks again. If a task raises an exception, its node is not used further, since its
-disk may be full; the exception is raised only if there is no other node, or if
-the task fails there too.
+A worker keeps its process and what a task function caches in it. If a node dies, other workers run
+its tasks again. If a task raises an exception, its node is not used further (its disk may be full);
+the exception is raised here only if there is no other node, or if the task fails there too.
 """
 
 import collections
@@ -54,7 +53,6 @@ class RayEngine(Engine):
     }  # fmt: skip
     try:
       with stops.kept_from_others():
-        # Workers import this package from where this process has it.
         job = JobConfig(_py_driver_sys_path=[str(pathlib.Path(__file__).parents[2])])
         ray.init(log_to_driver=False, logging_level="error", job_config=job, **options)
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
@@ -107,17 +105,14 @@ def _at(node_id: str) -> NodeAffinitySchedulingStrategy:
   return NodeAffinitySchedulingStrategy(node_id, soft=False)
 
 
-class _Worker:
-  """Actor that runs tasks."""
-
+class _Worker:  # Actor that runs tasks.
   def __init__(self, folder: str, begun: Any, hide_gpus: bool):
     with contextlib.suppress(OSError):  # Relative paths would have been reported.
       os.chdir(folder)
     use_one_core(hide_gpus)
     self._begun = begun
 
-  def ready(self) -> None:
-    pass
+  def ready(self) -> None: ...
 
   def run(self, function, position: int, task, skip: dict[int, str]) -> Any:
     def begin(item: int) -> None:
@@ -127,9 +122,7 @@ class _Worker:
     return function(task, Monitor(begin, skip))
 
 
-class _Run:
-  """Workers and tasks of one `RayEngine.run`."""
-
+class _Run:  # Workers and tasks of one `RayEngine.run`.
   def __init__(self, engine: RayEngine, function, tasks):
     self._engine = engine
     self._work = (function, tasks)
@@ -181,15 +174,13 @@ class _Run:
     wanted = len(self._attempts.waiting) - len(self._idle) - starting
     for node_id, (resource, count) in places.items():
       for _ in range(min(count - taken[node_id], wanted)):
-        wanted -= 1
         needs = {"num_cpus": int(resource == "CPU"), "num_gpus": int(resource == "GPU")}
         kind = ray.remote(**needs, scheduling_strategy=_at(node_id))(_Worker)
         actor = kind.remote(os.getcwd(), self._begun, resource == "CPU")
         self._busy[actor.ready.remote()] = node_id, actor, None
+        wanted -= 1
     if not (self._busy or self._idle):
-      raise WorkerError(
-        "The Ray cluster has no usable node with CPUs. Start one, and rerun the command to resume."
-      )
+      raise WorkerError("The Ray cluster has no usable CPUs. Start a node, and rerun the command.")
 
   def _handle(self, error: exceptions.RayError, node_id: str, position: Optional[int]) -> None:
     """Decides what follows from an exception of a task, or from the death of a worker."""
@@ -199,8 +190,8 @@ class _Run:
         raise error.cause from error
       logging.warning("Machine %s is not used further, because of: %s", address, error.cause)
       return
-    died = isinstance(error, (exceptions.ActorDiedError, exceptions.OutOfMemoryError))
-    if died and node_id in self._engine.places():  # Otherwise the node died.
+    died = (exceptions.ActorDiedError, exceptions.OutOfMemoryError)
+    if isinstance(error, died) and node_id in self._engine.places():  # Otherwise the node died.
       item = None if position is None else ray.get(self._begun.last.remote(position))
       if not self._attempts.died(position, item):
         raise WorkerError(f"The worker processes die at startup: {error}") from error
