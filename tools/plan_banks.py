@@ -2,7 +2,7 @@
 """Plans memory banks and positive sets of any size, without allocating them.
 
   python tools/plan_banks.py                      # 10 million rows of 128, k = 32, batch 256
-  python tools/plan_banks.py --num_videos=2000000 --clips=64 --num_negatives=512
+  python tools/plan_banks.py --bank_rows=2000000 --clips=64 --num_negatives=512
 
 The training step of CMA is traced with banks of that size in a graph that never runs. It prints the
 variables, the bytes that one step reads from and writes to them, and the largest tensor of a step:
@@ -27,7 +27,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.losses import cma
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("num_videos", 10_000_000, "Rows of each bank (videos), N.", lower_bound=20)
+flags.DEFINE_integer("bank_rows", 10_000_000, "Rows of each bank, one per video.", lower_bound=20)
 flags.DEFINE_integer("bank_dim", 128, "Dimension of a row, D.", lower_bound=1)
 flags.DEFINE_integer("num_positives", 32, "Number of rows of a positive set.", lower_bound=1)
 flags.DEFINE_integer("clips", 256, "Clips per step and device.", lower_bound=1)
@@ -131,7 +131,7 @@ def main() -> None:
 def _run() -> None:
   cli.hide_gpus()
   found = plan(
-    FLAGS.num_videos, FLAGS.bank_dim, FLAGS.num_positives, FLAGS.clips, FLAGS.num_negatives
+    FLAGS.bank_rows, FLAGS.bank_dim, FLAGS.num_positives, FLAGS.clips, FLAGS.num_negatives
   )
   print("Traced, not allocated, on each device:")
   for name, shape, dtype, num_bytes in found.variables:
@@ -144,11 +144,11 @@ def _run() -> None:
     f"writes {1e-6 * found.written_bytes:,.2f} MB;\nits largest tensor has "
     f"{1e-6 * num_bytes:,.1f} MB ({operation})."
   )
-  compared = 12 * FLAGS.query_block * min(FLAGS.row_block, FLAGS.num_videos)
-  work = 4 * FLAGS.num_videos**2 * FLAGS.bank_dim
+  compared = 12 * FLAGS.query_block * min(FLAGS.row_block, FLAGS.bank_rows)
+  work = 4 * FLAGS.bank_rows**2 * FLAGS.bank_dim
   print(
     f"Mining, computed: {1e-12 * work:,.0f} TFLOP in all, and up to {1e-9 * compared:.2f} GB for "
-    f"{FLAGS.query_block:,} queries by {min(FLAGS.row_block, FLAGS.num_videos):,} rows."
+    f"{FLAGS.query_block:,} queries by {min(FLAGS.row_block, FLAGS.bank_rows):,} rows."
   )
 
 
