@@ -165,9 +165,7 @@ class _Build:
     # The number of clips of a failed file is unknown, so files are counted first.
     self._check_failures(failures, len(recipe.requests), "files or parts of files")
     num_asked = len(clips) + len(failures)
-    planned = plan.plan_shards(
-      clips, recipe.num_shards, recipe.shuffle, recipe.max_shard_clips
-    )
+    planned = plan.plan_shards(clips, recipe.num_shards, recipe.shuffle, recipe.max_shard_clips)
     self._folder.sweep(shard.name for shard in planned)
     states, was_complete = self._encode(planned, generations, failures, num_asked)
     failures = failures + _failures(states)
@@ -271,6 +269,7 @@ class _Build:
       data_path=self._folder.work_path(generation, shard.name),
       state_path=self._folder.state_path(generation, shard.name),
       donors={clip.key: donors[clip.key] for clip in shard.clips if clip.key in donors},
+      first_index=shard.first_index,
     )
 
   def _check_failures(

@@ -26,16 +26,14 @@ def write_final_shards(
   states: Sequence[ShardState],
   on_progress: Callable[[int], None],
 ) -> dict[str, list[Shard]]:
-  """Writes the final shards, with `clip/index` increasing through each split.
-
-  Encoded shards are deleted as soon as their final shard is written.
+  """Makes the final shards, with `clip/index` increasing through each split.
 
   Args:
     folder: work folder of the build.
     generation: generation of the encoded shards.
     planned: all shards of the data set, in order.
     states: state of each shard.
-    on_progress: called with the number of records written so far.
+    on_progress: called with the number of records finished so far.
 
   Returns:
     The shards of each split.
@@ -46,9 +44,7 @@ def write_final_shards(
     source = folder.data_path(generation, shard.name)
     final = folder.final_path(shard.name)
     first = next_index[shard.split]
-    offsets = shards.finish_shard(source, final, first, len(state.kept))
-    if source != final:
-      os.remove(source)
+    offsets = shards.finish_shard(source, final, first, state)
     splits[shard.split].append(_shard(shard.name, offsets, state))
     next_index[shard.split] += len(offsets)
     on_progress(sum(next_index.values()))

@@ -24,11 +24,13 @@ class PlannedShard:
     split: split of its clips.
     name: file name.
     clips: clips, in order.
+    first_index: number of planned clips of the split in earlier files.
   """
 
   split: str
   name: str
   clips: Sequence[PlannedClip]
+  first_index: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,10 +159,11 @@ def plan_shards(
     num_clips = len(by_split[split])
     by_size = 0 if max_shard_clips is None else math.ceil(num_clips / max_shard_clips)
     count = min(max(num_shards, by_size), num_clips)
-    shards.extend(
-      PlannedShard(split, f"{split}-{number:05d}-of-{count:05d}.tfrecord", part)
-      for number, part in enumerate(split_evenly(by_split[split], count))
-    )
+    first_index = 0
+    for number, part in enumerate(split_evenly(by_split[split], count)):
+      name = f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+      shards.append(PlannedShard(split, name, part, first_index))
+      first_index += len(part)
   return shards
 
 

@@ -1,9 +1,10 @@
 """Builds one shard: decodes and encodes its clips, or numbers finished records.
 
-A shard has two stages. First its clips are encoded into a file of the work folder, and a state
-file, written last, confirms that it is complete. Once all shards are encoded, the failed clips are
-known, and the records are numbered while they are written to the final file. Every file is written
-under a temporary name and renamed when it is complete.
+A shard has two stages. First its clips are encoded into a file of the work folder, numbered as if
+all clips of earlier shards succeed; a state file, written last, confirms that it is complete. Once
+all shards are encoded, the failed clips are known. The file becomes the final one, and is written
+again only if its numbers are not right. Every file is written under a temporary name and renamed
+when it is complete.
 """
 
 import collections
@@ -25,7 +26,7 @@ from avssl_tf.data.records import encoding, schema
 from avssl_tf.data.records.jpeg import JpegSettings
 from avssl_tf.engines.engine import Monitor
 from avssl_tf.errors import UserError
-from avssl_tf.files import read_json, whole_file
+from avssl_tf.files import read_json, sync, whole_file
 from avssl_tf.spatial import optical_flow
 from avssl_tf.spectrograms import Spectrogram
 
@@ -65,6 +66,7 @@ class ShardTask:
     data_path: file of records to write.
     state_path: state file, which confirms that `data_path` is complete.
     donors: `(file, offset)` of clips that are already encoded, by key.
+    first_index: `clip/index` of the first record.
   """
 
   clips: Sequence[PlannedClip]
@@ -73,6 +75,7 @@ class ShardTask:
   data_path: str
   state_path: str
   donors: dict[ClipKey, tuple[str, int]]
+  first_index: int
 
 
 @dataclasses.dataclass
@@ -91,6 +94,8 @@ class ShardState:
     sound_replaced: whether the audio of each clip in the file comes from another clip; `None` if
       unknown.
     sums: sums of the spectrograms; `None` if they are not measured.
+    first_index: `clip/index` of the first record as encoded; the others follow without gaps.
+      `None`: an earlier version numbered the records otherwise.
   """
 
   digest: str
@@ -103,6 +108,7 @@ class ShardState:
   label_indexes: list[int] = dataclasses.field(default_factory=list)
   sound_replaced: list[Optional[bool]] = dataclasses.field(default_factory=list)
   sums: Optional[Sums] = None
+  first_index: Optional[int] = None
 
   def save(self, path: str) -> None:
     """Writes the state as JSON."""
@@ -150,13 +156,13 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
     UserError: a record of an earlier build is damaged.
   """
   spectrogram = task.encoding.spectrogram
-  state = ShardState(digest_of(task.clips))
+  state = ShardState(digest_of(task.clips), first_index=task.first_index)
   state.sums = spectrogram and Sums.zero(spectrogram.num_bins)
   with whole_file(task.data_path) as temporary:
     with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
       for item, clip in enumerate(task.clips):
         try:
-          record = _record(task, item, monitor)
+          record = _record(task, item, task.first_index + len(state.kept), monitor)
         except _ClipError as error:
           state.failures.append(
             Failure(clip.path, clip.start_us / 1e6, clip.end_us / 1e6, str(error))
@@ -171,14 +177,14 @@ def build_shard(task: ShardTask, monitor: Monitor) -> ShardState:
   return state
 
 
-def finish_shard(source: str, path: str, first_index: int, num_records: int) -> list[int]:
-  """Writes the final file of a shard, with its records numbered from `first_index`.
+def finish_shard(source: str, path: str, first_index: int, state: ShardState) -> list[int]:
+  """Makes the final file of a shard, with its records numbered from `first_index`.
 
   Args:
-    source: file of the records in order; may be `path` itself.
+    source: file of the encoded records, which is moved or deleted; may be `path` itself.
     path: the final file.
     first_index: `clip/index` of the first record.
-    num_records: expected number of records.
+    state: state of the shard.
 
   Returns:
     The byte offset of each record.
@@ -186,16 +192,25 @@ def finish_shard(source: str, path: str, first_index: int, num_records: int) -> 
   Raises:
     UserError: `source` has a different number of records.
   """
-  if len(encoding.scan_offsets(source)) != num_records:
+  offsets = encoding.scan_offsets(source)
+  if len(offsets) != len(state.kept):
     raise UserError(
-      f"{source} has {len(encoding.scan_offsets(source))} records, but {num_records} were written: "
-      "the file was changed. Delete it and start the build again."
+      f"{source} has {len(offsets)} records, but {len(state.kept)} were written: the file was "
+      "changed. Delete it and start the build again."
     )
-  if source != path or not _is_numbered(path, first_index):
-    with whole_file(path) as temporary:
-      with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
-        for number, record in enumerate(encoding.read_file(source)):
-          writer.write(encoding.with_index(record, first_index + number))
+  if source == path:
+    if _is_numbered(path, first_index):
+      return offsets
+  elif state.first_index == first_index:
+    os.replace(source, path)
+    sync(os.path.dirname(path))
+    return offsets
+  with whole_file(path) as temporary:
+    with tf.io.TFRecordWriter(local_paths.for_tensorflow(temporary)) as writer:
+      for number, record in enumerate(encoding.read_file(source)):
+        writer.write(encoding.with_index(record, first_index + number))
+  if source != path:
+    os.remove(source)
   return encoding.scan_offsets(path)
 
 
@@ -204,8 +219,8 @@ def _is_numbered(path: str, first_index: int) -> bool:
   return first is None or encoding.read_index(first) == first_index
 
 
-def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
-  """The record of one clip, copied from an earlier one if available; its index may be outdated.
+def _record(task: ShardTask, item: int, index: int, monitor: Monitor) -> bytes:
+  """The record of one clip with its `clip/index`, copied from an earlier one if available.
 
   Raises:
     _ClipError: the record cannot be built; the message is the reason.
@@ -215,7 +230,7 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
     raise _ClipError(monitor.skip[item])
   monitor.begin(item)
   if clip.key in task.donors:
-    return encoding.read_record(*task.donors[clip.key])
+    return encoding.with_index(encoding.read_record(*task.donors[clip.key]), index)
   try:
     content = task.reader.read(clip, task.encoding.modalities)
     if task.encoding.flow:
@@ -228,6 +243,7 @@ def _record(task: ShardTask, item: int, monitor: Monitor) -> bytes:
       task.reader.sample_rate_hz,
       task.encoding.label_names,
       task.encoding.jpeg,
+      index,
     )
   except Exception as error:  # Nothing is written here, so any error concerns only this clip.
     raise _ClipError(reason_of(error)) from error

@@ -10,6 +10,7 @@ import functools
 import os
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -36,8 +37,9 @@ def encode_example(
   sample_rate_hz: int,
   label_names: Sequence[str],
   jpeg: JpegSettings,
+  index: Optional[int] = None,
 ) -> bytes:
-  """Serialises one clip without `clip/index`, which `with_index` adds.
+  """Serialises one clip.
 
   Args:
     clip: the planned clip: its source, times and labels.
@@ -47,6 +49,7 @@ def encode_example(
     sample_rate_hz: rate of the waveform.
     label_names: class names in the order of their indices.
     jpeg: compression of the frames.
+    index: `clip/index`, see `with_index`; None: the record has none.
 
   Returns:
     A serialised `tf.train.SequenceExample`. A DMVR-style reader gets exactly the samples of
@@ -73,6 +76,8 @@ def encode_example(
     schema.EXAMPLE_ID: tf_features.bytes_list([os.fsencode(clip.example_id)]),
     schema.DATASET_NAME: tf_features.bytes_list([os.fsencode(dataset_name)]),
   }
+  if index is not None:
+    context[schema.CLIP_INDEX] = tf_features.int64_list([index])
   if content.sound_replaced is not None:
     context[schema.SOUND_REPLACED] = tf_features.int64_list([int(content.sound_replaced)])
   lists = {}

@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
+from avssl_tf.data.building import finish
 from avssl_tf.data.building.build import build
 from avssl_tf.data.records import encoding, schema
 from avssl_tf.data.records.dataset_info import DatasetInfo
@@ -131,6 +132,32 @@ class BuildTest(build_case.BuildCase):
     with mock.patch.object(fake_source.FakeReader, "read") as read:
       self.assertTrue(build(recipe, self.output, 0).was_complete)
     read.assert_not_called()
+
+  def test_records_are_written_once_unless_a_clip_fails(self):
+    with mock.patch.object(encoding, "with_index") as numbered:
+      build(fake_source.recipe(self.inputs), self.output, 0)
+    numbered.assert_not_called()
+    # The first of three files of the split has no gap; the others begin with another number.
+    self.break_files({0: "4.0 bad 0.0"})
+    with mock.patch.object(encoding, "with_index", side_effect=encoding.with_index) as numbered:
+      build(fake_source.recipe(self.inputs), self.new_folder(), 0)
+    self.assertEqual(numbered.call_count, 2 * 5)
+
+  def test_records_that_an_earlier_version_encoded_are_numbered(self):
+    self.break_files({0: "4.0 bad 0.0"})
+    expected = self.reference()
+    recipe = fake_source.recipe(self.inputs)
+    with mock.patch.object(finish, "write_final_shards", side_effect=Killed):
+      with self.assertRaises(Killed):
+        build(recipe, self.output, 0, 0.9)
+    for path in glob.glob(os.path.join(self.output, ".build", "0", "*.json")):
+      with open(path, encoding="utf-8") as f:
+        state = json.load(f)
+      del state["first_index"]
+      with open(path, "w", encoding="utf-8") as f:
+        json.dump(state, f)
+    build(recipe, self.output, 0, 0.9)
+    self.assertEqual(all_bytes(self.output), expected)
 
   def test_a_build_killed_with_its_workers_goes_on(self):
     expected = self.reference(delay_sec=0.05)

@@ -24,8 +24,10 @@ def _content(rng, num_frames=4, channels=2, **changes):
   return Content(**{**fields, **changes})
 
 
-def _encode(content, clip=CLIP):
-  return encoding.encode_example(clip, content, "mine", 2.0, 50, ["cat", "dog"], JpegSettings())
+def _encode(content, clip=CLIP, index=None):
+  return encoding.encode_example(
+    clip, content, "mine", 2.0, 50, ["cat", "dog"], JpegSettings(), index
+  )
 
 
 class RecordsTest(test_base.TestCase):
@@ -147,6 +149,7 @@ class RecordsTest(test_base.TestCase):
     self.assertEqual(record, _encode(content))
     self.assertEqual(encoding.with_index(encoding.with_index(record, 5), 9),
                      encoding.with_index(record, 9))  # fmt: skip
+    self.assertEqual(_encode(content, index=9), encoding.with_index(record, 9))
     self.assertEqual(encoding.read_index(encoding.with_index(record, 9)), 9)
     with self.assertRaisesRegex(ValueError, "0 values of clip/index"):
       encoding.read_index(record)
