@@ -1,5 +1,6 @@
 """Runs the Python examples of the guides on one small run, its SavedModel and its embeddings."""
 
+import json
 import os
 import re
 import unittest
@@ -16,7 +17,7 @@ from tests import media_variants, source_tree, tiny_run
 
 _GUIDES = source_tree.ROOT / "docs" / "guides"
 # Pages whose examples run here; that of trust.md runs in train_test.py.
-_PAGES = ("applications.md", "checkpoints.md", "export.md")
+_PAGES = ("applications.md", "checkpoints.md", "export.md", "scaling.md")
 
 
 def _blocks(page: str) -> list[str]:
@@ -51,8 +52,9 @@ class GuidesTest(tiny_run.TestCase):
     media_variants.write_media(
       os.path.join(videos, "a.mp4"), frames, media_variants.sine(1.0)
     )
-    job = embed.Job(input=videos, output=os.path.join(cls.root, "embeddings.npz"))
-    embed.run(trained.encoder, trained.weights, run, job)
+    for name in ("embeddings.npz", "embeddings.parquet"):
+      job = embed.Job(input=videos, output=os.path.join(cls.root, name))
+      embed.run(trained.encoder, trained.weights, run, job)
 
   def test_every_example_is_run(self):
     pages = {path.name for path in _GUIDES.glob("*.md") if _blocks(path.name)}
@@ -81,6 +83,13 @@ class GuidesTest(tiny_run.TestCase):
     for name in names["index"].files:
       if name != "format":
         self.assertIn(f"`{name}`", listed)
+
+  def test_scaling(self):
+    (block,) = _blocks("scaling.md")
+    names = self._run(block, {})
+    with np.load(os.path.join(self.root, "embeddings.npz")) as expected:
+      self.assertEqual(names["table"].num_rows, len(expected["id"]))
+    self.assertIn("weights", json.loads(names["about"]))
 
   def test_checkpoints(self):
     (block,) = _blocks("checkpoints.md")

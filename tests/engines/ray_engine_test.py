@@ -131,7 +131,7 @@ class RayEngineTest(build_case.BuildCase):
   def wait_for_shards(self, count):
     deadline_sec = time.monotonic() + 300  # Nodes and processes start in it.
     while self.count_shards() < count:
-      self.assertLess(time.monotonic(), deadline_sec, "The build does not go on.")
+      self.assertLess(time.monotonic(), deadline_sec, "The build is stuck.")
       time.sleep(0.01)
 
   def count_shards(self):

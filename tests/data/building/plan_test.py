@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
@@ -10,6 +11,7 @@ from avssl_tf.data.building import plan
 from avssl_tf.data.building.probes import Probe, ProbeJournal
 from avssl_tf.data.media.clip_reading import MediaError
 from avssl_tf.data.sources.listings.clip_request import ClipRequest
+from avssl_tf.engines.workers import LocalEngine
 from tests.data.building import fake_source
 
 CUTTING = plan.Cutting(10.0, 2.0)
@@ -120,10 +122,15 @@ class ProbeJournalTest(absltest.TestCase):
     self.journal_path = os.path.join(folder.name, "probes.jsonl")
 
   def probe(self):
+    """Probes what is missing; returns the journal and the number of files that were probed."""
     journal = ProbeJournal(self.journal_path)
-    begun = []
-    journal.probe_missing(self.paths, fake_source.FakeReader(), ["video", "audio"], 0, begun.append)
-    return journal, len(begun)
+    with mock.patch.object(
+      fake_source.FakeReader, "probe", autospec=True, side_effect=fake_source.FakeReader.probe
+    ) as probe:
+      journal.probe_missing(
+        self.paths, fake_source.FakeReader(), ["video", "audio"], LocalEngine(0), lambda done: None
+      )
+    return journal, probe.call_count
 
   def test_what_is_known_is_not_probed_again(self):
     journal, count = self.probe()
