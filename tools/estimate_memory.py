@@ -37,14 +37,7 @@ from avssl_tf.errors import UserError
 from avssl_tf.tasks.task import Task
 from avssl_tf.training.configurations import configuration
 
-cli.define_gin_flags()
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("num_videos", None, "Number of training videos.", lower_bound=2, required=True)
-flags.DEFINE_integer("num_channels", 1, "Number of channels of the audio.", lower_bound=1)
-flags.DEFINE_integer("num_classes", 400, "Number of classes of the labels.", lower_bound=2)
-flags.DEFINE_integer("replicas", 1, "Number of devices that share a batch.", lower_bound=1)
-flags.DEFINE_integer("measure_clips", 0, "Clips of a measured step; 0: none.", lower_bound=0)
-flags.DEFINE_float("device_gb", 16.0, "Memory of a device, 10^9 bytes.", lower_bound=0.1)
 
 # Number of videos of the traced step: a prime, which identifies the axis of the videos.
 _TRACED_VIDEOS = 9973
@@ -243,29 +236,39 @@ def text(memory: Memory, device_gb: float) -> str:
   def gb(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.2f}"
 
+  fitting = memory.fitting(device_gb * 1e9)
+  advice = "too little even for one clip at once; use larger or more devices, or smaller clips."
+  if fitting is not None:
+    advice = f"--gin_param=train.accumulate_steps={fitting}"
   lines = [
     f"Memory of a device for {memory.clips} clips of a step, in GB (10^9 bytes), by arithmetic:",
     f"  weights {gb(memory.weights)}, gradients {gb(memory.gradients)}, optimiser "
     f"{gb(memory.optimizer)}, memory banks {gb(memory.banks)}, batch {gb(memory.batch)}",
     f"  tensors of the loss {gb(memory.loss)}, of the network {memory.clip / 1e9:.3f} per clip",
     "accumulate_steps  clips at once      GB",
+    *(
+      f"{n:16}  {memory.clips // n:13}  {gb(memory.total(n)):>6}" for n in memory.divisors()
+    ),
+    f"--device_gb={device_gb:g}: {advice}",
   ]
-  for n in memory.divisors():
-    lines.append(f"{n:16}  {memory.clips // n:13}  {gb(memory.total(n)):>6}")
-  fitting = memory.fitting(device_gb * 1e9)
-  lines.append(
-    f"--device_gb={device_gb:g}: "
-    + (
-      "too little even for one clip at once; use larger or more devices, or smaller clips."
-      if fitting is None
-      else f"--gin_param=train.accumulate_steps={fitting}"
-    )
-  )
   return "\n".join(lines)
+
+
+def define_flags() -> None:
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  cli.define_gin_flags()
+  flags.DEFINE_integer("num_videos", None, "Number of training videos.", lower_bound=2)
+  flags.DEFINE_integer("num_channels", 1, "Number of channels of the audio.", lower_bound=1)
+  flags.DEFINE_integer("num_classes", 400, "Number of classes of the labels.", lower_bound=2)
+  flags.DEFINE_integer("replicas", 1, "Number of devices that share a batch.", lower_bound=1)
+  flags.DEFINE_integer("measure_clips", 0, "Clips of a measured step; 0: none.", lower_bound=0)
+  flags.DEFINE_float("device_gb", 16.0, "Memory of a device, 10^9 bytes.", lower_bound=0.1)
+  flags.mark_flag_as_required("num_videos")
 
 
 def main() -> None:
   """Prints the estimate for the configuration of the command line."""
+  define_flags()
   cli.main(_run, stopped="Stopped.")
 
 
@@ -284,10 +287,8 @@ def _run() -> None:
   if FLAGS.measure_clips:
     task.accumulate_steps = gin.get_bindings("train").get("accumulate_steps", 1)
     memory = estimate(task, batch, FLAGS.measure_clips, _TRACED_VIDEOS)
-    # Variables exist before the step.
-    estimated = memory.total(task.accumulate_steps) - (
-      memory.weights + memory.optimizer + memory.banks
-    )
+    variables = memory.weights + memory.optimizer + memory.banks  # They exist before the step.
+    estimated = memory.total(task.accumulate_steps) - variables
     measured = measure(task, batch, FLAGS.measure_clips)
     print(
       f"A step of {FLAGS.measure_clips} clips, {task.accumulate_steps} part(s), on the CPU: "

@@ -14,6 +14,7 @@ The metadata of the schema contain the text of `about`. The rows are in the orde
 """
 
 import dataclasses
+import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -57,7 +58,7 @@ def check_installed(given: str) -> None:
     UserError: pyarrow is not installed.
   """
   try:
-    import pyarrow.parquet  # noqa: F401
+    importlib.import_module("pyarrow")
   except ImportError as error:
     raise UserError(
       f"{given} requires pyarrow, which cannot be imported ({error}). Install it with `pip install "
