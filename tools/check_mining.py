@@ -2,7 +2,7 @@
 """Checks that workers that share CMA's search for positive sets find the sets of one worker.
 
   python tools/check_mining.py                    # 50,000 rows of 128, k = 32, two processes
-  python tools/check_mining.py --videos=3001 --dimension=8 --positives=5 --workers=3
+  python tools/check_mining.py --num_rows=3001 --dim=8 --k=5 --workers=3
 
 The banks are random unit rows, a tenth of which are copies of others, so that agreements are equal.
 The search runs in one process, then in several that communicate by TensorFlow's
@@ -33,12 +33,6 @@ from avssl_tf.errors import UserError
 from avssl_tf.losses import agreement, cma
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("videos", 50000, "Rows of each bank (videos), N.", lower_bound=20)
-flags.DEFINE_integer("dimension", 128, "Dimension of a row, D.", lower_bound=1)
-flags.DEFINE_integer("positives", 32, "Number of rows of a positive set.", lower_bound=1)
-flags.DEFINE_enum("kind", "consensus", agreement.AGREEMENTS, "Agreement of two videos.")
-flags.DEFINE_integer("queries", 512, "Queries per worker and block.", lower_bound=1)
-flags.DEFINE_integer("workers", 2, "Number of processes that share the search.", lower_bound=2)
 
 
 def _free_addresses(count: int) -> list[str]:
@@ -61,10 +55,10 @@ def _mine(addresses: list[str], number: int, path: str) -> None:
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
   with strategy.scope():
     objective = cma.CMA(
-      FLAGS.videos, FLAGS.dimension, num_positives=FLAGS.positives, agreement=FLAGS.kind,
-      mining_block=FLAGS.queries,
+      FLAGS.num_rows, FLAGS.dim, num_positives=FLAGS.k, agreement=FLAGS.agreement,
+      mining_block=FLAGS.query_block,
     )  # fmt: skip
-  copies = FLAGS.videos // 10
+  copies = FLAGS.num_rows // 10
   for bank in (objective.video_bank, objective.audio_bank):
     rows = bank.rows.numpy()
     rows[-copies:] = rows[:copies]
@@ -109,21 +103,32 @@ def compare(alone: np.ndarray, shared: list[np.ndarray]) -> None:
       )
 
 
+def define_flags() -> None:
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  flags.DEFINE_integer("num_rows", 50000, "Rows of each bank (videos), N.", lower_bound=20)
+  flags.DEFINE_integer("dim", 128, "Dimension of a row, D.", lower_bound=1)
+  flags.DEFINE_integer("k", 32, "Number of rows of a positive set.", lower_bound=1)
+  flags.DEFINE_enum("agreement", "consensus", agreement.AGREEMENTS, "Agreement of two videos.")
+  flags.DEFINE_integer("query_block", 512, "Queries per worker and block.", lower_bound=1)
+  flags.DEFINE_integer("workers", 2, "Number of processes that share the search.", lower_bound=2)
+
+
 def main() -> None:
   """Mines both ways and compares."""
+  define_flags()
   cli.main(_run, stopped="Stopped.")
 
 
 def _run() -> None:
-  if FLAGS.positives > FLAGS.videos - 3:
-    raise UserError(f"--positives={FLAGS.positives}; expected at most {FLAGS.videos - 3}.")
+  if FLAGS.k > FLAGS.num_rows - 3:
+    raise UserError(f"--k={FLAGS.k}; expected at most {FLAGS.num_rows - 3}.")
   cli.hide_gpus()
   with tempfile.TemporaryDirectory() as folder:
     (alone,) = _mined_by(1, folder)
     shared = _mined_by(FLAGS.workers, folder)
   compare(alone["sets"], [result["sets"] for result in shared])
   print(
-    f"{FLAGS.videos:,} rows of {FLAGS.dimension}, k={FLAGS.positives}, {FLAGS.kind}: the positive "
+    f"{FLAGS.num_rows:,} rows of {FLAGS.dim}, k={FLAGS.k}, {FLAGS.agreement}: the positive "
     f"sets of {FLAGS.workers} workers equal those of one, on each worker.\n"
     f"{float(alone['seconds']):.2f} s by one process, "
     f"{max(float(result['seconds']) for result in shared):.2f} s by {FLAGS.workers} on the same "

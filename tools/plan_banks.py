@@ -2,7 +2,7 @@
 """Plans memory banks and positive sets of any size, without allocating them.
 
   python tools/plan_banks.py                      # 10 million rows of 128, k = 32, batch 256
-  python tools/plan_banks.py --bank_rows=2000000 --clips=64 --num_negatives=512
+  python tools/plan_banks.py --num_rows=2000000 --clips=64 --num_negatives=512
 
 The training step of CMA is traced with banks of that size in a graph that never runs. It prints the
 variables, the bytes that one step reads from and writes to them, and the largest tensor of a step:
@@ -27,13 +27,6 @@ from avssl_tf.errors import UserError
 from avssl_tf.losses import cma
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("bank_rows", 10_000_000, "Rows of each bank, one per video.", lower_bound=20)
-flags.DEFINE_integer("bank_dim", 128, "Dimension of a row, D.", lower_bound=1)
-flags.DEFINE_integer("num_positives", 32, "Number of rows of a positive set.", lower_bound=1)
-flags.DEFINE_integer("clips", 256, "Clips per step and device.", lower_bound=1)
-flags.DEFINE_integer("num_negatives", 1024, "Negatives of each clip.", lower_bound=1)
-flags.DEFINE_integer("query_block", 512, "Queries of mining per device.", lower_bound=1)
-flags.DEFINE_integer("row_block", 65536, "Rows that mining compares at once.", lower_bound=1)
 
 _READS = "ResourceGather"
 _WRITES = "ResourceScatterUpdate"
@@ -123,16 +116,26 @@ def _num_bytes(tensor) -> int:
   return tensor.shape.num_elements() * size
 
 
+def define_flags() -> None:
+  """Defines the flags; not at import, where they could clash with those of other commands."""
+  flags.DEFINE_integer("num_rows", 10_000_000, "Rows of each bank (videos), N.", lower_bound=20)
+  flags.DEFINE_integer("dim", 128, "Dimension of a row, D.", lower_bound=1)
+  flags.DEFINE_integer("k", 32, "Number of rows of a positive set.", lower_bound=1)
+  flags.DEFINE_integer("clips", 256, "Clips per step and device.", lower_bound=1)
+  flags.DEFINE_integer("num_negatives", 1024, "Negatives of each clip.", lower_bound=1)
+  flags.DEFINE_integer("query_block", 512, "Queries of mining per device.", lower_bound=1)
+  flags.DEFINE_integer("row_block", 65536, "Rows that mining compares at once.", lower_bound=1)
+
+
 def main() -> None:
   """Prints the plan."""
+  define_flags()
   cli.main(_run, stopped="Stopped.")
 
 
 def _run() -> None:
   cli.hide_gpus()
-  found = plan(
-    FLAGS.bank_rows, FLAGS.bank_dim, FLAGS.num_positives, FLAGS.clips, FLAGS.num_negatives
-  )
+  found = plan(FLAGS.num_rows, FLAGS.dim, FLAGS.k, FLAGS.clips, FLAGS.num_negatives)
   print("Traced, not allocated, on each device:")
   for name, shape, dtype, num_bytes in found.variables:
     print(f"  {name:24} {str(list(shape)):18} {dtype:8} {1e-9 * num_bytes:8.3f} GB")
@@ -144,11 +147,11 @@ def _run() -> None:
     f"writes {1e-6 * found.written_bytes:,.2f} MB;\nits largest tensor has "
     f"{1e-6 * num_bytes:,.1f} MB ({operation})."
   )
-  compared = 12 * FLAGS.query_block * min(FLAGS.row_block, FLAGS.bank_rows)
-  work = 4 * FLAGS.bank_rows**2 * FLAGS.bank_dim
+  compared = 12 * FLAGS.query_block * min(FLAGS.row_block, FLAGS.num_rows)
+  work = 4 * FLAGS.num_rows**2 * FLAGS.dim
   print(
     f"Mining, computed: {1e-12 * work:,.0f} TFLOP in all, and up to {1e-9 * compared:.2f} GB for "
-    f"{FLAGS.query_block:,} queries by {min(FLAGS.row_block, FLAGS.bank_rows):,} rows."
+    f"{FLAGS.query_block:,} queries by {min(FLAGS.row_block, FLAGS.num_rows):,} rows."
   )
 
 

@@ -56,7 +56,8 @@ class RayEngine(Engine):
         job = JobConfig(_py_driver_sys_path=[str(pathlib.Path(__file__).parents[2])])
         ray.init(log_to_driver=False, logging_level="error", job_config=job, **options)
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
-      raise WorkerError(f"--ray_address={self._address}: Ray does not start: {error}") from error
+      where = f"--ray_address={self._address}" if self._address else "--engine=ray"
+      raise WorkerError(f"{where}: Ray does not start: {error}") from error
     return self
 
   def __exit__(self, *exc_info) -> None:

@@ -73,12 +73,14 @@ class Task(tf.keras.Model, abc.ABC):
   def __init_subclass__(cls, **kwargs: Any):
     """Refuses tasks written for earlier versions, whose `losses_of` took the batch alone."""
     super().__init_subclass__(**kwargs)
-    names = tuple(inspect.signature(cls.losses_of).parameters)
-    if len(names) != 3:
+    signature = inspect.signature(cls.losses_of)
+    try:
+      signature.bind("self", "outputs", "batch")
+    except TypeError as error:
       raise TypeError(
-        f"{cls.__name__}.losses_of takes {', '.join(names)}; expected self, outputs, batch. Define "
-        "it as a function of the outputs of the network (`outputs_of`) and the batch."
-      )
+        f"{cls.__name__}.losses_of takes {signature}; expected (self, outputs, batch). Define it "
+        "as a function of the outputs of the network (`outputs_of`) and the batch."
+      ) from error
 
   def outputs_of(self, batch: Batch, part: Optional[Tensor] = None) -> Any:
     """Outputs in training that the losses depend on; by default those of `call`.

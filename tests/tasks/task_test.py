@@ -41,7 +41,8 @@ class TaskTest(test_base.TestCase):
       Task(tiny_av_model.make(), num_videos=3)
 
   def test_tasks_of_earlier_versions_are_refused(self):
-    with self.assertRaisesRegex(TypeError, "Old.losses_of takes self, batch; expected self, out"):
+    message = r"Old.losses_of takes \(self, batch\); expected \(self, outputs, batch\)"
+    with self.assertRaisesRegex(TypeError, message):
 
       class Old(_MeanFeature):
 

@@ -12,8 +12,8 @@ class CheckMiningTest(absltest.TestCase):
   def test_three_workers_find_the_sets_of_one(self):
     # 47 blocks: the last block of the third worker repeats the first rows.
     result = command.run_tool(
-      "check_mining", "--videos=3001", "--dimension=8", "--positives=5", "--workers=3",
-      "--queries=64",
+      "check_mining", "--num_rows=3001", "--dim=8", "--k=5", "--workers=3",
+      "--query_block=64",
     )  # fmt: skip
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertIn("sets of 3 workers equal those of one, on each worker", result.stdout)

@@ -38,7 +38,7 @@ class PlanBanksTest(absltest.TestCase):
     self.assertTrue(tf.compat.v1.control_flow_v2_enabled())
 
   def test_prints(self):
-    result = command.run_tool("plan_banks", "--bank_rows=1000000", "--clips=16")
+    result = command.run_tool("plan_banks", "--num_rows=1000000", "--clips=16")
     self.assertEqual(result.returncode, 0, result.stderr)
     self.assertRegex(result.stdout, r"video_bank.rows +\[1000000, 128\] +float32 +0\.512 GB")
     self.assertIn("of 16 clips reads 18.4 MB of these rows and writes 0.02 MB", result.stdout)

@@ -33,7 +33,7 @@ from avssl_tf.data.sources.listings.media_files import (
   MediaFiles,
 )
 from avssl_tf.engines import engine_choice
-from avssl_tf.engines.engine import Monitor
+from avssl_tf.engines.engine import Engine, Monitor
 from avssl_tf.errors import UserError
 from avssl_tf.inference.encoder import Encoder
 from avssl_tf.job_flags import flag
@@ -98,7 +98,7 @@ class Job:
       raise UserError(f"--batch_size={self.batch_size}; expected 1 or more.")
     endings = (".npz", embedding_shards.EXTENSION)
     if self.is_parquet:
-      embedding_shards.check_installed(f"--output={self.output}")
+      embedding_shards.parquet(f"--output={self.output}")
     if not (self.is_parquet and self.overwrite and os.path.isdir(self.output)):
       output_files.check("--output", self.output, endings, self.input, self.overwrite)
     if self.is_parquet:
@@ -188,28 +188,10 @@ def run(
       bar.reach(len(todo))
     parts.find()
     failures = _failures(job, parts, sources, embedded)
-    part_paths = [path for source in sources for path in parts.paths(source.checksum)]
-    if not part_paths:
-      parts.delete()
-      raise UserError(
-        f"--input={job.input}: none of {len(sources)} file(s) could be embedded:\n"
-        f"{describe_failures(failures)}\nAll failures are listed in {job.failures_path}."
-      )
-    num_files = sum(bool(parts.paths(source.checksum)) for source in sources)
     about = _about(settings, model_dir, encoder, reader)
-    if job.is_parquet:
-      counts = embedding_output.write_shards(
-        job.output, parts.shards_path, part_paths, about, engine, keep=not todo
-      )
-    else:
-      counts = embedding_output.write_file(job.output, part_paths, about)
+    written = _write(job, parts, sources, failures, about, engine, is_same=not todo)
     parts.delete()
-  lines = [
-    f"Wrote {job.output}: {counts['rows']} windows of {num_files} file(s), {counts['video']} with "
-    f"video and {counts['audio']} with audio.",
-    *notes,
-    *embedded.notes,
-  ]
+  lines = [written, *notes, *embedded.notes]
   if len(todo) < len(sources):
     lines.append(f"{len(sources) - len(todo)} of these file(s) had been embedded before.")
   if failures:
@@ -265,6 +247,36 @@ def _embed_here(
   encoder: Encoder, reader: WindowReader, task: file_embedding.Task, monitor: Monitor
 ) -> file_embedding.Embedded:
   return file_embedding.FileEmbedding(reader, WindowFeatures(encoder), task, monitor).run()
+
+
+def _write(
+  job: Job,
+  parts: embedding_parts.Parts,
+  sources: Sequence[Source],
+  failures: Sequence[Failure],
+  about: dict[str, Any],
+  engine: Engine,
+  is_same: bool,
+) -> str:
+  """Writes the output from the finished parts, the same as before or not; returns a summary."""
+  paths = [parts.paths(source.checksum) for source in sources]
+  part_paths = [path for of_file in paths for path in of_file]
+  if not part_paths:
+    parts.delete()
+    raise UserError(
+      f"--input={job.input}: none of {len(sources)} file(s) could be embedded:\n"
+      f"{describe_failures(failures)}\nAll failures are listed in {job.failures_path}."
+    )
+  if job.is_parquet:
+    counts = embedding_output.write_shards(
+      job.output, parts.shards_path, part_paths, about, engine, keep=is_same
+    )
+  else:
+    counts = embedding_output.write_file(job.output, part_paths, about)
+  return (
+    f"Wrote {job.output}: {counts['rows']} windows of {sum(map(bool, paths))} file(s), "
+    f"{counts['video']} with video and {counts['audio']} with audio."
+  )
 
 
 def _failures(

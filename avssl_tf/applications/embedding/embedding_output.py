@@ -33,8 +33,10 @@ def write_file(path: str, part_paths: Sequence[str], about: Mapping[str, Any]) -
   with output_files.errors_named(path), whole_file(path) as temporary:
     embedding_file.join(temporary, part_paths, about)
   written = embedding_file.EmbeddingFile.open(path)
-  counts = {modality: len(written.embeddings(modality)[0]) for modality in keys.MODALITIES}
-  return {"rows": written.num_rows, **counts}
+  counts: dict[str, int] = collections.Counter(rows=written.num_rows)
+  for block in written.blocks([f"has_{modality}" for modality in keys.MODALITIES]):
+    counts.update({m: int(block[f"has_{m}"].sum()) for m in keys.MODALITIES})
+  return counts
 
 
 def write_shards(

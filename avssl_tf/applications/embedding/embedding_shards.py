@@ -16,6 +16,8 @@ The metadata of the schema contain the text of `about`. The rows are in the orde
 import dataclasses
 import importlib
 import os
+import re
+import types
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -27,7 +29,8 @@ from avssl_tf.errors import UserError
 from avssl_tf.files import whole_file
 
 EXTENSION = ".parquet"
-TREE: own_files.Tree = {r"part-\d{5}-of-\d{5}\.parquet": None}
+PART = re.compile(r"part-(\d{5,})-of-(\d{5,})\.parquet")
+TREE: own_files.Tree = {PART.pattern: None}
 _SHARD_BYTES = 256 << 20
 # Rows in memory while a shard is written.
 _GROUP_ROWS = 8192
@@ -48,21 +51,22 @@ class ShardTask:
   about: str
 
 
-def check_installed(given: str) -> None:
-  """Checks that Parquet files can be written.
+def parquet(needed_by: str) -> types.ModuleType:
+  """The module `pyarrow.parquet`.
 
   Args:
-    given: the flag that requests them.
+    needed_by: the flag or file that requires it.
 
   Raises:
     UserError: pyarrow is not installed.
   """
   try:
     importlib.import_module("pyarrow")
+    return importlib.import_module("pyarrow.parquet")
   except ImportError as error:
     raise UserError(
-      f"{given} requires pyarrow, which cannot be imported ({error}). Install it with `pip install "
-      ".[ray]`, or choose a name that ends in .npz."
+      f"{needed_by} requires pyarrow, which cannot be imported ({error}). Install it with `pip "
+      "install .[ray]`, or use embedding files (.npz)."
     ) from error
 
 
@@ -98,8 +102,7 @@ def write(task: ShardTask, monitor: Monitor) -> dict[str, int]:
   Raises:
     OSError: it cannot be written.
   """
-  from pyarrow import parquet
-
+  pq = parquet(task.path)
   monitor.begin(0)
   if not os.path.exists(task.path):
     with whole_file(task.path) as temporary:
@@ -107,7 +110,7 @@ def write(task: ShardTask, monitor: Monitor) -> dict[str, int]:
       try:
         for table in _tables(task):
           # Numbers of a network do not compress.
-          writer = writer or parquet.ParquetWriter(
+          writer = writer or pq.ParquetWriter(
             temporary, table.schema, compression="NONE", use_dictionary=["id"]
           )
           writer.write_table(table)
@@ -115,7 +118,7 @@ def write(task: ShardTask, monitor: Monitor) -> dict[str, int]:
         if writer is not None:
           writer.close()
   names = [f"has_{modality}" for modality in keys.MODALITIES]
-  table = parquet.read_table(task.path, columns=names)
+  table = pq.read_table(task.path, columns=names)
   counts = {m: int(table.column(name).to_numpy().sum()) for m, name in zip(keys.MODALITIES, names)}
   return {"rows": table.num_rows, **counts}
 

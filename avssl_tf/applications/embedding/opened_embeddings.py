@@ -1,25 +1,18 @@
-"""Embeddings in Parquet shards: a folder of `part-00000-of-00012.parquet` with rows in order.
-
-The columns have the names and meanings of the arrays of an embedding file; matrices are fixed-size
-lists of float32. The schema of every shard contains `about` as JSON.
-"""
+"""Embeddings opened for search: an embedding file, or Parquet shards (see `embedding_shards`)."""
 
 import contextlib
 import os
 import re
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from avssl_tf import keys
-from avssl_tf.applications.embedding import embedding_file
+from avssl_tf.applications.embedding import embedding_file, embedding_shards
 from avssl_tf.applications.embedding.embedding_file import EmbeddingFile
 from avssl_tf.errors import MissingFileError, UserError
 from avssl_tf.files import parse_json
-
-_PART = re.compile(r"part-(\d{5,})-of-(\d{5,})\.parquet")
 
 
 class EmbeddingShards:
@@ -44,7 +37,7 @@ class EmbeddingShards:
     self.about: Mapping[str, Any] = {}
     for i, shard in enumerate(self._shards):
       with _errors_named(shard), open(shard, "rb") as opened:
-        file = _parquet().ParquetFile(opened)
+        file = embedding_shards.parquet(shard).ParquetFile(opened)
         about = parse_json(file.schema_arrow.metadata[b"about"], f"`about` of {shard}")
         if i and about != self.about:
           raise ValueError(f"its `about` differs from that of {self._shards[0]}")
@@ -70,8 +63,8 @@ class EmbeddingShards:
       with contextlib.ExitStack() as stack:
         with _errors_named(shard):
           opened = stack.enter_context(open(shard, "rb"))
-          parquet = _parquet().ParquetFile(opened)
-          batches = parquet.iter_batches(embedding_file.BLOCK_ROWS, columns=list(names))
+          file = embedding_shards.parquet(shard).ParquetFile(opened)
+          batches = file.iter_batches(embedding_file.BLOCK_ROWS, columns=list(names))
         while True:
           with _errors_named(shard):
             batch = next(batches, None)
@@ -88,7 +81,7 @@ Embeddings = Union[EmbeddingFile, EmbeddingShards]
 
 def has_shards(path: str) -> bool:
   """Whether a path is a folder with Parquet shards."""
-  return os.path.isdir(path) and any(map(_PART.fullmatch, os.listdir(path)))
+  return os.path.isdir(path) and any(map(embedding_shards.PART.fullmatch, os.listdir(path)))
 
 
 def open_embeddings(path: str) -> Embeddings:
@@ -104,7 +97,7 @@ def open_embeddings(path: str) -> Embeddings:
 def _paths(folder: str) -> list[str]:
   """Paths of all shards, in order."""
   try:
-    found = {name: _PART.fullmatch(name) for name in os.listdir(folder)}
+    found = {name: embedding_shards.PART.fullmatch(name) for name in os.listdir(folder)}
   except FileNotFoundError as error:
     raise MissingFileError(f"{folder}: no such folder.") from error
   counts = {int(match[2]) for match in found.values() if match}
@@ -144,17 +137,6 @@ def _array(column: Any) -> np.ndarray:
   if kind.startswith("fixed_size_list"):
     return column.flatten().to_numpy().reshape(-1, column.type.list_size)
   return column.to_numpy(zero_copy_only=False)
-
-
-def _parquet() -> types.ModuleType:
-  try:
-    import pyarrow.parquet
-  except ImportError as error:
-    raise UserError(
-      "Parquet shards require pyarrow, which is not installed: run `pip install pyarrow`, or "
-      "install this package with its extra: `pip install .[ray]`."
-    ) from error
-  return pyarrow.parquet
 
 
 @contextlib.contextmanager

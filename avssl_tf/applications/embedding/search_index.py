@@ -118,16 +118,7 @@ class SearchIndex:
   def nearest(
     self, query: np.ndarray, modality: str, top: int, all_windows: bool = False
   ) -> list[Result]:
-    """Finds the windows nearest to a query.
-
-    Args:
-      query: float32 `[E]`, unit length.
-      modality: modality of the windows, `VIDEO` or `AUDIO`.
-      top: number of results.
-      all_windows: whether to rank all windows instead of the best one of each file.
-
-    Returns:
-      At most `top` results, the nearest first; ties are in the order of the windows.
+    """Finds the windows nearest to a query; see `ExactSearch.nearest`.
 
     Raises:
       UserError: the index is damaged.

@@ -49,7 +49,8 @@ class AlignmentProbe:
   label_parts: Sequence[str] = ()
 
   def __post_init__(self):
-    frozen_features.check_counts(self, "max_train_clips")
+    if self.max_train_clips is not None:
+      frozen_features.check_counts(self, "max_train_clips")
 
   def __call__(
     self,

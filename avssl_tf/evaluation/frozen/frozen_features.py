@@ -115,11 +115,12 @@ def check_modalities(
 
 
 def check_counts(protocol, *names: str) -> None:
-  """Raises a `UserError` unless these fields of a protocol are 1 or more, or None."""
+  """Raises a `UserError` unless these fields of a protocol are 1 or more."""
   for name in names:
-    value = getattr(protocol, name)
-    if value is not None and value < 1:
-      raise UserError(f"{type(protocol).__name__}.{name} is {value}; expected 1 or more.")
+    if getattr(protocol, name) < 1:
+      raise UserError(
+        f"{type(protocol).__name__}.{name} is {getattr(protocol, name)}; expected 1 or more."
+      )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Probe:
   c_grid: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0)
 
   def __post_init__(self):
-    frozen_features.check_counts(self, "max_train_clips")
+    if self.max_train_clips is not None:
+      frozen_features.check_counts(self, "max_train_clips")
 
   def __call__(
     self,

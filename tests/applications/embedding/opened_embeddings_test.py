@@ -102,7 +102,7 @@ class OpenedEmbeddingsTest(absltest.TestCase):
 
   def test_without_pyarrow(self):
     with mock.patch.dict(sys.modules, {"pyarrow": None, "pyarrow.parquet": None}):
-      with self.assertRaisesRegex(ValueError, "pip install pyarrow"):
+      with self.assertRaisesRegex(ValueError, r"requires pyarrow.*pip install .\[ray\]"):
         opened_embeddings.EmbeddingShards(self.shards)
 
 
